@@ -1,0 +1,17 @@
+# The pinned clang with Debian's libc++ and wasi-libc for wasm32. `wasm32-wasi` is the spelling that finds Debian's
+# headers; clang calls it deprecated, hence -Wno-deprecated.
+include("${CMAKE_CURRENT_LIST_DIR}/versions.cmake")
+pronk_version(llvm LLVM_VERSION)
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR wasm32)
+set(CMAKE_C_COMPILER "clang-${llvm}")
+set(CMAKE_CXX_COMPILER "clang++-${llvm}")
+set(CMAKE_C_COMPILER_TARGET wasm32-wasi)
+set(CMAKE_CXX_COMPILER_TARGET wasm32-wasi)
+set(CMAKE_AR "/usr/bin/llvm-ar-${llvm}")
+set(CMAKE_RANLIB "/usr/bin/llvm-ranlib-${llvm}")
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_CXX_FLAGS_INIT "-Wno-deprecated -msimd128 -mbulk-memory")
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)

@@ -1,0 +1,12 @@
+# The module pronk.wasm: everything that src/wasm exports with __attribute__((export_name)), and `memory`.
+file(GLOB wasm_sources CONFIGURE_DEPENDS src/wasm/*.cpp)
+add_executable(pronk-wasm ${wasm_sources})
+set_target_properties(pronk-wasm PROPERTIES OUTPUT_NAME pronk SUFFIX .wasm)
+target_link_libraries(pronk-wasm PRIVATE pronk)
+target_compile_options(pronk-wasm PRIVATE -fno-exceptions)
+target_compile_options(pronk PRIVATE -flto)
+target_compile_options(pronk-wasm PRIVATE -flto)
+
+# 4294901760 is the most that a 32-bit memory may grow to: 4 GiB less one page.
+target_link_options(pronk-wasm PRIVATE -mexec-model=reactor -flto -O2
+  -Wl,--gc-sections -Wl,--strip-all -Wl,--max-memory=4294901760 -Wl,-z,stack-size=262144 -Wl,--stack-first)

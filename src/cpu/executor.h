@@ -1,0 +1,85 @@
+// Runs a graph's plain operations on the CPU.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cpu/attention.h"
+#include "cpu/operations.h"
+#include "graph/graph.h"
+#include "graph/kv_type.h"
+
+namespace pronk::cpu {
+
+constexpr u32 default_chunk = 64;  // tokens that go through the graph together
+
+// Bytes that an executor holds, weights apart.
+struct Footprint {
+  u64 kv_cache = 0;
+  u64 activations = 0;  // the arena, one row of logits and scratch
+  u64 parameters = 0;   // decoded norms and biases, tables of angles
+
+  u64 total() const { return kv_cache + activations + parameters; }
+  bool operator==(const Footprint&) const = default;
+};
+
+// Real = double: the exact reference of tests. Real = float: the usable path.
+// Nothing is allocated after construction, but for the rows that all_logits asks for.
+template <class Real>
+class Executor {
+ public:
+  // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
+  // the executor. KvType::f32 keeps the cache in Real. The graph's logits come from a MatMul.
+  Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvType kv,
+           u32 chunk = default_chunk);
+
+  // Runs tokens at positions position, position + 1, …; what the cache holds before them is what they see.
+  // Logits of the last token, or of every token row by row; valid until the next run. Tokens are below the vocabulary
+  // size, positions below the context length, and there is at least one token (CHECK).
+  std::span<const Real> run(std::span<const u32> tokens, u32 position, bool all_logits);
+
+  u32 context_length() const { return context_length_; }
+
+  // What constructing it would take, and what it took.
+  static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvType kv,
+                             u32 chunk = default_chunk);
+  Footprint allocated() const;
+
+ private:
+  void turn();
+  Rows<Real> rows(graph::ValueId id);
+  Matrix matrix(graph::WeightId id) const;
+  const Real* vector(graph::WeightId id) const;
+  void clear_padding(Rows<Real> out);
+
+  void step(const graph::Embed& op);
+  void step(const graph::RmsNorm& op);
+  void step(const graph::MatMul& op);
+  void step(const graph::Rope& op);
+  void step(const graph::StoreKv& op);
+  void step(const graph::Attention& op);
+  void step(const graph::Add& op);
+  void step(const graph::SwiGlu& op);
+
+  const graph::Graph& graph_;
+  std::vector<const u8*> weights_;
+  u32 context_length_;
+  u32 chunk_;
+  KvCache<Real> cache_;
+  AttentionScratch<Real> scratch_;
+  std::vector<u64> places_;                // first element of each value in the arena
+  std::vector<Real> arena_;                // values: [chunk][row_stride(width)]
+  std::vector<Real> logits_;               // [1 or tokens of the run][vocabulary]
+  std::vector<std::vector<Real>> vectors_; // of each weight that is a norm, a bias or a divisor; else empty
+  std::vector<Real> cosines_, sines_;      // [chunk][rotated / 2]
+
+  // The chunk that is being run.
+  std::span<const u32> tokens_;
+  u32 position_ = 0;
+  Rows<Real> logits_out_;  // of its last tokens; none when nobody asks for them
+};
+
+extern template class Executor<float>;
+extern template class Executor<double>;
+
+}  // namespace pronk::cpu

@@ -1,0 +1,75 @@
+// GGUF: bytes in, tensor table out; no I/O. Versions 2 and 3, little-endian. Format: ggml's docs/gguf.md.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "files/metadata.h"
+
+namespace pronk::files {
+
+constexpr u64 max_header_bytes = u64{1} << 30;
+constexpr u32 default_alignment = 32;
+constexpr u32 max_alignment = 1 << 20;
+constexpr u32 max_tensor_name = 64;  // bytes
+constexpr u32 max_key = 65535;       // bytes
+
+struct TensorInfo {
+  std::string name;
+  u32 type = 0;                            // ggml type id; its size is known (ggml_types.h), pronk may not run it
+  std::array<u64, 4> shape{1, 1, 1, 1};    // fastest dimension first: [row weights, rows, …], filled up with 1
+  u32 dims = 0;                            // 1–4, as in the file
+  u64 offset = 0;                          // of its first byte, from the start of its file
+  u64 bytes = 0;
+  u32 file = 0;                            // index of its file among the splits
+
+  u64 weights() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
+  u64 rows() const { return shape[1] * shape[2] * shape[3]; }
+};
+
+struct Gguf {
+  u32 version = 0;
+  u32 alignment = default_alignment;
+  Metadata metadata;
+  std::vector<TensorInfo> tensors;  // in the order of the file(s)
+  u64 data_offset = 0;              // where tensor data starts (of the first file)
+  u64 end = 0;                      // first byte after the last tensor; after the header when there are none
+
+  const TensorInfo* find(std::string_view name) const;  // null when there is none
+
+  std::vector<u32> by_name;  // indices into tensors, sorted by name
+};
+
+struct GgufPrefix {
+  std::optional<Gguf> gguf;  // when the prefix holds the whole header
+  u64 bytes_needed = 0;      // else: call again with at least so many bytes from the start of the file
+};
+
+// Parses the header from the first bytes of a file. What bytes_needed asks for at least doubles the prefix (as far as
+// the file goes), so that parsing from the start each time stays linear. With file_size, a header or a tensor that ends
+// past it is an error; a caller that meets the end of a file of unknown size calls once more with file_size set.
+// Nothing is allocated that the prefix does not back. Errors name the field, key or tensor.
+Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size);
+
+// "name-00002-of-00003.gguf": number is 1-based as in the name.
+struct SplitName {
+  std::string stem;  // what stands before "-00002-of-"
+  u32 number = 0;
+  u32 count = 0;
+};
+std::optional<SplitName> parse_split_name(std::string_view name);  // nullopt: not the name of a split
+std::string split_name(const SplitName& name);
+// Names of all splits in order, from the name of any one; a name that is not a split's gives itself alone.
+std::vector<std::string> all_split_names(std::string_view name);
+
+// One table from the headers of all splits in order; a single unsplit file passes through. Metadata is that of the
+// first file. Checks split.no, split.count, split.tensors.count and that no tensor is there twice.
+Result<Gguf> join_splits(std::vector<Gguf> splits);
+
+}  // namespace pronk::files

@@ -1,0 +1,27 @@
+// The device over the standard webgpu.h: wgpu-native or Dawn. Callbacks only record; they run inside poll() or the call
+// that made them, on the caller's thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "gpu/device.h"
+
+namespace pronk::gpu {
+
+struct NativeOptions {
+  bool force_fallback = false;         // only an adapter that runs on the CPU
+  bool default_limits = false;         // the limits every WebGPU device has, not the adapter's own
+  bool no_features = false;            // neither shader-f16 nor subgroups
+  std::string adapter_substring = {};  // the adapter's vendor, architecture, device or description must contain it
+};
+
+// Waits, a few seconds at most, for adapter and device. No adapter is an error that says "no WebGPU adapter".
+Result<std::unique_ptr<Device>> create_native_device(const NativeOptions& options = {});
+
+// Polls until an event is there or the time has passed, sleeping some tens of microseconds in between.
+void wait(Device& device, std::chrono::milliseconds timeout);
+
+}  // namespace pronk::gpu

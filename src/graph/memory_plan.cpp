@@ -1,0 +1,78 @@
+#include "graph/memory_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace pronk::graph {
+namespace {
+
+bool overlap(const Interval& a, const Interval& b) { return a.first <= b.last && b.first <= a.last; }
+
+u64 alive_at_once(const std::vector<Interval>& intervals, u64 alignment) {
+  u64 most = 0;
+  for (const Interval& at : intervals) {  // a maximum is reached where some interval begins
+    u64 sum = 0;
+    for (const Interval& other : intervals) {
+      if (other.first <= at.first && at.first <= other.last) sum += align_up(other.bytes, alignment);
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector<std::pair<u32, u32>>& apart,
+                       u64 alignment) {
+  constexpr u32 unplaced = ~0u;
+  MemoryPlan plan;
+  plan.placements.assign(intervals.size(), {unplaced, 0});
+  plan.lower_bound = alive_at_once(intervals, alignment);
+
+  std::vector<u32> order(intervals.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) {
+    return intervals[a].bytes != intervals[b].bytes ? intervals[a].bytes > intervals[b].bytes : a < b;
+  });
+
+  for (u32 item : order) {
+    const auto forbidden = [&](u32 buffer) {
+      return std::any_of(apart.begin(), apart.end(), [&](const auto& pair) {
+        const u32 other = pair.first == item ? pair.second : pair.second == item ? pair.first : unplaced;
+        return other != unplaced && other != item && plan.placements[other].buffer == buffer;
+      });
+    };
+    const auto lowest_offset = [&](u32 buffer) {
+      std::vector<std::pair<u64, u64>> taken;  // ranges that are in use while the item is alive
+      for (u32 other = 0; other < intervals.size(); ++other) {
+        const Placement& at = plan.placements[other];
+        if (at.buffer != buffer || !overlap(intervals[item], intervals[other])) continue;
+        taken.push_back({at.offset, at.offset + align_up(intervals[other].bytes, alignment)});
+      }
+      std::sort(taken.begin(), taken.end());
+      u64 offset = 0;
+      for (const auto& [begin, end] : taken) {
+        if (offset + intervals[item].bytes <= begin) break;
+        offset = std::max(offset, end);
+      }
+      return offset;
+    };
+
+    const u32 buffers = u32(plan.buffer_bytes.size());
+    Placement best{buffers, 0};
+    u64 best_growth = align_up(intervals[item].bytes, alignment);
+    for (u32 buffer = 0; buffer < buffers; ++buffer) {
+      if (forbidden(buffer)) continue;
+      const u64 offset = lowest_offset(buffer);
+      const u64 end = align_up(offset + intervals[item].bytes, alignment);
+      const u64 growth = end > plan.buffer_bytes[buffer] ? end - plan.buffer_bytes[buffer] : 0;
+      if (best.buffer == buffers || growth < best_growth) best = {buffer, offset}, best_growth = growth;
+    }
+    if (best.buffer == buffers) plan.buffer_bytes.push_back(0);
+    plan.buffer_bytes[best.buffer] += best_growth;
+    plan.placements[item] = best;
+  }
+  return plan;
+}
+
+}  // namespace pronk::graph

@@ -1,0 +1,21 @@
+// How a token is drawn from logits; src/cpu/sampler.h has the definition that every back end follows.
+#pragma once
+
+#include "base/types.h"
+
+namespace pronk::graph {
+
+struct SamplingParams {
+  float temperature = 0;  // 0: greedy
+  u32 top_k = 0;          // 0: off
+  float top_p = 1;        // 1 or more: off
+  float min_p = 0;        // 0 or less: off
+  u64 seed = 0;
+};
+
+// Below this, logits over temperature could leave the range of a float: such a temperature means greedy.
+constexpr float min_temperature = 0x1p-20f;
+
+constexpr bool is_greedy(const SamplingParams& params) { return !(params.temperature >= min_temperature); }
+
+}  // namespace pronk::graph

@@ -1,0 +1,20 @@
+// y[t] = table[tokens[t]]. A table in several parts has a dispatch for each; a token is another's unless its row is here.
+
+@group(0) @binding(0) var<uniform> params: EmbedParams;
+@group(0) @binding(1) var<uniform> state: StepState;
+@group(0) @binding(2) var<storage, read> weights4: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> weights1: array<u32>;
+@group(0) @binding(4) var<storage, read> tokens: array<u32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = tokens[id.y] - params.first_row;
+  if (state.finished != 0u || id.x >= params.row_units || row >= params.rows) {
+    return;
+  }
+  let v = load8(row * params.row_units + id.x);
+  let at = id.y * params.y_stride + 2u * id.x;
+  y[at] = v.lo;
+  y[at + 1u] = v.hi;
+}

@@ -1,0 +1,27 @@
+// Sums over the lanes of each team through workgroup memory: right on every device.
+
+var<workgroup> shared_sums: array<f32, SUMS * WORKGROUP>;
+
+fn share(sums: ptr<function, array<f32, SUMS>>, local: u32, lane: u32) {
+  for (var s = 0u; s < SUMS; s++) {
+    shared_sums[s * WORKGROUP + local] = (*sums)[s];
+  }
+  for (var half = LANES / 2u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (lane < half) {
+      for (var s = 0u; s < SUMS; s++) {
+        shared_sums[s * WORKGROUP + local] += shared_sums[s * WORKGROUP + local + half];
+      }
+    }
+  }
+  workgroupBarrier();
+}
+
+fn total(s: u32, team: u32) -> f32 {
+  return shared_sums[s * WORKGROUP + team * LANES];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  matvec(group, local);
+}

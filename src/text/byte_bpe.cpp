@@ -1,0 +1,124 @@
+// Byte-level BPE: inside of a word, the pair of the lowest rank merges first, the leftmost among equals.
+#include <algorithm>
+#include <functional>
+
+#include "text/unicode.h"
+#include "text/vocabulary.h"
+
+namespace pronk::text {
+namespace {
+
+constexpr u64 short_word = 24;  // bytes up to which looking over all pairs beats a heap
+
+class WordEncoder {
+ public:
+  explicit WordEncoder(const Vocabulary& vocabulary) : vocabulary_(vocabulary), merges_(vocabulary.merges) {}
+
+  void encode(std::string_view word, std::vector<u32>& out) {
+    if (vocabulary_.pre.ignore_merges) {
+      if (const u32 id = whole(word); id != no_token) {
+        out.push_back(id);
+        return;
+      }
+    }
+    ids_.clear();
+    for (const char byte : word) ids_.push_back(vocabulary_.byte_tokens[u8(byte)]);
+    word.size() <= short_word ? merge_short() : merge_long();
+    for (const u32 id : ids_) {
+      if (id != no_token) out.push_back(id);  // a byte that the vocabulary cannot spell is dropped
+    }
+  }
+
+ private:
+  // The token that a whole word is.
+  u32 whole(std::string_view word) {
+    if (word.size() > vocabulary_.spellings.longest()) return no_token;
+    spelling_.clear();
+    for (const char byte : word) append_utf8(byte_to_char(u8(byte)), spelling_);
+    return vocabulary_.spellings.find(spelling_);
+  }
+
+  u32 rank_at(u64 i) const { return merges_.rank(ids_[i], ids_[i + 1]); }
+
+  void merge_short() {
+    u32 ranks[short_word];  // of the pair that starts here
+    u64 count = ids_.size();
+    for (u64 i = 0; i + 1 < count; ++i) ranks[i] = rank_at(i);
+    while (count > 1) {
+      const u64 best = u64(std::min_element(ranks, ranks + count - 1) - ranks);
+      if (ranks[best] == no_token) break;
+      ids_[best] = merges_[ranks[best]].result;
+      ids_.erase(ids_.begin() + i64(best) + 1);
+      std::copy(ranks + best + 1, ranks + count - 1, ranks + best);
+      --count;
+      if (best + 1 < count) ranks[best] = rank_at(best);
+      if (best > 0) ranks[best - 1] = rank_at(best - 1);
+    }
+    ids_.resize(count);
+  }
+
+  void push(u32 left) {
+    const u32 right = links_[left].next;
+    if (right == no_token) return;
+    if (const u32 rank = merges_.rank(ids_[left], ids_[right]); rank != no_token) heap_.push_back(u64{rank} << 32 | left);
+  }
+
+  // A min-heap of rank and left place. An entry is out of date when the pair that stands there is another one by now.
+  void merge_long() {
+    const u32 count = u32(ids_.size());
+    links_.resize(count);
+    for (u32 i = 0; i < count; ++i) links_[i] = {i - 1, i + 1 < count ? i + 1 : no_token};
+    heap_.clear();
+    for (u32 i = 0; i + 1 < count; ++i) push(i);
+    std::make_heap(heap_.begin(), heap_.end(), std::greater{});
+    while (!heap_.empty()) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater{});
+      const u32 left = u32(heap_.back());
+      const Merge& merge = merges_[u32(heap_.back() >> 32)];
+      heap_.pop_back();
+      const u32 right = links_[left].next;
+      if (right == no_token || ids_[left] != merge.left || ids_[right] != merge.right) continue;
+      join(left, right, merge.result);
+    }
+    u32 kept = 0;
+    for (u32 i = 0; i != no_token; i = links_[i].next) ids_[kept++] = ids_[i];
+    ids_.resize(kept);
+  }
+
+  void join(u32 left, u32 right, u32 result) {
+    ids_[left] = result;
+    ids_[right] = no_token;  // no merge begins with it, so that entries that start here are out of date
+    links_[left].next = links_[right].next;
+    if (links_[right].next != no_token) links_[links_[right].next].previous = left;
+    for (const u32 start : {links_[left].previous, left}) {
+      const u64 before = heap_.size();
+      if (start != no_token) push(start);
+      if (heap_.size() > before) std::push_heap(heap_.begin(), heap_.end(), std::greater{});
+    }
+  }
+
+  struct Link {
+    u32 previous, next;  // no_token at the ends
+  };
+  const Vocabulary& vocabulary_;
+  const Merges& merges_;
+  std::vector<u32> ids_;
+  std::vector<Link> links_;
+  std::vector<u64> heap_;
+  std::string spelling_;
+};
+
+}  // namespace
+
+void encode_byte_bpe(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out) {
+  std::vector<u32> ends;
+  split_words(vocabulary.pre.splitter, text, ends);
+  WordEncoder encoder(vocabulary);
+  u32 start = 0;
+  for (const u32 end : ends) {
+    encoder.encode(text.substr(start, end - start), out);
+    start = end;
+  }
+}
+
+}  // namespace pronk::text

@@ -1,0 +1,91 @@
+// Finds the spellings of special tokens in a text. A longer spelling goes before a shorter one wherever the two stand,
+// the lower id before the higher among equals, then the leftmost.
+#include <algorithm>
+
+#include "text/vocabulary.h"
+
+namespace pronk::text {
+namespace {
+
+bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+class Splitter {
+ public:
+  Splitter(const Vocabulary& vocabulary, std::string_view text, bool control)
+      : vocabulary_(vocabulary), spellings_(vocabulary.spellings), text_(text), control_(control) {}
+
+  std::vector<Fragment> run() {
+    std::vector<Fragment> fragments;
+    if (!text_.empty()) fragments.push_back({no_token, 0, u32(text_.size())});
+    for (const u32 id : tokens_present()) fragments = split_at(id, fragments);
+    return fragments;
+  }
+
+ private:
+  // The tokens that stand somewhere in the text, in their order of precedence. One pass: at each place a binary search narrows
+  // the sorted spellings byte by byte.
+  std::vector<u32> tokens_present() const {
+    const std::vector<u32>& special = vocabulary_.special;
+    std::vector<bool> first_bytes(256), present(special.size());
+    for (const u32 id : special) first_bytes[u8(spellings_[id][0])] = true;
+    for (u64 at = 0; at < text_.size(); ++at) {
+      if (first_bytes[u8(text_[at])]) mark(at, present);
+    }
+    std::vector<u32> found;
+    for (u64 i = 0; i < special.size(); ++i) {
+      if (present[i] && (control_ || vocabulary_.types[special[i]] == TokenType::user_defined)) found.push_back(special[i]);
+    }
+    std::sort(found.begin(), found.end(), [&](u32 a, u32 b) {
+      return std::pair(spellings_[b].size(), a) < std::pair(spellings_[a].size(), b);
+    });
+    return found;
+  }
+
+  void mark(u64 at, std::vector<bool>& present) const {
+    auto low = vocabulary_.special.begin(), high = vocabulary_.special.end();
+    for (u64 depth = 0; low != high; ++depth) {
+      for (; low != high && spellings_[*low].size() == depth; ++low) present[u64(low - vocabulary_.special.begin())] = true;
+      if (at + depth == text_.size()) return;
+      const u8 byte = u8(text_[at + depth]);
+      low = std::partition_point(low, high, [&](u32 id) { return u8(spellings_[id][depth]) < byte; });
+      high = std::partition_point(low, high, [&](u32 id) { return u8(spellings_[id][depth]) == byte; });
+    }
+  }
+
+  bool strips(u32 id) const {
+    const std::string_view spelling = spellings_[id];
+    return vocabulary_.strips_after_special && spelling != "<unk>" && spelling != "<s>" && spelling != "<|endoftext|>";
+  }
+
+  std::vector<Fragment> split_at(u32 id, const std::vector<Fragment>& fragments) const {
+    const std::string_view spelling = spellings_[id];
+    std::vector<Fragment> out;
+    for (const Fragment& fragment : fragments) {
+      u32 start = fragment.start;
+      if (fragment.token == no_token) {
+        const std::string_view seen = text_.substr(0, fragment.end);
+        for (u64 at; (at = seen.find(spelling, start)) != std::string_view::npos;) {
+          if (at > start) out.push_back({no_token, start, u32(at)});
+          out.push_back({id, u32(at), u32(at + spelling.size())});
+          start = u32(at + spelling.size());
+          while (strips(id) && start < fragment.end && is_ascii_space(text_[start])) ++start;
+        }
+      }
+      if (start < fragment.end) out.push_back({fragment.token, start, fragment.end});
+    }
+    return out;
+  }
+
+  const Vocabulary& vocabulary_;
+  const Spellings& spellings_;
+  std::string_view text_;
+  bool control_;
+};
+
+}  // namespace
+
+std::vector<Fragment> split_special(const Vocabulary& vocabulary, std::string_view text, bool control) {
+  return Splitter(vocabulary, text, control).run();
+}
+
+}  // namespace pronk::text

@@ -1,0 +1,113 @@
+#include <bit>
+#include <cstring>
+
+#include "base/quote.h"
+#include "text/vocabulary.h"
+
+namespace pronk::text {
+namespace {
+
+constexpr u64 multiplier = 0x9e3779b97f4a7c15;
+constexpr u64 longest_spelling = 65535;  // bytes; bounds what looking for one can cost
+
+u64 mix(u64 value) {
+  value *= multiplier;
+  return value ^ value >> 29;
+}
+
+u64 hash(std::string_view text) {
+  u64 state = text.size() * multiplier;
+  const char* at = text.data();
+  u64 left = text.size();
+  for (; left >= 8; at += 8, left -= 8) {
+    u64 word;
+    std::memcpy(&word, at, 8);
+    state = mix(state ^ word);
+  }
+  u64 word = 0;
+  for (u64 i = 0; i < left; ++i) word |= u64(u8(at[i])) << 8 * i;
+  return mix(mix(state ^ word));
+}
+
+u64 hash(u32 left, u32 right) { return mix(mix(u64{left} << 32 | right)); }
+
+std::vector<u32> empty_slots(u64 count) { return std::vector<u32>(std::bit_ceil(count + count / 3 * 2 + 2), no_token); }
+
+}  // namespace
+
+Status Spellings::load(const files::Array& strings, std::string_view key) {
+  const u64 count = strings.count();
+  if (count == 0) return fail(std::string(key) + " is empty");
+  if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
+  u64 bytes = 0;
+  for (u64 i = 0; i < count; ++i) bytes += strings.string(i).size();
+  if (bytes >= no_token) return fail(std::string(key) + " holds more than 4 GiB");
+  bytes_.reserve(bytes);
+  starts_.reserve(count + 1);
+  slots_ = empty_slots(count);
+  const u64 mask = slots_.size() - 1;
+  for (u32 id = 0; id < count; ++id) {
+    const std::string_view spelling = strings.string(id);
+    if (spelling.size() > longest_spelling) {
+      return fail(std::string(key) + "[" + std::to_string(id) + "] has " + std::to_string(spelling.size()) + " bytes");
+    }
+    bytes_ += spelling;
+    starts_.push_back(u32(bytes_.size()));
+    if (spelling.empty()) continue;
+    longest_ = std::max(longest_, u32(spelling.size()));
+    u64 slot = hash(spelling) & mask;
+    while (slots_[slot] != no_token && (*this)[slots_[slot]] != spelling) slot = (slot + 1) & mask;
+    if (slots_[slot] == no_token) slots_[slot] = id;
+  }
+  return {};
+}
+
+u32 Spellings::find(std::string_view spelling) const {
+  if (spelling.size() > longest_ || spelling.empty()) return no_token;
+  const u64 mask = slots_.size() - 1;
+  for (u64 slot = hash(spelling) & mask; slots_[slot] != no_token; slot = (slot + 1) & mask) {
+    if ((*this)[slots_[slot]] == spelling) return slots_[slot];
+  }
+  return no_token;
+}
+
+Status Merges::load(const files::Array& strings, const Spellings& spellings, std::string_view key) {
+  const u64 count = strings.count();
+  if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
+  merges_.reserve(count);
+  slots_ = empty_slots(count);
+  const u64 mask = slots_.size() - 1;
+  std::string joined;
+  for (u32 rank = 0; rank < count; ++rank) {
+    const std::string_view merge = strings.string(rank);
+    const u64 space = merge.find(' ', 1);  // a part may itself be a space, but not both
+    const auto wrong = [&](std::string_view what) {
+      return fail(std::string(key) + "[" + std::to_string(rank) + "] " + quoted(merge) + ": " + std::string(what));
+    };
+    if (space == std::string_view::npos) return wrong("not two parts with a space between");
+    joined.assign(merge, 0, space).append(merge, space + 1);
+    const Merge ids{spellings.find(merge.substr(0, space)), spellings.find(merge.substr(space + 1)), spellings.find(joined)};
+    if (ids.left == no_token || ids.right == no_token) return wrong("a part is not in the vocabulary");
+    if (ids.result == no_token) return wrong("its result is not in the vocabulary");
+    merges_.push_back(ids);
+    u64 slot = hash(ids.left, ids.right) & mask;
+    while (slots_[slot] != no_token &&
+           (merges_[slots_[slot]].left != ids.left || merges_[slots_[slot]].right != ids.right)) {
+      slot = (slot + 1) & mask;
+    }
+    if (slots_[slot] == no_token) slots_[slot] = rank;
+  }
+  return {};
+}
+
+u32 Merges::rank(u32 left, u32 right) const {
+  if (slots_.empty()) return no_token;
+  const u64 mask = slots_.size() - 1;
+  for (u64 slot = hash(left, right) & mask; slots_[slot] != no_token; slot = (slot + 1) & mask) {
+    const Merge& merge = merges_[slots_[slot]];
+    if (merge.left == left && merge.right == right) return slots_[slot];
+  }
+  return no_token;
+}
+
+}  // namespace pronk::text

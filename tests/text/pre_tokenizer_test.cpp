@@ -1,0 +1,95 @@
+#include "text/pre_tokenizer.h"
+
+#include "fixtures.h"
+
+namespace pronk::text {
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words split(PreTokenizer splitter, std::string_view text) {
+  std::vector<u32> ends;
+  split_words(splitter, text, ends);
+  Words words;
+  u32 start = 0;
+  for (const u32 end : ends) {
+    words.emplace_back(text.substr(start, end - start));
+    start = end;
+  }
+  EXPECT_EQ(start, text.size());
+  return words;
+}
+
+TEST(PreTokenizer, gpt2) {
+  const auto gpt2 = [](std::string_view text) { return split(PreTokenizer::gpt2, text); };
+  EXPECT_EQ(gpt2(""), (Words{}));
+  EXPECT_EQ(gpt2("Hello world"), (Words{"Hello", " world"}));
+  EXPECT_EQ(gpt2("I'm they're I'LL"), (Words{"I", "'m", " they", "'re", " I", "'", "LL"}));
+  EXPECT_EQ(gpt2("a  b   "), (Words{"a", " ", " b", "   "}));
+  EXPECT_EQ(gpt2("a \n b"), (Words{"a", " \n", " b"}));
+  EXPECT_EQ(gpt2("a\n\nb"), (Words{"a", "\n", "\n", "b"}));
+  EXPECT_EQ(gpt2("12345 67"), (Words{"12345", " 67"}));
+  EXPECT_EQ(gpt2("x!?, 😀😀é"), (Words{"x", "!?,", " 😀😀", "é"}));
+  EXPECT_EQ(gpt2("a\u00a0b"), (Words{"a", "\u00a0", "b"}));
+  EXPECT_EQ(gpt2("a\xff\xfe b"), (Words{"a", "\xff\xfe", " b"}));
+}
+
+TEST(PreTokenizer, smollm) {
+  const auto smollm = [](std::string_view text) { return split(PreTokenizer::smollm, text); };
+  EXPECT_EQ(smollm("a 12b"), (Words{"a", " ", "1", "2", "b"}));
+  EXPECT_EQ(smollm("a  1"), (Words{"a", "  ", "1"}));  // the space ends its stretch and stays whole
+  EXPECT_EQ(smollm("½³x"), (Words{"½", "³", "x"}));
+}
+
+TEST(PreTokenizer, llama3) {
+  const auto llama3 = [](std::string_view text) { return split(PreTokenizer::llama3, text); };
+  EXPECT_EQ(llama3("Hello world"), (Words{"Hello", " world"}));
+  EXPECT_EQ(llama3("I'M we'Ve 'sup"), (Words{"I", "'M", " we", "'Ve", " '", "sup"}));
+  EXPECT_EQ(llama3("'sup"), (Words{"'s", "up"}));
+  EXPECT_EQ(llama3("1234567 8"), (Words{"123", "456", "7", " ", "8"}));
+  EXPECT_EQ(llama3("(abc)\n\nx"), (Words{"(abc", ")\n\n", "x"}));
+  EXPECT_EQ(llama3("a  \n \n  b"), (Words{"a", "  \n \n", " ", " b"}));
+  EXPECT_EQ(llama3("a\tb\r\nc"), (Words{"a", "\tb", "\r\n", "c"}));
+  EXPECT_EQ(llama3("a   "), (Words{"a", "   "}));
+  EXPECT_EQ(llama3(" !!\n1"), (Words{" !!\n", "1"}));
+}
+
+TEST(PreTokenizer, qwen2) {
+  EXPECT_EQ(split(PreTokenizer::qwen2, "ab 123"), (Words{"ab", " ", "1", "2", "3"}));
+  EXPECT_EQ(split(PreTokenizer::qwen2, "don'T"), (Words{"don", "'T"}));
+}
+
+TEST(PreTokenizer, fallback) {
+  const auto fallback = [](std::string_view text) { return split(PreTokenizer::fallback, text); };
+  EXPECT_EQ(fallback("a+b = c."), (Words{"a", "+", "b", " ", "=", " c", "."}));
+  EXPECT_EQ(fallback("x 12345"), (Words{"x", " ", "123", "45"}));
+  EXPECT_EQ(fallback("12３4567"), (Words{"12３", "456", "7"}));
+  EXPECT_EQ(fallback("it's"), (Words{"it", "'", "s"}));
+}
+
+TEST(PreTokenizer, names) {
+  EXPECT_TRUE(pre_tokenizer_by_name("llama-bpe")->ignore_merges);
+  EXPECT_TRUE(pre_tokenizer_by_name("llama-v3")->adds_bos);
+  EXPECT_EQ(pre_tokenizer_by_name("smollm")->splitter, PreTokenizer::smollm);
+  EXPECT_EQ(pre_tokenizer_by_name("qwen2")->splitter, PreTokenizer::qwen2);
+  EXPECT_EQ(pre_tokenizer_by_name("gpt-2")->splitter, PreTokenizer::gpt2);
+  EXPECT_EQ(pre_tokenizer_by_name("default")->splitter, PreTokenizer::fallback);
+  for (const char* name : {"", " ", "llama", "qwen2 stablelm2", "nope"}) EXPECT_FALSE(pre_tokenizer_by_name(name)) << name;
+}
+
+// Whatever the text, the words cover it and none is empty.
+TEST(PreTokenizer, covers_any_bytes) {
+  Random random{7};
+  constexpr std::string_view parts[] = {" ", "\n", "\r", "'s", "'", "a", "Z", "1", "½", "é", "中", "\u3000", "😀", ".", "$", "\xff", "\xe2\x82"};
+  for (u32 round = 0; round < 2000; ++round) {
+    std::string text;
+    for (u64 i = random.below(12); i-- > 0;) text += parts[random.below(std::size(parts))];
+    for (const auto splitter : {PreTokenizer::gpt2, PreTokenizer::smollm, PreTokenizer::llama3, PreTokenizer::qwen2,
+                                PreTokenizer::fallback}) {
+      for (const std::string& word : split(splitter, text)) EXPECT_FALSE(word.empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pronk::text

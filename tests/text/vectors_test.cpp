@@ -1,0 +1,128 @@
+// The field's vocabularies and expected ids of ../shared/vectors/tokens, where that folder is there.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "fixtures.h"
+
+namespace pronk::text {
+namespace {
+
+using nlohmann::json;
+
+const std::string shared = std::string(PRONK_SOURCE_DIR) + "/../shared/";
+const std::string vectors = shared + "vectors/tokens/";
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Tokenizer load_file(const std::string& path) {
+  const std::string bytes = read_file(path);
+  auto prefix = files::parse_gguf({reinterpret_cast<const u8*>(bytes.data()), bytes.size()}, bytes.size());
+  if (!prefix || !prefix->gguf) std::abort();
+  auto tokenizer = Tokenizer::from_metadata(prefix->gguf->metadata);
+  if (!tokenizer) {
+    ADD_FAILURE() << path << ": " << tokenizer.error().message;
+    std::abort();
+  }
+  return std::move(*tokenizer);
+}
+
+struct VectorFile {
+  const char* name;    // of tricky.<name>.json
+  const char* gguf;    // below shared/
+  const char* inp;     // of <inp>.inp and .out, or empty
+};
+std::ostream& operator<<(std::ostream& out, const VectorFile& file) { return out << file.name; }
+
+class Vectors : public testing::TestWithParam<VectorFile> {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(vectors)) GTEST_SKIP() << "../shared/vectors/tokens is not there";
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, Vectors,
+                         testing::Values(VectorFile{"smollm", "vectors/tokens/vocab-smollm.gguf", ""},
+                                         VectorFile{"qwen2", "vectors/tokens/ggml-vocab-qwen2.gguf", "ggml-vocab-qwen2.gguf"},
+                                         VectorFile{"llama-spm", "vectors/tokens/ggml-vocab-llama-spm.gguf",
+                                                    "ggml-vocab-llama-spm.gguf"},
+                                         VectorFile{"phi-3", "vectors/tokens/ggml-vocab-phi-3.gguf", "ggml-vocab-phi-3.gguf"},
+                                         VectorFile{"stories260K", "models/stories260K.gguf", ""}));
+
+TEST_P(Vectors, tricky_texts) {
+  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  const json texts = json::parse(read_file(vectors + "tricky.json"));
+  const json expected = json::parse(read_file(vectors + "tricky." + GetParam().name + ".json"));
+  ASSERT_EQ(texts.size(), expected["cases"].size());
+  EXPECT_EQ(tokenizer.vocab_size(), expected["n_vocab"].get<u32>());
+  const bool byte_level = expected["kind"] == "byte-level BPE";
+  for (const json& wanted : expected["cases"]) {
+    const auto is_named = [&](const json& text) { return text["name"] == wanted["name"]; };
+    const json& entry = *std::find_if(texts.begin(), texts.end(), is_named);
+    const std::string hex = entry["utf8_hex"];
+    std::string text;
+    for (u64 i = 0; i < hex.size(); i += 2) text += char(std::stoi(hex.substr(i, 2), nullptr, 16));
+    SCOPED_TRACE(wanted["name"].get<std::string>());
+    const Ids ids = wanted["ids"];
+    EXPECT_EQ(encode(tokenizer, text, {false, Tokenizer::Bos::off}), ids);
+    EXPECT_EQ(encode(tokenizer, text, {true, Tokenizer::Bos::off}), wanted.value("ids_parse_special", ids));
+    EXPECT_EQ(encode(tokenizer, text, {false, Tokenizer::Bos::automatic}), wanted.value("ids_add_special", ids));
+    if (byte_level) {
+      EXPECT_EQ(tokenizer.decode(ids), text);
+    }
+  }
+}
+
+TEST_P(Vectors, llama_cpp_texts) {
+  const std::string name = GetParam().inp;
+  if (name.empty()) GTEST_SKIP() << "no .inp for this vocabulary";
+  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  const std::string texts = read_file(vectors + name + ".inp"), lines = read_file(vectors + name + ".out");
+  constexpr std::string_view separator = "\n__ggml_vocab_test__\n";
+  u64 count = 0;
+  for (u64 at = 0, line = 0; line < lines.size(); ++count) {
+    const u64 end = std::min(texts.find(separator, at), texts.size());
+    const u64 line_end = lines.find('\n', line);
+    Ids wanted;
+    std::istringstream numbers(lines.substr(line, line_end - line));
+    for (u32 id; numbers >> id;) wanted.push_back(id);
+    const std::string text = texts.substr(at, end - at);
+    EXPECT_EQ(encode(tokenizer, text, {false, Tokenizer::Bos::off}), wanted) << testing::PrintToString(text);
+    at = std::min(end + separator.size(), texts.size());
+    line = line_end + 1;
+  }
+  EXPECT_GE(count, 40u);
+}
+
+// Every token alone, through the streaming decoder, gives valid UTF-8 that is nothing but the token's own.
+TEST_P(Vectors, every_piece_streams) {
+  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  std::string all, streamed;
+  StreamDecoder decoder(tokenizer, true);
+  for (u32 id = 0; id < tokenizer.vocab_size(); ++id) {
+    tokenizer.append_piece(id, all, true);
+    streamed += decoder.push(id);
+  }
+  streamed += decoder.finish();
+  EXPECT_GT(streamed.size(), all.size() / 2);
+  EXPECT_NO_THROW(json(streamed).dump());  // throws on what is not UTF-8
+}
+
+TEST_P(Vectors, ends_and_template) {
+  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  ASSERT_TRUE(tokenizer.eos().has_value());
+  EXPECT_TRUE(tokenizer.is_end(*tokenizer.eos()));
+  for (const char* spelling : {"<|im_end|>", "<|endoftext|>", "</s>", "<|end|>"}) {
+    if (const auto id = tokenizer.find(spelling)) {
+      EXPECT_TRUE(tokenizer.is_end(*id)) << spelling;
+    }
+  }
+  EXPECT_FALSE(tokenizer.is_end(tokenizer.vocab_size()));
+}
+
+}  // namespace
+}  // namespace pronk::text

@@ -1,0 +1,11 @@
+// WebGPU in Node: the npm package `webgpu` (Dawn), loaded only when asked for.
+
+/**
+ * Node's GPU, to be given to requestDevice(). Options are those of the package, such as 'backend=vulkan'. Node does not
+ * end while the returned object is referenced.
+ */
+export async function createNodeGpu(options: string[] = []): Promise<GPU> {
+  const name = 'webgpu'; // a variable: bundlers for the browser must not look for it
+  const dawn = (await import(/* @vite-ignore */ name)) as { create(options: string[]): GPU };
+  return dawn.create(options);
+}

@@ -1,0 +1,471 @@
+// The host's half of src/gpu/browser.cpp: the GPU objects behind the ids of src/gpu/device.h, in a browser and in Node.
+// Nothing here waits, and no import calls back into the module: what happens is reported from later tasks.
+
+// Event::Kind of src/gpu/device.h.
+export const EventKind = {
+  pipelineReady: 0,
+  pipelineFailed: 1,
+  bufferFailed: 2,
+  readDone: 3,
+  readFailed: 4,
+  workDone: 5,
+  error: 6,
+  deviceLost: 7,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+// The constants of WebGPU §5.1.2, §5.2 and §8.1, which Node does not have as globals.
+const bufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 };
+const mapModeRead = 1;
+const shaderStageCompute = 4;
+
+// gpu::Usage of src/gpu/device.h, bit by bit.
+const usageBits = [
+  bufferUsage.storage,
+  bufferUsage.uniform,
+  bufferUsage.copySrc,
+  bufferUsage.copyDst,
+  bufferUsage.mapRead,
+];
+
+// gpu::BindingType of src/gpu/device.h.
+const bindingTypes: GPUBufferBindingType[] = ['uniform', 'read-only-storage', 'storage'];
+
+export interface GpuRequest {
+  forceFallback?: boolean; // only an adapter that runs on the CPU
+  defaultLimits?: boolean; // the limits every WebGPU device has, not the adapter's own
+  noFeatures?: boolean; // neither shader-f16 nor subgroups
+}
+
+export interface GpuGrant {
+  device: GPUDevice;
+  info: GPUAdapterInfo;
+}
+
+// Limits that kernels or the plan can use; all others stay at their defaults.
+const wantedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxUniformBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupsPerDimension',
+  'minStorageBufferOffsetAlignment',
+  'minUniformBufferOffsetAlignment',
+] as const;
+
+const wantedFeatures: GPUFeatureName[] = ['shader-f16', 'subgroups'];
+
+/** A device with the adapter's own limits and the features that kernels have variants for; null without an adapter. */
+export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise<GpuGrant | null> {
+  const adapter = await gpu.requestAdapter({
+    powerPreference: 'high-performance',
+    forceFallbackAdapter: request.forceFallback ?? false,
+  });
+  if (!adapter) return null;
+  const requiredLimits: Record<string, number> = {};
+  if (!request.defaultLimits) {
+    for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
+  }
+  const requiredFeatures = request.noFeatures ? [] : wantedFeatures.filter((name) => adapter.features.has(name));
+  const device = await adapter.requestDevice({ label: 'pronk', requiredFeatures, requiredLimits });
+  return { device, info: adapter.info };
+}
+
+/** What the host needs of the WASM module once it is instantiated. */
+export interface GpuModule {
+  memory: WebAssembly.Memory;
+  /** Queues an event; returns where its `length` bytes go, good until the next call; 0 when nobody listens any more. */
+  pronk_gpu_event(kind: number, id: number, length: number): number;
+}
+
+interface HostBuffer {
+  gpu: GPUBuffer;
+  pendingReads: number;
+}
+
+interface HostLayout {
+  group: GPUBindGroupLayout;
+  pipeline: GPUPipelineLayout;
+}
+
+const encodeText = new TextEncoder();
+const decodeText = new TextDecoder();
+
+// Node's Dawn crashes when writeBuffer() is given shared memory, which WebGPU allows; there it gets a copy.
+const { process } = globalThis as { process?: { versions?: { node?: string } } };
+const copiesSharedMemory = process?.versions?.node !== undefined;
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+export class GpuHost {
+  private module: GpuModule | null = null;
+  private onEvent: () => void = () => {};
+  private closed = false;
+
+  // Each is indexed by the id of src/gpu/device.h.
+  private buffers: (HostBuffer | undefined)[] = [];
+  private pipelines: (GPUComputePipeline | undefined)[] = [];
+  private pipelineLayouts: (HostLayout | undefined)[] = [];
+  private groups: (GPUBindGroup | undefined)[] = [];
+
+  private layouts = new Map<string, HostLayout>();
+  private encoder: GPUCommandEncoder | null = null;
+  private pass: GPUComputePassEncoder | null = null;
+  private setPipeline = 0;
+  private setGroup = 0;
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly info: GPUAdapterInfo,
+  ) {
+    device.addEventListener('uncapturederror', this.uncaptured);
+    void device.lost.then((lost) => {
+      if (this.closed) return;
+      this.report(EventKind.deviceLost, 0, lost.message || `the device was lost (${lost.reason ?? 'unknown'})`);
+    });
+  }
+
+  /**
+   * To be called once, before the module makes its device. onEvent is called after each event, never inside an import;
+   * it must not throw.
+   */
+  attach(module: GpuModule, onEvent: () => void): void {
+    this.module = module;
+    this.onEvent = onEvent;
+  }
+
+  /** The functions of the import module "pronk" that src/gpu/browser.cpp declares. */
+  imports() {
+    return {
+      gpu_describe: (at: number) => this.describe(at),
+      gpu_create_buffer: (id: number, size: number, usage: number, label: number, labelSize: number) =>
+        this.createBuffer(id, size, usage, this.text(label, labelSize)),
+      gpu_destroy_buffer: (id: number) => this.destroyBuffer(id),
+      gpu_write_buffer: (id: number, offset: number, at: number, size: number) =>
+        this.writeBuffer(id, offset, at, size),
+      gpu_create_pipeline: (
+        id: number,
+        label: number,
+        labelSize: number,
+        wgsl: number,
+        wgslSize: number,
+        bindings: number,
+        count: number,
+      ) =>
+        this.createPipeline(
+          id,
+          this.text(label, labelSize),
+          this.text(wgsl, wgslSize),
+          Array.from(this.bytes(bindings, count)),
+        ),
+      gpu_create_bind_group: (id: number, pipeline: number, ranges: number, count: number) =>
+        this.createBindGroup(id, pipeline, ranges, count),
+      gpu_begin: () => this.begin(),
+      gpu_dispatch: (pipeline: number, group: number, x: number, y: number, z: number) =>
+        this.dispatch(pipeline, group, x, y, z),
+      gpu_copy_buffer: (from: number, fromOffset: number, to: number, toOffset: number, size: number) =>
+        this.copyBuffer(from, fromOffset, to, toOffset, size),
+      gpu_submit: () => this.submit(),
+      gpu_read: (id: number, offset: number, size: number, ticket: number) => this.read(id, offset, size, ticket),
+      gpu_notify_done: (ticket: number) => this.notifyDone(ticket),
+    };
+  }
+
+  /** Frees all memory on the GPU; nothing is reported afterwards. */
+  destroy(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.device.removeEventListener('uncapturederror', this.uncaptured);
+    for (const buffer of this.buffers) buffer?.gpu.destroy();
+    this.buffers = [];
+    this.pipelines = [];
+    this.pipelineLayouts = [];
+    this.groups = [];
+    this.layouts.clear();
+    this.encoder = null;
+    this.pass = null;
+    this.module = null;
+    this.device.destroy();
+  }
+
+  // --- memory of the module ------------------------------------------------------------------------------------------
+  // Views are made at each use: the memory may have grown since.
+
+  private bytes(at: number, size: number): Uint8Array<ArrayBuffer> {
+    if (!this.module) throw new Error('GpuHost: an import was called before attach() or after destroy()');
+    return new Uint8Array(this.module.memory.buffer as ArrayBuffer, at >>> 0, size >>> 0);
+  }
+
+  private text(at: number, size: number): string {
+    return decodeText.decode(this.bytes(at, size).slice()); // a copy: decode() refuses shared memory
+  }
+
+  // --- events --------------------------------------------------------------------------------------------------------
+
+  private readonly uncaptured = (event: GPUUncapturedErrorEvent): void => {
+    this.report(EventKind.error, 0, event.error.message);
+  };
+
+  private report(kind: EventKind, id: number, payload: string | Uint8Array = ''): void {
+    if (this.closed || !this.module) return;
+    const bytes = typeof payload === 'string' ? encodeText.encode(payload) : payload;
+    const at = this.module.pronk_gpu_event(kind, id, bytes.length);
+    if (at !== 0 && bytes.length > 0) this.bytes(at, bytes.length).set(bytes);
+    this.onEvent();
+  }
+
+  /** For what goes wrong inside an import: the module is on the stack and must not be called. */
+  private reportLater(kind: EventKind, id: number, message: string): void {
+    queueMicrotask(() => this.report(kind, id, message));
+  }
+
+  private bufferOf(id: number, call: string): HostBuffer | undefined {
+    const buffer = this.buffers[id];
+    if (!buffer) this.reportLater(EventKind.error, 0, `${call}: buffer ${id} is destroyed or was refused`);
+    return buffer;
+  }
+
+  /** Runs `create` inside error scopes; resolves to its text of failure, null when all went well. */
+  private async scoped(create: () => void): Promise<string | null> {
+    const filters: GPUErrorFilter[] = ['internal', 'out-of-memory', 'validation'];
+    for (const filter of filters) this.device.pushErrorScope(filter);
+    let thrown: string | null = null;
+    try {
+      create();
+    } catch (error) {
+      thrown = messageOf(error); // a value that WebIDL refuses, such as a size over 2^53
+    }
+    const caught = await Promise.all(filters.map(() => this.device.popErrorScope()));
+    return thrown ?? caught.find((error) => error !== null)?.message ?? null;
+  }
+
+  // --- imports -------------------------------------------------------------------------------------------------------
+
+  /** Writes the HostDescription of src/gpu/browser.cpp. */
+  private describe(at: number): number {
+    const size = 72 + 4 * 128;
+    const memory = this.bytes(at, size);
+    memory.fill(0);
+    const view = new DataView(memory.buffer, memory.byteOffset, size);
+    const limits = this.device.limits;
+    view.setFloat64(0, limits.maxBufferSize, true);
+    view.setFloat64(8, limits.maxStorageBufferBindingSize, true);
+    view.setFloat64(16, limits.maxUniformBufferBindingSize, true);
+    const info = this.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
+    const subgroups = this.device.features.has('subgroups');
+    const words = [
+      limits.maxStorageBuffersPerShaderStage,
+      limits.maxComputeWorkgroupStorageSize,
+      limits.maxComputeInvocationsPerWorkgroup,
+      limits.maxComputeWorkgroupSizeX,
+      limits.maxComputeWorkgroupsPerDimension,
+      limits.minStorageBufferOffsetAlignment,
+      limits.minUniformBufferOffsetAlignment,
+      this.device.features.has('shader-f16') ? 1 : 0,
+      subgroups ? 1 : 0,
+      subgroups ? (info.subgroupMinSize ?? 0) : 0,
+      subgroups ? (info.subgroupMaxSize ?? 0) : 0,
+    ];
+    words.forEach((word, i) => view.setUint32(24 + 4 * i, word, true));
+    [info.vendor, info.architecture, info.device, info.description].forEach((text, i) => {
+      const bytes = encodeText.encode(text ?? '').subarray(0, 127);
+      memory.set(bytes, 72 + 128 * i);
+    });
+    return 1;
+  }
+
+  private createBuffer(id: number, size: number, usage: number, label: string): void {
+    const flags = usageBits.reduce((sum, bit, i) => ((usage >> i) & 1 ? sum | bit : sum), 0);
+    const failure = this.scoped(() => {
+      this.buffers[id] = { gpu: this.device.createBuffer({ label, size, usage: flags }), pendingReads: 0 };
+    });
+    void failure.then((text) => {
+      if (text === null || this.closed) return;
+      this.buffers[id]?.gpu.destroy();
+      this.buffers[id] = undefined;
+      this.report(EventKind.bufferFailed, id, text);
+    });
+  }
+
+  private destroyBuffer(id: number): void {
+    this.buffers[id]?.gpu.destroy();
+    this.buffers[id] = undefined;
+  }
+
+  private writeBuffer(id: number, offset: number, at: number, size: number): void {
+    const buffer = this.bufferOf(id, 'write_buffer');
+    if (!buffer) return;
+    const bytes = this.bytes(at, size);
+    const shared = copiesSharedMemory && !(bytes.buffer instanceof ArrayBuffer);
+    try {
+      this.device.queue.writeBuffer(buffer.gpu, offset, shared ? bytes.slice() : bytes);
+    } catch (error) {
+      this.reportLater(EventKind.error, 0, `write_buffer: ${messageOf(error)}`);
+    }
+  }
+
+  private layoutOf(bindings: number[]): HostLayout {
+    const key = bindings.join();
+    let layout = this.layouts.get(key);
+    if (!layout) {
+      const entries = bindings.map((type, binding) => ({
+        binding,
+        visibility: shaderStageCompute,
+        buffer: { type: bindingTypes[type] ?? 'storage' },
+      }));
+      const group = this.device.createBindGroupLayout({ entries });
+      layout = { group, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [group] }) };
+      this.layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  private createPipeline(id: number, label: string, code: string, bindings: number[]): void {
+    let module: GPUShaderModule | null = null;
+    let pipeline: Promise<GPUComputePipeline> | null = null;
+    const failure = this.scoped(() => {
+      const layout = this.layoutOf(bindings);
+      this.pipelineLayouts[id] = layout;
+      module = this.device.createShaderModule({ label, code });
+      pipeline = this.device.createComputePipelineAsync({
+        label,
+        layout: layout.pipeline,
+        compute: { module, entryPoint: 'main' },
+      });
+      pipeline.catch(() => {}); // awaited below; here only so that it is never an unhandled rejection
+    });
+    void this.finishPipeline(id, failure, () => module, () => pipeline);
+  }
+
+  private async finishPipeline(
+    id: number,
+    failure: Promise<string | null>,
+    module: () => GPUShaderModule | null,
+    pipeline: () => Promise<GPUComputePipeline> | null,
+  ): Promise<void> {
+    const texts = [await failure];
+    let made: GPUComputePipeline | null = null;
+    try {
+      made = await pipeline();
+    } catch (error) {
+      texts.push(messageOf(error));
+    }
+    if (this.closed) return;
+    if (made && texts[0] === null) {
+      this.pipelines[id] = made;
+      this.report(EventKind.pipelineReady, id);
+      return;
+    }
+    texts.unshift(await this.compilerMessages(module()));
+    this.report(EventKind.pipelineFailed, id, texts.filter((text) => text).join('\n'));
+  }
+
+  /** The compiler's own text, a line a message: `line:column type: text`. */
+  private async compilerMessages(module: GPUShaderModule | null): Promise<string> {
+    if (!module) return '';
+    try {
+      const { messages } = await module.getCompilationInfo();
+      return messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join('\n');
+    } catch {
+      return ''; // the device was lost meanwhile
+    }
+  }
+
+  private createBindGroup(id: number, pipeline: number, at: number, count: number): void {
+    const layout = this.pipelineLayouts[pipeline];
+    if (!layout) {
+      this.reportLater(EventKind.error, 0, `create_bind_group: pipeline ${pipeline} has no layout`);
+      return;
+    }
+    const memory = this.bytes(at, 24 * count);
+    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    const entries: GPUBindGroupEntry[] = [];
+    for (let binding = 0; binding < count; binding++) {
+      const buffer = this.bufferOf(view.getUint32(24 * binding + 16, true), 'create_bind_group');
+      if (!buffer) return;
+      const offset = view.getFloat64(24 * binding, true);
+      const size = view.getFloat64(24 * binding + 8, true);
+      entries.push({ binding, resource: { buffer: buffer.gpu, offset, size } });
+    }
+    this.groups[id] = this.device.createBindGroup({ layout: layout.group, entries });
+  }
+
+  private begin(): void {
+    this.encoder = this.device.createCommandEncoder();
+  }
+
+  private dispatch(pipeline: number, group: number, x: number, y: number, z: number): void {
+    const gpuPipeline = this.pipelines[pipeline];
+    const gpuGroup = this.groups[group];
+    if (!this.encoder || !gpuPipeline || !gpuGroup) {
+      this.reportLater(EventKind.error, 0, `dispatch: pipeline ${pipeline} or bind group ${group} is not ready`);
+      return;
+    }
+    if (!this.pass) {
+      this.pass = this.encoder.beginComputePass();
+      this.setPipeline = 0;
+      this.setGroup = 0;
+    }
+    if (this.setPipeline !== pipeline) this.pass.setPipeline(gpuPipeline);
+    if (this.setGroup !== group) this.pass.setBindGroup(0, gpuGroup);
+    this.setPipeline = pipeline;
+    this.setGroup = group;
+    this.pass.dispatchWorkgroups(x >>> 0, y >>> 0, z >>> 0);
+  }
+
+  private endPass(): void {
+    this.pass?.end();
+    this.pass = null;
+  }
+
+  private copyBuffer(from: number, fromOffset: number, to: number, toOffset: number, size: number): void {
+    const source = this.bufferOf(from, 'copy_buffer');
+    const target = this.bufferOf(to, 'copy_buffer');
+    if (!this.encoder || !source || !target) return;
+    this.endPass();
+    this.encoder.copyBufferToBuffer(source.gpu, fromOffset, target.gpu, toOffset, size);
+  }
+
+  private submit(): void {
+    if (!this.encoder) return;
+    this.endPass();
+    this.device.queue.submit([this.encoder.finish()]);
+    this.encoder = null;
+  }
+
+  private read(id: number, offset: number, size: number, ticket: number): void {
+    const buffer = this.buffers[id];
+    if (!buffer || buffer.pendingReads > 0) {
+      const why = buffer ? 'has a read pending' : 'is destroyed or was refused';
+      this.reportLater(EventKind.readFailed, ticket, `read: buffer ${id} ${why}`);
+      return;
+    }
+    buffer.pendingReads++;
+    void this.finishRead(buffer, offset, size, ticket);
+  }
+
+  private async finishRead(buffer: HostBuffer, offset: number, size: number, ticket: number): Promise<void> {
+    let result: Uint8Array | string;
+    try {
+      await buffer.gpu.mapAsync(mapModeRead, offset, size);
+      result = new Uint8Array(buffer.gpu.getMappedRange(offset, size)).slice();
+      buffer.gpu.unmap();
+    } catch (error) {
+      result = messageOf(error);
+    }
+    buffer.pendingReads--;
+    this.report(typeof result === 'string' ? EventKind.readFailed : EventKind.readDone, ticket, result);
+  }
+
+  private notifyDone(ticket: number): void {
+    this.device.queue.onSubmittedWorkDone().then(
+      () => this.report(EventKind.workDone, ticket),
+      (error: unknown) => this.report(EventKind.error, 0, `waiting for submitted work failed: ${messageOf(error)}`),
+    );
+  }
+}
