@@ -15,7 +15,11 @@ const Command* const commands[] = {
     &inspect_command,
     &tokenize_command,
     &detokenize_command,
+    &logits_command,
+    &generate_command,
+    &plan_command,
     &dequant_command,
+    &perplexity_command,
     &synth_command,
 };
 

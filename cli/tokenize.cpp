@@ -47,9 +47,10 @@ Outcome run(const Args& args) {
 
 constexpr Option options[] = {
     {.name = "-m", .value = "FILE", .help = "GGUF model or vocabulary", .required = true},
-    {.name = "--jsonl", .kind = OptionKind::flag, .help = "each input line is a JSON string and gets one line of output"},
+    {.name = "--jsonl", .kind = OptionKind::flag, .help = "each input line is a JSON string, each output line its ids"},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens written in the text become their ids"},
-    {.name = "--bos", .value = "WHEN", .help = "auto: bos and eos as the file says; off: neither", .choices = "auto|on|off"},
+    {.name = "--bos", .value = "WHEN", .help = "auto: bos and eos as the file says; off: neither",
+     .choices = "auto|on|off"},
 };
 
 }  // namespace

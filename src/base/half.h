@@ -7,14 +7,12 @@
 
 namespace pronk {
 
+// Without a branch, so that loops over it become vector code.
 constexpr float f16_to_f32(u16 h) {
-  const u32 sign = u32(h & 0x8000u) << 16;
-  const u32 exponent = (h >> 10) & 0x1fu;
-  u32 mantissa = h & 0x3ffu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  const float magnitude = float(mantissa) * 0x1p-24f;  // exact: a subnormal is mantissa · 2⁻²⁴
-  return std::bit_cast<float>(sign | std::bit_cast<u32>(magnitude));
+  const u32 magnitude = h & 0x7fffu;
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;  // exact, subnormals too
+  const u32 special = magnitude >= 0x7c00u ? 0x7f800000u : 0u;            // infinity and NaN keep their exponent
+  return std::bit_cast<float>(std::bit_cast<u32>(scaled) | special | u32(h & 0x8000u) << 16);
 }
 
 // Rounds to nearest, ties to even; too large becomes infinity.

@@ -40,7 +40,7 @@ class KvCache {
     }
   }
 
-  // [count][dim] from position `first` on; in the cache itself, or widened into scratch.
+  // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
   const Real* keys(u32 layer, u32 head, u32 first, u32 count, Real* scratch) const {
     return get(start(layer, 0, head, first), count * heads_.dim, scratch);
   }
@@ -64,7 +64,7 @@ class KvCache {
   }
   const Real* get(u64 at, u32 count, Real* scratch) const {
     if (halves_.empty()) return reals_.data() + at;
-    widen(halves_.data() + at, count, scratch);
+    for (u32 i = 0; i < count; ++i) scratch[i] = Real(f16_to_f32(halves_[at + i]));
     return scratch;
   }
 
@@ -74,7 +74,7 @@ class KvCache {
   std::vector<u16> halves_;
 };
 
-constexpr u32 kv_block = 32;  // positions that are widened at a time, for all query heads and tokens that read them
+constexpr u32 kv_block = 32;  // positions that are converted at a time, for all query heads and tokens that read them
 
 // What the online softmax (arXiv 1805.02867) carries from block to block.
 template <class Real>

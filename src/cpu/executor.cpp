@@ -42,7 +42,8 @@ graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
     std::visit(
         [&](const auto& op) {
           if constexpr (requires { op.out; }) {
-            const u64 bytes = op.out == graph.logits ? 0 : graph::row_stride(graph[op.out].width) * chunk * element_bytes;
+            const u64 row_bytes = graph::row_stride(graph[op.out].width) * element_bytes;
+            const u64 bytes = op.out == graph.logits ? 0 : row_bytes * chunk;
             intervals[u32(op.out)] = {bytes, i, i};
           }
         },
@@ -71,6 +72,8 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
       sines_(cosines_.size()) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0);
   CHECK(graph.rotation.frequency.size() == graph.heads.rotated / 2);
+  CHECK(!graph.ops.empty() && std::holds_alternative<graph::MatMul>(graph.ops.back()));
+  CHECK(std::get<graph::MatMul>(graph.ops.back()).out == graph.logits);
   const graph::MemoryPlan plan = plan_arena(graph, chunk, sizeof(Real));
   arena_.resize(plan.buffer_bytes[0] / sizeof(Real));
   for (const graph::Placement& placement : plan.placements) places_.push_back(placement.offset / sizeof(Real));
@@ -84,8 +87,9 @@ template <class Real>
 Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvType kv, u32 chunk) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
-  result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0] +
-                       u64(graph[graph.logits].width) * sizeof(Real) + AttentionScratch<Real>::bytes(graph.heads, chunk);
+  result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];
+  result.activations += u64(graph[graph.logits].width) * sizeof(Real);
+  result.activations += AttentionScratch<Real>::bytes(graph.heads, chunk);
   std::vector<bool> counted(graph.weights.size());
   each_vector(graph, [&](WeightId id) {
     if (!counted[u32(id)]) result.parameters += u64(graph[id].cols) * sizeof(Real);

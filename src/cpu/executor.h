@@ -29,7 +29,7 @@ template <class Real>
 class Executor {
  public:
   // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
-  // the executor. KvType::f32 keeps the cache in Real. The graph's logits come from a MatMul.
+  // the executor. KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the logits.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvType kv,
            u32 chunk = default_chunk);
 

@@ -2,7 +2,6 @@
 // order of additions everywhere.
 #pragma once
 
-#include <bit>
 #include <cstring>
 
 #include "base/types.h"
@@ -41,17 +40,6 @@ inline Real dot(const Real* a, const Real* b, u32 count) {
   Real total = sum<Real, width>(sums);
   for (; i < count; ++i) total += a[i] * b[i];
   return total;
-}
-
-// f16_to_f32 of base/half.h in a form that becomes vector code.
-template <class Real>
-inline void widen(const u16* halves, u32 count, Real* out) {
-  for (u32 i = 0; i < count; ++i) {
-    const u32 magnitude = halves[i] & 0x7fffu;
-    const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;  // exact, subnormals too
-    const u32 special = magnitude >= 0x7c00u ? 0x7f800000u : 0u;            // infinity and NaN keep their exponent
-    out[i] = Real(std::bit_cast<float>(std::bit_cast<u32>(scaled) | special | u32(halves[i] & 0x8000u) << 16));
-  }
 }
 
 }  // namespace pronk::cpu

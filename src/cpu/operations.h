@@ -1,4 +1,5 @@
-// The plain operations of graph.h on rows of floats. Real = double is the exact reference, Real = float the usable path.
+// The plain operations of graph.h on rows of floats.
+// Real = double is the exact reference, Real = float the usable path.
 #pragma once
 
 #include <algorithm>

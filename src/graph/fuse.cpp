@@ -107,13 +107,15 @@ class Fuser {
   }
 
   Status materialize(ValueId value) {
-    if (overwritten_[value]) return fail("this graph reads a value after it is overwritten in place; no kernel does that");
+    if (overwritten_[value]) {
+      return fail("this graph reads a value after it is overwritten in place; no kernel does that");
+    }
     if (done_[value]) return {};
     const u32 op = producer(value);
     if (as<Embed>(op) || as<Attention>(op) || as<Add>(op)) return {};  // emitted where they stand
     if (const auto* matmul = as<MatMul>(op)) return single(op, *matmul, Epilogue::none, value, {});
     if (const auto* swiglu = as<SwiGlu>(op)) return gated(op, *swiglu);
-    return fail("this graph reads a norm or a rotated value outside of a matrix product or attention; no kernel does that");
+    return fail("this graph reads a norm or a rotated value outside of a product or attention; no kernel does that");
   }
 
   // gate and up in one product when their rows can lie side by side, else one after the other.
@@ -280,15 +282,6 @@ Place place(const std::vector<Value>& values, ValueId id) {
     result.root = values[u32(result.root)].parent;
   }
   return result;
-}
-
-Access access(const FusedGraph& graph, const FusedOp& op) {
-  const auto root = [&](ValueId id) { return place(graph.values, id).root; };
-  if (const auto* embed = std::get_if<Embed>(&op)) return {{}, root(embed->out)};
-  if (const auto* rotate = std::get_if<RotateStore>(&op)) return {{}, root(rotate->qkv)};
-  if (const auto* attention = std::get_if<Attention>(&op)) return {{}, root(attention->out)};
-  const auto& matmul = std::get<FusedMatMul>(op);
-  return {{root(matmul.x)}, root(matmul.out)};
 }
 
 }  // namespace pronk::graph

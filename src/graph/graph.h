@@ -164,13 +164,6 @@ Result<FusedGraph> fuse(const Graph& graph);
 // Floats a row of a value takes in memory: padded to whole units of eight, the padding kept at zero.
 constexpr u32 row_stride(u32 width) { return u32(align_up(width, 8)); }
 
-// The roots that an operation reads and the one it writes; a root that it changes in place is only `written`.
-struct Access {
-  std::vector<ValueId> read;
-  ValueId written;
-};
-Access access(const FusedGraph& graph, const FusedOp& op);
-
 // Helps model code to build a graph in the order of the paper.
 class Builder {
  public:

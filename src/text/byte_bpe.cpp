@@ -60,7 +60,8 @@ class WordEncoder {
   void push(u32 left) {
     const u32 right = links_[left].next;
     if (right == no_token) return;
-    if (const u32 rank = merges_.rank(ids_[left], ids_[right]); rank != no_token) heap_.push_back(u64{rank} << 32 | left);
+    const u32 rank = merges_.rank(ids_[left], ids_[right]);
+    if (rank != no_token) heap_.push_back(u64{rank} << 32 | left);
   }
 
   // A min-heap of rank and left place. An entry is out of date when the pair that stands there is another one by now.

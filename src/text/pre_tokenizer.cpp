@@ -68,8 +68,8 @@ u64 contraction(const Stretch& stretch, u64 position, bool any_case) {
   };
   const char first = letter(1), second = letter(2);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
-  const bool two = (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
-  return two ? 3 : 0;
+  if ((first == 'r' || first == 'v') && second == 'e') return 3;
+  return first == 'l' && second == 'l' ? 3 : 0;
 }
 
 // \s+(?!\S)|\s+: all the space there is, less its last character when something follows and that leaves any.

@@ -1,5 +1,5 @@
-// SentencePiece BPE: over the whole text, the pair that spells the token of the highest score merges first, the leftmost
-// among equals.
+// SentencePiece BPE: over the whole text, the pair that spells the token of the highest score merges first, the
+// leftmost among equals.
 #include <algorithm>
 
 #include "text/unicode.h"
@@ -50,10 +50,18 @@ class Merger {
     return right == no_token ? 0 : symbols_[left].bytes + symbols_[right].bytes;
   }
 
+  // Ordinary text never becomes a control, unknown or byte token by being spelled like one.
+  u32 find(std::string_view spelling) const {
+    const u32 id = vocabulary_.spellings.find(spelling);
+    if (id == no_token) return no_token;
+    const TokenType type = vocabulary_.types[id];
+    return type == TokenType::control || type == TokenType::unknown || type == TokenType::byte ? no_token : id;
+  }
+
   bool push(u32 left) {
     const u32 bytes = pair_bytes(left);
     if (bytes == 0) return false;
-    const u32 id = vocabulary_.spellings.find(text_.substr(symbols_[left].start, bytes));
+    const u32 id = find(text_.substr(symbols_[left].start, bytes));
     if (id == no_token) return false;
     heap_.push_back({u64{vocabulary_.score_keys[id]} << 32 | left, bytes});
     return true;
@@ -72,7 +80,7 @@ class Merger {
 
   void emit(const Symbol& symbol, std::vector<u32>& out) const {
     const std::string_view spelling = text_.substr(symbol.start, symbol.bytes);
-    if (const u32 id = vocabulary_.spellings.find(spelling); id != no_token) {
+    if (const u32 id = find(spelling); id != no_token) {
       out.push_back(id);
       return;
     }
@@ -89,7 +97,8 @@ class Merger {
 
 }  // namespace
 
-void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix, std::vector<u32>& out) {
+void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix,
+                          std::vector<u32>& out) {
   constexpr std::string_view space = "\xe2\x96\x81";
   std::string escaped;
   escaped.reserve(text.size() + text.size() / 2 + space.size());

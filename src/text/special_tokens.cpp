@@ -22,8 +22,8 @@ class Splitter {
   }
 
  private:
-  // The tokens that stand somewhere in the text, in their order of precedence. One pass: at each place a binary search narrows
-  // the sorted spellings byte by byte.
+  // The tokens that stand somewhere in the text, in their order of precedence. One pass: at each place a binary search
+  // narrows the sorted spellings byte by byte.
   std::vector<u32> tokens_present() const {
     const std::vector<u32>& special = vocabulary_.special;
     std::vector<bool> first_bytes(256), present(special.size());
@@ -33,7 +33,8 @@ class Splitter {
     }
     std::vector<u32> found;
     for (u64 i = 0; i < special.size(); ++i) {
-      if (present[i] && (control_ || vocabulary_.types[special[i]] == TokenType::user_defined)) found.push_back(special[i]);
+      const bool wanted = control_ || vocabulary_.types[special[i]] == TokenType::user_defined;
+      if (present[i] && wanted) found.push_back(special[i]);
     }
     std::sort(found.begin(), found.end(), [&](u32 a, u32 b) {
       return std::pair(spellings_[b].size(), a) < std::pair(spellings_[a].size(), b);
@@ -42,9 +43,10 @@ class Splitter {
   }
 
   void mark(u64 at, std::vector<bool>& present) const {
-    auto low = vocabulary_.special.begin(), high = vocabulary_.special.end();
+    const auto begin = vocabulary_.special.begin();
+    auto low = begin, high = vocabulary_.special.end();
     for (u64 depth = 0; low != high; ++depth) {
-      for (; low != high && spellings_[*low].size() == depth; ++low) present[u64(low - vocabulary_.special.begin())] = true;
+      for (; low != high && spellings_[*low].size() == depth; ++low) present[u64(low - begin)] = true;
       if (at + depth == text_.size()) return;
       const u8 byte = u8(text_[at + depth]);
       low = std::partition_point(low, high, [&](u32 id) { return u8(spellings_[id][depth]) < byte; });

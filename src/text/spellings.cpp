@@ -86,7 +86,8 @@ Status Merges::load(const files::Array& strings, const Spellings& spellings, std
     };
     if (space == std::string_view::npos) return wrong("not two parts with a space between");
     joined.assign(merge, 0, space).append(merge, space + 1);
-    const Merge ids{spellings.find(merge.substr(0, space)), spellings.find(merge.substr(space + 1)), spellings.find(joined)};
+    const Merge ids{spellings.find(merge.substr(0, space)), spellings.find(merge.substr(space + 1)),
+                    spellings.find(joined)};
     if (ids.left == no_token || ids.right == no_token) return wrong("a part is not in the vocabulary");
     if (ids.result == no_token) return wrong("its result is not in the vocabulary");
     merges_.push_back(ids);

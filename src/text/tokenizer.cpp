@@ -70,7 +70,9 @@ bool Tokenizer::strips_leading_space() const { return vocabulary_->add_space_pre
 std::span<const u32> Tokenizer::end_tokens() const { return vocabulary_->ends; }
 std::string_view Tokenizer::chat_template() const { return vocabulary_->chat_template; }
 
-bool Tokenizer::is_end(u32 id) const { return std::binary_search(vocabulary_->ends.begin(), vocabulary_->ends.end(), id); }
+bool Tokenizer::is_end(u32 id) const {
+  return std::binary_search(vocabulary_->ends.begin(), vocabulary_->ends.end(), id);
+}
 
 bool Tokenizer::is_control(u32 id) const { return id < vocab_size() && vocabulary_->types[id] == TokenType::control; }
 
@@ -84,8 +86,9 @@ std::string_view Tokenizer::spelling(u32 id) const {
 
 u64 Tokenizer::memory_bytes() const {
   const Vocabulary& v = *vocabulary_;
-  return sizeof v + v.spellings.memory_bytes() + v.merges.memory_bytes() + v.types.capacity() +
-         (v.score_keys.capacity() + v.special.capacity() + v.ends.capacity()) * sizeof(u32) + v.chat_template.capacity();
+  const u64 ids = v.score_keys.capacity() + v.special.capacity() + v.ends.capacity();
+  return sizeof v + v.spellings.memory_bytes() + v.merges.memory_bytes() + v.types.capacity() + ids * sizeof(u32) +
+         v.chat_template.capacity();
 }
 
 Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options) const {

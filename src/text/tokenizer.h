@@ -1,12 +1,13 @@
 // Text to token ids and back, from the tokenizer metadata of a GGUF file.
 //
 // Two kinds (`tokenizer.ggml.model`):
-// - `llama`: SentencePiece BPE. U+2581 stands for a space; of all neighbouring pairs that spell a token the one with the
-//   highest score is merged first, the leftmost among equals; what stays outside the vocabulary becomes byte tokens <0xXX>.
-// - `gpt2`: byte-level BPE (Radford et al. 2019). A pre-tokenizer (`tokenizer.ggml.pre`) cuts the text into words, each
-//   word's bytes are merged by rank; bytes without a token are dropped.
-// Ids are those of llama.cpp. Sources: the GGUF specification, the SentencePiece paper (arXiv 1808.06226), the published
-// regular expressions of the models.
+// - `llama`: SentencePiece BPE. U+2581 stands for a space; of all neighbouring pairs that spell a token the one with
+//   the highest score is merged first, the leftmost among equals; what stays outside the vocabulary becomes byte
+//   tokens <0xXX>.
+// - `gpt2`: byte-level BPE (Radford et al. 2019). A pre-tokenizer (`tokenizer.ggml.pre`) cuts the text into words,
+//   each word's bytes are merged by rank; bytes without a token are dropped.
+// On well-formed UTF-8 the ids are those of llama.cpp. Sources: the GGUF specification, the SentencePiece paper (arXiv
+// 1808.06226), the models' published regular expressions.
 #pragma once
 
 #include <memory>

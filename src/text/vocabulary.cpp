@@ -85,7 +85,8 @@ Status load_scores(const files::Metadata& metadata, Vocabulary& out) {
   return {};
 }
 
-// An absent key gives the fallback where the vocabulary has such an id; all ones, which some converters write, means none.
+// An absent key gives the fallback where the vocabulary has such an id; all ones, which some converters write, means
+// none.
 Result<u32> special_id(const files::Metadata& metadata, std::string_view key, u32 vocab_size, u32 fallback) {
   if (!metadata.has(key)) return fallback < vocab_size ? fallback : no_token;
   PRONK_TRY(const i64 id, metadata.i64_at(key));
@@ -165,7 +166,7 @@ void find_byte_tokens(Vocabulary& out) {
   }
 }
 
-// Phi-3's special tokens are lstrip/rstrip in its tokenizer.json, which GGUF has no key for; the field goes by the name.
+// Phi-3's special tokens are "rstrip" in its tokenizer.json, which GGUF has no key for; the field goes by the name.
 Status load_strip(const files::Metadata& metadata, Vocabulary& out) {
   PRONK_TRY(const std::string_view name, metadata.string_or("general.name", ""));
   std::string lower(name);

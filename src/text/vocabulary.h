@@ -1,5 +1,5 @@
-// A vocabulary in little memory: spellings in one arena, found through open addressing; merges the same way. Internal to
-// src/text; tokenizer.h is the public side.
+// A vocabulary in little memory: spellings in one arena, found through open addressing; merges the same way.
+// Internal to src/text; tokenizer.h is the public side.
 #pragma once
 
 #include <array>
@@ -82,7 +82,8 @@ u32 byte_to_char(u8 byte);
 u32 char_to_byte(u32 code_point);
 
 // Appends the ids of one stretch of ordinary text.
-void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix, std::vector<u32>& out);
+void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix,
+                          std::vector<u32>& out);
 void encode_byte_bpe(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out);
 
 // A text cut at the special tokens in it: either a token, or ordinary text [start, end).
@@ -90,7 +91,8 @@ struct Fragment {
   u32 token = no_token;
   u32 start = 0, end = 0;
 };
-// With control == false only user-defined tokens are looked for. Longer spellings go before shorter ones wherever they stand.
+// With control == false only user-defined tokens are looked for. Longer spellings go before shorter ones wherever they
+// stand.
 std::vector<Fragment> split_special(const Vocabulary& vocabulary, std::string_view text, bool control);
 
 }  // namespace pronk::text

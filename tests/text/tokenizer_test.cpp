@@ -62,7 +62,9 @@ TEST(ByteBpe, any_bytes_come_back) {
     Random random{11};
     for (u32 round = 0; round < 200; ++round) {
       std::string text;
-      for (u64 i = random.below(100); i-- > 0;) text += random.below(2) ? char(random.next()) : "ab 1\n'"[random.below(6)];
+      for (u64 i = random.below(100); i-- > 0;) {
+        text += random.below(2) ? char(random.next()) : "ab 1\n'"[random.below(6)];
+      }
       EXPECT_EQ(tokenizer.decode(encode(tokenizer, text)), text);
       EXPECT_EQ(tokenizer.decode(encode(tokenizer, text, {true, Bos::off})), text);
     }
@@ -164,6 +166,14 @@ TEST(SpecialTokens, longer_before_shorter_before_leftmost) {
   EXPECT_EQ(tokenizer.decode(encode(tokenizer, "a  b")), "a  b");
 }
 
+TEST(SpecialTokens, sentencepiece_does_not_merge_into_them) {
+  Fixture fixture = sentencepiece_fixture();
+  const u32 open = fixture.add("<s"), close = fixture.add(">");
+  const Tokenizer tokenizer = fixture.tokenizer();
+  EXPECT_EQ(encode(tokenizer, "<s>", {false, Bos::off}), (Ids{259, open, close}));
+  EXPECT_EQ(encode(tokenizer, "<s>", {true, Bos::off}), (Ids{1}));
+}
+
 // The text after a special token begins anew, with a space of its own.
 TEST(SpecialTokens, space_prefix_after_each) {
   const Tokenizer tokenizer = sentencepiece_fixture().tokenizer();
@@ -189,7 +199,9 @@ TEST(SpecialTokens, ends) {
   writer.add_string("tokenizer.chat_template", "{{ messages }}");
   const Tokenizer tokenizer = Fixture::load(writer);
   EXPECT_EQ(Ids(tokenizer.end_tokens().begin(), tokenizer.end_tokens().end()), (Ids{eos, turn, eot}));
-  for (u32 id = 0; id <= tokenizer.vocab_size(); ++id) EXPECT_EQ(tokenizer.is_end(id), id == eos || id == turn || id == eot);
+  for (u32 id = 0; id <= tokenizer.vocab_size(); ++id) {
+    EXPECT_EQ(tokenizer.is_end(id), id == eos || id == turn || id == eot);
+  }
   EXPECT_TRUE(tokenizer.is_control(turn));  // by its spelling, whatever the file says
   EXPECT_EQ(tokenizer.chat_template(), "{{ messages }}");
   EXPECT_EQ(tokenizer.eos(), eos);
@@ -234,7 +246,8 @@ TEST(HostileMetadata, names_the_key) {
 }
 
 TEST(HostileMetadata, ids_and_types) {
-  for (const char* key : {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+  for (const char* key :
+       {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
     files::GgufWriter writer = byte_fixture().writer();
     writer.add_u32(key, 256);
     EXPECT_EQ(error_of(writer).rfind(key, 0), 0u) << error_of(writer);

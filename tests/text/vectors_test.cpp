@@ -1,27 +1,33 @@
 // The field's vocabularies and expected ids of ../shared/vectors/tokens, where that folder is there.
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "fixtures.h"
+#include "support/files.h"
 
 namespace pronk::text {
 namespace {
 
 using nlohmann::json;
 
-const std::string shared = std::string(PRONK_SOURCE_DIR) + "/../shared/";
-const std::string vectors = shared + "vectors/tokens/";
+const std::string vectors = test::shared_path("vectors/tokens/");
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+std::vector<u8> read_bytes(const std::string& path) {
+  auto bytes = test::read_file(path);
+  EXPECT_TRUE(bytes.has_value()) << path << " is not there";
+  return bytes ? *bytes : std::vector<u8>{};
+}
+
+std::string read_text(const std::string& path) {
+  const std::vector<u8> bytes = read_bytes(path);
+  return {bytes.begin(), bytes.end()};
 }
 
 Tokenizer load_file(const std::string& path) {
-  const std::string bytes = read_file(path);
-  auto prefix = files::parse_gguf({reinterpret_cast<const u8*>(bytes.data()), bytes.size()}, bytes.size());
+  const std::vector<u8> bytes = read_bytes(path);
+  auto prefix = files::parse_gguf(bytes, bytes.size());
   if (!prefix || !prefix->gguf) std::abort();
   auto tokenizer = Tokenizer::from_metadata(prefix->gguf->metadata);
   if (!tokenizer) {
@@ -32,9 +38,8 @@ Tokenizer load_file(const std::string& path) {
 }
 
 struct VectorFile {
-  const char* name;    // of tricky.<name>.json
-  const char* gguf;    // below shared/
-  const char* inp;     // of <inp>.inp and .out, or empty
+  const char* name;  // of tricky.<name>.json
+  const char* gguf;  // below shared/
 };
 std::ostream& operator<<(std::ostream& out, const VectorFile& file) { return out << file.name; }
 
@@ -45,18 +50,23 @@ class Vectors : public testing::TestWithParam<VectorFile> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, Vectors,
-                         testing::Values(VectorFile{"smollm", "vectors/tokens/vocab-smollm.gguf", ""},
-                                         VectorFile{"qwen2", "vectors/tokens/ggml-vocab-qwen2.gguf", "ggml-vocab-qwen2.gguf"},
-                                         VectorFile{"llama-spm", "vectors/tokens/ggml-vocab-llama-spm.gguf",
-                                                    "ggml-vocab-llama-spm.gguf"},
-                                         VectorFile{"phi-3", "vectors/tokens/ggml-vocab-phi-3.gguf", "ggml-vocab-phi-3.gguf"},
-                                         VectorFile{"stories260K", "models/stories260K.gguf", ""}));
+constexpr VectorFile vector_files[] = {
+    {"smollm", "vectors/tokens/vocab-smollm.gguf"},
+    {"qwen2", "vectors/tokens/ggml-vocab-qwen2.gguf"},
+    {"llama-spm", "vectors/tokens/ggml-vocab-llama-spm.gguf"},
+    {"phi-3", "vectors/tokens/ggml-vocab-phi-3.gguf"},
+    {"stories260K", "models/stories260K.gguf"},
+};
+INSTANTIATE_TEST_SUITE_P(All, Vectors, testing::ValuesIn(vector_files));
+
+// The vocabularies that llama.cpp has texts and ids for: <gguf>.inp and .out.
+class LlamaCppVectors : public Vectors {};
+INSTANTIATE_TEST_SUITE_P(All, LlamaCppVectors, testing::Values(vector_files[1], vector_files[2], vector_files[3]));
 
 TEST_P(Vectors, tricky_texts) {
-  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
-  const json texts = json::parse(read_file(vectors + "tricky.json"));
-  const json expected = json::parse(read_file(vectors + "tricky." + GetParam().name + ".json"));
+  const Tokenizer tokenizer = load_file(test::shared_path(GetParam().gguf));
+  const json texts = json::parse(read_text(vectors + "tricky.json"));
+  const json expected = json::parse(read_text(vectors + "tricky." + GetParam().name + ".json"));
   ASSERT_EQ(texts.size(), expected["cases"].size());
   EXPECT_EQ(tokenizer.vocab_size(), expected["n_vocab"].get<u32>());
   const bool byte_level = expected["kind"] == "byte-level BPE";
@@ -77,11 +87,10 @@ TEST_P(Vectors, tricky_texts) {
   }
 }
 
-TEST_P(Vectors, llama_cpp_texts) {
-  const std::string name = GetParam().inp;
-  if (name.empty()) GTEST_SKIP() << "no .inp for this vocabulary";
-  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
-  const std::string texts = read_file(vectors + name + ".inp"), lines = read_file(vectors + name + ".out");
+TEST_P(LlamaCppVectors, texts) {
+  const std::string path = test::shared_path(GetParam().gguf);
+  const Tokenizer tokenizer = load_file(path);
+  const std::string texts = read_text(path + ".inp"), lines = read_text(path + ".out");
   constexpr std::string_view separator = "\n__ggml_vocab_test__\n";
   u64 count = 0;
   for (u64 at = 0, line = 0; line < lines.size(); ++count) {
@@ -100,7 +109,7 @@ TEST_P(Vectors, llama_cpp_texts) {
 
 // Every token alone, through the streaming decoder, gives valid UTF-8 that is nothing but the token's own.
 TEST_P(Vectors, every_piece_streams) {
-  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  const Tokenizer tokenizer = load_file(test::shared_path(GetParam().gguf));
   std::string all, streamed;
   StreamDecoder decoder(tokenizer, true);
   for (u32 id = 0; id < tokenizer.vocab_size(); ++id) {
@@ -113,7 +122,7 @@ TEST_P(Vectors, every_piece_streams) {
 }
 
 TEST_P(Vectors, ends_and_template) {
-  const Tokenizer tokenizer = load_file(shared + GetParam().gguf);
+  const Tokenizer tokenizer = load_file(test::shared_path(GetParam().gguf));
   ASSERT_TRUE(tokenizer.eos().has_value());
   EXPECT_TRUE(tokenizer.is_end(*tokenizer.eos()));
   for (const char* spelling : {"<|im_end|>", "<|endoftext|>", "</s>", "<|end|>"}) {

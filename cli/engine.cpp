@@ -1,0 +1,131 @@
+#include "engine.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "file.h"
+#include "gpu/native.h"
+
+namespace pronk::cli {
+namespace {
+
+std::vector<std::string> split_paths(const std::string& path) {
+  const std::filesystem::path full(path);
+  std::vector<std::string> paths;
+  for (const std::string& name : files::all_split_names(full.filename().string())) {
+    paths.push_back((full.parent_path() / name).string());
+  }
+  return paths;
+}
+
+// Reads files by position into the engine's own buffer: no part of a model is ever held twice.
+class Reader {
+ public:
+  explicit Reader(std::vector<std::string> paths) : paths_(std::move(paths)) {}
+  ~Reader() { close(); }
+
+  Result<u64> read(u32 file, u64 position, std::span<u8> into) {
+    if (file != file_) {
+      close();
+      descriptor_ = ::open(paths_[file].c_str(), O_RDONLY | O_CLOEXEC);
+      if (descriptor_ < 0) return fail("cannot open '" + paths_[file] + "'");
+      file_ = file;
+    }
+    const ssize_t got = ::pread(descriptor_, into.data(), into.size(), off_t(position));
+    if (got <= 0) return fail("cannot read '" + paths_[file] + "' at byte " + std::to_string(position));
+    return u64(got);
+  }
+
+ private:
+  void close() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+  }
+
+  std::vector<std::string> paths_;
+  u32 file_ = ~0u;
+  int descriptor_ = -1;
+};
+
+Status stream(Engine& engine, Reader& reader) {
+  while (engine.wants_bytes()) {
+    const std::span<u8> space = engine.space();
+    const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
+    PRONK_TRY(const u64 got, reader.read(engine.file(), engine.position(), space.first(wanted)));
+    PRONK_OK(engine.commit(got));
+  }
+  return {};
+}
+
+}  // namespace
+
+EngineChoice engine_choice(const Args& args, bool scoring) {
+  EngineChoice choice;
+  choice.path = std::string(args.text("-m"));
+  choice.backend = args.text("--backend");
+  choice.options.context = u32(args.integer("--ctx"));
+  choice.options.kv = args.text("--kv", "f16") == "f32" ? graph::KvType::f32 : graph::KvType::f16;
+  choice.options.scoring = scoring;
+  return choice;
+}
+
+Result<std::shared_ptr<const Model>> open_headers(const std::string& path) {
+  auto model = std::make_shared<Model>();
+  std::vector<std::string> paths = split_paths(path);
+  for (u32 file = 0; file < std::max<u64>(model->file_count(), 1); ++file) {
+    if (file >= paths.size()) return fail("'" + path + "' is one part of a split model but is not named like one");
+    PRONK_TRY(const MappedFile mapped, MappedFile::open(paths[file]));
+    PRONK_TRY(const u64 needed, model->add_header(file, mapped.bytes(), mapped.size()));
+    if (needed != 0) return fail("'" + paths[file] + "' ends within its header");
+  }
+  PRONK_OK(model->finish_headers());
+  return model;
+}
+
+Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
+  if (backend == "cpu") return nullptr;
+  auto device = gpu::create_native_device();
+  if (device || backend == "webgpu") return device;
+  std::fprintf(stderr, "pronk: %s; running on the CPU\n", device.error().message.c_str());
+  return nullptr;
+}
+
+Status turn(Engine& engine) {
+  constexpr int most_waits = 60;
+  if (!engine.wants_pump() && engine.device()) {
+    for (int i = 0; i < most_waits && !engine.device()->has_event(); ++i) gpu::wait(*engine.device(), std::chrono::seconds(1));
+    if (!engine.device()->has_event()) return fail("the device has not answered for a minute");
+  }
+  return engine.pump();
+}
+
+Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice) {
+  PRONK_TRY(auto model, open_headers(choice.path));
+  PRONK_TRY(auto device, open_device(choice.backend));
+  PRONK_TRY(auto engine, Engine::create(model, choice.options, std::move(device)));
+  Reader reader(split_paths(choice.path));
+  PRONK_OK(stream(*engine, reader));
+  PRONK_OK(engine->pump());
+  while (!engine->ready()) PRONK_OK(turn(*engine));
+  return engine;
+}
+
+Result<std::vector<u32>> parse_tokens(std::string_view list) {
+  std::vector<u32> tokens;
+  for (const char *at = list.data(), *end = at + list.size(); at < end; ++at) {
+    u32 token = 0;
+    const auto [next, error] = std::from_chars(at, end, token);
+    if (error != std::errc() || (next < end && *next != ',') || next + 1 == end) return fail("--tokens wants ids with commas between, such as 1,2,3");
+    tokens.push_back(token);
+    at = next;
+  }
+  if (tokens.empty()) return fail("--tokens is empty");
+  return tokens;
+}
+
+}  // namespace pronk::cli

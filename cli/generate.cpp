@@ -1,0 +1,141 @@
+// pronk generate: continues a text.
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "engine.h"
+#include "text/tokenizer.h"
+
+namespace pronk::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct Generated {
+  std::vector<u32> tokens;
+  std::string text;
+  double first_seconds = 0;  // until the first token: prefill and one step
+  double rest_seconds = 0;
+};
+
+Result<Generated> generate(Engine& engine, std::span<const u32> prompt, const GenerateOptions& options, bool stream) {
+  Generated result;
+  Session& session = engine.session();
+  text::StreamDecoder decoder(engine.model().tokenizer());
+  const auto print = [&](std::string_view text) {
+    result.text += text;
+    if (!stream || text.empty()) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  const auto start = Clock::now();
+  PRONK_OK(session.start(prompt, options));
+  PRONK_OK(engine.pump());
+  while (session.running()) {
+    u32 token = 0;
+    while (session.next(token)) {
+      if (result.tokens.empty()) result.first_seconds = seconds_since(start);
+      result.tokens.push_back(token);
+      print(decoder.push(token));
+    }
+    if (session.running()) PRONK_OK(turn(engine));
+  }
+  print(decoder.finish());
+  result.rest_seconds = seconds_since(start) - result.first_seconds;
+  return result;
+}
+
+std::string_view finish_name(Finish finish) {
+  switch (finish) {
+    case Finish::length: return "length";
+    case Finish::end_token: return "stop";
+    case Finish::cancelled: return "cancelled";
+    case Finish::context_full: return "context";
+  }
+  return "";
+}
+
+// What the device did for the run, divided by the tokens sampled. Prefill's share is left out by the caller.
+nlohmann::json counters(const Engine& engine, const gpu::Counters& before, const gpu::Counters& after, double steps) {
+  const gpu::Counters ready = engine.counters_when_ready();
+  const auto each = [&](u64 from, u64 to) { return steps > 0 ? double(to - from) / steps : 0.0; };
+  return {{"dispatches_per_token", each(before.dispatches, after.dispatches)},
+          {"submits_per_token", each(before.submits, after.submits)},
+          {"buffers_created_after_load", after.buffers_created - ready.buffers_created},
+          {"bind_groups_created_after_load", after.bind_groups_created - ready.bind_groups_created},
+          {"pipelines_created_after_load", after.pipelines_created - ready.pipelines_created},
+          {"readback_bytes_per_token", each(before.readback_bytes, after.readback_bytes)}};
+}
+
+gpu::Counters counters_of(Engine& engine) { return engine.device() ? engine.device()->counters() : gpu::Counters{}; }
+
+Outcome run(const Args& args) {
+  if (args.has("-p") == args.has("--tokens")) return bad_usage("pronk generate: give either -p TEXT or --tokens IDS");
+  const auto load_start = Clock::now();
+  PRONK_TRY(const auto engine, open_engine(engine_choice(args)));
+  const double load_ms = seconds_since(load_start) * 1000;
+
+  std::vector<u32> prompt;
+  if (args.has("-p")) {
+    PRONK_TRY(prompt, engine->model().tokenizer().encode(args.text("-p")));
+  } else {
+    PRONK_TRY(prompt, parse_tokens(args.text("--tokens")));
+  }
+  GenerateOptions options;
+  options.max_tokens = u32(args.integer("-n", 128));
+  options.ignore_end = args.flag("--ignore-eos");
+  options.sampling = {.temperature = float(args.number("--temp")), .top_k = u32(args.integer("--top-k")),
+                      .top_p = float(args.number("--top-p", 1)), .min_p = float(args.number("--min-p")), .seed = u64(args.integer("--seed"))};
+
+  const bool json = args.flag("--json");
+  const gpu::Counters before = counters_of(*engine);
+  PRONK_TRY(const Generated result, generate(*engine, prompt, options, !json));
+  if (!json) {
+    std::fputc('\n', stdout);
+    return {};
+  }
+  const double count = double(result.tokens.size());
+  const nlohmann::json out = {
+      {"prompt_tokens", prompt.size()},
+      {"tokens", result.tokens},
+      {"text", result.text},
+      {"finish_reason", finish_name(engine->session().finish())},
+      {"timings", {{"load_ms", load_ms},
+                   {"prefill_tps", result.first_seconds > 0 ? double(prompt.size()) / result.first_seconds : 0.0},
+                   {"decode_tps", count > 1 && result.rest_seconds > 0 ? (count - 1) / result.rest_seconds : 0.0}}},
+      {"counters", counters(*engine, before, counters_of(*engine), count)}};
+  std::puts(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  return {};
+}
+
+constexpr Option options[] = {
+    model_option,
+    {.name = "-p", .value = "TEXT", .help = "the prompt"},
+    {.name = "--tokens", .value = "IDS", .help = "the prompt as ids with commas between"},
+    {.name = "-n", .kind = OptionKind::integer, .value = "N", .help = "most tokens to generate (default 128)", .minimum = 0, .maximum = 1 << 24},
+    {.name = "--temp", .kind = OptionKind::number, .value = "T", .help = "temperature (default 0: greedy)", .minimum = 0, .maximum = 1000},
+    {.name = "--top-k", .kind = OptionKind::integer, .value = "K", .help = "keep the K most likely (default 0: all)", .minimum = 0, .maximum = 1 << 24},
+    {.name = "--top-p", .kind = OptionKind::number, .value = "P", .help = "keep the smallest set of this probability (default 1)", .minimum = 0, .maximum = 1},
+    {.name = "--min-p", .kind = OptionKind::number, .value = "M", .help = "drop what is less likely than M times the likeliest (default 0)", .minimum = 0, .maximum = 1},
+    {.name = "--seed", .kind = OptionKind::integer, .value = "S", .help = "of the random numbers (default 0)", .minimum = 0, .maximum = 0x1p53},
+    {.name = "--ignore-eos", .kind = OptionKind::flag, .help = "go on after an end token"},
+    {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object at the end instead of a stream of text"},
+    backend_option,
+    context_option,
+    kv_option,
+};
+
+}  // namespace
+
+const Command generate_command = {
+    .name = "generate",
+    .summary = "Continues a text, token by token.",
+    .options = options,
+    .run = run,
+};
+
+}  // namespace pronk::cli

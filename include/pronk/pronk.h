@@ -1,0 +1,144 @@
+// pronk: runs language models from GGUF files on WebGPU or the CPU. The whole public interface of the C++ engine.
+//
+// Nothing here waits. The caller moves bytes in, calls pump() after each event of its event loop (natively: after
+// gpu::wait), and takes tokens out. Errors are values with one line of text.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "graph/kv_type.h"
+#include "graph/sampling.h"
+
+namespace pronk {
+
+namespace gpu {
+class Device;
+struct Limits;
+struct Features;
+struct Counters;
+}  // namespace gpu
+namespace text {
+class Tokenizer;
+}
+
+// Bytes by kind. `staging` is host memory that file bytes pass through; everything else is on the device
+// (with the CPU as the device: in memory). Known before anything is allocated, and equal to what is.
+struct MemoryUse {
+  u64 weights = 0, kv_cache = 0, activations = 0, parameters = 0, staging = 0, readback = 0;
+
+  u64 total() const { return weights + kv_cache + activations + parameters + staging + readback; }
+  bool operator==(const MemoryUse&) const = default;
+};
+
+struct LoadOptions {
+  u32 context = 0;  // tokens; 0: what the model was trained for, at most 4096
+  graph::KvType kv = graph::KvType::f16;
+  bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
+};
+
+// A model's header: everything but the weights. Immutable once complete.
+class Model {
+ public:
+  Model();
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  // Gives the first bytes of a file (split files in order; file_size may be unknown: ~0). Returns 0 when the header is
+  // complete, else how many bytes from the start to call again with.
+  Result<u64> add_header(u32 file, std::span<const u8> prefix, u64 file_size);
+  u32 file_count() const;  // known once the first header is complete
+  // Reads architecture and tokenizer after the last header. A file without tensors is an error here.
+  Status finish_headers();
+
+  std::string_view architecture() const;
+  std::string_view name() const;  // general.name, may be empty
+  u32 vocab_size() const;
+  u32 trained_context() const;
+  u64 parameter_count() const;
+  u64 file_bytes() const;  // tensor data of all files
+  const text::Tokenizer& tokenizer() const;
+
+  u32 context_for(const LoadOptions& options) const;  // the context length that options ask for
+  // What loading would take. limits: of the GPU, or null for the CPU.
+  Result<MemoryUse> plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const;
+
+ private:
+  friend class Engine;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+struct GenerateOptions {
+  u32 max_tokens = 128;
+  graph::SamplingParams sampling;  // greedy by default
+  bool ignore_end = false;         // go on after an end token
+};
+
+enum class Finish : u8 { length, end_token, cancelled, context_full };
+
+// One conversation: its KV cache, prefill and decode. Belongs to its engine.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Starts a generation after `tokens`, the whole prompt; what the cache already holds of it is not computed again.
+  // Wrong tokens and prompts over the context length are errors.
+  virtual Status start(std::span<const u32> tokens, const GenerateOptions& options) = 0;
+  // The next token, in order; false when none has come yet or the generation is over.
+  virtual bool next(u32& token) = 0;
+  virtual bool running() const = 0;  // until all tokens have been taken
+  virtual Finish finish() const = 0;
+  virtual void cancel() = 0;
+  virtual u32 reused_tokens() const = 0;  // of the last prompt, found in the cache
+
+  // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring). by_steps: through the
+  // decode path, one token at a time, instead of prefill.
+  virtual Status score(std::span<const u32> tokens, bool by_steps) = 0;
+  // The next rows; empty when none have come yet. Valid until the next call.
+  virtual std::span<const float> next_rows() = 0;
+};
+
+// A model on a device. Loading streams the files once through a small staging buffer; after that nothing is created.
+class Engine {
+ public:
+  // device: null for the CPU. Buffers are created and pipelines start to compile at once.
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const LoadOptions& options,
+                                                std::unique_ptr<gpu::Device> device);
+  ~Engine();
+
+  // Streaming: put bytes of `file()` from offset `position()` at `space()` and commit them, until loaded_bytes().
+  u32 file() const;
+  u64 position() const;
+  u64 stream_end() const;  // of the current file: no byte from here on is wanted
+  bool wants_bytes() const;
+  std::span<u8> space();
+  Status commit(u64 bytes);
+
+  // Moves loading and the session on as far as they go. The first error stays.
+  Status pump();
+  bool ready() const;       // all bytes are in, all pipelines compiled
+  bool wants_pump() const;  // there is work that needs no event: the CPU's
+  Session& session();
+
+  gpu::Device* device();  // null on the CPU
+  const Model& model() const;
+  u32 context() const;
+  MemoryUse planned() const;
+  MemoryUse allocated() const;
+  gpu::Counters counters_when_ready() const;  // of the device, when loading was done
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace pronk

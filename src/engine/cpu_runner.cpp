@@ -1,0 +1,130 @@
+#include "engine/cpu_runner.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pronk::engine {
+namespace {
+
+constexpr u32 chunk = 32;  // tokens a pump
+
+u64 weight_bytes(const graph::Weight& weight) {
+  return u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
+}
+
+}  // namespace
+
+CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvType kv)
+    : model_(model), context_(context), kv_(kv), sampler_(model.hyper.vocab) {
+  for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
+}
+
+MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvType kv) {
+  const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk);
+  MemoryUse use{.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
+  for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);
+  return use;
+}
+
+MemoryUse CpuRunner::allocated() const {
+  MemoryUse use;
+  for (const auto& bytes : weights_) use.weights += bytes.size();
+  if (!executor_) return use;
+  const cpu::Footprint footprint = executor_->allocated();
+  use.kv_cache = footprint.kv_cache;
+  use.activations = footprint.activations;
+  use.parameters = footprint.parameters;
+  return use;
+}
+
+void CpuRunner::write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
+  const u64 block_bytes = model_.graph[weight].format->block_bytes;
+  std::vector<u8>& target = weights_[u32(weight)];
+  CHECK((first_block + blocks) * block_bytes <= target.size());
+  std::memcpy(target.data() + first_block * block_bytes, bytes, blocks * block_bytes);
+}
+
+Status CpuRunner::weights_done() {
+  std::vector<const u8*> bytes;
+  for (const auto& weight : weights_) bytes.push_back(weight.data());
+  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk);
+  return {};
+}
+
+void CpuRunner::start(Run run) {
+  CHECK(ready() && finished() && !run.tokens.empty() && run.position + run.tokens.size() <= context_);
+  run_ = std::move(run);
+  run_.count = std::min<u32>(run_.count, context_ - run_.position - u32(run_.tokens.size()) + 1);
+  fed_ = sampled_ = 0;
+  cached_ = run_.position;
+  last_ = run_.tokens.back();
+  phase_ = run_.count > 0 ? Phase::prefill : Phase::idle;
+}
+
+void CpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
+  CHECK(ready() && finished() && !tokens.empty() && tokens.size() <= context_);
+  run_ = {};
+  run_.tokens = std::move(tokens);
+  fed_ = cached_ = 0;
+  by_steps_ = by_steps;
+  phase_ = Phase::score;
+}
+
+void CpuRunner::cancel() {
+  phase_ = Phase::idle;
+  tokens_.clear();
+  rows_ = {};
+}
+
+Status CpuRunner::pump() {
+  if (phase_ == Phase::prefill) {
+    prefill();
+  } else if (phase_ == Phase::decode) {
+    decode();
+  } else if (phase_ == Phase::score) {
+    score();
+  }
+  return {};
+}
+
+void CpuRunner::prefill() {
+  const u32 wanted = u32(run_.tokens.size()) - 1;
+  const u32 rows = std::min(chunk, wanted - fed_);
+  if (rows > 0) executor_->run(std::span(run_.tokens).subspan(fed_, rows), run_.position + fed_, false);
+  fed_ += rows;
+  cached_ = run_.position + fed_;
+  if (fed_ == wanted) phase_ = Phase::decode;
+}
+
+void CpuRunner::decode() {
+  const u32 position = run_.position + fed_ + sampled_;
+  const auto logits = executor_->run(std::span(&last_, 1), position, false);
+  last_ = sampler_.sample(logits, run_.sampling, sampled_);
+  cached_ = position + 1;
+  ++sampled_;
+  tokens_.push_back(last_);
+  const bool ended = std::find(run_.end_tokens.begin(), run_.end_tokens.end(), last_) != run_.end_tokens.end();
+  if (ended || sampled_ == run_.count) phase_ = Phase::idle;
+}
+
+void CpuRunner::score() {
+  if (!rows_.empty()) return;
+  const u32 rows = std::min(by_steps_ ? 1 : chunk, u32(run_.tokens.size()) - fed_);
+  if (rows == 0) {
+    phase_ = Phase::idle;
+    return;
+  }
+  rows_ = executor_->run(std::span(run_.tokens).subspan(fed_, rows), fed_, true);
+  fed_ += rows;
+}
+
+bool CpuRunner::next(u32& token) {
+  if (tokens_.empty()) return false;
+  token = tokens_.front();
+  tokens_.pop_front();
+  return true;
+}
+
+std::span<const float> CpuRunner::next_rows() { return std::exchange(rows_, {}); }
+
+}  // namespace pronk::engine

@@ -1,0 +1,62 @@
+// The same runs on the CPU: each pump() computes one chunk of the prompt or one token, so that the caller can cancel.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "cpu/executor.h"
+#include "cpu/sampler.h"
+#include "engine/runner.h"
+#include "models/model.h"
+
+namespace pronk::engine {
+
+class CpuRunner final : public Runner, private WeightSink {
+ public:
+  // model must outlive it.
+  CpuRunner(const models::Model& model, u32 context, graph::KvType kv);
+
+  static MemoryUse plan(const models::Model& model, u32 context, graph::KvType kv);  // staging apart
+
+  WeightSink& sink() override { return *this; }
+  Status weights_done() override;
+  bool ready() const override { return executor_ != nullptr; }
+  Status pump() override;
+  bool wants_pump() const override { return phase_ != Phase::idle; }
+
+  void start(Run run) override;
+  void start_scoring(std::vector<u32> tokens, bool by_steps) override;
+  void cancel() override;
+  bool next(u32& token) override;
+  std::span<const float> next_rows() override;
+  bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
+  u32 cached_tokens() const override { return cached_; }
+
+  MemoryUse planned() const override { return plan(model_, context_, kv_); }
+  MemoryUse allocated() const override;
+
+ private:
+  enum class Phase : u8 { idle, prefill, decode, score };
+
+  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
+  void prefill();
+  void decode();
+  void score();
+
+  const models::Model& model_;
+  u32 context_;
+  graph::KvType kv_;
+  std::vector<std::vector<u8>> weights_;  // as in the file
+  std::unique_ptr<cpu::Executor<float>> executor_;
+  cpu::Sampler sampler_;
+
+  Phase phase_ = Phase::idle;
+  Run run_;
+  u32 fed_ = 0, sampled_ = 0, cached_ = 0;
+  u32 last_ = 0;  // the token that the next step feeds
+  bool by_steps_ = false;
+  std::deque<u32> tokens_;
+  std::span<const float> rows_;
+};
+
+}  // namespace pronk::engine

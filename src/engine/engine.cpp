@@ -1,0 +1,285 @@
+#include <algorithm>
+#include <optional>
+
+#include "engine/cpu_runner.h"
+#include "engine/gpu_plan.h"
+#include "engine/gpu_runner.h"
+#include "engine/loader.h"
+#include "files/gguf.h"
+#include "gpu/device.h"
+#include "models/model.h"
+#include "pronk/pronk.h"
+#include "text/tokenizer.h"
+
+namespace pronk {
+
+// ---- Model
+
+struct Model::Parts {
+  std::vector<files::Gguf> headers;  // until they are joined
+  u32 file_count = 1;
+  files::Gguf file;
+  std::optional<models::Model> model;
+  std::optional<text::Tokenizer> tokenizer;
+  std::string name;
+};
+
+Model::Model() : parts_(std::make_unique<Parts>()) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
+  if (file != parts_->headers.size()) return fail("headers of split files must come in order");
+  const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
+  PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size));
+  if (!parsed.gguf) return parsed.bytes_needed;
+  if (file == 0) {
+    PRONK_TRY(const u64 count, parsed.gguf->metadata.u64_or("split.count", 1));
+    if (count > 10000) return fail("metadata key 'split.count' is out of range");
+    parts_->file_count = std::max(1u, u32(count));
+  }
+  parts_->headers.push_back(std::move(*parsed.gguf));
+  return u64{0};
+}
+
+u32 Model::file_count() const { return parts_->file_count; }
+
+Status Model::finish_headers() {
+  Parts& p = *parts_;
+  if (p.headers.size() != p.file_count) return fail("not all files of the split model are here");
+  if (p.headers.size() == 1) {
+    p.file = std::move(p.headers[0]);
+  } else {
+    PRONK_TRY(p.file, files::join_splits(std::move(p.headers)));
+  }
+  p.headers.clear();
+  PRONK_TRY(p.model, models::read_model(p.file));
+  PRONK_TRY(p.tokenizer, text::Tokenizer::from_metadata(p.file.metadata));
+  if (p.tokenizer->vocab_size() > p.model->hyper.vocab) {
+    return fail("the vocabulary has " + std::to_string(p.tokenizer->vocab_size()) + " tokens, more than the " +
+                std::to_string(p.model->hyper.vocab) + " rows of 'token_embd.weight'");
+  }
+  p.name = std::string(p.file.metadata.string_or("general.name", "").value_or(""));
+  p.file.metadata = {};  // the vocabulary's bytes live on in the tokenizer alone
+  return {};
+}
+
+std::string_view Model::architecture() const { return parts_->model->architecture; }
+std::string_view Model::name() const { return parts_->name; }
+u32 Model::vocab_size() const { return parts_->model->hyper.vocab; }
+u32 Model::trained_context() const { return parts_->model->hyper.context_length; }
+const text::Tokenizer& Model::tokenizer() const { return *parts_->tokenizer; }
+
+u64 Model::parameter_count() const {
+  u64 count = 0;
+  for (const auto& tensor : parts_->file.tensors) count += tensor.weights();
+  return count;
+}
+
+u64 Model::file_bytes() const {
+  u64 bytes = 0;
+  for (const auto& tensor : parts_->file.tensors) bytes += tensor.bytes;
+  return bytes;
+}
+
+u32 Model::context_for(const LoadOptions& options) const {
+  constexpr u32 default_context = 4096;
+  return options.context > 0 ? options.context : std::min(trained_context(), default_context);
+}
+
+namespace {
+
+Result<engine::GpuPlan> plan_for(const Model& model, const models::Model& inner, const LoadOptions& options,
+                                 const gpu::Limits& limits, const gpu::Features& features) {
+  return engine::plan_gpu(inner, {.context = model.context_for(options), .kv = options.kv, .all_logits = options.scoring}, limits,
+                          features);
+}
+
+Status check_context(const Model& model, const LoadOptions& options) {
+  constexpr u32 most = 1 << 24;
+  if (model.context_for(options) > most) return fail("context length " + std::to_string(options.context) + " is absurd");
+  return {};
+}
+
+}  // namespace
+
+Result<MemoryUse> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
+  PRONK_OK(check_context(*this, options));
+  MemoryUse use;
+  if (limits) {
+    PRONK_TRY(const engine::GpuPlan plan, plan_for(*this, *parts_->model, options, *limits, *features));
+    use = engine::planned_memory(plan);
+  } else {
+    use = engine::CpuRunner::plan(*parts_->model, context_for(options), options.kv);
+  }
+  use.staging += engine::Loader::part_bytes;
+  return use;
+}
+
+// ---- Session
+
+namespace {
+
+class RunnerSession final : public Session {
+ public:
+  RunnerSession(const Model& model, engine::Runner& runner, u32 context) : model_(model), runner_(runner), context_(context) {}
+
+  Status start(std::span<const u32> tokens, const GenerateOptions& options) override {
+    PRONK_OK(check(tokens));
+    keep_history();
+    u64 common = 0;
+    while (common < history_.size() && common < tokens.size() && history_[common] == tokens[common]) ++common;
+    common = std::min<u64>(common, tokens.size() - 1);  // the last token is fed in any case: its logits are wanted
+    reused_ = u32(common);
+    history_.assign(tokens.begin(), tokens.end());
+    ends_.clear();
+    if (!options.ignore_end) {
+      const auto ends = model_.tokenizer().end_tokens();
+      ends_.assign(ends.begin(), ends.end());
+    }
+    wanted_ = options.max_tokens;
+    finish_ = Finish::length;
+    taken_ = 0;
+    runner_.start({{tokens.begin() + std::ptrdiff_t(common), tokens.end()}, reused_, wanted_, options.sampling, ends_});
+    return {};
+  }
+
+  bool next(u32& token) override {
+    if (!runner_.next(token)) return false;
+    history_.push_back(token);
+    ++taken_;
+    const bool ended = std::find(ends_.begin(), ends_.end(), token) != ends_.end();
+    if (ended) finish_ = Finish::end_token;
+    if (!ended && runner_.finished() && taken_ < wanted_) finish_ = Finish::context_full;
+    return true;
+  }
+
+  bool running() const override { return !runner_.finished(); }
+  Finish finish() const override { return finish_; }
+  u32 reused_tokens() const override { return reused_; }
+
+  void cancel() override {
+    if (!running()) return;
+    runner_.cancel();
+    finish_ = Finish::cancelled;
+  }
+
+  Status score(std::span<const u32> tokens, bool by_steps) override {
+    PRONK_OK(check(tokens));
+    history_.clear();
+    runner_.start_scoring({tokens.begin(), tokens.end()}, by_steps);
+    return {};
+  }
+
+  std::span<const float> next_rows() override { return runner_.next_rows(); }
+
+ private:
+  Status check(std::span<const u32> tokens) const {
+    if (running()) return fail("a generation is still running");
+    if (tokens.empty()) return fail("the prompt is empty");
+    if (tokens.size() > context_) {
+      return fail("the prompt has " + std::to_string(tokens.size()) + " tokens, more than the context length " + std::to_string(context_));
+    }
+    for (u32 token : tokens) {
+      if (token >= model_.vocab_size()) return fail("token " + std::to_string(token) + " is not below the vocabulary size " + std::to_string(model_.vocab_size()));
+    }
+    return {};
+  }
+
+  // Of the last run's tokens, those whose keys and values are in the cache.
+  void keep_history() { history_.resize(std::min<u64>(history_.size(), runner_.cached_tokens())); }
+
+  const Model& model_;
+  engine::Runner& runner_;
+  u32 context_;
+  std::vector<u32> history_, ends_;
+  u32 wanted_ = 0, taken_ = 0, reused_ = 0;
+  Finish finish_ = Finish::length;
+};
+
+}  // namespace
+
+// ---- Engine
+
+struct Engine::Parts {
+  std::shared_ptr<const Model> model;
+  u32 context = 0;
+  std::unique_ptr<gpu::Device> device;
+  std::optional<engine::Loader> loader;
+  std::unique_ptr<engine::Runner> runner;
+  std::unique_ptr<RunnerSession> session;
+  std::optional<gpu::Counters> counters_when_ready;
+  Status status;
+  bool weights_done = false;
+};
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const LoadOptions& options,
+                                               std::unique_ptr<gpu::Device> device) {
+  PRONK_OK(check_context(*model, options));
+  auto parts = std::make_unique<Parts>();
+  const models::Model& inner = *model->parts_->model;
+  parts->context = model->context_for(options);
+  PRONK_TRY(parts->loader, engine::Loader::create(model->parts_->file, inner.graph));
+  if (device) {
+    PRONK_TRY(engine::GpuPlan plan, plan_for(*model, inner, options, device->limits(), device->features()));
+    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device);
+  } else {
+    parts->runner = std::make_unique<engine::CpuRunner>(inner, parts->context, options.kv);
+  }
+  parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, parts->context);
+  parts->device = std::move(device);
+  parts->model = std::move(model);
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+u32 Engine::file() const { return parts_->loader->file(); }
+u64 Engine::position() const { return parts_->loader->position(); }
+u64 Engine::stream_end() const { return parts_->loader->stream_end(); }
+bool Engine::wants_bytes() const { return parts_->status && !parts_->loader->done(); }
+std::span<u8> Engine::space() { return parts_->loader->space(); }
+
+Status Engine::commit(u64 bytes) {
+  if (!parts_->status) return parts_->status;
+  parts_->loader->commit(bytes, parts_->runner->sink());
+  return pump();
+}
+
+Status Engine::pump() {
+  Parts& p = *parts_;
+  if (!p.status) return p.status;
+  if (p.loader->done() && !p.weights_done) {
+    p.weights_done = true;
+    p.status = p.runner->weights_done();
+    if (!p.status) return p.status;
+  }
+  p.status = p.runner->pump();
+  if (ready() && !p.counters_when_ready) p.counters_when_ready = p.device ? p.device->counters() : gpu::Counters{};
+  return p.status;
+}
+
+bool Engine::ready() const { return parts_->status && parts_->weights_done && parts_->runner->ready(); }
+bool Engine::wants_pump() const { return parts_->status && parts_->runner->wants_pump(); }
+Session& Engine::session() { return *parts_->session; }
+gpu::Device* Engine::device() { return parts_->device.get(); }
+const Model& Engine::model() const { return *parts_->model; }
+u32 Engine::context() const { return parts_->context; }
+
+MemoryUse Engine::planned() const {
+  MemoryUse use = parts_->runner->planned();
+  use.staging += engine::Loader::part_bytes;
+  return use;
+}
+
+MemoryUse Engine::allocated() const {
+  MemoryUse use = parts_->runner->allocated();
+  use.staging += parts_->loader->staging_bytes();
+  return use;
+}
+
+gpu::Counters Engine::counters_when_ready() const { return parts_->counters_when_ready.value_or(gpu::Counters{}); }
+
+}  // namespace pronk

@@ -1,0 +1,380 @@
+#include "engine/gpu_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "graph/memory_plan.h"
+
+namespace pronk::engine {
+namespace {
+
+using gpu::MemoryKind;
+using graph::ValueId;
+using graph::WeightId;
+
+constexpr u64 alignment = 256;           // of binding offsets, on every device
+constexpr u32 symbolic = 0x80000000u;    // a Range's buffer is an activation whose place is not known yet
+constexpr u32 most_scored_tokens = 32;   // rows of logits made at once for scoring
+
+std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+class Planner {
+ public:
+  Planner(const models::Model& model, const graph::FusedGraph& fused, const PlanOptions& options, const gpu::Limits& limits,
+          const gpu::Features& features)
+      : graph_(model.graph), heads_(model.graph.heads), fused_(fused), limits_(limits), features_(features) {
+    plan_.options = options;
+  }
+
+  Result<GpuPlan> run() {
+    PRONK_OK(fit_chunk());
+    PRONK_TRY(plan_.weights, plan_weights(graph_, fused_, limits_));
+    for (u64 bytes : plan_.weights.buffer_bytes) {
+      add_buffer("weights", bytes, gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::weights);
+    }
+    PRONK_OK(add_cache());
+    parameters_ = add_buffer("parameters", 0, gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::parameters);
+    lay_out_state();
+
+    lower(plan_.prefill, plan_.options.chunk, plan_.prefill_state, plan_.prefill_tokens, true);
+    lower(plan_.decode, 1, plan_.decode_state, plan_.next_token, false);
+    add_sampling();
+    plan_.buffers[parameters_].size = parameter_bytes_;
+    PRONK_OK(place_activations());
+    add_readback();
+    return std::move(plan_);
+  }
+
+ private:
+  u32 add_buffer(std::string label, u64 size, u32 usage, MemoryKind kind) {
+    plan_.buffers.push_back({std::move(label), size, usage, kind});
+    return u32(plan_.buffers.size() - 1);
+  }
+
+  // The widest activation of a chunk must fit a binding.
+  Status fit_chunk() {
+    PlanOptions& o = plan_.options;
+    u64 row = 0;
+    for (const graph::FusedNode& node : fused_.nodes) {
+      const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op);
+      if (!matmul || (is_logits(*matmul) && !o.all_logits)) continue;
+      row = std::max<u64>(row, stride_of(matmul->out) * sizeof(float));
+    }
+    o.chunk = std::min(o.chunk, o.context);
+    if (o.all_logits) o.chunk = std::min(o.chunk, most_scored_tokens);
+    const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
+    o.chunk = u32(std::min<u64>(o.chunk, most / std::max<u64>(row, 1)));
+    if (o.chunk == 0) return fail("an activation of " + std::to_string(row) + " bytes a token does not fit this device's bindings");
+    return {};
+  }
+
+  Status add_cache() {
+    const u64 position_bytes = u64(heads_.kv) * heads_.dim * kv_bytes(plan_.options.kv);
+    const u64 bytes = position_bytes * plan_.options.context;  // of K, or of V, of a layer
+    const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - alignment) / 2);
+    if (bytes > most) {
+      return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
+                  " for the keys of a layer, over this device's " + mebibytes(most) + "; " +
+                  std::to_string(most / position_bytes) + " tokens would fit");
+    }
+    for (u32 layer = 0; layer < graph_.layers; ++layer) {
+      const u64 v_offset = align_up(bytes, alignment);
+      const u32 buffer = add_buffer("kv cache " + std::to_string(layer), v_offset + bytes, gpu::usage_storage, MemoryKind::kv_cache);
+      keys_.push_back({buffer, 0, bytes});
+      values_.push_back({buffer, v_offset, bytes});
+    }
+    return {};
+  }
+
+  void lay_out_state() {
+    const u32 usage = gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_src | gpu::usage_copy_dst;
+    const u32 buffer = add_buffer("state", 0, usage, MemoryKind::parameters);
+    u64 end = 0;
+    const auto reserve = [&](u64 bytes) {
+      const Range range{buffer, align_up(end, alignment), bytes};
+      end = range.offset + bytes;
+      return range;
+    };
+    const u64 state_bytes = align_up(sizeof(kernels::StepState), 16);
+    plan_.decode_state = reserve(state_bytes);
+    plan_.next_token = reserve(4);
+    plan_.sampled = reserve(4);
+    plan_.prefill_state = reserve(state_bytes);
+    plan_.prefill_tokens = reserve(plan_.options.chunk * 4);
+    plan_.buffers[buffer].size = end;
+
+    plan_.turns = reserve_parameters(kernels::turn_table_bytes(heads_.rotated, plan_.options.context));
+    plan_.sample_params = reserve_parameters(align_up(sizeof(kernels::SampleParams), 16));
+    plan_.end_tokens = reserve_parameters(max_end_tokens * 4);
+  }
+
+  Range reserve_parameters(u64 bytes) {
+    const Range range{parameters_, align_up(parameter_bytes_, alignment), align_up(bytes, 16)};
+    parameter_bytes_ = range.offset + range.size;
+    return range;
+  }
+
+  // Dispatches with equal parameters share a slot.
+  template <class Params>
+  Range params(const Params& params) {
+    std::vector<u8> bytes(align_up(sizeof params, 16));
+    std::memcpy(bytes.data(), &params, sizeof params);
+    for (const auto& [range, content] : plan_.constants) {
+      if (content == bytes) return range;
+    }
+    const Range range = reserve_parameters(bytes.size());
+    plan_.constants.push_back({range, std::move(bytes)});
+    return range;
+  }
+
+  u32 pipeline(gpu::PipelineDesc desc) {
+    for (u32 i = 0; i < plan_.pipelines.size(); ++i) {
+      if (plan_.pipelines[i].label == desc.label) return i;
+    }
+    plan_.pipelines.push_back(std::move(desc));
+    return u32(plan_.pipelines.size() - 1);
+  }
+
+  u32 stride_of(ValueId id) const { return graph::row_stride(fused_.values[u32(graph::place(fused_.values, id).root)].width); }
+  bool is_logits(const graph::FusedMatMul& matmul) const { return matmul.out == graph_.logits; }
+
+  Range new_activation(u64 bytes) {
+    activations_.push_back({bytes, 0, 0});
+    return {symbolic | u32(activations_.size() - 1), 0, bytes};
+  }
+
+  // Memory of the value that an id lives in, for the rows of the current program.
+  Range activation(ValueId id) {
+    const ValueId root = graph::place(fused_.values, id).root;
+    const auto [at, added] = program_values_.try_emplace(root);
+    if (added) at->second = new_activation(u64(program_rows_) * stride_of(root) * sizeof(float));
+    return at->second;
+  }
+
+  // The unused binding of an optional vector.
+  Range nothing() const { return {0, 0, std::min<u64>(plan_.buffers[0].size, 16)}; }
+  Range vector_or_nothing(WeightId id) const {
+    return id == WeightId::none ? nothing() : plan_.weights.vector({id}).range;
+  }
+
+  void lower(std::vector<Dispatch>& program, u32 rows, const Range& state, const Range& tokens, bool prefill) {
+    program_ = &program;
+    program_rows_ = rows;
+    program_values_.clear();
+    state_ = state;
+    prefill_ = prefill;
+    // Without logits nothing after the last write to the cache is needed.
+    std::size_t end = fused_.nodes.size();
+    while (prefill && !plan_.options.all_logits && !std::holds_alternative<graph::RotateStore>(fused_.nodes[end - 1].op)) --end;
+    for (std::size_t i = 0; i < end; ++i) {
+      const graph::FusedOp& op = fused_.nodes[i].op;
+      if (const auto* embed = std::get_if<graph::Embed>(&op)) lower(*embed, tokens);
+      if (const auto* matmul = std::get_if<graph::FusedMatMul>(&op)) lower(*matmul);
+      if (const auto* rotate = std::get_if<graph::RotateStore>(&op)) lower(*rotate);
+      if (const auto* attention = std::get_if<graph::Attention>(&op)) lower(*attention);
+    }
+    if (!prefill) plan_.logits = activation(graph_.logits);
+    if (prefill && plan_.options.all_logits) plan_.all_logits = activation(graph_.logits);
+  }
+
+  void lower(const graph::Embed& embed, const Range& tokens) {
+    const Matrix& table = plan_.weights.matrix({embed.table});
+    for (const MatrixPart& part : table.parts) {
+      kernels::EmbedParams p;
+      p.first_row = part.first_row;
+      p.rows = part.rows;
+      p.row_units = table.row_units();
+      p.y_stride = stride_of(embed.out) / 4;
+      set_planes(p, part);
+      emit(kernels::embed(*table.format), {params(p), state_, part.range, part.range, tokens, activation(embed.out)},
+           {kernels::embed_grid(p.row_units)}, Dispatch::Scale::y);
+    }
+  }
+
+  template <class Params>
+  static void set_planes(Params& params, const MatrixPart& part) {
+    params.plane1 = u32(part.extent.plane_offset[1] / 4);
+    params.plane2 = u32(part.extent.plane_offset[2] / 4);
+    params.plane3 = u32(part.extent.plane_offset[3] / 4);
+  }
+
+  void lower(const graph::FusedMatMul& matmul) {
+    const Matrix& matrix = plan_.weights.matrix(part_weights(matmul));
+    const auto biases = part_biases(matmul);
+    const kernels::MatMulKind kind{matrix.format, matmul.norm != WeightId::none, !biases.empty(), matmul.epilogue};
+    const auto x = graph::place(fused_.values, matmul.x);
+    const auto y = graph::place(fused_.values, matmul.out);
+    const u32 width = fused_.values[u32(matmul.out)].width;
+    const bool swiglu = matmul.epilogue == graph::Epilogue::swiglu;
+
+    kernels::MatMulParams p;
+    p.row_units = matrix.row_units();
+    p.x_base = x.column / 4;
+    p.x_stride = stride_of(matmul.x) / 4;
+    p.y_stride = stride_of(matmul.out);
+    p.width = float(matrix.cols);
+    p.eps = matmul.eps;
+    for (const MatrixPart& part : matrix.parts) {
+      p.rows = p.padded_rows = part.rows;
+      // The last columns of a value are followed by its padding, which stays zero.
+      if (y.column + width == fused_.values[u32(y.root)].width && part.first_row + part.rows == matrix.rows) {
+        p.padded_rows += p.y_stride - (y.column + width);
+      }
+      p.y_base = y.column + part.first_row;
+      p.bias_base = part.first_row;
+      set_planes(p, part);
+      const kernels::Grid grid = prefill_ ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits_);
+      p.grid_x = prefill_ ? 0 : grid.x;
+      emit(prefill_ ? kernels::gemm(kind) : kernels::matvec(kind, features_),
+           {params(p), state_, part.range, part.range, activation(matmul.x), vector_or_nothing(matmul.norm),
+            biases.empty() ? nothing() : plan_.weights.vector(biases).range, activation(matmul.out)},
+           grid, Dispatch::Scale::y, 1, kernels::gemm_tokens());
+    }
+  }
+
+  void lower(const graph::RotateStore& rotate) {
+    kernels::RotateParams p;
+    p.stride = stride_of(rotate.qkv) / 4;
+    p.q_heads = heads_.query;
+    p.kv_heads = heads_.kv;
+    p.context = plan_.options.context;
+    p.eps = rotate.eps;
+    const bool q_norm = rotate.q_norm != WeightId::none, k_norm = rotate.k_norm != WeightId::none;
+    emit(kernels::rotate_store(heads_, q_norm, k_norm, plan_.options.kv),
+         {params(p), state_, plan_.turns, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
+          activation(rotate.qkv), keys_[rotate.layer], values_[rotate.layer]},
+         {heads_.query + 2 * heads_.kv}, Dispatch::Scale::y);
+  }
+
+  void lower(const graph::Attention& attention) {
+    kernels::AttentionParams p;
+    p.group_heads = heads_.query / heads_.kv;
+    p.stride = stride_of(attention.q) / 4;
+    p.context = plan_.options.context;
+    p.scale = heads_.scale;
+    const u32 splits = prefill_ ? 1 : kernels::attention_splits(heads_);
+    const u32 vectors = kernels::attention_vectors(heads_, prefill_ ? plan_.options.chunk : 1);
+    const Range partial = new_activation(prefill_ ? 16 : kernels::attention_partial_bytes(heads_, splits));
+    const Range q = activation(attention.q);
+    emit(kernels::attention(heads_, plan_.options.kv, vectors, splits),
+         {params(p), state_, keys_[attention.layer], values_[attention.layer], q, partial},
+         {splits, heads_.kv, u32(ceil_div(p.group_heads, vectors))}, Dispatch::Scale::z, p.group_heads, vectors);
+    if (prefill_) return;
+    emit(kernels::combine(heads_, splits), {params(p), state_, partial, q}, {heads_.query}, Dispatch::Scale::none);
+  }
+
+  void add_sampling() {
+    const u32 vocab = fused_.values[u32(graph_.logits)].width;
+    const u32 blocks = u32(ceil_div(vocab, kernels::sample_block));
+    const Range block_sums = new_activation(align_up(blocks * kernels::sample_block_bytes, 16));
+    const Range candidates = new_activation((u64(vocab) + 1) * 4);
+    const Range params = plan_.sample_params;
+    program_ = &plan_.sampling;
+    const std::vector<Range> bindings{params, plan_.decode_state, plan_.logits, block_sums, candidates};
+    emit(kernels::sample_blocks(), bindings, {blocks}, Dispatch::Scale::none);
+    emit(kernels::sample_filter(), bindings, {blocks}, Dispatch::Scale::none);
+    emit(kernels::sample_pick(),
+         {params, plan_.logits, block_sums, candidates, plan_.end_tokens, plan_.decode_state, plan_.next_token, plan_.sampled},
+         {1}, Dispatch::Scale::none);
+  }
+
+  void emit(gpu::PipelineDesc desc, std::vector<Range> bindings, kernels::Grid grid, Dispatch::Scale scale, u32 per_token = 1,
+            u32 tile = 1) {
+    Dispatch dispatch{pipeline(std::move(desc)), std::move(bindings), grid, prefill_ ? scale : Dispatch::Scale::none, per_token, tile};
+    program_->push_back(std::move(dispatch));
+  }
+
+  // Each activation is alive from the first dispatch that touches it to the last.
+  Status place_activations() {
+    std::vector<std::pair<u32, u32>> apart;
+    std::vector<bool> touched(activations_.size());
+    std::vector<std::vector<Dispatch>*> programs{&plan_.prefill, &plan_.decode, &plan_.sampling};
+    u32 step = 0;
+    for (auto* program : programs) {
+      for (const Dispatch& dispatch : *program) touch(dispatch, step++, touched, apart);
+    }
+    const graph::MemoryPlan memory = graph::plan_memory(activations_, apart, alignment);
+    plan_.activations_lower_bound = memory.lower_bound;
+    const u32 first = u32(plan_.buffers.size());
+    for (u64 bytes : memory.buffer_bytes) {
+      if (bytes > limits_.max_buffer_size) return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
+      add_buffer("activations", bytes, gpu::usage_storage | gpu::usage_copy_src, MemoryKind::activations);
+    }
+    const auto resolve = [&](Range& range) {
+      if (!(range.buffer & symbolic)) return;
+      const graph::Placement& at = memory.placements[range.buffer & ~symbolic];
+      range.buffer = first + at.buffer;
+      range.offset += at.offset;
+    };
+    for (auto* program : programs) {
+      for (Dispatch& dispatch : *program) {
+        for (Range& range : dispatch.bindings) resolve(range);
+      }
+    }
+    resolve(plan_.logits);
+    if (plan_.options.all_logits) resolve(plan_.all_logits);
+    plan_.greedy = {plan_.sampling.front(), plan_.sampling.back()};
+    return {};
+  }
+
+  void touch(const Dispatch& dispatch, u32 step, std::vector<bool>& touched, std::vector<std::pair<u32, u32>>& apart) {
+    std::vector<u32> reads, writes;
+    const auto& types = plan_.pipelines[dispatch.pipeline].bindings;
+    for (std::size_t b = 0; b < dispatch.bindings.size(); ++b) {
+      if (!(dispatch.bindings[b].buffer & symbolic)) continue;
+      const u32 item = dispatch.bindings[b].buffer & ~symbolic;
+      if (!touched[item]) activations_[item].first = step;
+      touched[item] = true;
+      activations_[item].last = step;
+      (types[b] == gpu::BindingType::storage_read_write ? writes : reads).push_back(item);
+    }
+    for (u32 read : reads) {
+      for (u32 write : writes) apart.push_back({read, write});
+    }
+  }
+
+  void add_readback() {
+    const u32 usage = gpu::usage_map_read | gpu::usage_copy_dst;
+    for (u32 i = 0; i < steps_in_flight; ++i) {
+      plan_.token_readback.push_back(add_buffer("sampled token", 4, usage, MemoryKind::readback));
+    }
+    if (plan_.options.all_logits) {
+      plan_.logits_readback = add_buffer("logits", plan_.all_logits.size, usage, MemoryKind::readback);
+    }
+  }
+
+  const graph::Graph& graph_;
+  const graph::Heads& heads_;
+  const graph::FusedGraph& fused_;
+  const gpu::Limits& limits_;
+  const gpu::Features& features_;
+  GpuPlan plan_;
+  std::vector<Range> keys_, values_;  // of each layer
+  u32 parameters_ = 0;                // buffer
+  u64 parameter_bytes_ = 0;
+  std::vector<graph::Interval> activations_;
+
+  // The program being lowered.
+  std::vector<Dispatch>* program_ = nullptr;
+  std::map<ValueId, Range> program_values_;
+  u32 program_rows_ = 1;
+  Range state_;
+  bool prefill_ = false;
+};
+
+}  // namespace
+
+u64 GpuPlan::bytes(MemoryKind kind) const {
+  u64 sum = 0;
+  for (const gpu::BufferDesc& buffer : buffers) sum += buffer.kind == kind ? buffer.size : 0;
+  return sum;
+}
+
+Result<GpuPlan> plan_gpu(const models::Model& model, const PlanOptions& options, const gpu::Limits& limits,
+                         const gpu::Features& features) {
+  PRONK_TRY(const graph::FusedGraph fused, graph::fuse(model.graph));
+  return Planner(model, fused, options, limits, features).run();
+}
+
+}  // namespace pronk::engine

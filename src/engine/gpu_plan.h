@@ -1,0 +1,60 @@
+// All that a device will be asked for, decided before anything is: buffers, pipelines, bindings, dispatches. Pure data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/weight_plan.h"
+#include "gpu/device.h"
+#include "graph/kv_type.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+
+namespace pronk::engine {
+
+struct PlanOptions {
+  u32 context = 0;  // tokens the KV cache holds, at least 1
+  graph::KvType kv = graph::KvType::f16;
+  u32 chunk = 256;          // most tokens of one prefill submission
+  bool all_logits = false;  // prefill also makes the logits of every token, for scoring
+};
+
+struct Dispatch {
+  u32 pipeline = 0;     // index into GpuPlan::pipelines
+  std::vector<Range> bindings;
+  kernels::Grid grid;   // for one token
+  // In prefill the grid's y (or z, for attention) is ceil(tokens · per_token / tile).
+  enum class Scale : u8 { none, y, z } scale = Scale::none;
+  u32 per_token = 1, tile = 1;
+};
+
+struct GpuPlan {
+  PlanOptions options;
+  std::vector<gpu::BufferDesc> buffers;
+  std::vector<gpu::PipelineDesc> pipelines;
+  WeightPlan weights;               // its buffers are the first of `buffers`
+
+  std::vector<Dispatch> prefill;    // one chunk of the prompt
+  std::vector<Dispatch> decode;     // one token up to its logits
+  std::vector<Dispatch> greedy;     // then one of these
+  std::vector<Dispatch> sampling;
+
+  // Where the host writes and reads.
+  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, turns, logits, all_logits;
+  std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
+  std::vector<u32> token_readback;  // buffers of four bytes, used in turn
+  u32 logits_readback = ~0u;        // buffer for all_logits, or ~0
+  u64 activations_lower_bound = 0;
+
+  u64 bytes(gpu::MemoryKind kind) const;
+};
+
+constexpr u32 max_end_tokens = 64;
+constexpr u32 steps_in_flight = 6;  // decode steps submitted before the first of them is read
+
+// Refusals name the limit, and for the KV cache the context length that would fit.
+Result<GpuPlan> plan_gpu(const models::Model& model, const PlanOptions& options, const gpu::Limits& limits,
+                         const gpu::Features& features);
+
+}  // namespace pronk::engine

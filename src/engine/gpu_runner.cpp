@@ -1,0 +1,397 @@
+#include "engine/gpu_runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/bytes.h"
+
+namespace pronk::engine {
+namespace {
+
+using gpu::MemoryKind;
+using graph::WeightId;
+
+constexpr u64 scratch_bytes = Loader::row_bytes_limit + 64;
+constexpr u32 most_chunks_in_flight = 2;
+constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30;  // below: the slot of a token
+
+}  // namespace
+
+GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device)
+    : model_(model), plan_(std::move(plan)), device_(device), scratch_(scratch_bytes) {
+  for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
+  for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
+  pipelines_pending_ = u32(pipelines_.size());
+  prefill_ = prepare(plan_.prefill);
+  decode_ = prepare(plan_.decode);
+  greedy_ = prepare(plan_.greedy);
+  sampling_ = prepare(plan_.sampling);
+  for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
+  slot_generation_.assign(plan_.token_readback.size(), 0);
+}
+
+GpuRunner::Program GpuRunner::prepare(const std::vector<Dispatch>& dispatches) {
+  Program program;
+  for (const Dispatch& dispatch : dispatches) {
+    std::vector<gpu::BufferRange> ranges;
+    for (const Range& range : dispatch.bindings) ranges.push_back(resolve(range));
+    const gpu::PipelineId pipeline = pipelines_[dispatch.pipeline];
+    program.push_back({pipeline, device_.create_bind_group(pipeline, ranges), &dispatch});
+  }
+  return program;
+}
+
+gpu::BufferRange GpuRunner::resolve(const Range& range) const {
+  return {buffers_[range.buffer], range.offset, align_up(range.size, 4)};
+}
+
+void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64 offset) {
+  CHECK(offset + size <= align_up(range.size, 16));
+  device_.write_buffer(buffers_[range.buffer], range.offset + offset, {static_cast<const u8*>(bytes), size});
+}
+
+// ---- Weights
+
+void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
+  for (const Matrix& matrix : plan_.weights.matrices) {
+    for (u32 source = 0; source < matrix.sources.size(); ++source) {
+      if (matrix.sources[source] == weight) write_matrix(matrix, source, first_block, blocks, bytes);
+    }
+  }
+  const formats::Format& format = *model_.graph[weight].format;
+  for (const Vector& vector : plan_.weights.vectors) {
+    if (std::find(vector.sources.begin(), vector.sources.end(), weight) != vector.sources.end()) {
+      write_vector(vector, weight, first_block * format.block_weights, blocks * format.block_weights, bytes);
+    }
+  }
+  if (weight == model_.graph.rotation.factors) {
+    factors_.resize((first_block + blocks) * format.block_weights);
+    format.decode(bytes, blocks, factors_.data() + first_block * format.block_weights);
+  }
+}
+
+// Cuts a run of a source's blocks where the matrix is cut, and places each piece.
+void GpuRunner::write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes) {
+  const u64 row_blocks = matrix.cols / matrix.format->block_weights;
+  u64 rows_before = 0;  // of the joined matrix, before this source
+  for (u32 s = 0; s < source && !matrix.paired; ++s) rows_before += model_.graph[matrix.sources[s]].rows;
+  const u64 begin = rows_before * row_blocks + first_block, end = begin + blocks;
+  for (const MatrixPart& part : matrix.parts) {
+    const u64 part_begin = part.first_row * row_blocks, part_end = part_begin + part.rows * row_blocks;
+    const u64 from = std::max(begin, part_begin), to = std::min(end, part_end);
+    if (from >= to) continue;
+    const u64 before_in_part = matrix.paired ? source * part.rows * row_blocks : 0;
+    write_blocks(matrix, part, before_in_part + from - part_begin, to - from, bytes + (from - begin) * matrix.format->block_bytes);
+  }
+}
+
+// Repacks as much as the scratch holds and writes it, until all is written. Padded rows come whole and have one plane.
+void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes) {
+  const formats::Format& format = *matrix.format;
+  const u64 row_blocks = matrix.cols / format.block_weights;
+  const u64 padded_blocks = gpu_row_weights(format, matrix.cols) / format.block_weights;
+  const bool padded = padded_blocks != row_blocks;
+  const u64 unit = padded ? padded_blocks : 4;
+  const u64 units_at_once = scratch_bytes / (unit * format.block_bytes + 4 * format.gpu.plane_count);
+  CHECK(units_at_once > 0 && (!padded || format.gpu.plane_count == 1));
+  while (blocks > 0) {
+    const u64 count = std::min(blocks, units_at_once * (padded ? row_blocks : unit));
+    const u64 written = padded ? count / row_blocks * padded_blocks : count;
+    const u64 at = padded ? to_block / row_blocks * padded_blocks : to_block;
+    std::memset(scratch_.data(), 0, scratch_.size());
+    u8* planes[formats::max_planes] = {};
+    u8* end = scratch_.data();
+    for (u32 p = 0; p < format.gpu.plane_count; ++p) {
+      planes[p] = end;
+      end += align_up(written * format.gpu.plane_bytes[p], 4);
+    }
+    for (u64 done = 0; padded && done < count; done += row_blocks) {
+      format.repack(bytes + done * format.block_bytes, row_blocks, planes);
+      planes[0] += padded_blocks * format.gpu.plane_bytes[0];
+    }
+    if (!padded) format.repack(bytes, count, planes);
+    const u8* from = scratch_.data();
+    for (u32 p = 0; p < format.gpu.plane_count; ++p) {
+      const u64 size = align_up(written * format.gpu.plane_bytes[p], 4);
+      write_range(part.range, from, size, part.extent.plane_offset[p] + at * format.gpu.plane_bytes[p]);
+      from += size;
+    }
+    bytes += count * format.block_bytes;
+    to_block += count;
+    blocks -= count;
+  }
+}
+
+void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u64 count, const u8* bytes) {
+  const formats::Format& format = *model_.graph[weight].format;
+  std::vector<float> values(count);
+  format.decode(bytes, count / format.block_weights, values.data());
+  u64 offset = 0;
+  for (std::size_t s = 0; s < vector.sources.size(); ++s) {
+    if (vector.sources[s] == weight) write_range(vector.range, values.data(), count * sizeof(float), (offset + first) * sizeof(float));
+    offset += vector.lengths[s];
+  }
+}
+
+Status GpuRunner::weights_done() {
+  for (float factor : factors_) {
+    if (!(std::abs(factor) > 0)) return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
+  }
+  const auto table = kernels::turn_table(model_.graph.rotation, factors_, plan_.options.context);
+  write_range(plan_.turns, table.data(), table.size() * sizeof(float));
+  weights_done_ = true;
+  return {};
+}
+
+// ---- Events
+
+Status GpuRunner::pump() {
+  gpu::Event event;
+  while (device_.next_event(event)) PRONK_OK(take_in(event));
+  if (!ready()) return {};
+  if (phase_ == Phase::prefill) submit_chunks();
+  if (phase_ == Phase::decode) submit_steps();
+  if (phase_ == Phase::score) submit_score();
+  return {};
+}
+
+Status GpuRunner::take_in(const gpu::Event& event) {
+  using Kind = gpu::Event::Kind;
+  switch (event.kind) {
+    case Kind::pipeline_ready:
+      --pipelines_pending_;
+      return {};
+    case Kind::pipeline_failed: {
+      const auto at = std::find(pipelines_.begin(), pipelines_.end(), gpu::PipelineId(event.id));
+      const std::string label = at == pipelines_.end() ? "?" : plan_.pipelines[u64(at - pipelines_.begin())].label;
+      return fail("the device refused kernel '" + label + "': " + event.message);
+    }
+    case Kind::buffer_failed:
+      return fail("the device refused memory: " + event.message + " (the plan needs " +
+                  std::to_string(planned().total() >> 20) + " MiB; a smaller context length needs less)");
+    case Kind::read_done:
+      if (event.id == score_ticket) {
+        rows_.resize(event.bytes.size() / sizeof(float));
+        std::memcpy(rows_.data(), event.bytes.data(), event.bytes.size());
+        rows_ready_ = phase_ == Phase::score;
+        score_in_flight_ = false;
+      } else {
+        token_read(event.id, load_le<u32>(event.bytes.data()));
+      }
+      return {};
+    case Kind::work_done:
+      --chunks_in_flight_;
+      return {};
+    case Kind::read_failed:
+      return fail("the device failed to read back: " + event.message);
+    case Kind::error:
+      return fail("the device reported an error: " + event.message);
+    case Kind::device_lost:
+      return fail("the device was lost: " + event.message);
+  }
+  return {};
+}
+
+// ---- A run
+
+void GpuRunner::start(Run run) {
+  CHECK(ready() && finished() && !run.tokens.empty());
+  CHECK(run.position + run.tokens.size() <= plan_.options.context);
+  run_ = std::move(run);
+  ++generation_;
+  tokens_.clear();
+  fed_ = submitted_ = received_ = 0;
+  cached_ = run_.position;
+  phase_ = Phase::prefill;
+}
+
+void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
+  CHECK(ready() && finished() && plan_.options.all_logits);
+  CHECK(!tokens.empty() && tokens.size() <= plan_.options.context);
+  run_ = {};
+  run_.tokens = std::move(tokens);
+  ++generation_;
+  fed_ = 0;
+  cached_ = 0;
+  by_steps_ = by_steps;
+  rows_ready_ = false;
+  phase_ = Phase::score;
+}
+
+void GpuRunner::cancel() {
+  tokens_.clear();
+  ++generation_;
+  phase_ = Phase::idle;
+}
+
+bool GpuRunner::finished() const { return phase_ == Phase::idle && tokens_.empty() && !rows_ready_; }
+
+bool GpuRunner::next(u32& token) {
+  if (tokens_.empty()) return false;
+  token = tokens_.front();
+  tokens_.pop_front();
+  return true;
+}
+
+void GpuRunner::replay(const Program& program, u32 rows) {
+  for (const Command& command : program) {
+    const Dispatch& d = *command.dispatch;
+    kernels::Grid grid = d.grid;
+    const u32 scaled = u32(ceil_div(u64(rows) * d.per_token, d.tile));
+    if (d.scale == Dispatch::Scale::y) grid.y = scaled;
+    if (d.scale == Dispatch::Scale::z) grid.z = scaled;
+    device_.dispatch(command.pipeline, command.group, grid.x, grid.y, grid.z);
+  }
+}
+
+void GpuRunner::submit_chunk(u32 rows) {
+  kernels::StepState state;
+  state.position = run_.position + fed_;
+  state.rows = rows;
+  write_range(plan_.prefill_state, &state, sizeof state);
+  write_range(plan_.prefill_tokens, run_.tokens.data() + fed_, rows * 4);
+  device_.begin();
+  replay(prefill_, rows);
+  fed_ += rows;
+}
+
+// All but the last token of the prompt go through in chunks; the last one is the first decode step.
+void GpuRunner::submit_chunks() {
+  const u32 wanted = u32(run_.tokens.size()) - 1;
+  while (fed_ < wanted && chunks_in_flight_ < most_chunks_in_flight) {
+    submit_chunk(std::min(plan_.options.chunk, wanted - fed_));
+    device_.submit();
+    device_.notify_done(chunk_ticket);
+    ++chunks_in_flight_;
+    cached_ = run_.position + fed_;
+  }
+  if (fed_ == wanted) begin_decode();
+}
+
+void GpuRunner::begin_decode() {
+  const u32 position = run_.position + fed_;
+  run_.count = std::min(run_.count, plan_.options.context - position);
+  kernels::StepState state;
+  state.position = position;
+  state.rows = 1;
+  state.remaining = run_.count;
+  write_range(plan_.decode_state, &state, sizeof state);
+  write_range(plan_.next_token, &run_.tokens.back(), 4);
+
+  const graph::SamplingParams& s = run_.sampling;
+  kernels::SampleParams p;
+  p.vocab = model_.hyper.vocab;
+  p.blocks = u32(ceil_div(p.vocab, kernels::sample_block));
+  p.context = plan_.options.context;
+  p.greedy = graph::is_greedy(s);
+  p.top_k = s.top_k < p.vocab ? s.top_k : 0;
+  p.end_count = u32(std::min<std::size_t>(run_.end_tokens.size(), max_end_tokens));
+  p.seed_low = u32(s.seed);
+  p.seed_high = u32(s.seed >> 32);
+  p.inverse_temperature = p.greedy ? 1.0f : 1.0f / s.temperature;
+  p.top_p = s.top_p;
+  p.log_min_p = s.min_p > 0 ? std::log(s.min_p) : -1e30f;
+  write_range(plan_.sample_params, &p, sizeof p);
+  if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
+  phase_ = run_.count > 0 ? Phase::decode : Phase::idle;
+}
+
+void GpuRunner::submit_steps() {
+  for (u32 slot = 0; slot < slot_generation_.size() && submitted_ < run_.count; ++slot) {
+    if (slot_generation_[slot] == 0) submit_step(slot);
+  }
+}
+
+void GpuRunner::submit_step(u32 slot) {
+  device_.begin();
+  replay(decode_, 1);
+  replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1);
+  const gpu::BufferId readback = buffers_[plan_.token_readback[slot]];
+  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, 0, 4);
+  device_.submit();
+  device_.read(readback, 0, 4, slot);
+  slot_generation_[slot] = generation_;
+  ++submitted_;
+}
+
+void GpuRunner::token_read(u32 slot, u32 token) {
+  const bool current = slot_generation_[slot] == generation_;
+  slot_generation_[slot] = 0;
+  if (!current || phase_ != Phase::decode) return;
+  cached_ = run_.position + u32(run_.tokens.size()) + received_;
+  ++received_;
+  if (token != kernels::no_token) tokens_.push_back(token);
+  const auto& ends = run_.end_tokens;
+  const bool ended = token == kernels::no_token || std::find(ends.begin(), ends.end(), token) != ends.end();
+  if (ended || received_ == run_.count) phase_ = Phase::idle;
+}
+
+u32 GpuRunner::steps_in_flight() const {
+  return u32(std::count_if(slot_generation_.begin(), slot_generation_.end(), [](u32 g) { return g != 0; }));
+}
+
+// ---- Scoring: one chunk or step at a time
+
+void GpuRunner::submit_score() {
+  if (score_in_flight_ || rows_ready_) return;
+  const u32 left = u32(run_.tokens.size()) - fed_;
+  if (left == 0) {
+    phase_ = Phase::idle;
+    return;
+  }
+  const u32 rows = by_steps_ ? 1 : std::min(plan_.options.chunk, left);
+  const u64 row_bytes = u64(graph::row_stride(model_.hyper.vocab)) * sizeof(float);
+  const Range& logits = by_steps_ ? plan_.logits : plan_.all_logits;
+  if (by_steps_) {
+    kernels::StepState state;
+    state.position = fed_;
+    state.rows = 1;
+    write_range(plan_.decode_state, &state, sizeof state);
+    write_range(plan_.next_token, &run_.tokens[fed_], 4);
+    device_.begin();
+    replay(decode_, 1);
+    ++fed_;
+  } else {
+    submit_chunk(rows);
+  }
+  const gpu::BufferId readback = buffers_[plan_.logits_readback];
+  device_.copy_buffer(buffers_[logits.buffer], logits.offset, readback, 0, rows * row_bytes);
+  device_.submit();
+  device_.read(readback, 0, rows * row_bytes, score_ticket);
+  score_in_flight_ = true;
+}
+
+std::span<const float> GpuRunner::next_rows() {
+  if (!rows_ready_) return {};
+  rows_ready_ = false;
+  const u64 vocab = model_.hyper.vocab, stride = graph::row_stride(u32(vocab));
+  rows_out_.clear();
+  for (u64 at = 0; at < rows_.size(); at += stride) rows_out_.insert(rows_out_.end(), &rows_[at], &rows_[at] + vocab);
+  return rows_out_;
+}
+
+// ---- Memory
+
+MemoryUse planned_memory(const GpuPlan& plan) {
+  return {.weights = plan.bytes(MemoryKind::weights),
+          .kv_cache = plan.bytes(MemoryKind::kv_cache),
+          .activations = plan.bytes(MemoryKind::activations),
+          .parameters = plan.bytes(MemoryKind::parameters),
+          .staging = scratch_bytes,
+          .readback = plan.bytes(MemoryKind::readback)};
+}
+
+MemoryUse GpuRunner::planned() const { return planned_memory(plan_); }
+
+MemoryUse GpuRunner::allocated() const {
+  const auto& bytes = device_.counters().bytes;
+  return {.weights = bytes[u64(MemoryKind::weights)],
+          .kv_cache = bytes[u64(MemoryKind::kv_cache)],
+          .activations = bytes[u64(MemoryKind::activations)],
+          .parameters = bytes[u64(MemoryKind::parameters)],
+          .staging = scratch_.size(),
+          .readback = bytes[u64(MemoryKind::readback)]};
+}
+
+}  // namespace pronk::engine

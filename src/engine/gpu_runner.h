@@ -1,0 +1,93 @@
+// Replays a GpuPlan on a device. The decode loop lives on the GPU: several steps are submitted ahead, and the host
+// reads back the four bytes of each sampled token.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "engine/gpu_plan.h"
+#include "engine/runner.h"
+
+namespace pronk::engine {
+
+MemoryUse planned_memory(const GpuPlan& plan);  // with the runner's own staging
+
+class GpuRunner final : public Runner, private WeightSink {
+ public:
+  // Creates every buffer, pipeline and bind group of the plan. model and device must outlive it.
+  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device);
+
+  WeightSink& sink() override { return *this; }
+  Status weights_done() override;
+  bool ready() const override { return weights_done_ && pipelines_pending_ == 0; }
+  Status pump() override;
+  bool wants_pump() const override { return false; }
+
+  void start(Run run) override;
+  void start_scoring(std::vector<u32> tokens, bool by_steps) override;
+  void cancel() override;
+  bool next(u32& token) override;
+  std::span<const float> next_rows() override;
+  bool finished() const override;
+  u32 cached_tokens() const override { return cached_; }
+
+  MemoryUse planned() const override;
+  MemoryUse allocated() const override;
+
+  u32 steps_in_flight() const;
+
+ private:
+  struct Command {
+    gpu::PipelineId pipeline;
+    gpu::BindGroupId group;
+    const Dispatch* dispatch;
+  };
+  using Program = std::vector<Command>;
+  enum class Phase : u8 { idle, prefill, decode, score };
+
+  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
+  void write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes);
+  void write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes);
+  void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
+
+  Program prepare(const std::vector<Dispatch>& dispatches);
+  gpu::BufferRange resolve(const Range& range) const;
+  void write_range(const Range& range, const void* bytes, u64 size, u64 offset = 0);
+  void replay(const Program& program, u32 rows);
+
+  Status take_in(const gpu::Event& event);
+  void token_read(u32 slot, u32 token);
+  void submit_chunks();
+  void submit_chunk(u32 rows);
+  void begin_decode();
+  void submit_steps();
+  void submit_step(u32 slot);
+  void submit_score();
+
+  const models::Model& model_;
+  GpuPlan plan_;
+  gpu::Device& device_;
+  std::vector<gpu::BufferId> buffers_;
+  std::vector<gpu::PipelineId> pipelines_;
+  Program prefill_, decode_, greedy_, sampling_;
+  u32 pipelines_pending_ = 0;
+  bool weights_done_ = false;
+  std::vector<u8> scratch_;      // repacked bytes on their way to the device
+  std::vector<float> factors_;   // divisors of the rotation's frequencies
+
+  // The current run.
+  Phase phase_ = Phase::idle;
+  Run run_;
+  u32 generation_ = 0;           // counts runs, so that late reads of an earlier one are told apart
+  u32 fed_ = 0;                  // tokens of run_ that have been submitted to prefill
+  u32 chunks_in_flight_ = 0;
+  u32 submitted_ = 0, received_ = 0;  // decode steps
+  bool by_steps_ = false;
+  u32 cached_ = 0;
+  std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free
+  std::deque<u32> tokens_;
+  std::vector<float> rows_, rows_out_;
+  bool rows_ready_ = false, score_in_flight_ = false;
+};
+
+}  // namespace pronk::engine

@@ -1,0 +1,75 @@
+#include "engine/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
+namespace pronk::engine {
+
+Result<Loader> Loader::create(const files::Gguf& file, const graph::Graph& graph) {
+  Loader loader;
+  for (u32 id = 0; id < graph.weights.size(); ++id) {
+    const graph::Weight& weight = graph.weights[id];
+    const files::TensorInfo* tensor = file.find(weight.name);
+    CHECK(tensor);
+    const formats::Format& format = *weight.format;
+    // Rows that are padded on the way go whole; else four blocks fill whole words in every plane.
+    const bool padded = formats::gpu_row_weights(format, weight.cols) != weight.cols;
+    const u64 granule = padded ? weight.cols / format.block_weights : 4;
+    if (granule * format.block_bytes > row_bytes_limit) return fail("tensor '" + weight.name + "' has rows too long to load");
+    loader.tensors_.push_back({graph::WeightId(id), &format, tensor->file, tensor->offset, tensor->offset + tensor->bytes, granule});
+  }
+  std::sort(loader.tensors_.begin(), loader.tensors_.end(),
+            [](const Tensor& a, const Tensor& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
+  loader.part_.resize(part_bytes);
+  loader.start_next();
+  return loader;
+}
+
+u64 Loader::stream_end() const {
+  u64 end = 0;
+  for (std::size_t i = next_; i < tensors_.size() && tensors_[i].file == file(); ++i) end = tensors_[i].end;
+  return end;
+}
+
+std::span<u8> Loader::space() { return std::span(part_).subspan(filled_); }
+
+void Loader::commit(u64 bytes, WeightSink& sink) {
+  CHECK(bytes <= part_.size() - filled_);
+  filled_ += bytes;
+  position_ += bytes;
+  consume(sink);
+}
+
+// Skips to the tensor that comes next when nothing of it has arrived.
+void Loader::start_next() {
+  if (done()) return;
+  const Tensor& tensor = tensors_[next_];
+  if (filled_ == 0) position_ = tensor.begin;
+}
+
+void Loader::consume(WeightSink& sink) {
+  u64 used = 0;  // of part_
+  const u64 start = position_ - filled_;
+  u32 current_file = file();
+  while (!done() && file() == current_file) {
+    const Tensor& tensor = tensors_[next_];
+    const u64 at = start + used;
+    if (at < tensor.begin) used += std::min(tensor.begin - at, filled_ - used);  // a gap between tensors
+    if (start + used < tensor.begin || used == filled_) break;
+    const u64 offset = start + used - tensor.begin;
+    const u64 left = tensor.end - tensor.begin - offset;
+    const u64 unit = tensor.granule * tensor.format->block_bytes;
+    const u64 bytes = filled_ - used >= left ? left : (filled_ - used) / unit * unit;
+    if (bytes == 0) break;
+    sink.write(tensor.weight, offset / tensor.format->block_bytes, bytes / tensor.format->block_bytes, part_.data() + used);
+    used += bytes;
+    if (bytes == left) ++next_;
+  }
+  if (done() || file() != current_file) used = filled_;
+  std::memmove(part_.data(), part_.data() + used, filled_ - used);
+  filled_ -= used;
+  start_next();
+}
+
+}  // namespace pronk::engine

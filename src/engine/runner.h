@@ -1,0 +1,48 @@
+// What an engine needs from a place where models run: the GPU (gpu_runner) or the CPU (cpu_runner).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/loader.h"
+#include "graph/sampling.h"
+#include "pronk/pronk.h"
+
+namespace pronk::engine {
+
+// One run of the decode loop: feeds `tokens` from `position` on, then samples `count` tokens, fewer when one of
+// `end_tokens` comes or the context is full.
+struct Run {
+  std::vector<u32> tokens;  // not empty; the cache holds what comes before them
+  u32 position = 0;         // of tokens[0]
+  u32 count = 0;
+  graph::SamplingParams sampling;
+  std::vector<u32> end_tokens;
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+
+  virtual WeightSink& sink() = 0;
+  virtual Status weights_done() = 0;  // all bytes have been written
+  virtual bool ready() const = 0;
+
+  // Takes in what has happened, and submits or computes what is next.
+  virtual Status pump() = 0;
+  virtual bool wants_pump() const = 0;
+
+  virtual void start(Run run) = 0;
+  virtual void start_scoring(std::vector<u32> tokens, bool by_steps) = 0;
+  virtual void cancel() = 0;  // no further tokens of this run come out
+  virtual bool next(u32& token) = 0;
+  virtual std::span<const float> next_rows() = 0;
+  virtual bool finished() const = 0;        // nothing more will come out
+  virtual u32 cached_tokens() const = 0;    // positions from 0 on whose keys and values are known to be right
+
+  virtual MemoryUse planned() const = 0;    // staging apart
+  virtual MemoryUse allocated() const = 0;
+};
+
+}  // namespace pronk::engine

@@ -1,0 +1,141 @@
+#include "engine/weight_plan.h"
+
+#include <algorithm>
+
+namespace pronk::engine {
+namespace {
+
+using graph::WeightId;
+
+constexpr u64 alignment = 256;  // of binding offsets, on every device
+
+// Rows are cut at multiples of four, so that parts of any format start at whole words.
+constexpr u32 row_granule = 4;
+
+class Planner {
+ public:
+  Planner(const graph::Graph& graph, const gpu::Limits& limits) : graph_(graph), limits_(limits) {}
+
+  Status add_matrix(std::vector<WeightId> sources, bool paired) {
+    const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired; };
+    if (std::any_of(plan_.matrices.begin(), plan_.matrices.end(), same)) return {};
+    Matrix matrix{std::move(sources), paired, graph_[sources.front()].format, 0, graph_[sources.front()].cols, {}};
+    return cut(matrix);
+  }
+
+  void add_vector(std::vector<WeightId> sources, std::vector<u32> lengths) {
+    const auto same = [&](const Vector& v) { return v.sources == sources; };
+    if (std::any_of(plan_.vectors.begin(), plan_.vectors.end(), same)) return;
+    u32 floats = 0;
+    for (u32 length : lengths) floats += length;
+    plan_.vectors.push_back({std::move(sources), std::move(lengths), place(align_up(floats, 8) * sizeof(float))});
+  }
+
+  WeightPlan finish() { return std::move(plan_); }
+
+ private:
+  Status cut(Matrix& matrix) {
+    const WeightId first = matrix.sources.front();
+    for (WeightId source : matrix.sources) matrix.rows += graph_[source].rows;
+    const u32 copies = matrix.paired ? u32(matrix.sources.size()) : 1;
+    matrix.rows /= copies;
+    const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
+    const u64 row_bytes = gpu_extent(*matrix.format, 1, matrix.cols).bytes;  // never less than a row's share
+    if (row_bytes * copies * row_granule > most) {
+      return fail("tensor '" + graph_[first].name + "' has rows of " + std::to_string(row_bytes) +
+                  " bytes, too long for this device's bindings of " + std::to_string(most) + " bytes");
+    }
+    // The exact bytes of many rows are fewer than rows · row_bytes; grow while it fits.
+    const auto bytes_of = [&](u64 rows) { return gpu_extent(*matrix.format, rows * copies, matrix.cols).bytes; };
+    u64 rows_a_part = matrix.rows;
+    if (bytes_of(rows_a_part) > most) {
+      const u64 parts = ceil_div(bytes_of(rows_a_part), most);
+      rows_a_part = align_up(ceil_div(rows_a_part, parts), row_granule);
+      while (bytes_of(rows_a_part) > most) rows_a_part -= row_granule;
+    }
+    for (u32 row = 0; row < matrix.rows; row += u32(rows_a_part)) {
+      const u32 rows = u32(std::min<u64>(rows_a_part, matrix.rows - row));
+      const formats::GpuExtent extent = gpu_extent(*matrix.format, u64(rows) * copies, matrix.cols);
+      matrix.parts.push_back({row, rows, place(extent.bytes), extent});
+    }
+    plan_.matrices.push_back(std::move(matrix));
+    return {};
+  }
+
+  Range place(u64 bytes) {
+    const auto fits = [&](u64 used) { return align_up(used, alignment) + bytes <= limits_.max_buffer_size; };
+    auto& buffers = plan_.buffer_bytes;
+    const auto found = std::find_if(buffers.begin(), buffers.end(), fits);
+    if (found == buffers.end()) {
+      buffers.push_back(bytes);
+      return {u32(buffers.size() - 1), 0, bytes};
+    }
+    const u64 offset = align_up(*found, alignment);
+    *found = offset + bytes;
+    return {u32(found - buffers.begin()), offset, bytes};
+  }
+
+  const graph::Graph& graph_;
+  const gpu::Limits& limits_;
+  WeightPlan plan_;
+};
+
+template <class Item>
+const Item& find_sources(const std::vector<Item>& items, const std::vector<WeightId>& sources) {
+  const auto found = std::find_if(items.begin(), items.end(), [&](const Item& item) { return item.sources == sources; });
+  CHECK(found != items.end());
+  return *found;
+}
+
+}  // namespace
+
+std::vector<WeightId> part_weights(const graph::FusedMatMul& matmul) {
+  std::vector<WeightId> ids;
+  for (const auto& part : matmul.parts) ids.push_back(part.weight);
+  return ids;
+}
+
+std::vector<WeightId> part_biases(const graph::FusedMatMul& matmul) {
+  std::vector<WeightId> ids;
+  bool any = false;
+  for (const auto& part : matmul.parts) {
+    ids.push_back(part.bias);
+    any = any || part.bias != WeightId::none;
+  }
+  return any ? ids : std::vector<WeightId>{};
+}
+
+Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits) {
+  Planner planner(graph, limits);
+  const auto add_norm = [&](WeightId id) {
+    if (id != WeightId::none) planner.add_vector({id}, {graph[id].cols});
+  };
+  for (const graph::FusedNode& node : fused.nodes) {
+    if (const auto* embed = std::get_if<graph::Embed>(&node.op)) PRONK_OK(planner.add_matrix({embed->table}, false));
+    if (const auto* rotate = std::get_if<graph::RotateStore>(&node.op)) {
+      add_norm(rotate->q_norm);
+      add_norm(rotate->k_norm);
+    }
+    const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op);
+    if (!matmul) continue;
+    add_norm(matmul->norm);
+    PRONK_OK(planner.add_matrix(part_weights(*matmul), matmul->epilogue == graph::Epilogue::swiglu));
+    if (const auto biases = part_biases(*matmul); !biases.empty()) {
+      std::vector<u32> lengths;
+      for (const auto& part : matmul->parts) lengths.push_back(graph[part.weight].rows);
+      planner.add_vector(biases, std::move(lengths));
+    }
+  }
+  return planner.finish();
+}
+
+const Matrix& WeightPlan::matrix(const std::vector<WeightId>& sources) const { return find_sources(matrices, sources); }
+const Vector& WeightPlan::vector(const std::vector<WeightId>& sources) const { return find_sources(vectors, sources); }
+
+u64 WeightPlan::bytes() const {
+  u64 sum = 0;
+  for (u64 bytes : buffer_bytes) sum += bytes;
+  return sum;
+}
+
+}  // namespace pronk::engine

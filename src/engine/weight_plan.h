@@ -1,0 +1,65 @@
+// Where each weight lies on the device: which tensors share a matrix, how it is cut, in which buffer each part is.
+// Pure data, made from the fused graph and the device's limits.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "gpu/device.h"
+#include "graph/graph.h"
+
+namespace pronk::engine {
+
+// A range of a planned buffer; becomes a gpu::BufferRange when the buffers exist.
+struct Range {
+  u32 buffer = 0;
+  u64 offset = 0;
+  u64 size = 0;
+};
+
+// Rows [first_row, first_row + rows) of a matrix, of every source when sources are paired. Fits one binding.
+struct MatrixPart {
+  u32 first_row = 0;
+  u32 rows = 0;
+  Range range;
+  formats::GpuExtent extent;
+};
+
+// One or more tensors of one format and width in one matrix. Joined: the rows of one source follow those of the other.
+// Paired (two sources, for SwiGLU): each part holds the same rows of the first, then of the second source.
+struct Matrix {
+  std::vector<graph::WeightId> sources;
+  bool paired = false;
+  const formats::Format* format = nullptr;
+  u32 rows = 0;  // of the joined matrix, or of each source when paired
+  u32 cols = 0;
+  std::vector<MatrixPart> parts;
+
+  u32 row_units() const { return u32(ceil_div(cols, 8)); }
+};
+
+// Vectors one behind the other as f32, zeros where a source is none; padded to a multiple of eight floats.
+struct Vector {
+  std::vector<graph::WeightId> sources;
+  std::vector<u32> lengths;  // floats of each source
+  Range range;
+};
+
+struct WeightPlan {
+  std::vector<Matrix> matrices;
+  std::vector<Vector> vectors;
+  std::vector<u64> buffer_bytes;
+
+  const Matrix& matrix(const std::vector<graph::WeightId>& sources) const;  // CHECK: planned
+  const Vector& vector(const std::vector<graph::WeightId>& sources) const;
+  u64 bytes() const;
+};
+
+// A row that does not fit a binding is an error.
+Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits);
+
+// The weights of a fused product's parts, and their biases (empty when there is none).
+std::vector<graph::WeightId> part_weights(const graph::FusedMatMul& matmul);
+std::vector<graph::WeightId> part_biases(const graph::FusedMatMul& matmul);
+
+}  // namespace pronk::engine

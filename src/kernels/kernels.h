@@ -1,0 +1,67 @@
+// Operation → WGSL: a kernel is a prelude generated from its constants and parameter structs, a fragment for the
+// weight or cache format, and a skeleton. The label says all that the text depends on, so it serves as pipeline key.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "formats/format.h"
+#include "gpu/device.h"
+#include "graph/graph.h"
+#include "graph/kv_type.h"
+#include "kernels/params.h"
+
+namespace pronk::kernels {
+
+struct Grid {
+  u32 x = 1, y = 1, z = 1;
+};
+
+struct MatMulKind {
+  const formats::Format* format = nullptr;
+  bool norm = false, bias = false;
+  graph::Epilogue epilogue = graph::Epilogue::none;
+};
+
+// Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y.
+gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features);
+gpu::PipelineDesc gemm(const MatMulKind& kind);
+// Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
+Grid matvec_grid(u32 rows, const gpu::Limits& limits);
+Grid gemm_grid(u32 rows, bool swiglu);
+u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
+
+// 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
+gpu::PipelineDesc embed(const formats::Format& format);
+u32 embed_grid(u32 row_units);
+
+// 0 RotateParams, 1 StepState, 2 turns, 3 q norm, 4 k norm, 5 qkv, 6 k cache, 7 v cache. Grid: all heads x tokens.
+gpu::PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvType kv);
+
+// 0 AttentionParams, 1 StepState, 2 k cache, 3 v cache, 4 q (and out), 5 partial.
+// Grid: splits x kv heads x ceil(tokens · group / vectors).
+gpu::PipelineDesc attention(const graph::Heads& heads, graph::KvType kv, u32 vectors, u32 splits);
+u32 attention_vectors(const graph::Heads& heads, u32 tokens);  // queries a workgroup serves: a power of two, at most 16
+u32 attention_splits(const graph::Heads& heads);               // in decode; prefill has one
+u64 attention_partial_bytes(const graph::Heads& heads, u32 splits);
+
+// 0 AttentionParams, 1 StepState, 2 partial, 3 out. Grid: query heads.
+gpu::PipelineDesc combine(const graph::Heads& heads, u32 splits);
+
+// The positions' angles as rotate_store reads them: cos, sin of pos·frequency/factor for 64 rests (times magnitude),
+// then for multiples of 64 up to the context length. factors: empty or one a pair.
+std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
+u64 turn_table_bytes(u32 rotated, u32 context);
+
+constexpr u32 no_token = 0xffffffffu;  // what a step reads back after the end
+constexpr u32 sample_block = 1024;     // logits a workgroup sums up
+constexpr u64 sample_block_bytes = 12; // of its result
+
+// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates (vocab + 1 words). Grid: ceil(vocab / sample_block).
+gpu::PipelineDesc sample_blocks();
+// filter: as blocks. Needed only when not greedy.
+gpu::PipelineDesc sample_filter();
+// pick: 0 SampleParams, 1 logits, 2 blocks, 3 candidates, 4 end tokens, 5 StepState, 6 next token, 7 sampled. Grid: 1.
+gpu::PipelineDesc sample_pick();
+
+}  // namespace pronk::kernels

@@ -1,0 +1,23 @@
+// Builds the package: TypeScript to dist/, and the WASM module beside it.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const web = fileURLToPath(new URL('..', import.meta.url));
+const wasm = join(web, '../build/wasm/pronk.wasm');
+const dist = join(web, 'dist');
+
+if (!existsSync(wasm)) {
+  console.error('build: ../build/wasm/pronk.wasm is missing; run tools/build.sh wasm first');
+  process.exit(1);
+}
+const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+rmSync(dist, { recursive: true, force: true });
+try {
+  execFileSync(process.execPath, [tsc, '-p', join(web, 'tsconfig.build.json')], { stdio: 'inherit', timeout: 240_000 });
+} catch {
+  process.exit(1); // the compiler has said why
+}
+copyFileSync(wasm, join(dist, 'pronk.wasm'));

@@ -1,0 +1,35 @@
+// What a caller may name a model by, as what travels to the worker.
+import { PronkError } from '../runtime/errors.js';
+import type { FileSpec } from '../runtime/types.js';
+
+/**
+ * One model file: a URL (relative ones as the page's), a File or Blob, or its bytes; in Node also a path. Bytes are held
+ * twice while a browser loads them: a File or a URL is better for large models.
+ */
+export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
+
+/** A file, or all files of a split model. One URL or path of a split model (`-00001-of-00003.gguf`) stands for all. */
+export type ModelSource = ModelFile | readonly ModelFile[];
+
+export function fileSpecs(source: ModelSource, ofString: (text: string) => FileSpec): FileSpec[] {
+  const files = Array.isArray(source) ? (source as readonly ModelFile[]) : [source as ModelFile];
+  if (files.length === 0) throw new PronkError('bad-argument', 'the list of model files is empty');
+  return files.map((file) => fileSpec(file, ofString));
+}
+
+function fileSpec(file: ModelFile, ofString: (text: string) => FileSpec): FileSpec {
+  if (typeof file === 'string') return stringSpec(file, ofString);
+  if (file instanceof URL) return stringSpec(file.href, ofString);
+  if (file instanceof Blob) return { kind: 'blob', blob: file };
+  if (file instanceof ArrayBuffer) return { kind: 'bytes', bytes: new Uint8Array(file) };
+  if (file instanceof Uint8Array) return { kind: 'bytes', bytes: file };
+  throw new PronkError('bad-argument', 'a model is given as a URL, a File or Blob, an ArrayBuffer, or a list of these');
+}
+
+function stringSpec(text: string, ofString: (text: string) => FileSpec): FileSpec {
+  try {
+    return ofString(text);
+  } catch (error) {
+    throw new PronkError('bad-argument', `'${text}' is not a URL`, { cause: error });
+  }
+}

@@ -1,0 +1,484 @@
+// One model in one WASM module: reads its header, plans, streams its weights, and drives generations. All that a worker
+// does, and in Node the calling thread. Nothing here knows messages.
+import { messageOf, PronkError, throwIfAborted, toPronkError } from './errors.js';
+import { GpuHost, requestDevice, type GpuGrant } from './gpu.js';
+import { EngineModule, State } from './module.js';
+import type { Platform } from './platform.js';
+import { splitIndex, splitSiblings, type ByteSource } from './source.js';
+import { statsFromJson, planFromJson } from './json.js';
+import type {
+  Device,
+  EngineInfo,
+  EngineOptions,
+  FileSpec,
+  FinishReason,
+  GenerationResult,
+  LoadProgress,
+  Piece,
+  Plan,
+  SamplingOptions,
+  Stats,
+  TokenizeOptions,
+} from './types.js';
+import { checkIds, checkSampling } from './validate.js';
+
+const deviceKind = { cpu: 0, webgpu: 1 } as const;
+const kvKind = { f16: 0, f32: 1 } as const;
+const tokenizeFlag = { special: 1, bos: 2, noBos: 4 } as const;
+const finishReasons: readonly FinishReason[] = ['length', 'stop', 'cancelled', 'context-full'];
+
+const firstHeaderBytes = 1 << 20;
+const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
+const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
+
+type OnProgress = (progress: LoadProgress) => void;
+
+export class EngineHost {
+  private sources: ByteSource[] = [];
+  private heads: Uint8Array[] = []; // what was read of each file for its header
+  private grant: GpuGrant | null = null;
+  private gpuHost: GpuHost | null = null;
+  private module!: EngineModule;
+  private device: Device = 'cpu';
+  private deviceNote: string | undefined;
+  private options: EngineOptions = {};
+  private plan: Plan | null = null;
+  private failure: PronkError | null = null;
+  private closed = false;
+
+  private driving = false; // a loop of load() or generate() pumps; else events do
+  private unseenEvents = 0;
+  private wake: (() => void) | null = null;
+
+  private constructor(private readonly platform: Platform) {}
+
+  /** Opens a model as far as its header. */
+  static async open(
+    platform: Platform,
+    files: FileSpec[],
+    options: EngineOptions,
+    onProgress: OnProgress = () => {},
+    signal?: AbortSignal,
+  ): Promise<EngineHost> {
+    const host = new EngineHost(platform);
+    try {
+      host.options = options;
+      await host.chooseDevice(signal);
+      host.module = await platform.instantiate(host.gpuHost);
+      host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
+      throwIfAborted(signal);
+      onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
+      await host.readHeaders(files, signal);
+      return host;
+    } catch (error) {
+      await host.close();
+      throw toPronkError(error);
+    }
+  }
+
+  /** What loading would cost. */
+  makePlan(): Plan {
+    this.module.call('out-of-memory', (m) => m.pronk_plan(...this.loadArguments()));
+    const plan = planFromJson(this.module.resultObject(), this.device);
+    if (this.deviceNote) plan.deviceNote = this.deviceNote;
+    return plan;
+  }
+
+  /** Streams the weights to their place; the engine can generate() afterwards. */
+  async load(onProgress: OnProgress = () => {}, signal?: AbortSignal): Promise<EngineInfo> {
+    const plan = this.makePlan();
+    this.driving = true;
+    try {
+      this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments()));
+      await this.streamWeights(plan.fileBytes, onProgress, signal);
+      onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
+      let state = this.pump();
+      while (state === State.loading) {
+        throwIfAborted(signal);
+        await this.untilEvent(this.device === 'webgpu');
+        state = this.pump();
+      }
+    } finally {
+      this.driving = false;
+      await this.closeSources();
+    }
+    this.plan = plan;
+    this.module.run((m) => m.pronk_chat_template());
+    const chatTemplate = this.module.resultText();
+    return { plan, chatTemplate: chatTemplate || null, bosToken: this.special(0), eosToken: this.special(1) };
+  }
+
+  tokenize(text: string, options: TokenizeOptions = {}): number[] {
+    const bos = { auto: 0, on: tokenizeFlag.bos, off: tokenizeFlag.noBos }[options.bos ?? 'auto'];
+    const flags = bos | (options.special ? tokenizeFlag.special : 0);
+    this.module.withText(text, (at, length) => {
+      this.module.call('bad-argument', (m) => m.pronk_tokenize(at, length, flags));
+    });
+    return this.module.resultIds();
+  }
+
+  detokenize(ids: readonly number[]): string {
+    checkIds(ids);
+    this.module.withIds(ids, (at) => this.module.call('bad-argument', (m) => m.pronk_detokenize(at, ids.length)));
+    return this.module.resultText();
+  }
+
+  /** One at a time. onPieces gets what each turn of the loop brought. Aborting ends it with 'cancelled'. */
+  async generate(
+    prompt: string | readonly number[],
+    options: SamplingOptions,
+    onPieces: (pieces: Piece[]) => void,
+    signal?: AbortSignal,
+  ): Promise<GenerationResult> {
+    if (!this.plan) throw new PronkError('internal', 'generate() before load()');
+    if (this.failure) throw this.failure;
+    if (this.driving) throw new PronkError('internal', 'generate() while another one runs');
+    const ids = typeof prompt === 'string' ? this.tokenize(prompt) : prompt;
+    const sampling = checkSampling(options, this.plan.contextLength);
+    checkIds(ids);
+    if (ids.length === 0) throw new PronkError('bad-argument', 'the prompt has no tokens');
+
+    const clock = { start: performance.now(), first: 0, tokens: 0 };
+    if (signal?.aborted) return this.resultOf(clock, 'cancelled', ids.length, sampling.seed); // before its turn came
+    this.driving = true;
+    try {
+      this.begin(ids, sampling);
+      const finishReason = await this.drive(clock, onPieces, signal);
+      return this.resultOf(clock, finishReason, ids.length, sampling.seed);
+    } finally {
+      this.driving = false;
+    }
+  }
+
+  stats(): Stats {
+    this.module.call('internal', (m) => m.pronk_stats());
+    return statsFromJson(this.module.resultObject());
+  }
+
+  /** Frees everything. The host is of no use afterwards; a running generation fails. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.failure ??= new PronkError('unloaded', 'the engine was unloaded');
+    this.wake?.();
+    try {
+      this.module?.run((m) => m.pronk_unload());
+    } catch {
+      // it trapped before; its memory goes with it
+    }
+    if (this.gpuHost) this.gpuHost.destroy();
+    else this.grant?.device.destroy();
+    this.gpuHost = null;
+    this.grant = null;
+    await this.closeSources();
+  }
+
+  // --- opening -------------------------------------------------------------------------------------------------------
+
+  private async chooseDevice(signal?: AbortSignal): Promise<void> {
+    const choice = this.options.device ?? 'auto';
+    if (choice === 'cpu') return;
+    const found = await this.findGpu();
+    throwIfAborted(signal);
+    if (typeof found !== 'string') {
+      this.grant = found;
+      this.gpuHost = new GpuHost(found.device, found.info);
+      this.device = 'webgpu';
+      void found.device.lost.then((lost) => this.onLost(lost));
+    } else if (choice === 'webgpu') {
+      throw new PronkError('no-webgpu', found);
+    } else {
+      this.deviceNote = found;
+    }
+  }
+
+  private async findGpu(): Promise<GpuGrant | string> {
+    const gpu = await this.platform.gpu();
+    if (typeof gpu === 'string') return gpu;
+    try {
+      return (await requestDevice(gpu)) ?? 'there is no WebGPU adapter';
+    } catch (error) {
+      return `the WebGPU adapter gives no device: ${messageOf(error)}`;
+    }
+  }
+
+  private async readHeaders(files: FileSpec[], signal?: AbortSignal): Promise<void> {
+    this.sources = inOrder(expandSplit(files).map((spec) => this.platform.source(spec)));
+    for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
+    const first = this.sources[0]!;
+    const count = this.module.withText(first.name, (at, length) =>
+      this.module.call('bad-model', (m) => m.pronk_split_names(at, length)),
+    );
+    if (count <= this.sources.length) return;
+    const names = this.module.resultText().trim().split('\n').join(', ');
+    throw new PronkError('bad-argument', `the model is split into ${count} files, and all are needed: ${names}`);
+  }
+
+  private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {
+    const head = new Head();
+    for (let wanted = firstHeaderBytes; ; ) {
+      const before = head.length;
+      await head.fill(source, wanted, signal);
+      const more = this.module.withBytes(head.bytes, (at) =>
+        this.module.call('bad-model', (m) => m.pronk_header(index, at, head.length, source.size)),
+      );
+      if (more === 0) break;
+      if (head.length < wanted || (before > 0 && head.length === before)) {
+        throw new PronkError('bad-model', `${source.name || 'the file'} ends inside its header`);
+      }
+      wanted = Math.max(more, 2 * head.length);
+    }
+    this.heads[index] = head.bytes;
+  }
+
+  private loadArguments(): [number, number, number] {
+    return [deviceKind[this.device], this.options.contextSize ?? 0, kvKind[this.options.kv ?? 'f16']];
+  }
+
+  private special(which: number): string {
+    this.module.run((m) => m.pronk_special(which));
+    return this.module.resultText();
+  }
+
+  // --- loading -------------------------------------------------------------------------------------------------------
+
+  private async streamWeights(totalBytes: number, onProgress: OnProgress, signal?: AbortSignal): Promise<void> {
+    let loadedBytes = 0;
+    let commits = 0;
+    for (;;) {
+      throwIfAborted(signal);
+      if (this.failure) throw this.failure;
+      const position = this.module.run((m) => m.pronk_position());
+      if (position < 0) return;
+      const count = await this.fillSpace(position, signal);
+      this.module.call('bad-model', (m) => m.pronk_commit(count));
+      loadedBytes = Math.min(totalBytes, loadedBytes + count);
+      onProgress({ phase: 'weights', loadedBytes, totalBytes });
+      if (++commits % commitsInFlight === 0) await this.grant?.device.queue.onSubmittedWorkDone();
+      if (this.unseenEvents > 0) this.pump();
+    }
+  }
+
+  /** Puts as many of the wanted bytes at the module's space as there is room for; gives their number. */
+  private async fillSpace(position: number, signal?: AbortSignal): Promise<number> {
+    const [file, end, space, room] = this.module.run((m) => [
+      m.pronk_file(),
+      m.pronk_stream_end(),
+      m.pronk_space(),
+      m.pronk_space_len() >>> 0,
+    ]) as [number, number, number, number];
+    const source = this.sources[file];
+    const head = this.heads[file] ?? new Uint8Array(0);
+    if (!source) throw new PronkError('internal', `the module asks for file ${file} of ${this.sources.length}`);
+    const count = Math.min(room, end - position);
+    let filled = 0;
+    while (filled < count) {
+      const at = position + filled;
+      const part =
+        at < head.length
+          ? head.subarray(at, at + count - filled)
+          : await source.read(at, count - filled, end, signal);
+      if (this.failure) throw this.failure;
+      if (part.length === 0) throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
+      this.module.put(space + filled, part);
+      filled += part.length;
+    }
+    if (position + count >= head.length) this.heads[file] = new Uint8Array(0);
+    return count;
+  }
+
+  private async closeSources(): Promise<void> {
+    const sources = this.sources;
+    this.sources = [];
+    this.heads = [];
+    await Promise.all(sources.map((source) => source.close().catch(() => {})));
+  }
+
+  // --- the loop ------------------------------------------------------------------------------------------------------
+
+  private begin(ids: readonly number[], sampling: Required<SamplingOptions>): void {
+    const { maxTokens, temperature, topK, topP, minP, seed } = sampling;
+    const [low, high] = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
+    const ignoreEnd = sampling.ignoreEos ? 1 : 0;
+    this.module.withIds(ids, (at) =>
+      this.module.call('bad-argument', (m) =>
+        m.pronk_generate(at, ids.length, maxTokens, temperature, topK, topP, minP, low, high, ignoreEnd),
+      ),
+    );
+  }
+
+  private async drive(
+    clock: { first: number; tokens: number },
+    onPieces: (pieces: Piece[]) => void,
+    signal?: AbortSignal,
+  ): Promise<FinishReason> {
+    let cancelled = false;
+    for (let reason: FinishReason | null = null; ; ) {
+      if (signal?.aborted && !cancelled) {
+        cancelled = true;
+        this.module.run((m) => m.pronk_cancel());
+      }
+      const state = this.pump();
+      const pieces: Piece[] = [];
+      if (reason === null) reason = this.drain(pieces);
+      clock.tokens += pieces.filter((piece) => piece.token !== null).length;
+      if (clock.first === 0 && clock.tokens > 0) clock.first = performance.now();
+      if (pieces.length > 0 && !cancelled) onPieces(pieces);
+      if (reason !== null && state !== State.busy && state !== State.again) return reason;
+      if (reason === null && state === State.ready) throw new PronkError('internal', 'the generation ended without a reason');
+      await this.untilEvent(state === State.busy, cancelled ? undefined : signal);
+    }
+  }
+
+  private drain(pieces: Piece[]): FinishReason | null {
+    for (;;) {
+      const what = this.module.call('internal', (m) => m.pronk_next());
+      if (what === 0) return null;
+      const [number, text] = this.module.resultNumberAndText();
+      if (what === 1) {
+        pieces.push({ text, token: number });
+        continue;
+      }
+      if (text) pieces.push({ text, token: null });
+      return finishReasons[number] ?? 'length';
+    }
+  }
+
+  private pump(): State {
+    if (this.failure) throw this.failure;
+    this.unseenEvents = 0;
+    const state = this.module.run((m) => m.pronk_pump());
+    if (state === State.failed) {
+      const code = this.plan ? 'internal' : 'out-of-memory';
+      try {
+        this.module.call(code, () => -1);
+      } catch (error) {
+        throw (this.failure = toPronkError(error));
+      }
+    }
+    return state as State;
+  }
+
+  private onGpuEvent(): void {
+    this.unseenEvents++;
+    this.wake?.();
+    if (this.driving || this.unseenEvents > 1 || !this.plan) return;
+    queueMicrotask(() => {
+      if (this.driving || this.closed || this.failure) return;
+      try {
+        this.pump();
+      } catch (error) {
+        this.failure = toPronkError(error);
+      }
+    });
+  }
+
+  private onLost(lost: GPUDeviceLostInfo): void {
+    if (this.closed) return;
+    const message = `the GPU device was lost${lost.message ? `: ${lost.message}` : ''}`;
+    this.failure = new PronkError('device-lost', message);
+    this.wake?.();
+  }
+
+  /** Waits for an event of the GPU; without one to come it only lets other tasks, such as a cancellation, run. */
+  private async untilEvent(comes: boolean, signal?: AbortSignal): Promise<void> {
+    if (!comes) return tick();
+    if (this.unseenEvents > 0 || this.failure || signal?.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        this.wake = null;
+        resolve();
+      };
+      const timer = setTimeout(done, eventPatience);
+      signal?.addEventListener('abort', done, { once: true });
+      this.wake = done;
+    });
+  }
+
+  private resultOf(
+    clock: { start: number; first: number; tokens: number },
+    finishReason: FinishReason,
+    promptTokens: number,
+    seed: number,
+  ): GenerationResult {
+    const now = performance.now();
+    const firstTokenMs = (clock.first || now) - clock.start;
+    const { reusedTokens } = this.stats();
+    const rest = now - clock.first;
+    return {
+      finishReason,
+      promptTokens,
+      reusedTokens,
+      generatedTokens: clock.tokens,
+      seed,
+      timings: {
+        firstTokenMs,
+        totalMs: now - clock.start,
+        promptTokensPerSecond: firstTokenMs > 0 ? ((promptTokens - reusedTokens) * 1000) / firstTokenMs : 0,
+        tokensPerSecond: clock.tokens > 1 && rest > 0 ? ((clock.tokens - 1) * 1000) / rest : 0,
+      },
+    };
+  }
+}
+
+/** The first bytes of a file, growing. */
+class Head {
+  private memory = new Uint8Array(0);
+  length = 0;
+
+  get bytes(): Uint8Array {
+    return this.memory.subarray(0, this.length);
+  }
+
+  /** Reads on until there are `wanted` bytes or the file ends. */
+  async fill(source: ByteSource, wanted: number, signal?: AbortSignal): Promise<void> {
+    while (this.length < wanted) {
+      const part = await source.read(this.length, wanted - this.length, wanted, signal);
+      if (part.length === 0) return;
+      if (this.length + part.length > this.memory.length) {
+        const grown = new Uint8Array(Math.max(2 * this.memory.length, this.length + part.length));
+        grown.set(this.bytes);
+        this.memory = grown;
+      }
+      this.memory.set(part, this.length);
+      this.length += part.length;
+    }
+  }
+}
+
+// One URL or path of a split model stands for all its files.
+function expandSplit(files: FileSpec[]): FileSpec[] {
+  const only = files.length === 1 ? files[0] : undefined;
+  if (only?.kind === 'url') return splitSiblings(only.url).map((url) => ({ kind: 'url', url }));
+  if (only?.kind === 'path') return splitSiblings(only.path).map((path) => ({ kind: 'path', path }));
+  return files;
+}
+
+// Shards in the order of their names where all have one, else as given.
+function inOrder(sources: ByteSource[]): ByteSource[] {
+  const places = sources.map((source) => splitIndex(source.name));
+  if (places.some((place) => place < 0)) return sources;
+  return [...sources].sort((a, b) => splitIndex(a.name) - splitIndex(b.name));
+}
+
+const pending: (() => void)[] = [];
+let channel: MessageChannel | null = null;
+
+/** Lets tasks that wait, among them messages, run first. setTimeout() would cost 4 ms in a browser. */
+function tick(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => void };
+  return new Promise((resolve) => {
+    if (setImmediate) {
+      setImmediate(resolve);
+      return;
+    }
+    if (!channel) {
+      channel = new MessageChannel();
+      channel.port1.onmessage = () => pending.shift()?.();
+    }
+    pending.push(resolve);
+    channel.port2.postMessage(null);
+  });
+}

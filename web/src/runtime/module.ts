@@ -1,0 +1,157 @@
+// The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
+import { messageOf, moduleError, PronkError, type PronkErrorCode } from './errors.js';
+import type { GpuHost } from './gpu.js';
+
+/** State of src/wasm/abi.h. */
+export const State = { failed: -1, empty: 0, loading: 1, ready: 2, busy: 3, again: 4 } as const;
+export type State = (typeof State)[keyof typeof State];
+
+export interface ModuleExports {
+  memory: WebAssembly.Memory;
+  _initialize?(): void;
+  pronk_gpu_event(kind: number, id: number, length: number): number;
+  pronk_alloc(bytes: number): number;
+  pronk_free(at: number): void;
+  pronk_result_ptr(): number;
+  pronk_result_len(): number;
+  pronk_header(file: number, at: number, length: number, fileSize: number): number;
+  pronk_split_names(at: number, length: number): number;
+  pronk_plan(device: number, context: number, kv: number): number;
+  pronk_load(device: number, context: number, kv: number): number;
+  pronk_file(): number;
+  pronk_position(): number;
+  pronk_stream_end(): number;
+  pronk_space(): number;
+  pronk_space_len(): number;
+  pronk_commit(bytes: number): number;
+  pronk_pump(): number;
+  pronk_tokenize(at: number, length: number, flags: number): number;
+  pronk_detokenize(at: number, count: number): number;
+  pronk_chat_template(): number;
+  pronk_special(which: number): number;
+  pronk_generate(
+    ids: number,
+    count: number,
+    maxTokens: number,
+    temperature: number,
+    topK: number,
+    topP: number,
+    minP: number,
+    seedLow: number,
+    seedHigh: number,
+    ignoreEnd: number,
+  ): number;
+  pronk_next(): number;
+  pronk_cancel(): void;
+  pronk_stats(): number;
+  pronk_unload(): void;
+}
+
+const encodeText = new TextEncoder();
+const decodeText = new TextDecoder();
+
+/** An instance, with each failure as a PronkError. After a trap every call fails: the instance is not to be trusted. */
+export class EngineModule {
+  private trapped: PronkError | null = null;
+
+  /** lastLog: what the module logged last; a CHECK says there why it trapped. */
+  constructor(
+    private readonly exports: ModuleExports,
+    private readonly lastLog: () => string = () => '',
+  ) {}
+
+  /** Runs `use` on the exports; a negative number becomes an error of the module's text, with `code` if it tells none. */
+  call(code: PronkErrorCode, use: (exports: ModuleExports) => number): number {
+    const value = this.run(use);
+    if (value < 0) throw moduleError(this.resultText(), code);
+    return value;
+  }
+
+  run<T>(use: (exports: ModuleExports) => T): T {
+    if (this.trapped) throw this.trapped;
+    try {
+      return use(this.exports);
+    } catch (error) {
+      if (error instanceof PronkError) throw error;
+      const log = this.lastLog();
+      const message = `the engine stopped: ${messageOf(error)}${log ? ` (${log})` : ''}`;
+      throw (this.trapped = new PronkError('worker-crashed', message, { cause: error }));
+    }
+  }
+
+  /** Runs `use` with the address of a copy of `bytes` in the module's memory. */
+  withBytes<T>(bytes: Uint8Array, use: (at: number) => T): T {
+    const at = this.run((exports) => exports.pronk_alloc(bytes.length));
+    this.put(at, bytes);
+    try {
+      return use(at);
+    } finally {
+      if (!this.trapped) this.run((exports) => exports.pronk_free(at));
+    }
+  }
+
+  withText<T>(text: string, use: (at: number, length: number) => T): T {
+    const bytes = encodeText.encode(text);
+    return this.withBytes(bytes, (at) => use(at, bytes.length));
+  }
+
+  withIds<T>(ids: ArrayLike<number>, use: (at: number) => T): T {
+    return this.withBytes(new Uint8Array(Uint32Array.from(ids).buffer), use);
+  }
+
+  // The memory may have grown since the last look: a view is made at each use.
+  put(at: number, bytes: Uint8Array): void {
+    new Uint8Array(this.exports.memory.buffer, at >>> 0, bytes.length).set(bytes);
+  }
+
+  result(): Uint8Array<ArrayBuffer> {
+    const [at, length] = this.run((exports) => [exports.pronk_result_ptr() >>> 0, exports.pronk_result_len() >>> 0]);
+    return new Uint8Array(new Uint8Array(this.exports.memory.buffer, at, length));
+  }
+
+  resultText(): string {
+    return decodeText.decode(this.result());
+  }
+
+  resultIds(): number[] {
+    return Array.from(new Uint32Array(this.result().buffer));
+  }
+
+  /** u32 and the text after it, as pronk_next() leaves them. */
+  resultNumberAndText(): [number, string] {
+    const bytes = this.result();
+    return [new DataView(bytes.buffer).getUint32(0, true), decodeText.decode(bytes.subarray(4))];
+  }
+
+  /** The result's JSON object. */
+  resultObject(): Record<string, unknown> {
+    return JSON.parse(this.resultText()) as Record<string, unknown>;
+  }
+
+  get gpuSide(): ModuleExports {
+    return this.exports;
+  }
+}
+
+/** Instantiates a compiled module; without a GpuHost its GPU is one that is not there. */
+export async function instantiate(compiled: WebAssembly.Module, gpu: GpuHost | null): Promise<EngineModule> {
+  let lines = '';
+  let exports: ModuleExports | null = null;
+  const pronk: Record<string, WebAssembly.ImportValue> = {
+    log: (at: number, length: number) => {
+      const bytes = new Uint8Array(exports!.memory.buffer, at >>> 0, length >>> 0);
+      lines = (lines + decodeText.decode(bytes.slice())).slice(-400);
+    },
+    ...(gpu?.imports() ?? { gpu_describe: () => 0 }),
+  };
+  for (const { module, name } of WebAssembly.Module.imports(compiled)) {
+    if (module !== 'pronk') throw new PronkError('internal', `the module imports '${module}.${name}'`);
+    pronk[name] ??= () => {
+      throw new Error(`there is no host function '${name}'`);
+    };
+  }
+  const instance = await WebAssembly.instantiate(compiled, { pronk });
+  exports = instance.exports as unknown as ModuleExports;
+  exports._initialize?.();
+  return new EngineModule(exports, () => lines.trim().split('\n').pop() ?? '');
+}

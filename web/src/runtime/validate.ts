@@ -1,0 +1,50 @@
+// What a caller gives, checked before it reaches the module.
+import { PronkError } from './errors.js';
+import type { EngineOptions, SamplingOptions } from './types.js';
+
+function bad(message: string): PronkError {
+  return new PronkError('bad-argument', message);
+}
+
+function inRange(name: string, value: number, low: number, high: number): number {
+  if (typeof value !== 'number' || !(value >= low && value <= high)) {
+    throw bad(`${name} is ${String(value)}, not a number from ${low} to ${high}`);
+  }
+  return value;
+}
+
+function whole(name: string, value: number, low: number, high: number): number {
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw bad(`${name} is ${String(value)}, not a whole number from ${low} to ${high}`);
+  }
+  return value;
+}
+
+function oneOf<T extends string>(name: string, value: T | undefined, choices: readonly T[]): void {
+  if (value !== undefined && !choices.includes(value)) {
+    throw bad(`${name} is '${String(value)}', not one of ${choices.join(', ')}`);
+  }
+}
+
+export function checkEngineOptions(options: EngineOptions): void {
+  if (options.contextSize !== undefined) whole('contextSize', options.contextSize, 1, 2 ** 31 - 1);
+  oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
+  oneOf('kv', options.kv, ['f16', 'f32']);
+}
+
+export function checkSampling(options: SamplingOptions, contextLength: number): Required<SamplingOptions> {
+  return {
+    maxTokens: whole('maxTokens', options.maxTokens ?? contextLength, 1, 2 ** 31 - 1),
+    temperature: inRange('temperature', options.temperature ?? 0.8, 0, 100),
+    topK: whole('topK', options.topK ?? 40, 0, 2 ** 31 - 1),
+    topP: inRange('topP', options.topP ?? 0.95, 0, 1),
+    minP: inRange('minP', options.minP ?? 0.05, 0, 1),
+    seed: whole('seed', options.seed ?? Math.floor(Math.random() * 2 ** 53), 0, Number.MAX_SAFE_INTEGER),
+    ignoreEos: options.ignoreEos ?? false,
+  };
+}
+
+export function checkIds(ids: readonly number[]): void {
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw bad('tokens are to be an array of ids');
+  for (const id of ids) whole('a token', id, 0, 2 ** 32 - 1);
+}

@@ -1,0 +1,41 @@
+// The messages between the API and the engine's worker. Each call has an id; its answers carry it.
+import type { PronkErrorCode } from '../runtime/errors.js';
+import type {
+  EngineInfo,
+  EngineOptions,
+  FileSpec,
+  GenerationResult,
+  LoadProgress,
+  Piece,
+  Plan,
+  SamplingOptions,
+  Stats,
+  TokenizeOptions,
+} from '../runtime/types.js';
+
+interface Model {
+  files: FileSpec[];
+  options: EngineOptions;
+}
+
+/** What can be asked of the worker. One worker loads one model. */
+export interface Calls {
+  plan: { arguments: Model; value: Plan };
+  load: { arguments: Model; value: EngineInfo };
+  tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
+  detokenize: { arguments: { ids: number[] }; value: string };
+  generate: { arguments: { prompt: string | number[]; options: SamplingOptions }; value: GenerationResult };
+  stats: { arguments: null; value: Stats };
+  unload: { arguments: null; value: null };
+}
+export type CallName = keyof Calls;
+
+export type ToWorker =
+  | { [Name in CallName]: { type: 'call'; id: number; name: Name; arguments: Calls[Name]['arguments'] } }[CallName]
+  | { type: 'abort'; id: number };
+
+export type FromWorker =
+  | { type: 'value'; id: number; value: Calls[CallName]['value'] }
+  | { type: 'error'; id: number; code: PronkErrorCode; message: string }
+  | { type: 'progress'; id: number; progress: LoadProgress }
+  | { type: 'pieces'; id: number; pieces: Piece[] };

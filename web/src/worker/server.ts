@@ -1,0 +1,104 @@
+// The worker's side of the protocol, over one EngineHost.
+import { EngineHost } from '../runtime/engine-host.js';
+import { PronkError, toPronkError } from '../runtime/errors.js';
+import type { Platform } from '../runtime/platform.js';
+import type { LoadProgress } from '../runtime/types.js';
+import type { CallName, Calls, FromWorker, ToWorker } from './protocol.js';
+
+const progressInterval = 50; // milliseconds between two messages of one phase
+
+type Handler<Name extends CallName> = (
+  given: Calls[Name]['arguments'],
+  id: number,
+  signal: AbortSignal,
+) => Promise<Calls[Name]['value']>;
+
+export class EngineServer {
+  private host: EngineHost | null = null;
+  private readonly running = new Map<number, AbortController>();
+  private lastGeneration: Promise<unknown> = Promise.resolve();
+  private shownPhase = '';
+  private shownAt = 0;
+
+  constructor(
+    private readonly platform: Platform,
+    private readonly send: (message: FromWorker) => void,
+  ) {}
+
+  async receive(message: ToWorker): Promise<void> {
+    const { id } = message;
+    if (message.type === 'abort') {
+      this.running.get(id)?.abort();
+      return;
+    }
+    const abort = new AbortController();
+    this.running.set(id, abort);
+    try {
+      const handler = this.handlers[message.name] as Handler<CallName>;
+      this.send({ type: 'value', id, value: await handler(message.arguments, id, abort.signal) });
+    } catch (error) {
+      const { code, message: text } = toPronkError(error);
+      this.send({ type: 'error', id, code, message: text });
+    } finally {
+      this.running.delete(id);
+    }
+  }
+
+  private readonly handlers: { [Name in CallName]: Handler<Name> } = {
+    plan: async ({ files, options }, id, signal) => {
+      const host = await EngineHost.open(this.platform, files, options, this.progress(id), signal);
+      try {
+        return host.makePlan();
+      } finally {
+        await host.close();
+      }
+    },
+    load: async ({ files, options }, id, signal) => {
+      if (this.host) throw new PronkError('internal', 'this worker has a model already');
+      const host = await EngineHost.open(this.platform, files, options, this.progress(id), signal);
+      try {
+        const info = await host.load(this.progress(id), signal);
+        this.host = host;
+        return info;
+      } catch (error) {
+        await host.close();
+        throw error;
+      }
+    },
+    tokenize: async ({ text, options }) => this.engine().tokenize(text, options),
+    detokenize: async ({ ids }) => this.engine().detokenize(ids),
+    generate: ({ prompt, options }, id, signal) =>
+      this.inTurn(() =>
+        this.engine().generate(prompt, options, (pieces) => this.send({ type: 'pieces', id, pieces }), signal),
+      ),
+    stats: async () => this.engine().stats(),
+    unload: async () => {
+      for (const abort of this.running.values()) abort.abort();
+      await this.host?.close();
+      return null;
+    },
+  };
+
+  private engine(): EngineHost {
+    if (!this.host) throw new PronkError('internal', 'no model is loaded');
+    return this.host;
+  }
+
+  /** Generations run one after another, in the order of their calls. */
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.lastGeneration.then(run);
+    this.lastGeneration = turn.catch(() => {});
+    return turn;
+  }
+
+  private progress(id: number): (progress: LoadProgress) => void {
+    return (progress) => {
+      const now = performance.now();
+      const ended = progress.loadedBytes === progress.totalBytes;
+      if (progress.phase === this.shownPhase && !ended && now - this.shownAt < progressInterval) return;
+      this.shownPhase = progress.phase;
+      this.shownAt = now;
+      this.send({ type: 'progress', id, progress });
+    };
+  }
+}

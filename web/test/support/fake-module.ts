@@ -1,0 +1,229 @@
+// The WASM module's double: the exports of src/wasm/abi.h over plain memory, for tests without a build.
+//
+// Its models: u32 magic, u32 header bytes, u32 weight bytes, u32 file count, then anything. Tokens are bytes of UTF-8,
+// 256 begins, 257 ends. It answers with the prompt's bytes backwards, then ends.
+import type { ModuleExports } from '../../src/runtime/module.js';
+import { State } from '../../src/runtime/module.js';
+
+const magic = 0x454b4146;
+const spaceBytes = 4096;
+
+export function fakeModel(weightBytes: number, headerBytes = 64, files = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(headerBytes + weightBytes);
+  new Uint32Array(bytes.buffer, 0, 4).set([magic, headerBytes, weightBytes, files]);
+  for (let i = headerBytes; i < bytes.length; i++) bytes[i] = (i * 31 + (i >> 8)) & 255;
+  return bytes;
+}
+
+interface FakeFile {
+  header: number;
+  weights: number;
+  received: number[];
+}
+
+export class FakeModule {
+  readonly memory = new WebAssembly.Memory({ initial: 4, maximum: 1024 });
+  readonly files: FakeFile[] = [];
+  calls: string[] = [];
+  trapAfterTokens = Infinity;
+  failAfterTokens = Infinity;
+  chatTemplate = '';
+  private top = 1024 + spaceBytes;
+  private resultAt = 0;
+  private resultLength = 0;
+  private state: number = State.empty;
+  private file = 0;
+  private answer: number[] = [];
+  private given = 0;
+  private limit = 0;
+  private cancelled = false;
+  private queue: { what: number; bytes: Uint8Array }[] = [];
+  private generated = 0;
+  private prompt = 0;
+
+  private result(bytes: Uint8Array): number {
+    this.resultAt = this.alloc(bytes.length);
+    new Uint8Array(this.memory.buffer).set(bytes, this.resultAt);
+    this.resultLength = bytes.length;
+    return 0;
+  }
+  private text(text: string): number {
+    return this.result(new TextEncoder().encode(text));
+  }
+  private error(text: string): number {
+    this.text(text);
+    return -1;
+  }
+  private alloc(bytes: number): number {
+    const at = this.top;
+    this.top = (this.top + bytes + 15) & ~7;
+    const missing = this.top - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    return at;
+  }
+  private read(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, length).slice();
+  }
+  private numberAndText(number: number, text: Uint8Array): Uint8Array {
+    const bytes = new Uint8Array(4 + text.length);
+    new DataView(bytes.buffer).setUint32(0, number, true);
+    bytes.set(text, 4);
+    return bytes;
+  }
+  private memoryJson(weights: number): Record<string, number> {
+    return { weights, kv_cache: 2048, activations: 512, staging: spaceBytes, readback: 16 };
+  }
+
+  readonly exports: ModuleExports = {
+    memory: this.memory,
+    pronk_gpu_event: () => 0,
+    pronk_alloc: (bytes) => this.alloc(bytes),
+    pronk_free: () => {},
+    pronk_result_ptr: () => this.resultAt,
+    pronk_result_len: () => this.resultLength,
+    pronk_header: (file, at, length, fileSize) => {
+      this.calls.push(`header ${file} ${length} ${fileSize}`);
+      if (length < 16) return 16;
+      const [word, header, weights] = new Uint32Array(this.read(at, 16).buffer);
+      if (word !== magic) return this.error('magic: not a fake file');
+      if (length < header!) return header!;
+      this.files[file] = { header: header!, weights: weights!, received: [] };
+      this.files[file].header = header!;
+      this.fileCount ||= new Uint32Array(this.read(at, 16).buffer)[3]!;
+      return 0;
+    },
+    pronk_split_names: () => {
+      this.text(Array.from({ length: this.fileCount }, (_, i) => `part ${i + 1}`).join('\n'));
+      return this.fileCount;
+    },
+    pronk_plan: (device, context) => {
+      if (context > 100_000) return this.error(`a context of ${context} does not fit the device`);
+      const weights = this.files.reduce((sum, file) => sum + file.weights, 0);
+      const memory = this.memoryJson(weights);
+      const total = Object.values(memory).reduce((a, b) => a + b, 64);
+      return this.text(
+        JSON.stringify({
+          device: device ? 'webgpu' : 'cpu',
+          architecture: 'fake',
+          name: 'Fake model',
+          context_length: context || 4096,
+          trained_context_length: 8192,
+          vocab_size: 258,
+          parameters: weights / 4,
+          file_bytes: weights,
+          ...memory,
+          parameters_bytes: 64,
+          total,
+        }),
+      );
+    },
+    pronk_load: () => {
+      this.state = State.loading;
+      this.skipFull();
+      return 0;
+    },
+    pronk_file: () => this.file,
+    pronk_position: () => {
+      const file = this.files[this.file];
+      return file ? file.header + file.received.length : -1;
+    },
+    pronk_stream_end: () => {
+      const file = this.files[this.file]!;
+      return file.header + file.weights;
+    },
+    pronk_space: () => 1024,
+    pronk_space_len: () => spaceBytes,
+    pronk_commit: (bytes) => {
+      this.files[this.file]!.received.push(...this.read(1024, bytes));
+      this.skipFull();
+      return 0;
+    },
+    pronk_pump: () => {
+      if (this.state === State.loading && this.file >= this.files.length) this.state = State.ready;
+      if (this.state === State.again) this.step();
+      if (this.state === State.failed) this.text('the device was lost: test');
+      return this.state;
+    },
+    pronk_tokenize: (at, length, flags) => {
+      const ids = [...this.read(at, length)];
+      if (!(flags & 4)) ids.unshift(256);
+      return this.result(new Uint8Array(Uint32Array.from(ids).buffer));
+    },
+    pronk_detokenize: (at, count) => {
+      const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
+      if (ids.some((id) => id > 257)) return this.error('token 258 or more');
+      return this.result(Uint8Array.from(ids.filter((id) => id < 256)));
+    },
+    pronk_chat_template: () => this.text(this.chatTemplate),
+    pronk_special: (which) => this.text(which === 0 ? '<s>' : '</s>'),
+    pronk_generate: (at, count, maxTokens) => {
+      if (this.state !== State.ready) return this.error('not ready');
+      const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
+      this.answer = ids.filter((id) => id < 256).reverse();
+      this.prompt = count;
+      this.given = this.generated = 0;
+      this.limit = maxTokens;
+      this.cancelled = false;
+      this.state = State.again;
+      return 0;
+    },
+    pronk_next: () => {
+      const next = this.queue.shift();
+      if (!next) return 0;
+      this.result(next.bytes);
+      return next.what;
+    },
+    pronk_cancel: () => {
+      this.cancelled = true;
+    },
+    pronk_stats: () =>
+      this.text(
+        JSON.stringify({
+          prompt_tokens: this.prompt,
+          generated_tokens: this.generated,
+          reused_tokens: 0,
+          counters: {
+            dispatches_per_token: 0,
+            submits_per_token: 0,
+            buffers_created_after_load: 0,
+            bind_groups_created_after_load: 0,
+            pipelines_created_after_load: 0,
+            readback_bytes_per_token: 0,
+          },
+          allocated: { ...this.memoryJson(1), parameters: 64, total: 1 },
+          heap_bytes: this.memory.buffer.byteLength,
+        }),
+      ),
+    pronk_unload: () => {
+      this.calls.push('unload');
+      this.state = State.empty;
+    },
+  };
+
+  private fileCount = 0;
+
+  private skipFull(): void {
+    for (let file = this.files[this.file]; file && file.received.length === file.weights; ) {
+      file = this.files[++this.file];
+    }
+  }
+
+  private finish(reason: number): void {
+    this.queue.push({ what: 2, bytes: this.numberAndText(reason, new Uint8Array(0)) });
+    this.state = State.ready;
+  }
+
+  private step(): void {
+    if (this.cancelled) return this.finish(2);
+    if (this.generated >= this.trapAfterTokens) throw new WebAssembly.RuntimeError('unreachable');
+    if (this.generated >= this.failAfterTokens) {
+      this.state = State.failed;
+      return;
+    }
+    const token = this.answer[this.given++];
+    if (token === undefined) return this.finish(1);
+    this.generated++;
+    this.queue.push({ what: 1, bytes: this.numberAndText(token, Uint8Array.of(token)) });
+    if (this.generated >= this.limit) this.finish(0);
+  }
+}
