@@ -19,7 +19,8 @@ class Planner {
   Status add_matrix(std::vector<WeightId> sources, bool paired) {
     const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired; };
     if (std::any_of(plan_.matrices.begin(), plan_.matrices.end(), same)) return {};
-    Matrix matrix{std::move(sources), paired, graph_[sources.front()].format, 0, graph_[sources.front()].cols, {}};
+    const graph::Weight& first = graph_[sources.front()];
+    Matrix matrix{std::move(sources), paired, first.format, 0, first.cols, {}};
     return cut(matrix);
   }
 

@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sums: array<vec4<f32>, OWN>;
 
   for (var tile = begin; tile < end; tile += WORKGROUP) {
-    var scores: array<f32, VECTORS>;
+    var scores = array<f32, VECTORS>();  // said outright: not every compiler zeroes a variable anew in a loop
     let position = tile + local;
     if (position < end) {
       for (var d = 0u; d < FOURS; d++) {
