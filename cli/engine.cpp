@@ -17,7 +17,7 @@ namespace {
 std::vector<std::string> split_paths(const std::string& path) {
   const std::filesystem::path full(path);
   std::vector<std::string> paths;
-  for (const std::string& name : files::all_split_names(full.filename().string())) {
+  for (const std::string& name : split_file_names(full.filename().string())) {
     paths.push_back((full.parent_path() / name).string());
   }
   return paths;

@@ -59,19 +59,14 @@ std::string_view finish_name(Finish finish) {
   return "";
 }
 
-// What the device did for the run, divided by the tokens sampled. Prefill's share is left out by the caller.
-nlohmann::json counters(const Engine& engine, const gpu::Counters& before, const gpu::Counters& after, double steps) {
-  const gpu::Counters ready = engine.counters_when_ready();
-  const auto each = [&](u64 from, u64 to) { return steps > 0 ? double(to - from) / steps : 0.0; };
-  return {{"dispatches_per_token", each(before.dispatches, after.dispatches)},
-          {"submits_per_token", each(before.submits, after.submits)},
-          {"buffers_created_after_load", after.buffers_created - ready.buffers_created},
-          {"bind_groups_created_after_load", after.bind_groups_created - ready.bind_groups_created},
-          {"pipelines_created_after_load", after.pipelines_created - ready.pipelines_created},
-          {"readback_bytes_per_token", each(before.readback_bytes, after.readback_bytes)}};
+nlohmann::json as_json(const RunCounters& counters) {
+  return {{"dispatches_per_token", counters.dispatches_per_token},
+          {"submits_per_token", counters.submits_per_token},
+          {"buffers_created_after_load", counters.buffers_created_after_load},
+          {"bind_groups_created_after_load", counters.bind_groups_created_after_load},
+          {"pipelines_created_after_load", counters.pipelines_created_after_load},
+          {"readback_bytes_per_token", counters.readback_bytes_per_token}};
 }
-
-gpu::Counters counters_of(Engine& engine) { return engine.device() ? engine.device()->counters() : gpu::Counters{}; }
 
 Outcome run(const Args& args) {
   if (args.has("-p") == args.has("--tokens")) return bad_usage("pronk generate: give either -p TEXT or --tokens IDS");
@@ -92,7 +87,6 @@ Outcome run(const Args& args) {
                       .top_p = float(args.number("--top-p", 1)), .min_p = float(args.number("--min-p")), .seed = u64(args.integer("--seed"))};
 
   const bool json = args.flag("--json");
-  const gpu::Counters before = counters_of(*engine);
   PRONK_TRY(const Generated result, generate(*engine, prompt, options, !json));
   if (!json) {
     std::fputc('\n', stdout);
@@ -107,7 +101,7 @@ Outcome run(const Args& args) {
       {"timings", {{"load_ms", load_ms},
                    {"prefill_tps", result.first_seconds > 0 ? double(prompt.size()) / result.first_seconds : 0.0},
                    {"decode_tps", count > 1 && result.rest_seconds > 0 ? (count - 1) / result.rest_seconds : 0.0}}},
-      {"counters", counters(*engine, before, counters_of(*engine), count)}};
+      {"counters", as_json(engine->run_counters())}};
   std::puts(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   return {};
 }

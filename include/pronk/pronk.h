@@ -22,7 +22,6 @@ namespace gpu {
 class Device;
 struct Limits;
 struct Features;
-struct Counters;
 }  // namespace gpu
 namespace text {
 class Tokenizer;
@@ -37,11 +36,20 @@ struct MemoryUse {
   bool operator==(const MemoryUse&) const = default;
 };
 
+// What the device was asked for, counted in the device layer. All zero on the CPU.
+struct RunCounters {
+  double dispatches_per_token = 0, submits_per_token = 0, readback_bytes_per_token = 0;  // of the last run's decode steps
+  u64 buffers_created_after_load = 0, bind_groups_created_after_load = 0, pipelines_created_after_load = 0;
+};
+
 struct LoadOptions {
   u32 context = 0;  // tokens; 0: what the model was trained for, at most 4096
   graph::KvType kv = graph::KvType::f16;
   bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
 };
+
+// Names of all parts of a split model in order, from the name of any ("…-00001-of-00003.gguf"); else the name alone.
+std::vector<std::string> split_file_names(std::string_view name);
 
 // A model's header: everything but the weights. Immutable once complete.
 class Model {
@@ -133,7 +141,7 @@ class Engine {
   u32 context() const;
   MemoryUse planned() const;
   MemoryUse allocated() const;
-  gpu::Counters counters_when_ready() const;  // of the device, when loading was done
+  RunCounters run_counters() const;
 
  private:
   struct Parts;

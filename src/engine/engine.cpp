@@ -13,6 +13,8 @@
 
 namespace pronk {
 
+std::vector<std::string> split_file_names(std::string_view name) { return files::all_split_names(name); }
+
 // ---- Model
 
 struct Model::Parts {
@@ -280,6 +282,19 @@ MemoryUse Engine::allocated() const {
   return use;
 }
 
-gpu::Counters Engine::counters_when_ready() const { return parts_->counters_when_ready.value_or(gpu::Counters{}); }
+RunCounters Engine::run_counters() const {
+  if (!parts_->device || !parts_->counters_when_ready) return {};
+  const gpu::Counters now = parts_->device->counters(), ready = *parts_->counters_when_ready;
+  const gpu::Counters decode = parts_->runner->counters_at_decode();
+  RunCounters counters{.buffers_created_after_load = now.buffers_created - ready.buffers_created,
+                       .bind_groups_created_after_load = now.bind_groups_created - ready.bind_groups_created,
+                       .pipelines_created_after_load = now.pipelines_created - ready.pipelines_created};
+  const u64 steps = decode.submits > 0 ? now.reads - decode.reads : 0;  // each step reads back once
+  if (steps == 0) return counters;
+  counters.dispatches_per_token = double(now.dispatches - decode.dispatches) / double(steps);
+  counters.submits_per_token = double(now.submits - decode.submits) / double(steps);
+  counters.readback_bytes_per_token = double(now.readback_bytes - decode.readback_bytes) / double(steps);
+  return counters;
+}
 
 }  // namespace pronk

@@ -48,7 +48,7 @@ gpu::BufferRange GpuRunner::resolve(const Range& range) const {
 
 void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64 offset) {
   CHECK(offset + size <= align_up(range.size, 16));
-  device_.write_buffer(buffers_[range.buffer], range.offset + offset, {static_cast<const u8*>(bytes), size});
+  device_.write_buffer(buffers_[range.buffer], range.offset + offset, std::span(static_cast<const u8*>(bytes), std::size_t(size)));
 }
 
 // ---- Weights
@@ -295,6 +295,7 @@ void GpuRunner::begin_decode() {
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;
+  counters_at_decode_ = device_.counters();
 }
 
 void GpuRunner::submit_steps() {

@@ -31,6 +31,8 @@ class GpuRunner final : public Runner, private WeightSink {
   bool finished() const override;
   u32 cached_tokens() const override { return cached_; }
 
+  gpu::Counters counters_at_decode() const override { return counters_at_decode_; }
+
   MemoryUse planned() const override;
   MemoryUse allocated() const override;
 
@@ -84,6 +86,7 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 submitted_ = 0, received_ = 0;  // decode steps
   bool by_steps_ = false;
   u32 cached_ = 0;
+  gpu::Counters counters_at_decode_;
   std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free
   std::deque<u32> tokens_;
   std::vector<float> rows_, rows_out_;

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "engine/loader.h"
+#include "gpu/device.h"
 #include "graph/sampling.h"
 #include "pronk/pronk.h"
 
@@ -40,6 +41,8 @@ class Runner {
   virtual std::span<const float> next_rows() = 0;
   virtual bool finished() const = 0;        // nothing more will come out
   virtual u32 cached_tokens() const = 0;    // positions from 0 on whose keys and values are known to be right
+
+  virtual gpu::Counters counters_at_decode() const { return {}; }  // of the device, when the last run began to decode
 
   virtual MemoryUse planned() const = 0;    // staging apart
   virtual MemoryUse allocated() const = 0;

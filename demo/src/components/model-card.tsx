@@ -1,0 +1,113 @@
+// What a chosen model costs, and how far its loading is.
+import type { LoadProgress, Plan } from 'pronk';
+import * as format from '../format';
+import { loadChosen, model, unload, type Speed } from '../model';
+
+const kinds = [
+  ['weights', 'Weights'],
+  ['kvCache', 'KV cache'],
+  ['activations', 'Activations'],
+  ['other', 'Parameters, staging, read-back'],
+] as const;
+
+function partsOf({ memory }: Plan): Record<(typeof kinds)[number][0], number> {
+  const { weights, kvCache, activations, parameters, staging, readback } = memory;
+  return { weights, kvCache, activations, other: parameters + staging + readback };
+}
+
+export function ModelCard() {
+  const state = model.value;
+  if (state.at === 'none' || state.at === 'ready') return null;
+  const { choice } = state;
+  const plan = state.at === 'planning' ? null : state.plan;
+  return (
+    <section class="card" aria-label="Model">
+      <div class="card-head">
+        <h2>{plan?.name || choice.name}</h2>
+        <p class="card-sub">{plan ? summary(plan) : 'Reading what the file holds …'}</p>
+      </div>
+      {plan && <Memory plan={plan} />}
+      {state.at === 'planning' && <div class="bar bar-unknown" role="progressbar" aria-label="Reading the header" />}
+      {state.at === 'loading' && <Progress progress={state.progress} speed={state.speed} />}
+      <div class="card-buttons">
+        <button class="button" type="button" onClick={() => void unload()}>
+          Cancel
+        </button>
+        {state.at === 'planned' && (
+          <button class="button-main" type="button" ref={(button) => button?.focus()} onClick={() => void loadChosen()}>
+            Load model
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function summary(plan: Plan): string {
+  const context = `context of ${format.whole(plan.contextLength)} tokens`;
+  return `${plan.architecture} · ${format.count(plan.parameters)} weights · ${context}`;
+}
+
+function Memory({ plan }: { plan: Plan }) {
+  const parts = partsOf(plan);
+  const { total } = plan.memory;
+  const where = plan.device === 'webgpu' ? 'on the GPU' : 'on the CPU';
+  return (
+    <div class="memory">
+      <p class="memory-total">
+        <strong>{format.bytes(total)}</strong> of memory {where}
+        <span class="memory-file">{format.bytes(plan.fileBytes)} to read</span>
+      </p>
+      <div class="stack" aria-hidden="true">
+        {kinds.map(([kind]) => (
+          <span key={kind} class={`stack-part kind-${kind}`} style={{ flexGrow: parts[kind] / total }} />
+        ))}
+      </div>
+      <dl class="legend">
+        {kinds.map(([kind, label]) => (
+          <div key={kind}>
+            <dt>
+              <span class={`swatch kind-${kind}`} aria-hidden="true" />
+              {label}
+            </dt>
+            <dd>{format.bytes(parts[kind])}</dd>
+          </div>
+        ))}
+      </dl>
+      {plan.deviceNote && <p class="note">Runs on the CPU, slowly: {plan.deviceNote}.</p>}
+    </div>
+  );
+}
+
+function Progress({ progress, speed }: { progress: LoadProgress | null; speed: Speed | null }) {
+  if (!progress || progress.phase !== 'weights') {
+    const text = progress?.phase === 'prepare' ? 'Preparing the device …' : 'Opening …';
+    return (
+      <div class="progress">
+        <div class="bar bar-unknown" role="progressbar" aria-label={text} />
+        <p class="progress-text">{text}</p>
+      </div>
+    );
+  }
+  const { loadedBytes, totalBytes } = progress;
+  const share = totalBytes > 0 ? loadedBytes / totalBytes : 0;
+  return (
+    <div class="progress">
+      <div
+        class="bar"
+        role="progressbar"
+        aria-label="Loading the weights"
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.round(share * 100)}
+      >
+        <span style={{ transform: `scaleX(${share})` }} />
+      </div>
+      <p class="progress-text">
+        {format.bytes(loadedBytes)} of {format.bytes(totalBytes)}
+        {speed && ` · ${format.bytes(speed.bytesPerSecond)}/s`}
+        {speed?.secondsLeft != null && ` · ${format.duration(speed.secondsLeft)} left`}
+      </p>
+    </div>
+  );
+}

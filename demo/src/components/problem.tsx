@@ -1,0 +1,24 @@
+import { model, problem, reload } from '../model';
+import { CloseIcon } from './icons';
+
+export function ProblemBox() {
+  const shown = problem.value;
+  if (!shown) return null;
+  return (
+    <div class="problem" role="alert">
+      <div class="problem-text">
+        <strong>{shown.title}</strong>
+        <p>{shown.detail}</p>
+        {shown.hint && <p class="problem-hint">{shown.hint}</p>}
+        {shown.retry && model.value.at === 'none' && (
+          <button class="button" type="button" onClick={() => void reload()}>
+            Try again
+          </button>
+        )}
+      </div>
+      <button class="button-icon" type="button" aria-label="Dismiss" onClick={() => (problem.value = null)}>
+        <CloseIcon />
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,169 @@
+// The model of the page: chosen, planned, loading, ready.
+import { signal } from '@preact/signals';
+import { Pronk, PronkError, type LoadProgress, type ModelSource, type Plan } from 'pronk';
+import { engineOptions, settings } from './settings';
+
+export interface Choice {
+  source: ModelSource;
+  name: string; // of the file
+  url: string | null; // what ?model= is to say
+}
+
+export interface Speed {
+  bytesPerSecond: number;
+  secondsLeft: number | null;
+}
+
+export type ModelState =
+  | { at: 'none' }
+  | { at: 'planning'; choice: Choice }
+  | { at: 'planned'; choice: Choice; plan: Plan }
+  | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null; speed: Speed | null }
+  | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk };
+
+export interface Problem {
+  title: string;
+  detail: string;
+  hint: string;
+  retry: boolean; // the same choice may be tried again
+}
+
+export const model = signal<ModelState>({ at: 'none' });
+export const problem = signal<Problem | null>(null);
+export const lastChoice = signal<Choice | null>(null);
+
+let work: AbortController | null = null;
+
+const hints: Partial<Record<PronkError['code'], string>> = {
+  'bad-model': 'pronk reads GGUF files, version 2 or 3.',
+  unsupported: 'Models of the Llama, Qwen2 and Qwen3 families with F32, F16, BF16, Q8_0 or Q4_0 weights run here.',
+  'out-of-memory': 'A smaller context length in the settings, or a smaller model, may fit.',
+  'no-webgpu': 'Choose “automatic” or “CPU” as the device in the settings, or another browser.',
+  'device-lost': 'The graphics driver took the device away, often for lack of memory. Loading again usually helps.',
+  network: 'Check the address and the connection. Other sites must allow downloads by this page (CORS).',
+  'worker-crashed': 'The engine stopped. Loading the model again starts a new one.',
+};
+
+export function report(title: string, error: unknown): void {
+  const code = error instanceof PronkError ? error.code : 'internal';
+  if (code === 'aborted' || code === 'unloaded') return;
+  const detail = error instanceof Error ? error.message : String(error);
+  problem.value = { title, detail, hint: hints[code] ?? '', retry: lastChoice.value !== null };
+}
+
+/** Ends what is going on and frees the loaded model. */
+export async function unload(): Promise<void> {
+  work?.abort();
+  work = null;
+  const state = model.value;
+  model.value = { at: 'none' };
+  if (state.at === 'ready') await state.engine.unload();
+}
+
+/** Takes a model: shows what it costs and, where `load` is set, loads it at once. */
+export async function choose(choice: Choice, load: boolean): Promise<void> {
+  problem.value = null;
+  await unload();
+  lastChoice.value = choice;
+  rememberInAddress(choice);
+  const abort = (work = new AbortController());
+  model.value = { at: 'planning', choice };
+  try {
+    const plan = await Pronk.plan(choice.source, { ...engineOptions(), signal: abort.signal });
+    if (work !== abort) return;
+    model.value = { at: 'planned', choice, plan };
+    if (load) await loadChosen();
+  } catch (error) {
+    if (work !== abort) return;
+    model.value = { at: 'none' };
+    report(`${choice.name} cannot be opened`, error);
+  }
+}
+
+export async function loadChosen(): Promise<void> {
+  const state = model.value;
+  if (state.at !== 'planned') return;
+  const { choice, plan } = state;
+  const abort = (work = new AbortController());
+  const meter = speedMeter();
+  model.value = { at: 'loading', choice, plan, progress: null, speed: null };
+  try {
+    const onProgress = (progress: LoadProgress): void => {
+      if (work === abort) model.value = { at: 'loading', choice, plan, progress, speed: meter(progress) };
+    };
+    const engine = await Pronk.load(choice.source, { ...engineOptions(), onProgress, signal: abort.signal });
+    if (work !== abort) return void engine.unload();
+    model.value = { at: 'ready', choice, plan: engine.plan, engine };
+  } catch (error) {
+    if (work !== abort) return;
+    model.value = { at: 'none' };
+    report(`${choice.name} cannot be loaded`, error);
+  }
+}
+
+/** Loads the same model again, with the settings as they are now. */
+export async function reload(): Promise<void> {
+  if (lastChoice.value) await choose(lastChoice.value, true);
+}
+
+export function openFiles(files: File[]): void {
+  const models = files.filter((file) => /\.gguf$/i.test(file.name));
+  if (models.length === 0) {
+    if (files.length === 0) return;
+    const detail = `${files[0]!.name} does not end in .gguf`;
+    problem.value = { title: 'This is not a model file', detail, hint: hints['bad-model']!, retry: false };
+    return;
+  }
+  void choose({ source: models.length === 1 ? models[0]! : models, name: models[0]!.name, url: null }, false);
+}
+
+export function openUrl(text: string, load: boolean): void {
+  const url = URL.canParse(text, document.baseURI) ? new URL(text, document.baseURI) : null;
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    const hint = 'It should start with https:// and end in .gguf.';
+    problem.value = { title: 'This is not an address', detail: text, hint, retry: false };
+    return;
+  }
+  const name = decodeURIComponent(url.pathname.split('/').pop() ?? '') || url.hostname;
+  void choose({ source: url.href, name, url: text }, load);
+}
+
+export function openFromAddress(): void {
+  const url = new URLSearchParams(location.search).get('model');
+  if (url) openUrl(url, true);
+}
+
+/** Whether the settings have moved away from what the model was loaded with. */
+export function needsReload(): boolean {
+  const state = model.value;
+  if (state.at !== 'ready') return false;
+  const { contextSize, device } = settings.value;
+  const otherContext = contextSize !== null && contextSize !== state.plan.contextLength;
+  return otherContext || (device !== 'auto' && device !== state.plan.device);
+}
+
+// Keeps the address so that reloading the page opens the same model, where it has an address.
+function rememberInAddress(choice: Choice): void {
+  const address = new URL(location.href);
+  if (choice.url) address.searchParams.set('model', choice.url);
+  else address.searchParams.delete('model');
+  history.replaceState(null, '', address);
+}
+
+function speedMeter(): (progress: LoadProgress) => Speed | null {
+  let startTime = 0;
+  let startBytes = 0;
+  return ({ phase, loadedBytes, totalBytes }) => {
+    if (phase !== 'weights') return null;
+    const now = performance.now();
+    if (startTime === 0) {
+      startTime = now;
+      startBytes = loadedBytes;
+    }
+    const elapsed = (now - startTime) / 1000;
+    if (elapsed < 0.5) return null;
+    const bytesPerSecond = (loadedBytes - startBytes) / elapsed;
+    const secondsLeft = elapsed > 2 && bytesPerSecond > 0 ? (totalBytes - loadedBytes) / bytesPerSecond : null;
+    return { bytesPerSecond, secondsLeft };
+  };
+}

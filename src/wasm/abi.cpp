@@ -1,0 +1,261 @@
+#include "wasm/abi.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "base/bytes.h"
+#include "gpu/browser.h"
+#include "gpu/device.h"
+#include "pronk/pronk.h"
+#include "text/tokenizer.h"
+#include "wasm/json.h"
+
+namespace pronk::wasm {
+namespace {
+
+// The one model and conversation of this module.
+struct Instance {
+  std::shared_ptr<Model> model = std::make_shared<Model>();
+  bool headers_done = false;
+  std::unique_ptr<gpu::Device> device;  // between planning and loading
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<text::StreamDecoder> decoder;  // of the current generation
+  u32 prompt_tokens = 0, generated_tokens = 0;
+};
+
+Instance instance;
+std::string result;
+
+i32 give(std::string text) {
+  result = std::move(text);
+  return 0;
+}
+
+i32 failed(const Error& error) {
+  result = error.message;
+  return -1;
+}
+
+i32 failed(std::string_view message) { return failed(Error{std::string(message)}); }
+
+template <class T>
+void append(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+std::string_view text_of(const u8* bytes, u32 length) { return {reinterpret_cast<const char*>(bytes), length}; }
+
+std::vector<u32> ids_of(const u8* bytes, u32 count) {
+  std::vector<u32> ids(count);
+  std::memcpy(ids.data(), bytes, count * sizeof(u32));
+  return ids;
+}
+
+LoadOptions load_options(u32 context, i32 kv) {
+  return {.context = context, .kv = kv == kv_f32 ? graph::KvType::f32 : graph::KvType::f16};
+}
+
+// The device that plans and loading use; null for the CPU.
+Result<gpu::Device*> choose_device(i32 kind) {
+  if (kind == device_cpu) return nullptr;
+  if (instance.engine) return instance.engine->device();
+  if (!instance.device) {
+    PRONK_TRY(instance.device, gpu::make_browser_device());
+  }
+  return instance.device.get();
+}
+
+JsonObject as_json(const MemoryUse& use) {
+  JsonObject json;
+  json.add("weights", use.weights).add("kv_cache", use.kv_cache).add("activations", use.activations);
+  json.add("parameters", use.parameters).add("staging", use.staging).add("readback", use.readback).add("total", use.total());
+  return json;
+}
+
+Result<std::string> plan(i32 kind, u32 context, i32 kv) {
+  PRONK_TRY(const gpu::Device* device, choose_device(kind));
+  const LoadOptions options = load_options(context, kv);
+  PRONK_TRY(const MemoryUse use, instance.model->plan(options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
+  const Model& model = *instance.model;
+  JsonObject json;
+  json.add("device", std::string_view(device ? "webgpu" : "cpu")).add("architecture", model.architecture()).add("name", model.name());
+  json.add("context_length", model.context_for(options)).add("trained_context_length", model.trained_context());
+  json.add("vocab_size", model.vocab_size()).add("parameters", model.parameter_count()).add("file_bytes", model.file_bytes());
+  json.add("weights", use.weights).add("kv_cache", use.kv_cache).add("activations", use.activations);
+  json.add("parameters_bytes", use.parameters).add("staging", use.staging).add("readback", use.readback).add("total", use.total());
+  return json.str();
+}
+
+Status load(i32 kind, u32 context, i32 kv) {
+  if (instance.engine) return fail("a model is loaded already");
+  PRONK_OK(choose_device(kind));
+  auto device = kind == device_cpu ? nullptr : std::move(instance.device);
+  PRONK_TRY(instance.engine, Engine::create(instance.model, load_options(context, kv), std::move(device)));
+  return {};
+}
+
+i32 state() {
+  if (!instance.engine) return state_empty;
+  if (!instance.engine->ready()) return state_loading;
+  if (!instance.engine->session().running()) return state_ready;
+  return instance.engine->wants_pump() ? state_again : state_busy;
+}
+
+i32 finish_code(Finish finish) { return i32(finish); }
+static_assert(i32(Finish::length) == 0 && i32(Finish::end_token) == 1 && i32(Finish::cancelled) == 2 && i32(Finish::context_full) == 3);
+
+std::string stats() {
+  JsonObject json;
+  Engine& engine = *instance.engine;
+  json.add("prompt_tokens", instance.prompt_tokens).add("generated_tokens", instance.generated_tokens);
+  json.add("reused_tokens", engine.session().reused_tokens()).add("context_length", engine.context());
+  const RunCounters run = engine.run_counters();
+  JsonObject counters;
+  counters.add("dispatches_per_token", run.dispatches_per_token).add("submits_per_token", run.submits_per_token);
+  counters.add("buffers_created_after_load", run.buffers_created_after_load);
+  counters.add("bind_groups_created_after_load", run.bind_groups_created_after_load);
+  counters.add("pipelines_created_after_load", run.pipelines_created_after_load);
+  counters.add("readback_bytes_per_token", run.readback_bytes_per_token);
+  json.add("counters", counters).add("planned", as_json(engine.planned())).add("allocated", as_json(engine.allocated()));
+  json.add("heap_bytes", u64(__builtin_wasm_memory_size(0)) << 16);
+  return json.str();
+}
+
+}  // namespace
+}  // namespace pronk::wasm
+
+using namespace pronk;
+using namespace pronk::wasm;
+
+u8* pronk_alloc(u32 bytes) {
+  u8* memory = static_cast<u8*>(std::malloc(bytes > 0 ? bytes : 1));
+  if (!memory) __builtin_trap();
+  return memory;
+}
+void pronk_free(u8* memory) { std::free(memory); }
+const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
+u32 pronk_result_len() { return u32(result.size()); }
+
+double pronk_header(u32 file, const u8* bytes, u32 length, double file_size) {
+  const auto needed = instance.model->add_header(file, {bytes, length}, file_size < 0 ? ~u64{0} : u64(file_size));
+  if (!needed) return failed(needed.error());
+  if (*needed > 0) return double(*needed);
+  if (file + 1 < instance.model->file_count()) return 0;
+  const Status status = instance.model->finish_headers();
+  if (!status) return failed(status.error());
+  instance.headers_done = true;
+  return 0;
+}
+
+i32 pronk_split_names(const u8* name, u32 length) {
+  std::string names;
+  for (const std::string& split : split_file_names(text_of(name, length))) names += (names.empty() ? "" : "\n") + split;
+  give(std::move(names));
+  return i32(instance.model->file_count());
+}
+
+i32 pronk_plan(i32 device, u32 context, i32 kv) {
+  if (!instance.headers_done) return failed("no header has been read");
+  auto text = plan(device, context, kv);
+  return text ? give(std::move(*text)) : failed(text.error());
+}
+
+i32 pronk_load(i32 device, u32 context, i32 kv) {
+  if (!instance.headers_done) return failed("no header has been read");
+  const Status status = load(device, context, kv);
+  return status ? 0 : failed(status.error());
+}
+
+u32 pronk_file() { return instance.engine ? instance.engine->file() : 0; }
+double pronk_position() {
+  return instance.engine && instance.engine->wants_bytes() ? double(instance.engine->position()) : -1;
+}
+double pronk_stream_end() { return instance.engine ? double(instance.engine->stream_end()) : 0; }
+u8* pronk_space() { return instance.engine ? instance.engine->space().data() : nullptr; }
+u32 pronk_space_len() { return instance.engine ? u32(instance.engine->space().size()) : 0; }
+
+i32 pronk_commit(u32 bytes) {
+  if (!instance.engine || !instance.engine->wants_bytes()) return failed("no bytes are wanted");
+  if (bytes > instance.engine->space().size()) return failed("more bytes than there is space for");
+  const Status status = instance.engine->commit(bytes);
+  return status ? 0 : failed(status.error());
+}
+
+i32 pronk_pump() {
+  if (!instance.engine) return state_empty;
+  const Status status = instance.engine->pump();
+  return status ? state() : failed(status.error());
+}
+
+i32 pronk_tokenize(const u8* text, u32 length, u32 flags) {
+  if (!instance.headers_done) return failed("no header has been read");
+  using Tokenizer = text::Tokenizer;
+  const auto bos = flags & tokenize_bos ? Tokenizer::Bos::on : flags & tokenize_no_bos ? Tokenizer::Bos::off : Tokenizer::Bos::automatic;
+  const auto ids = instance.model->tokenizer().encode(text_of(text, length), {(flags & tokenize_special) != 0, bos});
+  if (!ids) return failed(ids.error());
+  return give(std::string(reinterpret_cast<const char*>(ids->data()), ids->size() * sizeof(u32)));
+}
+
+i32 pronk_detokenize(const u8* ids, u32 count) {
+  if (!instance.headers_done) return failed("no header has been read");
+  return give(instance.model->tokenizer().decode(ids_of(ids, count), true));
+}
+
+i32 pronk_chat_template() {
+  if (!instance.headers_done) return failed("no header has been read");
+  return give(std::string(instance.model->tokenizer().chat_template()));
+}
+
+i32 pronk_special(u32 which) {
+  if (!instance.headers_done) return failed("no header has been read");
+  const text::Tokenizer& tokenizer = instance.model->tokenizer();
+  const auto id = which == 0 ? tokenizer.bos() : tokenizer.eos();
+  return give(id ? std::string(tokenizer.spelling(*id)) : std::string());
+}
+
+i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p, u32 seed_low,
+                   u32 seed_high, i32 ignore_end) {
+  if (!instance.engine || !instance.engine->ready()) return failed("the model is not ready");
+  if (instance.decoder) return failed("a generation is still running");
+  const GenerateOptions options{
+      .max_tokens = max_tokens,
+      .sampling = {.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .seed = u64(seed_high) << 32 | seed_low},
+      .ignore_end = ignore_end != 0};
+  const Status status = instance.engine->session().start(ids_of(ids, count), options);
+  if (!status) return failed(status.error());
+  instance.prompt_tokens = count;
+  instance.generated_tokens = 0;
+  instance.decoder = std::make_unique<text::StreamDecoder>(instance.model->tokenizer());
+  return 0;
+}
+
+i32 pronk_next() {
+  if (!instance.decoder) return 0;
+  Session& session = instance.engine->session();
+  std::string out;
+  if (u32 token = 0; session.next(token)) {
+    ++instance.generated_tokens;
+    append(out, token);
+    out += instance.decoder->push(token);
+    give(std::move(out));
+    return 1;
+  }
+  if (session.running()) return 0;
+  append(out, finish_code(session.finish()));
+  out += instance.decoder->finish();
+  instance.decoder.reset();
+  give(std::move(out));
+  return 2;
+}
+
+void pronk_cancel() {
+  if (instance.engine) instance.engine->session().cancel();
+}
+
+i32 pronk_stats() { return instance.engine ? give(stats()) : failed("no model is loaded"); }
+
+void pronk_unload() {
+  instance = {};
+  result.clear();
+}
