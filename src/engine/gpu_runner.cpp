@@ -99,13 +99,13 @@ void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 t
     const u64 count = std::min(blocks, units_at_once * (padded ? row_blocks : unit));
     const u64 written = padded ? count / row_blocks * padded_blocks : count;
     const u64 at = padded ? to_block / row_blocks * padded_blocks : to_block;
-    std::memset(scratch_.data(), 0, scratch_.size());
     u8* planes[formats::max_planes] = {};
     u8* end = scratch_.data();
     for (u32 p = 0; p < format.gpu.plane_count; ++p) {
       planes[p] = end;
       end += align_up(written * format.gpu.plane_bytes[p], 4);
     }
+    std::memset(scratch_.data(), 0, std::size_t(end - scratch_.data()));
     for (u64 done = 0; padded && done < count; done += row_blocks) {
       format.repack(bytes + done * format.block_bytes, row_blocks, planes);
       planes[0] += padded_blocks * format.gpu.plane_bytes[0];

@@ -165,7 +165,6 @@ function useStickToEnd(): void {
       sticks.current = scrollHeight - clientHeight - scrollY < 60;
     };
     addEventListener('scroll', onScroll, { passive: true });
-    scrollTo(0, document.documentElement.scrollHeight);
     return () => removeEventListener('scroll', onScroll);
   }, []);
   const count = messages.value.length;
@@ -173,6 +172,6 @@ function useStickToEnd(): void {
     sticks.current = true;
   }, [count]);
   useEffect(() => {
-    if (sticks.current) scrollTo(0, document.documentElement.scrollHeight);
+    if (sticks.current && count > 0) scrollTo(0, document.documentElement.scrollHeight);
   });
 }

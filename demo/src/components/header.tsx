@@ -6,7 +6,7 @@ export function Header({ openSettings }: { openSettings(): void }) {
   const state = model.value;
   return (
     <header class="header">
-      <h1 class="brand">
+      <h1 class={state.at === 'ready' ? 'brand brand-small' : 'brand'}>
         <Mark />
         <span>pronk</span>
       </h1>

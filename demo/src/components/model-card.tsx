@@ -7,7 +7,7 @@ const kinds = [
   ['weights', 'Weights'],
   ['kvCache', 'KV cache'],
   ['activations', 'Activations'],
-  ['other', 'Parameters, staging, read-back'],
+  ['other', 'All else'],
 ] as const;
 
 function partsOf({ memory }: Plan): Record<(typeof kinds)[number][0], number> {

@@ -1,11 +1,14 @@
+import { useEffect, useRef } from 'preact/hooks';
 import { model, problem, reload } from '../model';
 import { CloseIcon } from './icons';
 
 export function ProblemBox() {
+  const box = useRef<HTMLDivElement>(null);
   const shown = problem.value;
+  useEffect(() => box.current?.scrollIntoView({ block: 'nearest' }), [shown]);
   if (!shown) return null;
   return (
-    <div class="problem" role="alert">
+    <div class="problem" role="alert" ref={box}>
       <div class="problem-text">
         <strong>{shown.title}</strong>
         <p>{shown.detail}</p>

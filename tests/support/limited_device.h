@@ -1,0 +1,48 @@
+// A device with lower limits in front of another: what plans for small devices compute can be seen on any.
+#pragma once
+
+#include <memory>
+
+#include "gpu/device.h"
+
+namespace pronk::test {
+
+class LimitedDevice final : public gpu::Device {
+ public:
+  LimitedDevice(std::unique_ptr<gpu::Device> inner, const gpu::Limits& limits) : inner_(std::move(inner)) {
+    limits_ = limits;
+    features_ = inner_->features();
+    info_ = inner_->info();
+  }
+
+  void poll() override {
+    inner_->poll();
+    for (gpu::Event event; inner_->next_event(event);) record(std::move(event));
+  }
+
+ private:
+  // Both number what they make in the same order.
+  void do_create_buffer(gpu::BufferId, const gpu::BufferDesc& desc) override { inner_->create_buffer(desc); }
+  void do_destroy_buffer(gpu::BufferId id) override { inner_->destroy_buffer(id); }
+  void do_write_buffer(gpu::BufferId id, u64 offset, std::span<const u8> bytes) override {
+    inner_->write_buffer(id, offset, bytes);
+  }
+  void do_create_pipeline(gpu::PipelineId, const gpu::PipelineDesc& desc) override { inner_->create_pipeline(desc); }
+  void do_create_bind_group(gpu::BindGroupId, gpu::PipelineId pipeline, std::span<const gpu::BufferRange> ranges) override {
+    inner_->create_bind_group(pipeline, ranges);
+  }
+  void do_begin() override { inner_->begin(); }
+  void do_dispatch(gpu::PipelineId pipeline, gpu::BindGroupId group, u32 x, u32 y, u32 z) override {
+    inner_->dispatch(pipeline, group, x, y, z);
+  }
+  void do_copy_buffer(gpu::BufferId from, u64 from_offset, gpu::BufferId to, u64 to_offset, u64 size) override {
+    inner_->copy_buffer(from, from_offset, to, to_offset, size);
+  }
+  void do_submit() override { inner_->submit(); }
+  void do_read(gpu::BufferId id, u64 offset, u64 size, u32 ticket) override { inner_->read(id, offset, size, ticket); }
+  void do_notify_done(u32 ticket) override { inner_->notify_done(ticket); }
+
+  std::unique_ptr<gpu::Device> inner_;
+};
+
+}  // namespace pronk::test
