@@ -128,6 +128,19 @@ class Planner {
     return range;
   }
 
+  // A format's table is written once, whatever the number of weights that use it.
+  void add_table(const formats::Format& format, std::vector<Range>& bindings) {
+    if (!format.gpu_table) return;
+    const auto [at, added] = tables_.try_emplace(&format);
+    if (added) {
+      const std::span<const u32> words = format.gpu_table();
+      const auto* bytes = reinterpret_cast<const u8*>(words.data());
+      at->second = reserve_parameters(words.size_bytes());
+      plan_.constants.push_back({at->second, {bytes, bytes + words.size_bytes()}});
+    }
+    bindings.push_back(at->second);
+  }
+
   u32 pipeline(gpu::PipelineDesc desc) {
     for (u32 i = 0; i < plan_.pipelines.size(); ++i) {
       if (plan_.pipelines[i].label == desc.label) return i;
@@ -187,8 +200,9 @@ class Planner {
       p.row_units = table.row_units();
       p.y_stride = stride_of(embed.out) / 4;
       set_planes(p, part);
-      emit(kernels::embed(*table.format), {params(p), state_, part.range, part.range, tokens, activation(embed.out)},
-           {kernels::embed_grid(p.row_units)}, Dispatch::Scale::y);
+      std::vector<Range> bindings{params(p), state_, part.range, part.range, tokens, activation(embed.out)};
+      add_table(*table.format, bindings);
+      emit(kernels::embed(*table.format), std::move(bindings), {kernels::embed_grid(p.row_units)}, Dispatch::Scale::y);
     }
   }
 
@@ -226,10 +240,10 @@ class Planner {
       set_planes(p, part);
       const kernels::Grid grid = prefill_ ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits_);
       p.grid_x = prefill_ ? 0 : grid.x;
-      emit(prefill_ ? kernels::gemm(kind) : kernels::matvec(kind, features_),
-           {params(p), state_, part.range, part.range, activation(matmul.x), vector_or_nothing(matmul.norm),
-            biases.empty() ? nothing() : plan_.weights.vector(biases).range, activation(matmul.out)},
-           grid, Dispatch::Scale::y, 1, kernels::gemm_tokens());
+      std::vector<Range> bindings{params(p), state_, part.range, part.range, activation(matmul.x), vector_or_nothing(matmul.norm),
+                                  biases.empty() ? nothing() : plan_.weights.vector(biases).range, activation(matmul.out)};
+      add_table(*matrix.format, bindings);
+      emit(prefill_ ? kernels::gemm(kind) : kernels::matvec(kind, features_), std::move(bindings), grid, Dispatch::Scale::y, 1, kernels::gemm_tokens());
     }
   }
 
@@ -354,6 +368,7 @@ class Planner {
   u32 parameters_ = 0;                // buffer
   u64 parameter_bytes_ = 0;
   std::vector<graph::Interval> activations_;
+  std::map<const formats::Format*, Range> tables_;
 
   // The program being lowered.
   std::vector<Dispatch>* program_ = nullptr;

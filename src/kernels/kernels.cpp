@@ -66,12 +66,22 @@ class Shader {
     name_ += " " + std::string(source.substr(source.find('/') + 1));
     return add(source);
   }
+  // A weight format's fragment; its table is bound behind everything else.
+  Shader& format(const formats::Format& format, u32 table_binding) {
+    if (format.gpu_table) {
+      has_table_ = true;
+      text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
+    }
+    return with(format.wgsl).add("weights");
+  }
   PipelineDesc finish(std::vector<BindingType> bindings) {
+    if (has_table_) bindings.push_back(read);
     return {std::move(name_), std::move(text_), std::move(bindings)};
   }
 
  private:
   std::string name_, text_;
+  bool has_table_ = false;
 };
 
 constexpr MatVecConstants matvec_tile{.LANES = 32, .ROWS = 2, .WORKGROUP = 64};
@@ -108,8 +118,7 @@ PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features) {
       .constants(with_kind(matvec_tile, kind))
       .add("common")
       .add("silu")
-      .with(kind.format->wgsl)
-      .add("weights")
+      .format(*kind.format, 8)
       .add("matvec")
       .with(features.subgroups ? "reduce_subgroup" : "reduce_tree")
       .finish({uniform, uniform, read, read, read, read, read, write});
@@ -121,8 +130,7 @@ PipelineDesc gemm(const MatMulKind& kind) {
       .constants(with_kind(gemm_tile, kind))
       .add("common")
       .add("silu")
-      .with(kind.format->wgsl)
-      .add("weights")
+      .format(*kind.format, 8)
       .add("gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
@@ -145,8 +153,7 @@ PipelineDesc embed(const formats::Format& format) {
       .params<EmbedParams>("EmbedParams")
       .constants(EmbedConstants{.WORKGROUP = embed_workgroup})
       .add("common")
-      .with(format.wgsl)
-      .add("weights")
+      .format(format, 6)
       .add("embed")
       .finish({uniform, uniform, read, read, read, write});
 }

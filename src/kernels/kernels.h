@@ -23,7 +23,8 @@ struct MatMulKind {
   graph::Epilogue epilogue = graph::Epilogue::none;
 };
 
-// Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y.
+// Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them the
+// format's table when it has one; so for embed.
 gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features);
 gpu::PipelineDesc gemm(const MatMulKind& kind);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
