@@ -62,11 +62,25 @@ Status stream(Engine& engine, Reader& reader) {
   return {};
 }
 
+// models/ of the repository that the program was built in, or models/ beside the program.
+Result<std::string> model_in_the_box() {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* models : {"../../models", "models"}) {
+    const std::filesystem::path path = (folder / models / "pronk-box.gguf").lexically_normal();
+    if (std::filesystem::exists(path, error)) return path.string();
+  }
+  return fail("no -m FILE is given, and the model in the box is not beside this program");
+}
+
 }  // namespace
 
-EngineChoice engine_choice(const Args& args, bool scoring) {
+Result<EngineChoice> engine_choice(const Args& args, bool scoring) {
   EngineChoice choice;
   choice.path = std::string(args.text("-m"));
+  if (choice.path.empty()) {
+    PRONK_TRY(choice.path, model_in_the_box());
+  }
   choice.backend = args.text("--backend");
   choice.options.context = u32(args.integer("--ctx"));
   choice.options.kv = args.text("--kv", "f16") == "f32" ? graph::KvType::f32 : graph::KvType::f16;

@@ -10,7 +10,7 @@
 
 namespace pronk::cli {
 
-constexpr Option model_option{.name = "-m", .value = "FILE", .help = "GGUF model; of a split model any part", .required = true};
+constexpr Option model_option{.name = "-m", .value = "FILE", .help = "GGUF model; of a split model any part (default: the model in the box)"};
 constexpr Option backend_option{.name = "--backend", .value = "NAME", .help = "default: webgpu if there is an adapter",
                                 .choices = "webgpu|cpu"};
 constexpr Option context_option{.name = "--ctx", .kind = OptionKind::integer, .value = "N",
@@ -23,7 +23,7 @@ struct EngineChoice {
   std::string_view backend;
   LoadOptions options;
 };
-EngineChoice engine_choice(const Args& args, bool scoring = false);
+Result<EngineChoice> engine_choice(const Args& args, bool scoring = false);
 
 // The headers of all files of a model.
 Result<std::shared_ptr<const Model>> open_headers(const std::string& path);

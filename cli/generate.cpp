@@ -71,7 +71,8 @@ nlohmann::json as_json(const RunCounters& counters) {
 Outcome run(const Args& args) {
   if (args.has("-p") == args.has("--tokens")) return bad_usage("pronk generate: give either -p TEXT or --tokens IDS");
   const auto load_start = Clock::now();
-  PRONK_TRY(const auto engine, open_engine(engine_choice(args)));
+  PRONK_TRY(const EngineChoice choice, engine_choice(args));
+  PRONK_TRY(const auto engine, open_engine(choice));
   const double load_ms = seconds_since(load_start) * 1000;
 
   std::vector<u32> prompt;

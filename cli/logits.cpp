@@ -9,7 +9,7 @@ namespace {
 
 Outcome run(const Args& args) {
   PRONK_TRY(const std::vector<u32> tokens, parse_tokens(args.text("--tokens")));
-  EngineChoice choice = engine_choice(args, true);
+  PRONK_TRY(EngineChoice choice, engine_choice(args, true));
   if (choice.options.context == 0) choice.options.context = u32(tokens.size());
   PRONK_TRY(const auto engine, open_engine(choice));
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));

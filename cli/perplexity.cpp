@@ -42,7 +42,8 @@ Status score(Engine& engine, std::span<const u32> window, double& total, u64& co
 
 Outcome run(const Args& args) {
   PRONK_TRY(const MappedFile file, MappedFile::open(std::string(args.text("-f"))));
-  PRONK_TRY(const auto engine, open_engine(engine_choice(args, true)));
+  PRONK_TRY(const EngineChoice choice, engine_choice(args, true));
+  PRONK_TRY(const auto engine, open_engine(choice));
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.size());
   PRONK_TRY(const std::vector<u32> tokens, engine->model().tokenizer().encode(text));
   if (tokens.size() < 2) return fail("the text has fewer than two tokens");

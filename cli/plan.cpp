@@ -15,7 +15,7 @@ nlohmann::ordered_json as_json(const MemoryUse& use) {
 }
 
 Outcome run(const Args& args) {
-  const EngineChoice choice = engine_choice(args);
+  PRONK_TRY(const EngineChoice choice, engine_choice(args));
   PRONK_TRY(const auto model, open_headers(choice.path));
   PRONK_TRY(auto device, open_device(choice.backend));
   PRONK_TRY(const MemoryUse use, model->plan(choice.options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));

@@ -125,7 +125,9 @@ namespace {
 
 class RunnerSession final : public Session {
  public:
-  RunnerSession(const Model& model, engine::Runner& runner, u32 context) : model_(model), runner_(runner), context_(context) {}
+  // status: of the engine; scoring: as in LoadOptions.
+  RunnerSession(const Model& model, engine::Runner& runner, u32 context, bool scoring, const Status& status)
+      : model_(model), runner_(runner), context_(context), scoring_(scoring), engine_status_(status) {}
 
   Status start(std::span<const u32> tokens, const GenerateOptions& options) override {
     PRONK_OK(check(tokens));
@@ -169,6 +171,7 @@ class RunnerSession final : public Session {
 
   Status score(std::span<const u32> tokens, bool by_steps) override {
     PRONK_OK(check(tokens));
+    if (!scoring_) return fail("the model was loaded without memory for scoring");
     history_.clear();
     runner_.start_scoring({tokens.begin(), tokens.end()}, by_steps);
     return {};
@@ -178,6 +181,8 @@ class RunnerSession final : public Session {
 
  private:
   Status check(std::span<const u32> tokens) const {
+    PRONK_OK(engine_status_);
+    if (!runner_.ready()) return fail("the model is still loading");
     if (running()) return fail("a generation is still running");
     if (tokens.empty()) return fail("the prompt is empty");
     if (tokens.size() > context_) {
@@ -195,6 +200,8 @@ class RunnerSession final : public Session {
   const Model& model_;
   engine::Runner& runner_;
   u32 context_;
+  bool scoring_;
+  const Status& engine_status_;
   std::vector<u32> history_, ends_;
   u32 wanted_ = 0, taken_ = 0, reused_ = 0;
   Finish finish_ = Finish::length;
@@ -232,7 +239,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   } else {
     parts->runner = std::make_unique<engine::CpuRunner>(inner, parts->context, options.kv);
   }
-  parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, parts->context);
+  parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, parts->context, options.scoring, parts->status);
   parts->device = std::move(device);
   parts->model = std::move(model);
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -289,7 +296,8 @@ RunCounters Engine::run_counters() const {
   RunCounters counters{.buffers_created_after_load = now.buffers_created - ready.buffers_created,
                        .bind_groups_created_after_load = now.bind_groups_created - ready.bind_groups_created,
                        .pipelines_created_after_load = now.pipelines_created - ready.pipelines_created};
-  const u64 steps = decode.submits > 0 ? now.reads - decode.reads : 0;  // each step reads back once
+  const bool decoded = decode.buffers_created > 0;
+  const u64 steps = decoded ? now.reads - decode.reads : 0;  // each step reads back once
   if (steps == 0) return counters;
   counters.dispatches_per_token = double(now.dispatches - decode.dispatches) / double(steps);
   counters.submits_per_token = double(now.submits - decode.submits) / double(steps);

@@ -43,6 +43,7 @@ class Planner {
     plan_.buffers[parameters_].size = parameter_bytes_;
     PRONK_OK(place_activations());
     add_readback();
+    PRONK_OK(check_limits());
     return std::move(plan_);
   }
 
@@ -356,6 +357,25 @@ class Planner {
     if (plan_.options.all_logits) {
       plan_.logits_readback = add_buffer("logits", plan_.all_logits.size, usage, MemoryKind::readback);
     }
+  }
+
+  // What no check before has caught: tiny limits, or a huge model.
+  Status check_limits() const {
+    for (const gpu::BufferDesc& buffer : plan_.buffers) {
+      if (buffer.size <= limits_.max_buffer_size) continue;
+      return fail("buffer '" + buffer.label + "' needs " + std::to_string(buffer.size) + " bytes, over this device's limit of " +
+                  std::to_string(limits_.max_buffer_size));
+    }
+    for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
+      for (const Dispatch& dispatch : *program) {
+        for (const Range& range : dispatch.bindings) {
+          if (range.size <= limits_.max_storage_buffer_binding_size) continue;
+          return fail("kernel '" + plan_.pipelines[dispatch.pipeline].label + "' needs " + std::to_string(range.size) +
+                      " bytes at once, over this device's bindings of " + std::to_string(limits_.max_storage_buffer_binding_size));
+        }
+      }
+    }
+    return {};
   }
 
   const graph::Graph& graph_;

@@ -16,6 +16,13 @@ constexpr u64 scratch_bytes = Loader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
 constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30;  // below: the slot of a token
 
+// A device's text, which may have lines of its own.
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 }  // namespace
 
 GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device)
@@ -165,17 +172,17 @@ Status GpuRunner::take_in(const gpu::Event& event) {
     case Kind::pipeline_failed: {
       const auto at = std::find(pipelines_.begin(), pipelines_.end(), gpu::PipelineId(event.id));
       const std::string label = at == pipelines_.end() ? "?" : plan_.pipelines[u64(at - pipelines_.begin())].label;
-      return fail("the device refused kernel '" + label + "': " + event.message);
+      return fail("the device refused kernel '" + label + "': " + one_line(event.message));
     }
     case Kind::buffer_failed:
-      return fail("the device refused memory: " + event.message + " (the plan needs " +
+      return fail("the device refused memory: " + one_line(event.message) + " (the plan needs " +
                   std::to_string(planned().total() >> 20) + " MiB; a smaller context length needs less)");
     case Kind::read_done:
       if (event.id == score_ticket) {
         rows_.resize(event.bytes.size() / sizeof(float));
         std::memcpy(rows_.data(), event.bytes.data(), event.bytes.size());
-        rows_ready_ = phase_ == Phase::score;
-        score_in_flight_ = false;
+        rows_ready_ = score_generation_ == generation_;
+        score_generation_ = 0;
       } else {
         token_read(event.id, load_le<u32>(event.bytes.data()));
       }
@@ -184,11 +191,11 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       --chunks_in_flight_;
       return {};
     case Kind::read_failed:
-      return fail("the device failed to read back: " + event.message);
+      return fail("the device failed to read back: " + one_line(event.message));
     case Kind::error:
-      return fail("the device reported an error: " + event.message);
+      return fail("the device reported an error: " + one_line(event.message));
     case Kind::device_lost:
-      return fail("the device was lost: " + event.message);
+      return fail("the device was lost: " + one_line(event.message));
   }
   return {};
 }
@@ -221,6 +228,7 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
 
 void GpuRunner::cancel() {
   tokens_.clear();
+  rows_ready_ = false;
   ++generation_;
   phase_ = Phase::idle;
 }
@@ -335,7 +343,7 @@ u32 GpuRunner::steps_in_flight() const {
 // ---- Scoring: one chunk or step at a time
 
 void GpuRunner::submit_score() {
-  if (score_in_flight_ || rows_ready_) return;
+  if (score_generation_ != 0 || rows_ready_) return;
   const u32 left = u32(run_.tokens.size()) - fed_;
   if (left == 0) {
     phase_ = Phase::idle;
@@ -360,7 +368,7 @@ void GpuRunner::submit_score() {
   device_.copy_buffer(buffers_[logits.buffer], logits.offset, readback, 0, rows * row_bytes);
   device_.submit();
   device_.read(readback, 0, rows * row_bytes, score_ticket);
-  score_in_flight_ = true;
+  score_generation_ = generation_;
 }
 
 std::span<const float> GpuRunner::next_rows() {

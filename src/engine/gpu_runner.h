@@ -90,7 +90,8 @@ class GpuRunner final : public Runner, private WeightSink {
   std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free
   std::deque<u32> tokens_;
   std::vector<float> rows_, rows_out_;
-  bool rows_ready_ = false, score_in_flight_ = false;
+  bool rows_ready_ = false;
+  u32 score_generation_ = 0;          // of the run that the read of logits on its way serves; 0: there is none
 };
 
 }  // namespace pronk::engine

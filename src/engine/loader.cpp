@@ -22,7 +22,7 @@ Result<Loader> Loader::create(const files::Gguf& file, const graph::Graph& graph
   std::sort(loader.tensors_.begin(), loader.tensors_.end(),
             [](const Tensor& a, const Tensor& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
   loader.part_.resize(part_bytes);
-  loader.start_next();
+  loader.skip_gap(true);
   return loader;
 }
 
@@ -41,17 +41,17 @@ void Loader::commit(u64 bytes, WeightSink& sink) {
   consume(sink);
 }
 
-// Skips to the tensor that comes next when nothing of it has arrived.
-void Loader::start_next() {
-  if (done()) return;
-  const Tensor& tensor = tensors_[next_];
-  if (filled_ == 0) position_ = tensor.begin;
+// Goes on at the tensor that comes next when nothing of it has arrived.
+void Loader::skip_gap(bool new_file) {
+  if (done() || filled_ > 0) return;
+  const u64 begin = tensors_[next_].begin;
+  position_ = new_file ? begin : std::max(position_, begin);
 }
 
 void Loader::consume(WeightSink& sink) {
   u64 used = 0;  // of part_
   const u64 start = position_ - filled_;
-  u32 current_file = file();
+  const u32 current_file = file();
   while (!done() && file() == current_file) {
     const Tensor& tensor = tensors_[next_];
     const u64 at = start + used;
@@ -66,10 +66,11 @@ void Loader::consume(WeightSink& sink) {
     used += bytes;
     if (bytes == left) ++next_;
   }
-  if (done() || file() != current_file) used = filled_;
+  const bool new_file = done() || file() != current_file;
+  if (new_file) used = filled_;
   std::memmove(part_.data(), part_.data() + used, filled_ - used);
   filled_ -= used;
-  start_next();
+  skip_gap(new_file);
 }
 
 }  // namespace pronk::engine

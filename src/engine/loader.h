@@ -44,7 +44,7 @@ class Loader {
   };
 
   void consume(WeightSink& sink);
-  void start_next();
+  void skip_gap(bool new_file);
 
   std::vector<Tensor> tensors_;  // in file order
   std::size_t next_ = 0;         // the tensor that bytes are awaited of

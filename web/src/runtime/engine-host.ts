@@ -36,6 +36,7 @@ type OnProgress = (progress: LoadProgress) => void;
 export class EngineHost {
   private sources: ByteSource[] = [];
   private heads: Uint8Array[] = []; // what was read of each file for its header
+  protected gpu: GPU | null = null; // only held: Node's must outlive its devices
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
   private module!: EngineModule;
@@ -195,6 +196,7 @@ export class EngineHost {
   private async findGpu(): Promise<GpuGrant | string> {
     const gpu = await this.platform.gpu();
     if (typeof gpu === 'string') return gpu;
+    this.gpu = gpu;
     try {
       return (await requestDevice(gpu)) ?? 'there is no WebGPU adapter';
     } catch (error) {
@@ -318,15 +320,16 @@ export class EngineHost {
         cancelled = true;
         this.module.run((m) => m.pronk_cancel());
       }
-      const state = this.pump();
+      let state = this.pump();
       const pieces: Piece[] = [];
       if (reason === null) reason = this.drain(pieces);
+      if (reason !== null) state = this.pump(); // the end is out: the module may be ready now
       clock.tokens += pieces.filter((piece) => piece.token !== null).length;
       if (clock.first === 0 && clock.tokens > 0) clock.first = performance.now();
       if (pieces.length > 0 && !cancelled) onPieces(pieces);
       if (reason !== null && state !== State.busy && state !== State.again) return reason;
       if (reason === null && state === State.ready) throw new PronkError('internal', 'the generation ended without a reason');
-      await this.untilEvent(state === State.busy, cancelled ? undefined : signal);
+      await this.untilEvent(state === State.busy && this.device === 'webgpu', cancelled ? undefined : signal);
     }
   }
 

@@ -1,0 +1,198 @@
+// Plans: what is planned is what is allocated, nothing breaks a device's limits, and refusals say what would fit.
+#include "engine/gpu_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "support/engine_driver.h"
+
+namespace pronk {
+namespace {
+
+using gpu::MemoryKind;
+using test::ModelSpec;
+using test::NullEngine;
+
+gpu::Limits low_limits(u64 binding, u64 buffer) {
+  gpu::Limits limits;
+  limits.max_storage_buffer_binding_size = binding;
+  limits.max_buffer_size = buffer;
+  return limits;
+}
+
+// Prefills several chunks and decodes, greedy and not; the null device's own rules must all have held.
+void run_once(NullEngine& e) {
+  const u32 room = e.engine->context();
+  const u32 vocab = e.engine->model().vocab_size();
+  *e.sampled = [vocab] { return vocab - 1; };
+  const graph::SamplingParams sampling{.temperature = 1, .top_k = 50, .top_p = 0.9f};
+  const auto prompt = test::some_tokens(std::min(room - 4, 300u), 3, vocab);
+  ASSERT_TRUE(test::generate(*e.engine, prompt, {.max_tokens = 3}));
+  ASSERT_TRUE(test::generate(*e.engine, std::vector<u32>{vocab - 1}, {.max_tokens = 3, .sampling = sampling}));
+  EXPECT_TRUE(e.device->violations().empty()) << e.device->violations().front();
+}
+
+// Plan, engine and device agree to the byte, by kind.
+void expect_as_planned(const NullEngine& e, const LoadOptions& options) {
+  const auto plan = e.engine->model().plan(options, &e.device->limits(), &e.device->features());
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(*plan, e.engine->planned());
+  EXPECT_EQ(*plan, e.engine->allocated());
+  const auto& bytes = e.device->counters().bytes;
+  EXPECT_EQ(plan->weights, bytes[u32(MemoryKind::weights)]);
+  EXPECT_EQ(plan->kv_cache, bytes[u32(MemoryKind::kv_cache)]);
+  EXPECT_EQ(plan->activations, bytes[u32(MemoryKind::activations)]);
+  EXPECT_EQ(plan->parameters, bytes[u32(MemoryKind::parameters)]);
+  EXPECT_EQ(plan->readback, bytes[u32(MemoryKind::readback)]);
+  EXPECT_GT(plan->staging, 0u);
+  for (const u64 kind : bytes) EXPECT_GT(kind, 0u);
+}
+
+void expect_good(ModelSpec spec, const LoadOptions& options = {}, const gpu::NullOptions& null = {}) {
+  spec.zeros = true;
+  SCOPED_TRACE(spec.arch + " " + spec.matrix + " vocab " + std::to_string(spec.vocab) + " heads " + std::to_string(spec.heads) +
+               "/" + std::to_string(spec.kv_heads) + " of " + std::to_string(spec.dim) + " context " + std::to_string(options.context));
+  auto e = NullEngine::load(test::model_files(spec), options, null);
+  ASSERT_TRUE(e) << e.error().message;
+  expect_as_planned(*e, options);
+  run_once(*e);
+}
+
+TEST(GpuPlan, EqualsTheAllocation) {
+  for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
+    for (const u32 context : {0u, 1u, 5u, 64u, 65u, 3000u}) {
+      for (const bool scoring : {false, true}) {
+        const LoadOptions options{.context = context, .kv = kv, .scoring = scoring};
+        auto e = NullEngine::load(test::model_files({.zeros = true}), options);
+        ASSERT_TRUE(e) << e.error().message;
+        EXPECT_EQ(e->engine->context(), context == 0 ? 512u : context);
+        expect_as_planned(*e, options);
+      }
+    }
+  }
+}
+
+TEST(GpuPlan, EqualsTheAllocationOnTheCpu) {
+  for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
+    const LoadOptions options{.context = 77, .kv = kv};
+    auto engine = test::load(test::model_files({.matrix = "Q8_0"}), options, nullptr);
+    ASSERT_TRUE(engine) << engine.error().message;
+    const auto plan = (*engine)->model().plan(options, nullptr, nullptr);
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(*plan, (*engine)->planned());
+    EXPECT_EQ(*plan, (*engine)->allocated());
+  }
+}
+
+TEST(GpuPlan, ArchitecturesAndHeadShapesWithinDefaultLimits) {
+  constexpr u32 groups[] = {1, 2, 3, 4, 7, 8, 16};
+  u32 round = 0;
+  for (const char* arch : {"llama", "qwen2", "qwen3"}) {
+    for (const u32 dim : {4u, 8u, 12u, 64u, 80u, 128u, 256u}) {
+      for (const u32 kv_heads : {1u, 2u}) {
+        const u32 group = groups[round % std::size(groups)];
+        expect_good({.arch = arch, .layers = 1 + round % 2, .heads = kv_heads * group, .kv_heads = kv_heads, .dim = dim,
+                     .rotated = round % 3 == 0 ? dim / 2 : dim, .tied = round % 2 == 0, .factors = round % 4 == 0},
+                    {.context = 40 + 37 * round, .kv = round % 5 == 0 ? graph::KvType::f32 : graph::KvType::f16});
+        ++round;
+      }
+    }
+  }
+}
+
+TEST(GpuPlan, GroupsOfQueryHeads) {
+  for (const u32 group : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 12u, 16u, 40u}) {
+    expect_good({.layers = 1, .heads = group, .kv_heads = 1, .dim = 128}, {.context = 400});
+  }
+}
+
+TEST(GpuPlan, VocabulariesWidthsAndFormats) {
+  for (const u32 vocab : {300u, 1023u, 1025u, 32000u, 151936u, 260000u}) {
+    for (const bool tied : {true, false}) expect_good({.layers = 1, .vocab = vocab, .tied = tied, .matrix = "Q4_0"});
+  }
+  for (const char* format : {"F32", "F16", "BF16"}) {
+    expect_good({.width = 52, .feed_forward = 75, .heads = 3, .kv_heads = 1, .dim = 20, .matrix = format});
+  }
+  for (const char* format : {"Q8_0", "Q4_0"}) {
+    expect_good({.width = 96, .feed_forward = 160, .matrix = format});
+    expect_good({.width = 32, .feed_forward = 33, .matrix = format, .formats = {{"ffn_down", "F16"}}});
+    expect_good({.width = 32, .feed_forward = 35, .heads = 3, .kv_heads = 1, .dim = 12, .matrix = format,
+                 .formats = {{"ffn_down", "BF16"}, {"attn_output", "F32"}, {"attn_v", "F16"}}});
+  }
+  expect_good({.layers = 2, .width = 4096, .feed_forward = 14336, .heads = 32, .kv_heads = 8, .dim = 128, .matrix = "Q4_0"}, {.context = 4096});
+}
+
+// Small limits: embedding, output, gate and up, down and qkv are all cut; weights take several buffers.
+TEST(GpuPlan, LowLimitsCutMatrices) {
+  for (const char* arch : {"llama", "qwen2", "qwen3"}) {
+    for (const char* format : {"F32", "F16", "Q8_0", "Q4_0"}) {
+      for (const bool tied : {true, false}) {
+        const ModelSpec spec{.arch = arch, .width = 256, .feed_forward = 544, .vocab = 1003, .heads = 6, .kv_heads = 2,
+                             .dim = 32, .tied = tied, .matrix = format};
+        const gpu::NullOptions null{.limits = low_limits(30000, 90000)};
+        expect_good(spec, {.context = 64}, null);
+        const auto plan = NullEngine::create(test::make_model(spec), {.context = 64}, null);
+        ASSERT_TRUE(plan) << plan.error().message;
+        u32 weight_buffers = 0;
+        for (u32 id = 1; id <= plan->device->counters().buffers_created; ++id) {
+          weight_buffers += plan->device->buffer(gpu::BufferId(id)).desc.kind == MemoryKind::weights;
+        }
+        EXPECT_GT(weight_buffers, 3u);
+      }
+    }
+  }
+}
+
+TEST(GpuPlan, GridsStayWithinTheirLimit) {
+  gpu::NullOptions null;
+  null.limits.max_compute_workgroups_per_dimension = 300;
+  expect_good({.layers = 1, .vocab = 9001}, {.context = 300}, null);
+}
+
+TEST(GpuPlan, SubgroupVariantsAreWithinTheRulesToo) {
+  gpu::NullOptions null;
+  null.features = {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 4, .subgroup_max_size = 128};
+  expect_good({}, {}, null);
+}
+
+// ---- Refusals
+
+std::string refusal(const ModelSpec& spec, const LoadOptions& options, const gpu::Limits& limits) {
+  const auto model = test::make_model(spec);
+  const gpu::Features features;
+  const auto plan = model->plan(options, &limits, &features);
+  const auto engine = NullEngine::create(model, options, {.limits = limits});
+  EXPECT_EQ(plan.has_value(), engine.has_value());
+  if (plan || engine) return "";
+  EXPECT_EQ(plan.error().message, engine.error().message);
+  EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
+  return plan.error().message;
+}
+
+TEST(Refusal, ContextThatDoesNotFitNamesTheOneThatDoes) {
+  const ModelSpec spec{.heads = 8, .kv_heads = 8, .dim = 128, .zeros = true};
+  for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
+    const std::string message = refusal(spec, {.context = 1u << 20, .kv = kv}, {});
+    ASSERT_TRUE(message.starts_with("context length 1048576 needs ")) << message;
+    const std::size_t at = message.rfind("; ");
+    ASSERT_NE(at, message.npos);
+    ASSERT_TRUE(message.ends_with(" tokens would fit")) << message;
+    const u32 fits = u32(std::stoul(message.substr(at + 2)));
+    EXPECT_EQ(refusal(spec, {.context = fits, .kv = kv}, {}), "");
+    EXPECT_NE(refusal(spec, {.context = fits + 1, .kv = kv}, {}), "");
+  }
+}
+
+TEST(Refusal, AbsurdContext) {
+  EXPECT_EQ(refusal({.zeros = true}, {.context = (1u << 24) + 1}, {}), "context length 16777217 is absurd");
+  EXPECT_EQ(refusal({.zeros = true}, {.context = ~0u}, {}), "context length 4294967295 is absurd");
+}
+
+TEST(Refusal, RowsAndActivationsTooLongForABinding) {
+  EXPECT_NE(refusal({.width = 1024, .feed_forward = 32, .zeros = true}, {.context = 16}, low_limits(8192, 65536)).find("token_embd.weight"),
+            std::string::npos);
+  EXPECT_NE(refusal({.vocab = 5000, .zeros = true}, {.context = 16}, low_limits(16384, 65536)).find("16384"), std::string::npos);
+  EXPECT_NE(refusal({.zeros = true}, {.context = 16, .scoring = true}, low_limits(1024, 65536)), "");
+}
+
+}  // namespace
+}  // namespace pronk

@@ -1,0 +1,113 @@
+// Loading: whatever the pieces in which a file comes, every byte reaches its place on the device.
+#include <gtest/gtest.h>
+
+#include "support/engine_driver.h"
+
+namespace pronk {
+namespace {
+
+using test::FeedSize;
+using test::ModelSpec;
+using test::NullEngine;
+
+// What each buffer holds after all writes.
+std::vector<std::vector<u8>> contents(const gpu::NullDevice& device) {
+  std::vector<std::vector<u8>> buffers;
+  for (u32 id = 1; id <= device.counters().buffers_created; ++id) buffers.emplace_back(device.buffer(gpu::BufferId(id)).desc.size);
+  for (const auto& write : device.writes()) {
+    std::copy(write.contents.begin(), write.contents.end(), buffers[u32(write.buffer) - 1].begin() + std::ptrdiff_t(write.offset));
+  }
+  return buffers;
+}
+
+Result<std::vector<std::vector<u8>>> loaded(const test::ModelFiles& files, const FeedSize& size, const gpu::Limits& limits) {
+  PRONK_TRY(auto model, test::open_model(files));
+  PRONK_TRY(NullEngine e, NullEngine::create(model, {.context = 64}, {.limits = limits, .keep_write_contents = true}));
+  PRONK_OK(test::feed(*e.engine, files, size));
+  if (!e.engine->ready()) return fail("not ready after the last byte");
+  if (!e.device->violations().empty()) return fail(e.device->violations().front());
+  return contents(*e.device);
+}
+
+void expect_same_however_fed(const ModelSpec& spec, const gpu::Limits& limits = {}) {
+  SCOPED_TRACE(spec.matrix + " width " + std::to_string(spec.width) + " splits " + std::to_string(spec.splits));
+  const test::ModelFiles files = test::model_files(spec);
+  const auto whole = loaded(files, [](u64 fits) { return fits; }, limits);
+  ASSERT_TRUE(whole) << whole.error().message;
+  for (const u64 step : {1u, 3u, 7u, 61u, 4096u, 10007u}) {
+    const auto parts = loaded(files, [step](u64) { return step; }, limits);
+    ASSERT_TRUE(parts) << parts.error().message;
+    EXPECT_TRUE(*parts == *whole) << "fed " << step << " bytes at a time";
+  }
+  std::mt19937 random(7);
+  const auto parts = loaded(files, [&](u64) { return u64{1} << random() % 15; }, limits);
+  ASSERT_TRUE(parts) << parts.error().message;
+  EXPECT_TRUE(*parts == *whole);
+}
+
+TEST(Loader, AllFormatsInAnyPieces) {
+  for (const formats::Format& format : formats::table()) {
+    const bool blocks = format.block_weights > 1;
+    expect_same_however_fed({.layers = 1, .width = blocks ? 64u : 52u, .feed_forward = blocks ? 96u : 75u, .heads = 2,
+                             .kv_heads = 1, .dim = blocks ? 32u : 20u, .tied = false, .matrix = std::string(format.name)});
+  }
+}
+
+TEST(Loader, SplitFilesGapsAndUnusedTensors) {
+  expect_same_however_fed({.arch = "qwen2", .matrix = "Q4_0", .shuffled = true, .splits = 3});
+  expect_same_however_fed({.arch = "qwen3", .width = 36, .feed_forward = 50, .matrix = "F16", .shuffled = true, .splits = 2});
+  expect_same_however_fed({.factors = true, .bias = true, .matrix = "BF16", .formats = {{"attn_v", "Q8_0"}}, .shuffled = true});
+}
+
+TEST(Loader, MatricesThatAreCut) {
+  gpu::Limits limits;
+  limits.max_storage_buffer_binding_size = 12000;
+  limits.max_buffer_size = 40000;
+  for (const char* format : {"F32", "F16", "Q8_0", "Q4_0"}) expect_same_however_fed({.matrix = format, .shuffled = true}, limits);
+}
+
+// Larger than the staging buffer, with pieces that end on every kind of boundary.
+TEST(Loader, TensorsLargerThanTheStagingBuffer) {
+  for (const char* format : {"F32", "Q4_0"}) {
+    const ModelSpec spec{.layers = 1, .width = 1024, .feed_forward = 1056, .vocab = 9000, .heads = 2, .kv_heads = 1, .dim = 32, .matrix = format};
+    const test::ModelFiles files = test::model_files(spec);
+    const auto whole = loaded(files, [](u64 fits) { return fits; }, {});
+    ASSERT_TRUE(whole) << whole.error().message;
+    for (const u64 step : {65536u, 1u << 20, 1000003u}) {
+      const auto parts = loaded(files, [step](u64) { return step; }, {});
+      ASSERT_TRUE(parts) << parts.error().message;
+      EXPECT_TRUE(*parts == *whole) << step;
+    }
+  }
+}
+
+// The plane that holds whole F32 rows must be the file's own bytes, in order: an expectation from outside the loader.
+TEST(Loader, UnpaddedF32IsTheFilesBytes) {
+  const ModelSpec spec{.layers = 1};
+  const test::ModelFiles files = test::model_files(spec);
+  const auto buffers = loaded(files, [](u64) { return 999; }, {});
+  ASSERT_TRUE(buffers) << buffers.error().message;
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  const std::vector<u8>& weights = (*buffers)[0];
+  for (const files::TensorInfo& tensor : header->gguf->tensors) {
+    const auto begin = files[0].begin() + std::ptrdiff_t(tensor.offset), end = begin + std::ptrdiff_t(tensor.bytes);
+    EXPECT_NE(std::search(weights.begin(), weights.end(), begin, end), weights.end()) << tensor.name;
+  }
+}
+
+TEST(Loader, CpuAndNullDeviceWantTheSameBytes) {
+  const test::ModelFiles files = test::model_files({.matrix = "Q8_0", .shuffled = true, .splits = 2});
+  u64 fed[2] = {};
+  for (const bool gpu : {false, true}) {
+    std::unique_ptr<gpu::Device> device;
+    if (gpu) device = std::make_unique<gpu::NullDevice>();
+    auto engine = Engine::create(*test::open_model(files), {}, std::move(device));
+    ASSERT_TRUE(engine);
+    ASSERT_TRUE(test::feed(**engine, files, [&](u64 fits) { return fed[gpu] += std::min<u64>(fits, 1000), 1000; }));
+    EXPECT_TRUE((*engine)->ready());
+  }
+  EXPECT_EQ(fed[0], fed[1]);
+}
+
+}  // namespace
+}  // namespace pronk
