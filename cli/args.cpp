@@ -123,16 +123,22 @@ class ArgsParser {
   }
 
   Outcome positional(std::string_view argument) {
-    if (command_.positional.empty() || have_positional_) return bad("unexpected argument " + quoted(argument));
-    args_.positional_ = argument;
-    have_positional_ = true;
+    if (next_positional().empty()) return bad("unexpected argument " + quoted(argument));
+    args_.positionals_.emplace_back(argument);
     return {};
   }
 
-  std::expected<Args, Failure> finish() {
-    if (!command_.positional.empty() && !have_positional_) {
-      return bad(std::string(command_.positional) + " is missing");
+  // The name of the next positional argument; empty when no more are taken.
+  std::string_view next_positional() const {
+    std::string_view names = command_.positional;
+    for (std::size_t i = 0; i < args_.positionals_.size() && !names.empty(); ++i) {
+      names.remove_prefix(std::min(names.find(' '), names.size() - 1) + 1);
     }
+    return names.substr(0, names.find(' '));
+  }
+
+  std::expected<Args, Failure> finish() {
+    if (!next_positional().empty()) return bad(std::string(next_positional()) + " is missing");
     for (const Option& option : command_.options) {
       if (option.required && !args_.has(option.name)) return bad(std::string(option.name) + " is missing");
     }
@@ -143,7 +149,6 @@ class ArgsParser {
   std::span<const char* const> arguments_;
   std::size_t next_ = 0;
   bool only_positional_ = false;
-  bool have_positional_ = false;
   Args args_;
 };
 

@@ -45,7 +45,7 @@ class Args {
   i64 integer(std::string_view option, i64 fallback = 0) const;
   double number(std::string_view option, double fallback = 0) const;
   bool help() const { return help_; }  // --help was given; nothing else was checked
-  std::string_view positional() const { return positional_; }  // empty when the command takes none
+  std::string_view positional(u32 i = 0) const { return positionals_[i]; }  // those that Command::positional names
 
  private:
   friend class ArgsParser;
@@ -58,14 +58,14 @@ class Args {
   const Given* find(std::string_view option) const;
   std::span<const Option> options_;
   std::vector<Given> given_;
-  std::string positional_;
+  std::vector<std::string> positionals_;
   bool help_ = false;
 };
 
 struct Command {
   std::string_view name;
   std::string_view summary;             // one line
-  std::string_view positional = {};     // its name in help, "FILE"; then it is required. Empty: none is taken
+  std::string_view positional = {};     // names in help of what is required: "FILE", "IN OUT". Empty: none is taken
   std::span<const Option> options = {};
   Outcome (*run)(const Args& args) = nullptr;
 };

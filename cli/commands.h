@@ -13,6 +13,7 @@ extern const Command generate_command;
 extern const Command plan_command;
 extern const Command dequant_command;
 extern const Command perplexity_command;
+extern const Command quantize_command;
 extern const Command synth_command;
 
 }  // namespace pronk::cli

@@ -20,6 +20,7 @@ const Command* const commands[] = {
     &plan_command,
     &dequant_command,
     &perplexity_command,
+    &quantize_command,
     &synth_command,
 };
 

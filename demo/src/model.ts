@@ -51,6 +51,13 @@ export function report(title: string, error: unknown): void {
   problem.value = { title, detail, hint: hints[code] ?? '', retry: lastChoice.value !== null };
 }
 
+/** What to call a model: its own name unless that says no more than its architecture. */
+export function modelName(choice: Choice, plan: Plan | null): string {
+  const own = plan?.name ?? '';
+  if (own !== '' && own.toLowerCase() !== plan!.architecture) return own;
+  return choice.name.replace(/(-\d{5}-of-\d{5})?\.gguf$/i, '');
+}
+
 /** Ends what is going on and frees the loaded model. */
 export async function unload(): Promise<void> {
   work?.abort();

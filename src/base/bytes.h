@@ -19,6 +19,11 @@ T load_le(const u8* at) {
   return value;
 }
 
+template <class T>
+void store_le(u8* at, T value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
 // Reads past the end give zero and set overrun(); the caller checks once after a group of reads.
 class ByteReader {
  public:

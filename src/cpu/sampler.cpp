@@ -11,18 +11,24 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-float finite_or_less(float logit) { return std::isnan(logit) ? -infinity : logit; }
+// Finite, or −∞ for what is never drawn.
+float sane(float logit) { return logit > -3e38f ? std::min(logit, 3e38f) : -infinity; }
 
 u32 arg_max(std::span<const float> logits) {
   u32 best = 0;
   for (u32 i = 1; i < logits.size(); ++i) {
-    if (finite_or_less(logits[i]) > finite_or_less(logits[best])) best = i;
+    if (sane(logits[i]) > sane(logits[best])) best = i;
   }
   return best;
 }
 
-// exp(z − z_max), also where both are infinite.
-float relative_weight(float z, float z_max) { return z >= z_max ? 1.0f : std::exp(z - z_max); }
+// Logits relative to the largest, which is finite.
+struct Relative {
+  float largest, inverse_temperature;
+
+  float distance(float logit) const { return (logit - largest) * inverse_temperature; }
+  float exp(float logit) const { return std::exp(distance(logit)); }
+};
 
 // The k-th largest.
 float top_k_threshold(std::vector<float>& logits, u32 k) {
@@ -30,21 +36,19 @@ float top_k_threshold(std::vector<float>& logits, u32 k) {
   return logits[k - 1];
 }
 
-// The last logit of the nucleus among `kept`, which becomes a heap and is taken from.
-float top_p_threshold(std::vector<float>& kept, float top_p, float inverse_temperature, float z_max, float z_sum) {
-  const auto weight = [&](float logit) {
-    return u32(relative_weight(logit * inverse_temperature, z_max) / z_sum * 0x1p30f);
-  };
+// The last logit of the nucleus among `kept`, which becomes a heap and is taken from. top_k: they are not all there are.
+float top_p_threshold(std::vector<float>& kept, bool top_k, float top_p, const Relative& relative, float sum) {
+  const auto weight = [&](float logit) { return u32(relative.exp(logit) / sum * 0x1p30f); };
   u32 total = 0;
-  for (float logit : kept) total += weight(logit);
-  const float target = top_p * float(total);
+  for (float logit : kept) total += top_k ? weight(logit) : 0;
+  const u32 wanted = std::max(1u, u32(std::max(top_p, 0.0f) * (top_k ? float(total) : 0x1p30f)));
   std::make_heap(kept.begin(), kept.end());
   float last = kept.front();
   u32 inside = 0;
   while (!kept.empty()) {
     last = kept.front();
     inside += weight(last);
-    if (float(inside) >= target) break;
+    if (inside >= wanted) break;
     std::pop_heap(kept.begin(), kept.end());
     kept.pop_back();
   }
@@ -64,36 +68,34 @@ float gumbel(u64 seed, u32 step, u32 token) {
 u32 Sampler::sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step) {
   CHECK(!logits.empty());
   const u32 largest = arg_max(logits);
-  const float l_max = finite_or_less(logits[largest]);
-  if (graph::is_greedy(params) || l_max == -infinity) return largest;
-  const float inverse_temperature = 1 / params.temperature;
-  const float z_max = l_max * inverse_temperature;
+  const Relative relative{sane(logits[largest]), graph::inverse_temperature(params)};
+  if (graph::is_greedy(params) || relative.largest == -infinity) return largest;
 
-  float l_least = -infinity, z_least = -infinity;
+  float least = -infinity;
   sorted_.clear();
   const bool top_k = params.top_k > 0 && params.top_k < logits.size();
   if (top_k || params.top_p < 1) {
-    for (float logit : logits) sorted_.push_back(finite_or_less(logit));
+    for (float logit : logits) sorted_.push_back(sane(logit));
   }
   if (params.top_p < 1) {
-    float z_sum = 0;
-    for (float logit : sorted_) z_sum += relative_weight(logit * inverse_temperature, z_max);
+    double sum = 0;
+    for (float logit : sorted_) sum += relative.exp(logit);
     if (top_k) {
-      l_least = top_k_threshold(sorted_, params.top_k);
-      std::erase_if(sorted_, [&](float logit) { return logit < l_least; });
+      least = top_k_threshold(sorted_, params.top_k);
+      std::erase_if(sorted_, [&](float logit) { return logit < least; });
     }
-    l_least = top_p_threshold(sorted_, params.top_p, inverse_temperature, z_max, z_sum);
+    least = top_p_threshold(sorted_, top_k, params.top_p, relative, float(sum));
   } else if (top_k) {
-    l_least = top_k_threshold(sorted_, params.top_k);
+    least = top_k_threshold(sorted_, params.top_k);
   }
-  if (params.min_p > 0) z_least = std::min(z_max, z_max + std::log(params.min_p));
+  const float nearest = params.min_p > 0 ? std::min(0.0f, std::log(params.min_p)) : -infinity;
 
   u32 winner = largest;
   float best = -infinity;
   for (u32 i = 0; i < logits.size(); ++i) {
-    const float z = logits[i] * inverse_temperature;
-    if (!(logits[i] >= l_least && z >= z_least)) continue;
-    const float score = z + gumbel(params.seed, step, i);
+    const float logit = sane(logits[i]), distance = relative.distance(logit);
+    if (!(logit >= least && distance >= nearest)) continue;
+    const float score = distance + gumbel(params.seed, step, i);
     if (score > best) best = score, winner = i;
   }
   return winner;

@@ -287,19 +287,8 @@ void GpuRunner::begin_decode() {
   write_range(plan_.decode_state, &state, sizeof state);
   write_range(plan_.next_token, &run_.tokens.back(), 4);
 
-  const graph::SamplingParams& s = run_.sampling;
-  kernels::SampleParams p;
-  p.vocab = model_.hyper.vocab;
-  p.blocks = u32(ceil_div(p.vocab, kernels::sample_block));
-  p.context = plan_.options.context;
-  p.greedy = graph::is_greedy(s);
-  p.top_k = s.top_k < p.vocab ? s.top_k : 0;
-  p.end_count = u32(std::min<std::size_t>(run_.end_tokens.size(), max_end_tokens));
-  p.seed_low = u32(s.seed);
-  p.seed_high = u32(s.seed >> 32);
-  p.inverse_temperature = p.greedy ? 1.0f : 1.0f / s.temperature;
-  p.top_p = s.top_p;
-  p.log_min_p = s.min_p > 0 ? std::log(s.min_p) : -1e30f;
+  const u32 end_count = u32(std::min<std::size_t>(run_.end_tokens.size(), max_end_tokens));
+  const kernels::SampleParams p = kernels::sample_params(run_.sampling, model_.hyper.vocab, plan_.options.context, end_count);
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;

@@ -48,6 +48,11 @@ void GgufWriter::key(std::string_view key, ValueType type) {
   ++metadata_count_;
 }
 
+void GgufWriter::add_entry(std::span<const u8> raw) {
+  metadata_.insert(metadata_.end(), raw.begin(), raw.end());
+  ++metadata_count_;
+}
+
 void GgufWriter::add_u8(std::string_view name, u8 value) {
   key(name, ValueType::uint8);
   put(metadata_, value);

@@ -35,6 +35,8 @@ class GgufWriter {
   void add_i32s(std::string_view key, std::span<const i32> values);
   void add_f32s(std::string_view key, std::span<const float> values);
 
+  void add_entry(std::span<const u8> raw);  // as Metadata::raw() gives it
+
   // shape: 1–4 dimensions, fastest first. The type must be one of ggml_types.h and fit the shape (CHECK).
   void add_tensor(std::string_view name, u32 type, std::span<const u64> shape);
 

@@ -120,6 +120,12 @@ ValueType Metadata::type(u64 i) const {
   return entries_[i].type;
 }
 
+std::span<const u8> Metadata::raw(u64 i) const {
+  CHECK(i < entries_.size());
+  const u64 end = i + 1 < entries_.size() ? entries_[i + 1].key : bytes_.size();
+  return std::span(bytes_).subspan(entries_[i].key, end - entries_[i].key);
+}
+
 const Metadata::Entry* Metadata::find(std::string_view key) const {
   auto at = std::lower_bound(by_key_.begin(), by_key_.end(), key, [this](u32 index, std::string_view wanted) {
     return string_at_offset(entries_[index].key) < wanted;

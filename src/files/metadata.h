@@ -68,6 +68,7 @@ class Metadata {
   u64 size() const { return entries_.size(); }
   std::string_view key(u64 i) const;
   ValueType type(u64 i) const;
+  std::span<const u8> raw(u64 i) const;  // key, type and value as they lie in the file
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
 

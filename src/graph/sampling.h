@@ -1,6 +1,8 @@
 // How a token is drawn from logits; src/cpu/sampler.h has the definition that every back end follows.
 #pragma once
 
+#include <algorithm>
+
 #include "base/types.h"
 
 namespace pronk::graph {
@@ -17,5 +19,12 @@ struct SamplingParams {
 constexpr float min_temperature = 0x1p-20f;
 
 constexpr bool is_greedy(const SamplingParams& params) { return !(params.temperature >= min_temperature); }
+
+// Above this all tokens are alike anyway, and the inverse stays above 0.
+constexpr float max_temperature = 0x1p60f;
+
+constexpr float inverse_temperature(const SamplingParams& params) {
+  return is_greedy(params) ? 1 : 1 / std::min(params.temperature, max_temperature);
+}
 
 }  // namespace pronk::graph

@@ -228,6 +228,23 @@ std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const f
 
 u64 turn_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 64)) * rotated * sizeof(float); }
 
+SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count) {
+  constexpr float off = -1e30f;
+  SampleParams p;
+  p.vocab = vocab;
+  p.blocks = u32(ceil_div(vocab, sample_block));
+  p.context = context;
+  p.greedy = graph::is_greedy(sampling);
+  p.top_k = sampling.top_k < vocab ? sampling.top_k : 0;
+  p.end_count = end_count;
+  p.seed_low = u32(sampling.seed);
+  p.seed_high = u32(sampling.seed >> 32);
+  p.inverse_temperature = graph::inverse_temperature(sampling);
+  p.top_p = sampling.top_p < 1 ? std::max(sampling.top_p, 0.0f) : 1.0f;
+  p.log_min_p = sampling.min_p > 0 ? std::min(0.0f, std::log(sampling.min_p)) : off;
+  return p;
+}
+
 PipelineDesc sample_blocks() { return sample("sample_blocks", {uniform, uniform, read, write, write}); }
 PipelineDesc sample_filter() { return sample("sample_filter", {uniform, uniform, read, read, write}); }
 PipelineDesc sample_pick() {

@@ -9,6 +9,7 @@
 #include "gpu/device.h"
 #include "graph/graph.h"
 #include "graph/kv_type.h"
+#include "graph/sampling.h"
 #include "kernels/params.h"
 
 namespace pronk::kernels {
@@ -57,6 +58,9 @@ u64 turn_table_bytes(u32 rotated, u32 context);
 constexpr u32 no_token = 0xffffffffu;  // what a step reads back after the end
 constexpr u32 sample_block = 1024;     // logits a workgroup sums up
 constexpr u64 sample_block_bytes = 12; // of its result
+
+// What the kernels read of the settings; NaN and what is out of range count as off.
+SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
 // blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates (vocab + 1 words). Grid: ceil(vocab / sample_block).
 gpu::PipelineDesc sample_blocks();

@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var largest = LOWEST;
   var token = min(first + local, end - 1u);
   for (var i = first + local; i < end; i += WORKGROUP) {
-    let v = logits[i];
+    let v = sane(logits[i]);
     if (v > largest) {
       largest = v;
       token = i;
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   var mass = 0.0;
   for (var i = first + local; i < end; i += WORKGROUP) {
-    mass += exp((logits[i] - largest) * params.inverse_temperature);
+    mass += exp((sane(logits[i]) - largest) * params.inverse_temperature);
   }
   values[local] = mass;
   for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {

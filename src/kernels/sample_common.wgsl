@@ -2,6 +2,12 @@
 
 const LOWEST = -3.0e38;
 
+// Finite, LOWEST for what is never drawn. A NaN is told by its bits: compilers may take it that there is none.
+fn sane(v: f32) -> f32 {
+  let number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;
+  return select(LOWEST, clamp(v, LOWEST, -LOWEST), number);
+}
+
 // The largest logit of a block and its lowest token, and Σ exp((logit − largest) / temperature).
 struct Block {
   largest: f32,

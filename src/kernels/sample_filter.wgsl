@@ -1,6 +1,7 @@
 // Second step of sampling: collects the tokens that can survive the filters. Nothing that can survive is left out:
 // - at least k blocks have a logit as large as the k-th largest of the blocks' maxima, so no smaller one is in the top k;
-// - tokens of probability below (1 − p) / vocabulary together weigh less than 1 − p, so none is in the nucleus.
+// - tokens of probability below (1 − p) / 2 / vocabulary together weigh less than half of 1 − p; where the other half is
+//   more than what rounding weights down can lose, 2⁻³⁰ a token, none of them is in the nucleus.
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -66,16 +67,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   var cut = kth;
   let scale = 1.0 / params.inverse_temperature;
-  if (params.top_k == 0u && params.top_p < 1.0) {
+  let half_rest = 0.5 * (1.0 - params.top_p);
+  if (params.top_k == 0u && half_rest * 1073741824.0 > f32(params.vocab)) {
     // A little lower than the bound, for the rounding of exp and log.
-    cut = largest + scale * (log((1.0 - params.top_p) * mass / f32(params.vocab)) - 0.01);
+    cut = largest + scale * (log(half_rest * mass / f32(params.vocab)) - 0.01);
   }
   if (params.top_p >= 1.0) {
     cut = max(cut, largest + scale * (params.log_min_p - 0.01));
   }
   let end = min((group.x + 1u) * BLOCK, params.vocab);
   for (var i = group.x * BLOCK + local; i < end; i += WORKGROUP) {
-    if (logits[i] >= cut) {
+    let logit = sane(logits[i]);
+    if (logit >= cut && logit > LOWEST) {
       atomicStore(&candidates[1u + atomicAdd(&candidates[0], 1u)], i);
     }
   }

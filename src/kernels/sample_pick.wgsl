@@ -97,7 +97,7 @@ fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> 
     }
     workgroupBarrier();
     for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
-      let logit = logits[candidates[1u + c]];
+      let logit = sane(logits[candidates[1u + c]]);
       let key = order_key(logit);
       if (key >= lowest && (shift == 24u || (key >> (shift + 8u)) == prefix)) {
         var share = 1u;
@@ -147,7 +147,7 @@ fn nucleus(local: u32, threshold: u32, largest: f32, mass: f32) -> u32 {
   }
   workgroupBarrier();
   for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
-    let logit = logits[candidates[1u + c]];
+    let logit = sane(logits[candidates[1u + c]]);
     if (order_key(logit) >= threshold) {
       atomicAdd(&bins[0], weight(logit, largest, mass));
     }
@@ -177,15 +177,14 @@ fn gumbel(token: u32, step: u32) -> f32 {
 
 fn draw(local: u32, threshold: u32, largest: f32) {
   let step = state.step;
-  let lowest = largest * params.inverse_temperature + params.log_min_p;
   var best = LOWEST;
   var token = NO_TOKEN;
   for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
     let id = candidates[1u + c];
-    let logit = logits[id];
-    let scaled = logit * params.inverse_temperature;
-    if (order_key(logit) >= threshold && (scaled >= lowest || logit == largest)) {
-      let noisy = scaled + gumbel(id, step);
+    let logit = sane(logits[id]);
+    let distance = (logit - largest) * params.inverse_temperature;
+    if (order_key(logit) >= threshold && distance >= params.log_min_p) {
+      let noisy = distance + gumbel(id, step);
       if (noisy > best || (noisy == best && id < token)) {
         best = noisy;
         token = id;
@@ -200,7 +199,7 @@ fn advance(picked: u32) {
     sampled[0] = NO_TOKEN;
     return;
   }
-  let token = min(picked, params.vocab - 1u);  // only logits that are no numbers give none
+  let token = select(0u, picked, picked < params.vocab);  // only logits that are no numbers give none
   next_token[0] = token;
   sampled[0] = token;
   state.position += 1u;

@@ -1,8 +1,49 @@
 // What format fragments build on: the bytes of a weight, seen as words and as groups of four words.
 
+fn byte_at(plane: u32, index: u32) -> u32 {
+  return (weights1[plane + (index >> 2u)] >> ((index & 3u) * 8u)) & 255u;
+}
+
+fn half_word_at(plane: u32, index: u32) -> u32 {
+  return (weights1[plane + (index >> 1u)] >> ((index & 1u) * 16u)) & 0xffffu;
+}
+
 fn half_at(plane: u32, index: u32) -> f32 {
   let pair = weights1[plane + (index >> 1u)];
   return half_to_float((pair >> ((index & 1u) * 16u)) & 0xffffu);
+}
+
+// The four bytes of a word, each 0 … 255.
+fn unsigned_bytes(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
+}
+
+// Eight times two bits, from the lowest up: each 0 … 3.
+fn two_bits(codes: u32) -> Eight {
+  let lo = (vec4<u32>(codes) >> vec4<u32>(0u, 2u, 4u, 6u)) & vec4<u32>(3u);
+  let hi = (vec4<u32>(codes) >> vec4<u32>(8u, 10u, 12u, 14u)) & vec4<u32>(3u);
+  return Eight(vec4<f32>(lo), vec4<f32>(hi));
+}
+
+// Of sixteen signed bytes in four words the one that the lowest four bits of each index name. All in registers.
+fn look_up(bytes: vec4<u32>, index: vec4<u32>) -> vec4<f32> {
+  let odd = (index & vec4<u32>(4u)) != vec4<u32>(0u);
+  let lower = select(vec4<u32>(bytes.x), vec4<u32>(bytes.y), odd);
+  let upper = select(vec4<u32>(bytes.z), vec4<u32>(bytes.w), odd);
+  let words = select(lower, upper, (index & vec4<u32>(8u)) != vec4<u32>(0u));
+  return vec4<f32>(bitcast<vec4<i32>>(words << ((~index & vec4<u32>(3u)) * vec4<u32>(8u))) >> vec4<u32>(24u));
+}
+
+// Minus where a bit is set, the lowest bit for the first.
+fn with_signs(v: Eight, minus: u32) -> Eight {
+  let lo = (vec4<u32>(minus) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>(0u);
+  let hi = (vec4<u32>(minus) & vec4<u32>(16u, 32u, 64u, 128u)) != vec4<u32>(0u);
+  return Eight(select(v.lo, -v.lo, lo), select(v.hi, -v.hi, hi));
+}
+
+// Eight signs of which seven are stored: the number of minus signs is even.
+fn eight_signs(seven: u32) -> u32 {
+  return seven | ((countOneBits(seven) & 1u) << 7u);
 }
 
 fn dot8(unit: u32, v: Eight) -> f32 {

@@ -67,7 +67,7 @@ class Logits : public testing::Test {
         check(*model, sequence);
       }
     }
-    for (const char* type : {"F32", "F16", "Q8_0", "Q4_0"}) EXPECT_TRUE(types.contains(type)) << type;
+    for (const char* type : {"F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"}) EXPECT_TRUE(types.contains(type)) << type;
   }
   template <class Real>
   void expect_near(KvType kv, double tolerance) {

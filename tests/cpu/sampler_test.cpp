@@ -33,28 +33,30 @@ std::vector<bool> kept(const std::vector<float>& logits, const SamplingParams& p
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(), [&](u32 a, u32 b) { return logits[a] > logits[b]; });
   const float inverse = 1 / params.temperature;
-  const float z_max = logits[order[0]] * inverse;
+  const auto distance = [&](u32 i) { return (logits[i] - logits[order[0]]) * inverse; };
   std::vector<bool> keep(n, true);
-  if (params.top_k > 0 && params.top_k < n) {
+  const bool top_k = params.top_k > 0 && params.top_k < n;
+  if (top_k) {
     for (u32 i = 0; i < n; ++i) keep[i] = logits[i] >= logits[order[params.top_k - 1]];
   }
   if (params.top_p < 1) {
-    float z_sum = 0;
-    for (float logit : logits) z_sum += std::exp(logit * inverse - z_max);
-    const auto weight = [&](u32 i) { return u32(std::exp(logits[i] * inverse - z_max) / z_sum * 0x1p30f); };
+    double sum = 0;
+    for (u32 i = 0; i < n; ++i) sum += std::exp(distance(i));
+    const auto weight = [&](u32 i) { return u32(std::exp(distance(i)) / float(sum) * 0x1p30f); };
     u64 all = 0, inside = 0;
     for (u32 i = 0; i < n; ++i) all += keep[i] ? weight(i) : 0;
+    const u64 wanted = std::max<u64>(1, u64(params.top_p * (top_k ? float(all) : 0x1p30f)));
     float last = logits[order[0]];
     for (u32 i : order) {
       if (!keep[i]) continue;
       last = logits[i];
       inside += weight(i);
-      if (float(inside) >= params.top_p * float(all)) break;
+      if (inside >= wanted) break;
     }
     for (u32 i = 0; i < n; ++i) keep[i] = keep[i] && logits[i] >= last;
   }
   if (params.min_p > 0) {
-    for (u32 i = 0; i < n; ++i) keep[i] = keep[i] && logits[i] * inverse >= z_max + std::log(params.min_p);
+    for (u32 i = 0; i < n; ++i) keep[i] = keep[i] && distance(i) >= std::log(params.min_p);
   }
   keep[order[0]] = true;
   return keep;
@@ -62,11 +64,11 @@ std::vector<bool> kept(const std::vector<float>& logits, const SamplingParams& p
 
 u32 expected(const std::vector<float>& logits, const SamplingParams& params, u32 step) {
   const std::vector<bool> keep = kept(logits, params);
-  const float inverse = 1 / params.temperature;
+  const float inverse = 1 / params.temperature, largest = *std::max_element(logits.begin(), logits.end());
   u32 winner = ~0u;
   float best = -infinity;
   for (u32 i = 0; i < logits.size(); ++i) {
-    const float score = logits[i] * inverse + gumbel(params.seed, step, i);
+    const float score = (logits[i] - largest) * inverse + gumbel(params.seed, step, i);
     if (keep[i] && (winner == ~0u || score > best)) winner = i, best = score;
   }
   return winner;
@@ -245,6 +247,7 @@ TEST(Sampler, OddLogitsDoNotCrash) {
       EXPECT_EQ(sample(std::vector<float>{0, infinity, 1, 2}, params, 0), 1u);
       EXPECT_EQ(sample(std::vector<float>{0, 3e38f, nan, -3e38f}, params, 0), 1u);
     }
+    EXPECT_EQ(sample(std::vector<float>{-3.1e38f, -3e38f}, params, 0), 0u);
     for (u32 step = 0; step < 50; ++step) {
       EXPECT_NE(sample(std::vector<float>{nan, 1, 1, -infinity, 1}, params, step), 0u);
     }

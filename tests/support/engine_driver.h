@@ -44,6 +44,8 @@ inline Status turn(Engine& engine) {
 using FeedSize = std::function<u64(u64 fits)>;
 
 inline Status feed(Engine& engine, const ModelFiles& files, const FeedSize& size = [](u64 fits) { return fits; }) {
+  u64 left = 0;  // no byte is wanted twice
+  for (const auto& file : files) left += file.size();
   while (engine.wants_bytes()) {
     const std::span<u8> space = engine.space();
     const u64 fits = std::min<u64>(space.size(), engine.stream_end() - engine.position());
@@ -51,6 +53,8 @@ inline Status feed(Engine& engine, const ModelFiles& files, const FeedSize& size
     const u64 bytes = std::clamp<u64>(size(fits), 1, fits);
     const auto& file = files[engine.file()];
     if (engine.position() + bytes > file.size()) return fail("the loader reads beyond the end of a file");
+    if (bytes > left) return fail("the loader wants more bytes than there are");
+    left -= bytes;
     std::memcpy(space.data(), file.data() + engine.position(), bytes);
     PRONK_OK(engine.commit(bytes));
   }

@@ -12,6 +12,7 @@
 #include "files/gguf_writer.h"
 #include "formats/format.h"
 #include "support/gguf.h"
+#include "support/random_weights.h"
 #include "text/fixtures.h"
 
 namespace pronk::test {
@@ -126,20 +127,19 @@ class ModelMaker {
   // Matrices of variance 1 / cols, biases around 0, other vectors around 1; every tensor has a seed of its own.
   std::vector<u8> data(const Tensor& tensor) const {
     const formats::Format& format = *formats::find(tensor.format);
-    const u64 count = u64(tensor.rows) * tensor.cols, blocks = count / format.block_weights;
-    std::vector<u8> bytes(blocks * format.block_bytes);
-    if (s_.zeros && !tensor.name.starts_with("rope_freqs")) return bytes;
+    const u64 count = u64(tensor.rows) * tensor.cols;
+    if (s_.zeros && !tensor.name.starts_with("rope_freqs")) return std::vector<u8>(count / format.block_weights * format.block_bytes);
     const bool bias = tensor.name.ends_with(".bias"), norm = tensor.rows == 1 && !bias;
     const float spread = tensor.rows == 1 ? 0.25f : 1 / std::sqrt(float(tensor.cols));
-    std::mt19937 random(s_.seed * 2654435761u + u32(std::hash<std::string>()(tensor.name)));
+    const u32 seed = s_.seed * 2654435761u + u32(std::hash<std::string>()(tensor.name));
+    std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     std::vector<float> weights(count);
     for (float& weight : weights) weight = (norm ? 1.0f : 0.0f) + spread * normal(random);
     if (tensor.name.starts_with("rope_freqs")) {
       for (float& weight : weights) weight = std::abs(weight) + 0.5f;
     }
-    format.encode(weights.data(), blocks, bytes.data());
-    return bytes;
+    return random_blocks(format, weights, seed, 3 * spread);
   }
 
   const ModelSpec& s_;

@@ -1,5 +1,5 @@
 import { answering, messages, newChat } from '../chat';
-import { model, unload } from '../model';
+import { model, modelName, unload } from '../model';
 import { Mark, NewIcon, SettingsIcon } from './icons';
 
 export function Header({ openSettings }: { openSettings(): void }) {
@@ -18,7 +18,7 @@ export function Header({ openSettings }: { openSettings(): void }) {
           disabled={answering.value !== 'no'}
           onClick={() => void unload()}
         >
-          <span class="chip-name">{state.plan.name || state.choice.name}</span>
+          <span class="chip-name">{modelName(state.choice, state.plan)}</span>
           <span class="chip-device">{state.plan.device === 'webgpu' ? 'GPU' : 'CPU'}</span>
         </button>
       )}

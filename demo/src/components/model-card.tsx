@@ -1,7 +1,7 @@
 // What a chosen model costs, and how far its loading is.
 import type { LoadProgress, Plan } from 'pronk';
 import * as format from '../format';
-import { loadChosen, model, unload, type Speed } from '../model';
+import { loadChosen, model, modelName, unload, type Speed } from '../model';
 
 const kinds = [
   ['weights', 'Weights'],
@@ -23,7 +23,7 @@ export function ModelCard() {
   return (
     <section class="card" aria-label="Model">
       <div class="card-head">
-        <h2>{plan?.name || choice.name}</h2>
+        <h2>{modelName(choice, plan)}</h2>
         <p class="card-sub">{plan ? summary(plan) : 'Reading what the file holds …'}</p>
       </div>
       {plan && <Memory plan={plan} />}

@@ -1,6 +1,6 @@
 // One model in one WASM module: reads its header, plans, streams its weights, and drives generations. All that a worker
 // does, and in Node the calling thread. Nothing here knows messages.
-import { messageOf, PronkError, throwIfAborted, toPronkError } from './errors.js';
+import { messageOf, moduleError, PronkError, throwIfAborted, toPronkError } from './errors.js';
 import { GpuHost, requestDevice, type GpuGrant } from './gpu.js';
 import { EngineModule, State } from './module.js';
 import type { Platform } from './platform.js';
@@ -79,7 +79,7 @@ export class EngineHost {
 
   /** What loading would cost. */
   makePlan(): Plan {
-    this.module.call('out-of-memory', (m) => m.pronk_plan(...this.loadArguments()));
+    this.module.call('unsupported', (m) => m.pronk_plan(...this.loadArguments()));
     const plan = planFromJson(this.module.resultObject(), this.device);
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
     return plan;
@@ -352,12 +352,7 @@ export class EngineHost {
     this.unseenEvents = 0;
     const state = this.module.run((m) => m.pronk_pump());
     if (state === State.failed) {
-      const code = this.plan ? 'internal' : 'out-of-memory';
-      try {
-        this.module.call(code, () => -1);
-      } catch (error) {
-        throw (this.failure = toPronkError(error));
-      }
+      throw (this.failure = moduleError(this.module.resultText(), 'internal'));
     }
     return state as State;
   }

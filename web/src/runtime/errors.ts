@@ -46,8 +46,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 // The module's errors are lines of text; these words of them say which kind it is.
 const kinds: [PronkErrorCode, RegExp][] = [
   ['device-lost', /\bdevice (was|is) lost\b/i],
-  ['out-of-memory', /out of memory|does not fit|do not fit|larger than the device|too large for|the device's (limit|largest)/i],
-  ['unsupported', /not supported|unsupported|not known|unknown|does not know|no kernel does|pronk reads|pronk runs/i],
+  ['out-of-memory', /out of memory|does not fit|do not fit|this device's limit|refused memory/i],
+  ['unsupported', /not supported|unsupported|not known|unknown|no kernel does|pronk reads|pronk runs/i],
 ];
 
 /** The error for a message of the WASM module; `code` where its words do not tell. */

@@ -1,0 +1,11 @@
+fn load8(unit: u32) -> Eight {
+  let block = unit >> 2u;
+  let scale = weights1[params.plane2 + block];
+  let d = half_to_float(scale & 0xffffu);
+  let m = half_to_float(scale >> 16u);
+  let word = weights1[unit];
+  let fifth = weights1[params.plane1 + block] >> (2u * (unit & 3u));
+  let lo = unsigned_bytes((word & 0x0f0f0f0fu) | ((fifth & 0x01010101u) << 4u));
+  let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((fifth & 0x02020202u) << 3u));
+  return Eight(d * lo + m, d * hi + m);
+}

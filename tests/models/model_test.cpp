@@ -1,0 +1,277 @@
+// Whole models on WebGPU against the CPU and against exact logits; both ways through the engine: prefill and steps.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "support/engine_driver.h"
+#include "support/files.h"
+#include "support/limited_device.h"
+
+namespace pronk::test {
+namespace {
+
+using graph::KvType;
+using nlohmann::json;
+
+double relative_error(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    size += double(b[i]) * b[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+// Null, with the reason in why, when the machine has no adapter.
+std::unique_ptr<gpu::Device> open_device(const gpu::NativeOptions& options, std::string& why) {
+  auto device = gpu::create_native_device(options);
+  if (!device) why = device.error().message;
+  return device ? std::move(*device) : nullptr;
+}
+
+class GpuModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string why;
+    if (open_device({}, why)) return;
+    ASSERT_TRUE(why.starts_with("no WebGPU adapter")) << why;
+    GTEST_SKIP() << why;
+  }
+
+  static std::unique_ptr<gpu::Device> device(const gpu::NativeOptions& options = {}) {
+    std::string why;
+    auto device = open_device(options, why);
+    EXPECT_TRUE(device) << why;
+    return device;
+  }
+
+  static std::unique_ptr<Engine> engine(const ModelFiles& files, const LoadOptions& options, std::unique_ptr<gpu::Device> device) {
+    auto engine = load(files, options, std::move(device));
+    EXPECT_TRUE(engine.has_value()) << engine.error().message;
+    return engine ? std::move(*engine) : nullptr;
+  }
+
+  static std::vector<float> logits(Engine& engine, const std::vector<u32>& tokens, bool by_steps = false) {
+    auto result = score(engine, tokens, by_steps);
+    EXPECT_TRUE(result.has_value()) << result.error().message;
+    return result ? *result : std::vector<float>();
+  }
+
+  static std::vector<u32> tokens(Engine& engine, const std::vector<u32>& prompt, const GenerateOptions& options) {
+    auto result = generate(engine, prompt, options);
+    EXPECT_TRUE(result.has_value()) << result.error().message;
+    return result ? *result : std::vector<u32>();
+  }
+};
+
+// ---- Own models: these run on every machine with an adapter
+
+const std::vector<ModelSpec>& own_models() {
+  static const std::vector<ModelSpec> models{
+      {.matrix = "BF16"},
+      {.arch = "qwen2", .vocab = 1030, .heads = 7, .kv_heads = 1, .dim = 32, .tied = false, .matrix = "Q4_0"},
+      {.arch = "qwen3", .width = 96, .heads = 4, .kv_heads = 2, .dim = 64, .matrix = "Q8_0", .formats = {{"attn_v", "F16"}, {"ffn_up", "Q4_0"}}},
+      {.width = 52, .feed_forward = 75, .vocab = 263, .heads = 3, .kv_heads = 3, .dim = 20, .rotated = 10, .factors = true, .bias = true, .matrix = "F16"},
+  };
+  return models;
+}
+
+TEST_F(GpuModel, LogitsOfOwnModelsEqualTheCpus) {
+  for (const ModelSpec& spec : own_models()) {
+    SCOPED_TRACE(spec.arch + " " + spec.matrix);
+    const ModelFiles files = model_files(spec);
+    const std::vector<u32> sequence = some_tokens(75, 4, spec.vocab);
+    for (const KvType kv : {KvType::f32, KvType::f16}) {
+      const LoadOptions options{.context = 80, .kv = kv, .scoring = true};
+      const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
+      ASSERT_TRUE(cpu && gpu);
+      const auto expected = logits(*cpu, sequence);
+      ASSERT_EQ(expected.size(), 75u * spec.vocab);
+      const double tolerance = kv == KvType::f32 ? 1e-5 : 1e-3;  // f16: a value may round to the other side
+      EXPECT_LE(relative_error(logits(*gpu, sequence), expected), tolerance);
+      EXPECT_LE(relative_error(logits(*gpu, sequence, true), expected), tolerance);
+      EXPECT_LE(relative_error(logits(*cpu, sequence, true), expected), tolerance);
+    }
+  }
+}
+
+// The GPU's sampling end to end: the same tokens for a seed on both back ends, and again on the same engine.
+TEST_F(GpuModel, SampledTokensEqualTheCpus) {
+  const graph::SamplingParams settings[] = {{},
+                                            {.temperature = 0.8f, .seed = 1},
+                                            {.temperature = 1, .top_k = 40, .seed = 2},
+                                            {.temperature = 1.2f, .top_p = 0.9f, .seed = 3},
+                                            {.temperature = 0.9f, .min_p = 0.05f, .seed = 4},
+                                            {.temperature = 1.1f, .top_k = 50, .top_p = 0.95f, .min_p = 0.01f, .seed = u64{1} << 40 | 5}};
+  for (const ModelSpec& spec : own_models()) {
+    SCOPED_TRACE(spec.arch + " " + spec.matrix);
+    const ModelFiles files = model_files(spec);
+    const LoadOptions options{.context = 100, .kv = KvType::f32};
+    const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
+    ASSERT_TRUE(cpu && gpu);
+    std::set<std::vector<u32>> different;
+    for (const auto& sampling : settings) {
+      const GenerateOptions generate{.max_tokens = 64, .sampling = sampling, .ignore_end = true};
+      const auto prompt = some_tokens(20, 6, spec.vocab);
+      const auto expected = tokens(*cpu, prompt, generate);
+      EXPECT_EQ(expected.size(), 64u);
+      EXPECT_EQ(tokens(*gpu, prompt, generate), expected) << "temperature " << sampling.temperature << " seed " << sampling.seed;
+      EXPECT_EQ(tokens(*gpu, prompt, generate), expected) << "from the cache";
+      different.insert(expected);
+    }
+    EXPECT_EQ(different.size(), std::size(settings));
+  }
+}
+
+// Prompts that share a prefix with what the cache holds, and what a cancelled run left there, change nothing.
+TEST_F(GpuModel, ReusingTheCacheChangesNothing) {
+  const ModelFiles files = model_files({.context = 600, .matrix = "Q8_0"});
+  const auto first = engine(files, {}, device());
+  ASSERT_TRUE(first);
+  const GenerateOptions options{.max_tokens = 12, .ignore_end = true};
+  auto prompt = some_tokens(300, 1, 300);
+  auto expected_of = [&](const std::vector<u32>& p) { return tokens(*engine(files, {}, device()), p, options); };
+  EXPECT_EQ(tokens(*first, prompt, options), expected_of(prompt));
+
+  const auto answer = tokens(*first, prompt, options);
+  EXPECT_EQ(first->session().reused_tokens(), 299u);
+  prompt.insert(prompt.end(), answer.begin(), answer.end());
+  prompt.push_back(7);
+  EXPECT_EQ(tokens(*first, prompt, options), expected_of(prompt));
+  EXPECT_EQ(first->session().reused_tokens(), 311u);
+
+  ASSERT_TRUE(first->session().start(some_tokens(400, 2, 300), {.max_tokens = 100}));
+  ASSERT_TRUE(first->pump());
+  ASSERT_TRUE(turn(*first));
+  first->session().cancel();
+  prompt.resize(150);
+  EXPECT_EQ(tokens(*first, prompt, options), expected_of(prompt));
+}
+
+gpu::Limits low_limits() {
+  gpu::Limits limits;
+  limits.max_storage_buffer_binding_size = 20000;
+  limits.max_buffer_size = 60000;
+  return limits;
+}
+
+// Matrices cut into parts, weights in several buffers: not one digit differs.
+TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
+  for (const char* format : {"F32", "Q4_0"}) {
+    for (const bool tied : {true, false}) {
+      SCOPED_TRACE(format);
+      const ModelSpec spec{.width = 128, .feed_forward = 288, .vocab = 603, .heads = 4, .kv_heads = 2, .dim = 32, .tied = tied, .matrix = format};
+      const ModelFiles files = model_files(spec);
+      const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
+      const auto whole = engine(files, options, device());
+      const auto cut = engine(files, options, std::make_unique<LimitedDevice>(device(), low_limits()));
+      ASSERT_TRUE(whole && cut);
+      const auto sequence = some_tokens(35, 8, spec.vocab);
+      for (const bool by_steps : {false, true}) EXPECT_TRUE(logits(*cut, sequence, by_steps) == logits(*whole, sequence, by_steps));
+      EXPECT_EQ(tokens(*cut, sequence, {.max_tokens = 5}), tokens(*whole, sequence, {.max_tokens = 5}));
+    }
+  }
+}
+
+TEST_F(GpuModel, DefaultLimitsAndNoFeaturesGiveTheSameTokens) {
+  const ModelFiles files = model_files({.arch = "qwen3", .matrix = "Q4_0"});
+  const auto plain = engine(files, {}, device({.default_limits = true, .no_features = true}));
+  const auto full = engine(files, {}, device());
+  ASSERT_TRUE(plain && full);
+  const GenerateOptions options{.max_tokens = 40, .sampling = {.temperature = 1, .top_k = 20, .seed = 1}, .ignore_end = true};
+  EXPECT_EQ(tokens(*plain, some_tokens(9, 1, 300), options), tokens(*full, some_tokens(9, 1, 300), options));
+}
+
+TEST_F(GpuModel, PlanEqualsTheAllocation) {
+  const LoadOptions options{.context = 333};
+  const auto loaded = engine(model_files({.matrix = "Q8_0"}), options, device());
+  ASSERT_TRUE(loaded);
+  const auto plan = loaded->model().plan(options, &loaded->device()->limits(), &loaded->device()->features());
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(*plan, loaded->allocated());
+  tokens(*loaded, some_tokens(200, 1, 300), {.max_tokens = 10});
+  EXPECT_EQ(*plan, loaded->allocated());
+  const RunCounters counters = loaded->run_counters();
+  EXPECT_EQ(counters.buffers_created_after_load + counters.bind_groups_created_after_load + counters.pipelines_created_after_load, 0u);
+  EXPECT_EQ(counters.readback_bytes_per_token, 4);
+}
+
+// ---- ../shared/vectors/logits, which not every machine has
+
+class GpuVectors : public GpuModel {
+ protected:
+  void SetUp() override {
+    GpuModel::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    if (index().is_null()) GTEST_SKIP() << "no " << folder() << "index.json on this machine";
+  }
+  static std::string folder() { return shared_path("vectors/logits/"); }
+  static const json& index() {
+    static const json parsed = [] {
+      const auto bytes = read_file(folder() + "index.json");
+      return bytes ? json::parse(*bytes) : json();
+    }();
+    return parsed;
+  }
+  static std::vector<float> exact(const json& sequence) {
+    const auto bytes = read_file(folder() + std::string(sequence["exact_file"]));
+    std::vector<float> floats(bytes ? bytes->size() / 4 : 0);
+    if (bytes) std::memcpy(floats.data(), bytes->data(), floats.size() * 4);
+    return floats;
+  }
+
+  static void check_logits(KvType kv, double tolerance) {
+    std::set<std::string> types;
+    double worst = 0;
+    for (const json& entry : index()["models"]) {
+      const std::string type = entry["type"];
+      if (!formats::find(type)) continue;  // formats of later issues
+      types.insert(type);
+      const auto file = read_file(folder() + std::string(entry["file"]));
+      ASSERT_TRUE(file);
+      const auto loaded = engine({*file}, {.context = 80, .kv = kv, .scoring = true}, device());
+      ASSERT_TRUE(loaded);
+      for (const json& sequence : entry["sequences"]) {
+        SCOPED_TRACE(std::string(entry["name"]) + "." + std::string(sequence["tag"]));
+        const auto expected = exact(sequence);
+        ASSERT_FALSE(expected.empty());
+        for (const bool by_steps : {false, true}) {
+          const double error = relative_error(logits(*loaded, sequence["tokens"], by_steps), expected);
+          EXPECT_LE(error, tolerance) << (by_steps ? "by steps" : "by prefill");
+          worst = std::max(worst, error);
+        }
+      }
+    }
+    for (const char* type : {"F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"}) EXPECT_TRUE(types.contains(type)) << type;
+    std::printf("largest relative error %.2e\n", worst);
+  }
+
+  // The reference's greedy continuations of stories260K: 64 tokens of three prompts.
+  static void check_story(const gpu::NativeOptions& native, KvType kv) {
+    const auto file = read_file(shared_path("models/stories260K.gguf"));
+    ASSERT_TRUE(file);
+    ASSERT_EQ(index()["models"][0]["name"], "stories260K");
+    const auto loaded = engine({*file}, {.kv = kv}, device(native));
+    ASSERT_TRUE(loaded);
+    u32 prompts = 0;
+    for (const json& sequence : index()["models"][0]["sequences"]) {
+      if (!sequence.contains("greedy")) continue;
+      const std::vector<u32> expected = sequence["greedy"]["tokens"];
+      ASSERT_EQ(expected.size(), 64u);
+      EXPECT_EQ(tokens(*loaded, sequence["tokens"], {.max_tokens = 64}), expected) << std::string(sequence["tag"]);
+      ++prompts;
+    }
+    EXPECT_EQ(prompts, 3u);
+  }
+};
+
+TEST_F(GpuVectors, Logits) { check_logits(KvType::f32, 1e-4); }
+TEST_F(GpuVectors, LogitsWithF16Cache) { check_logits(KvType::f16, 1e-3); }
+TEST_F(GpuVectors, GreedyStory) { check_story({}, KvType::f16); }
+TEST_F(GpuVectors, GreedyStoryWithF32Cache) { check_story({}, KvType::f32); }
+TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) { check_story({.default_limits = true, .no_features = true}, KvType::f16); }
+
+}  // namespace
+}  // namespace pronk::test

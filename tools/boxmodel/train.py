@@ -1,0 +1,148 @@
+"""Trains the box model on fresh texts in every step; the texts of a step depend on the seed and its number only.
+
+  python train.py --work DIR --steps 2000 --decay 500     (goes on from DIR/checkpoint.pt when that is there)
+
+Muon for the matrices, AdamW for embedding and norms; the rate rises over 50 steps, stays, and falls linearly to zero
+over the last --decay steps. Loss and rate go to DIR/loss.csv.
+"""
+import argparse
+import os
+import random
+import time
+
+import torch
+import torch.nn.functional as F
+
+from corpus import segments
+from model import Config, Llama
+from tokenizer import Tokenizer
+
+BOS = 0  # <|endoftext|>
+
+
+def encode_text(tokenizer, rng, limit, long):
+  """(ids, weights), the weight of an id being that of predicting it. A long text is several dialogues in one."""
+  ids, weights = [], []
+  if rng.random() < 0.3:
+    ids, weights = [BOS], [0.0]
+  while True:
+    part = segments(rng)
+    more = [(i, w) for text, w in part for i in tokenizer.encode(text) for w in (w,)]
+    if len(ids) + len(more) > limit:
+      return (ids, weights) if len(ids) > 1 else encode_text(tokenizer, rng, limit, long)
+    ids += [i for i, _ in more]
+    weights += [w for _, w in more]
+    if not long or part[-1][0].endswith("<|endoftext|>"):
+      return ids, weights
+
+
+def batch(tokenizer, seed, rows, length, long_share):
+  """Texts packed into rows: tokens, positions, mask, indices to predict at, targets, weights."""
+  rng = random.Random(seed)
+  bins = [[] for _ in range(rows)]
+  room = [length] * rows
+  misses = 0
+  while misses < 4:
+    text = encode_text(tokenizer, rng, length, rng.random() < long_share)
+    fits = [r for r in range(rows) if room[r] >= len(text[0])]
+    if not fits:
+      misses += 1
+      continue
+    row = min(fits, key=lambda r: room[r])
+    bins[row].append(text)
+    room[row] -= len(text[0])
+  tokens, positions = torch.zeros(rows, length, dtype=torch.long), torch.zeros(rows, length, dtype=torch.long)
+  document = torch.full((rows, length), -1)
+  pick, targets, weights = [], [], []
+  for r, texts in enumerate(bins):
+    at = 0
+    for n, (ids, w) in enumerate(texts):
+      end = at + len(ids)
+      tokens[r, at:end], positions[r, at:end], document[r, at:end] = torch.tensor(ids), torch.arange(len(ids)), n
+      for i in range(1, len(ids)):
+        if w[i] > 0:
+          pick.append(r * length + at + i - 1)
+          targets.append(ids[i])
+          weights.append(w[i])
+      at = end
+  mask = (document[:, :, None] == document[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril()
+  return tokens, positions, mask[:, None], torch.tensor(pick), torch.tensor(targets), torch.tensor(weights)
+
+
+def losses(model, data):
+  """(weighted loss, loss where the assistant speaks)"""
+  tokens, positions, mask, pick, targets, weights = data
+  with torch.autocast("cpu", torch.bfloat16):
+    logits = model(tokens, positions, mask, pick)
+  each = F.cross_entropy(logits.float(), targets, reduction="none")
+  return (each * weights).sum() / weights.sum(), each.detach()[weights == 1].mean()
+
+
+def rate(step, args):
+  return min(1, (step + 1) / 50, (args.steps - step) / args.decay)
+
+
+def save(model, optimizers, step, path):
+  torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step}, path + ".new")
+  os.replace(path + ".new", path)
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--work", required=True)
+  parser.add_argument("--steps", type=int, default=2000)
+  parser.add_argument("--decay", type=int, default=600)
+  parser.add_argument("--seed", type=int, default=1)
+  parser.add_argument("--threads", type=int, default=2)
+  parser.add_argument("--long-from", type=int, default=None, help="step from which half of the rows are 1024 long")
+  args = parser.parse_args()
+  torch.set_num_threads(args.threads)
+  torch.manual_seed(args.seed)
+  tokenizer = Tokenizer.load(f"{args.work}/tokenizer.json")
+  config = Config(vocab=len(tokenizer.tokens))
+  model = Llama(config)
+  matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith("embedding")]
+  others = [p for n, p in model.named_parameters() if p.ndim != 2 or n.startswith("embedding")]
+  optimizers = [torch.optim.Muon(matrices, lr=4e-3, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+                torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)]
+  base = [o.param_groups[0]["lr"] for o in optimizers]
+  path, start = f"{args.work}/checkpoint.pt", 0
+  if os.path.exists(path):
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for o, s in zip(optimizers, state["optimizers"]):
+      o.load_state_dict(s)
+    start = state["step"]
+  long_from = args.steps - args.decay if args.long_from is None else args.long_from
+  check = [batch(tokenizer, f"validation {args.seed} {i}", 16, 512, 0.1) for i in range(4)]
+  print(f"{sum(p.numel() for p in model.parameters())} parameters, from step {start}", flush=True)
+  log = open(f"{args.work}/loss.csv", "a")
+  if start == 0:
+    log.write("step,tokens,train_loss,validation_loss,rate,seconds\n")
+  recent, begin = [], time.time()
+  for step in range(start, args.steps):
+    long = step >= long_from and step % 2 == 0
+    data = batch(tokenizer, f"train {args.seed} {step}", 8 if long else 16, 1024 if long else 512, 0.6 if long else 0.1)
+    for o, lr in zip(optimizers, base):
+      for group in o.param_groups:
+        group["lr"] = lr * rate(step, args)
+    loss, spoken = losses(model, data)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for o in optimizers:
+      o.step()
+      o.zero_grad(set_to_none=True)
+    recent = recent[-49:] + [spoken.item()]
+    if (step + 1) % 50 == 0 or step + 1 == args.steps:
+      with torch.no_grad():
+        validation = sum(losses(model, d)[1].item() for d in check) / len(check)
+      row = f"{step + 1},{(step + 1) * 8192},{sum(recent) / len(recent):.4f},{validation:.4f},{rate(step, args):.3f},{time.time() - begin:.0f}"
+      print(row, flush=True)
+      log.write(row + "\n")
+      log.flush()
+    if (step + 1) % 100 == 0 or step + 1 == args.steps:
+      save(model, optimizers, step + 1, path)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,155 @@
+// The built package in a page that Vite built with no configuration, in real Chromium.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type * as Api from '../../src/api/index.js';
+import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { storiesPath, storyReferences } from '../support/references.js';
+import { tinyModel } from '../support/tiny-gguf.js';
+
+declare const Pronk: typeof Api.Pronk; // in the page
+
+const folder = mkdtempSync(join(tmpdir(), 'pronk-page-'));
+const tinyPath = join(folder, 'tiny.gguf');
+const root = join(folder, 'dist');
+let browser: Browser | null = null;
+let tiny: PageServer;
+let stories: PageServer | null = null;
+
+beforeAll(async () => {
+  if (!existsSync(fileURLToPath(new URL('../../dist/pronk.wasm', import.meta.url)))) {
+    throw new Error('web/dist is missing: run npm run build first');
+  }
+  browser = await launchChromium();
+  if (!browser) return;
+  writeFileSync(tinyPath, tinyModel()[0]!);
+  const source = fileURLToPath(new URL('page', import.meta.url));
+  await build({ configFile: false, logLevel: 'error', root: source, build: { outDir: root, emptyOutDir: true } });
+  tiny = await servePage(root, tinyPath);
+  if (existsSync(storiesPath)) stories = await servePage(root, storiesPath);
+});
+
+afterAll(async () => {
+  tiny?.close();
+  stories?.close();
+  await browser?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function withPage(origin: string, use: (page: Page) => Promise<void>): Promise<void> {
+  const context = await browser!.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(origin);
+    await page.waitForFunction('typeof Pronk === "function"');
+    await use(page);
+  } finally {
+    await context.close();
+  }
+}
+
+describe('the package in Chromium', () => {
+  it('continues stories260K on WebGPU as the reference', async (context) => {
+    const references = storyReferences();
+    if (!browser || !stories || !references) return context.skip();
+    const { tokens, greedy } = references[0]!;
+    await withPage(stories.origin, async (page) => {
+      const made = await page.evaluate(async (prompt) => {
+        const engine = await Pronk.load('models/stories260K.gguf', { device: 'webgpu' });
+        const ids: (number | null)[] = [];
+        for await (const { token } of engine.generate(prompt, { temperature: 0, maxTokens: 64, ignoreEos: true })) ids.push(token);
+        const stats = await engine.stats();
+        const { plan, device } = engine;
+        await engine.unload();
+        return { ids: ids.filter((id) => id !== null), stats, plan, device, isolated: crossOriginIsolated };
+      }, tokens);
+      expect(made.ids).toEqual(greedy.tokens);
+      expect(made.device).toBe('webgpu');
+      expect(made.isolated).toBe(true);
+      expect(made.stats.allocated).toEqual(made.plan.memory);
+      expect(made.stats.counters).toMatchObject({
+        buffersCreatedAfterLoad: 0,
+        bindGroupsCreatedAfterLoad: 0,
+        pipelinesCreatedAfterLoad: 0,
+        readbackBytesPerToken: 4,
+      });
+      expect(made.stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 5 + 6);
+    });
+  });
+
+  it('gives the same tokens on CPU and WebGPU, from a URL and a File', async (context) => {
+    if (!browser) return context.skip();
+    await withPage(tiny.origin, async (page) => {
+      await page.locator('#file').setInputFiles(tinyPath);
+      const [cpu, gpu] = await page.evaluate(async () => {
+        const file = (document.getElementById('file') as HTMLInputElement).files![0]!;
+        const run = async (source: string | File, device: 'cpu' | 'webgpu'): Promise<(number | null)[]> => {
+          const engine = await Pronk.load(source, { device });
+          const ids: (number | null)[] = [];
+          for await (const { token } of engine.generate('the cat', { temperature: 0, maxTokens: 24, ignoreEos: true })) ids.push(token);
+          await engine.unload();
+          return ids;
+        };
+        return [await run(file, 'cpu'), await run('models/tiny.gguf', 'webgpu')];
+      });
+      expect(cpu.length).toBeGreaterThanOrEqual(24);
+      expect(gpu).toEqual(cpu);
+    });
+  });
+
+  it('stops, queues and ends as the API says, in a real worker', async (context) => {
+    if (!browser) return context.skip();
+    await withPage(tiny.origin, async (page) => {
+      const seen = await page.evaluate(async () => {
+        const code = (error: unknown): string => (error as { code: string }).code;
+        const bytes = await (await fetch('models/tiny.gguf')).arrayBuffer();
+        const engine = await Pronk.load(bytes, { device: 'cpu' });
+        const options = { temperature: 0, maxTokens: 8, ignoreEos: true };
+        const first = engine.generate('a', options);
+        const second = engine.generate('a', options);
+        const results = await Promise.all([first.result, second.result]);
+        const left = engine.generate('a', { ignoreEos: true });
+        for await (const _ of left) break;
+        const leftReason = (await left.result).finishReason;
+        const abort = new AbortController();
+        const aborted = engine.generate('a', { ignoreEos: true, signal: abort.signal });
+        let abortCode = '';
+        try {
+          for await (const _ of aborted) abort.abort();
+        } catch (error) {
+          abortCode = code(error);
+        }
+        const bad = await engine.generate('a', { topP: 3 }).result.catch(code);
+        await engine.unload();
+        const unloaded = await engine.tokenize('a').catch(code);
+        return { reasons: results.map((r) => r.finishReason), leftReason, abortCode, bad, unloaded, detached: bytes.byteLength === 0 };
+      });
+      expect(seen).toEqual({
+        reasons: ['length', 'length'],
+        leftReason: 'cancelled',
+        abortCode: 'aborted',
+        bad: 'bad-argument',
+        unloaded: 'unloaded',
+        detached: false,
+      });
+    });
+  });
+
+  it('says so when the worker or the module cannot be had', async (context) => {
+    if (!browser) return context.skip();
+    await withPage(tiny.origin, async (page) => {
+      const code = (): Promise<string> =>
+        page.evaluate(() => Pronk.load('models/tiny.gguf', { device: 'cpu' }).then(() => 'loaded', (error) => error.code));
+      await page.route('**/*.wasm', (route) => route.abort());
+      expect(await code()).toBe('network');
+      await page.unroute('**/*.wasm');
+      expect(await code()).toBe('loaded');
+      await page.route('**/worker*.js', (route) => route.abort());
+      expect(await code()).toBe('worker-crashed');
+    });
+  });
+});

@@ -1,0 +1,4 @@
+// A page that uses the package as any Vite application would; the tests drive it from outside.
+import { Pronk, PronkError } from '../../../dist/api/index.js';
+
+Object.assign(window, { Pronk, PronkError });

@@ -1,0 +1,202 @@
+// The built package in Node with the real module: on the CPU, and on WebGPU by Dawn (SwiftShader where there is no GPU).
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
+import { serveBytes } from '../support/file-server.js';
+import { storiesPath, storyReferences } from '../support/references.js';
+import { chatMl, tinyModel } from '../support/tiny-gguf.js';
+
+// The package's own name is not used: it would need an install of itself.
+const built = '../../dist/api/node.js';
+const { Pronk, PronkError } = (await import(built).catch(() => {
+  throw new Error('web/dist is missing: run npm run build first');
+})) as typeof import('../../src/api/node.js');
+
+const folder = mkdtempSync(join(tmpdir(), 'pronk-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const open: PronkType[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((engine) => engine.unload()));
+});
+
+async function load(source: ModelSource, options: LoadOptions): Promise<PronkType> {
+  const engine = await Pronk.load(source, options);
+  open.push(engine);
+  return engine;
+}
+
+let noGpu = '';
+beforeAll(async () => {
+  const reason = await Pronk.plan(tinyModel()[0]!, { device: 'webgpu' }).then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  noGpu = reason;
+  if (noGpu) console.log(`skipped: the tests on WebGPU: ${noGpu}`);
+});
+
+async function greedy(engine: PronkType, tokens: number[], maxTokens = 64): Promise<{ tokens: number[]; text: string }> {
+  const given: number[] = [];
+  let text = '';
+  for await (const piece of engine.generate(tokens, { temperature: 0, maxTokens, ignoreEos: true })) {
+    if (piece.token !== null) given.push(piece.token);
+    text += piece.text;
+  }
+  return { tokens: given, text };
+}
+
+async function expectStories(device: 'cpu' | 'webgpu', skip: () => void): Promise<void> {
+  const references = storyReferences();
+  if (!references) return skip();
+  const plan = await Pronk.plan(storiesPath, { device });
+  const engine = await load(storiesPath, { device });
+  expect(engine.device).toBe(device);
+  for (const { text, tokens, greedy: expected } of references) {
+    expect(await engine.tokenize(text)).toEqual(tokens);
+    const made = await greedy(engine, tokens);
+    expect(made.tokens).toEqual(expected.tokens);
+    // The reference's text has the prompt in front.
+    expect((await engine.detokenize([...tokens, ...made.tokens])).replace('<s>', '')).toBe(expected.text.trimStart());
+    expect(expected.text.endsWith(made.text)).toBe(true);
+  }
+  expect(engine.plan.memory).toEqual(plan.memory);
+}
+
+describe('stories260K', () => {
+  it('continues as the reference on the CPU', (context) => expectStories('cpu', () => context.skip()));
+
+  it('continues as the reference on WebGPU', (context) => {
+    if (noGpu) return context.skip();
+    return expectStories('webgpu', () => context.skip());
+  });
+});
+
+describe('a model made here', () => {
+  const prompt = 'the cat, the hat.';
+
+  it('gives the same tokens on CPU and WebGPU, and creates nothing after load', async (context) => {
+    if (noGpu) return context.skip();
+    const file = tinyModel()[0]!;
+    const cpu = await load(file, { device: 'cpu' });
+    const gpu = await load(file, { device: 'webgpu' });
+    const tokens = await cpu.tokenize(prompt);
+    expect(await gpu.tokenize(prompt)).toEqual(tokens);
+    expect(new Set((await greedy(cpu, tokens, 48)).tokens).size).toBeGreaterThan(4); // not one token over and over
+    expect((await greedy(gpu, tokens, 48)).tokens).toEqual((await greedy(cpu, tokens, 48)).tokens);
+
+    const seeded = { temperature: 1, topK: 20, topP: 0.9, minP: 0.02, seed: 2 ** 40 + 5, maxTokens: 24, ignoreEos: true };
+    const sampled: (number | null)[][] = [];
+    for (const engine of [cpu, gpu, gpu]) {
+      const ids: (number | null)[] = [];
+      for await (const { token } of engine.generate(tokens, seeded)) ids.push(token);
+      sampled.push(ids);
+    }
+    expect(sampled[1]).toEqual(sampled[0]);
+    expect(sampled[2]).toEqual(sampled[0]);
+
+    const stats = await gpu.stats();
+    expect(stats.counters).toMatchObject({
+      buffersCreatedAfterLoad: 0,
+      bindGroupsCreatedAfterLoad: 0,
+      pipelinesCreatedAfterLoad: 0,
+      readbackBytesPerToken: 4,
+      submitsPerToken: 1,
+    });
+    expect(stats.counters.dispatchesPerToken).toBeGreaterThan(0);
+    expect(stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 2 + 6);
+    expect(stats.allocated).toEqual(gpu.plan.memory);
+    expect((await cpu.stats()).allocated).toEqual(cpu.plan.memory);
+  });
+
+  it('is the same from a path, a Blob, bytes, shards and HTTP with and without ranges', async () => {
+    const file = tinyModel()[0]!;
+    const path = join(folder, 'tiny.gguf');
+    writeFileSync(path, file);
+    const shards = tinyModel({ shards: 3 });
+    shards.forEach((shard, i) => writeFileSync(join(folder, `tiny-0000${i + 1}-of-00003.gguf`), shard));
+    const ranged = await serveBytes(file);
+    const plain = await serveBytes(file, { ranges: false });
+    const sources: ModelSource[] = [
+      path,
+      new Blob([file]),
+      file.buffer,
+      shards,
+      [2, 0, 1].map((i) => new File([shards[i]!], `tiny-0000${i + 1}-of-00003.gguf`)),
+      join(folder, 'tiny-00002-of-00003.gguf'),
+      ranged.url,
+      new URL(plain.url),
+    ];
+    try {
+      const texts: string[] = [];
+      for (const source of sources) {
+        const engine = await load(source, { device: 'cpu' });
+        texts.push((await greedy(engine, await engine.tokenize(prompt), 16)).text);
+      }
+      expect(new Set(texts).size).toBe(1);
+      expect(texts[0]).not.toBe('');
+    } finally {
+      await Promise.all([ranged.close(), plain.close()]);
+    }
+  });
+
+  it('is cancelled by leaving the loop, and goes on with what the cache holds', async (context) => {
+    const engine = await load(tinyModel()[0]!, { device: noGpu ? 'cpu' : 'webgpu' });
+    if (noGpu) context.annotate('on the CPU');
+    const tokens = await engine.tokenize(prompt);
+    const expected = await greedy(engine, tokens, 12);
+    const left = engine.generate(tokens, { temperature: 0, ignoreEos: true });
+    for await (const _ of left) break;
+    expect((await left.result).finishReason).toBe('cancelled');
+    const again = engine.generate(tokens, { temperature: 0, maxTokens: 12, ignoreEos: true });
+    const ids: (number | null)[] = [];
+    for await (const { token } of again) if (token !== null) ids.push(token);
+    expect(ids).toEqual(expected.tokens);
+    expect((await again.result).reusedTokens).toBeGreaterThan(0);
+  });
+
+  it('ends when the context is full', async () => {
+    const engine = await load(tinyModel()[0]!, { device: 'cpu', contextSize: 32 });
+    expect(engine.plan.contextLength).toBe(32);
+    const generation = engine.generate(await engine.tokenize('a'), { temperature: 0, ignoreEos: true });
+    let count = 0;
+    for await (const { token } of generation) count += token === null ? 0 : 1;
+    expect(count).toBeLessThanOrEqual(32);
+    expect(['context-full', 'length']).toContain((await generation.result).finishReason);
+    const long = engine.generate('a, '.repeat(40));
+    await expect(long.result).rejects.toMatchObject({ code: 'bad-argument', message: expect.stringContaining('32') });
+  });
+
+  it('gives its chat template and parses special tokens only when asked', async () => {
+    const engine = await load(tinyModel({ chatTemplate: chatMl })[0]!, { device: 'cpu' });
+    expect(engine.chatTemplate).toBe(chatMl);
+    expect(engine.specialTokens).toEqual({ bos: '<s>', eos: '</s>' });
+    expect((await engine.tokenize('<|im_end|>', { special: true, bos: 'off' })).filter((id) => id === 4)).toEqual([4]);
+    expect(await engine.tokenize('<|im_end|>')).not.toContain(4);
+    expect((await load(tinyModel()[0]!, { device: 'cpu' })).chatTemplate).toBeNull();
+  });
+});
+
+describe('bad input', () => {
+  const fails = (source: ModelSource, options: LoadOptions = {}) =>
+    Pronk.load(source, { device: 'cpu', ...options }).then(
+      () => 'loaded',
+      (error: InstanceType<typeof PronkError>) => `${error.code}: ${error.message}`,
+    );
+
+  it('gets an error of its kind in one line', async () => {
+    const good = tinyModel()[0]!;
+    expect(await fails(new Uint8Array(64))).toMatch(/^bad-model: magic/);
+    expect(await fails(new Uint8Array(0))).toMatch(/^bad-model: /);
+    expect(await fails(good.slice(0, 400))).toMatch(/^bad-model: .+/);
+    expect(await fails(good.slice(0, good.length - 100))).toMatch(/^bad-model: .+/);
+    expect(await fails(join(folder, 'missing.gguf'))).toMatch(/^network: missing\.gguf .*ENOENT/);
+    expect(await fails(tinyModel({ shards: 3 })[0]!)).toMatch(/^bad-argument: .*3 files/);
+    expect(await fails('http://127.0.0.1:1/x.gguf')).toMatch(/^network: /);
+    expect(await fails(good, { contextSize: 2 ** 31 - 1 })).toMatch(/^(out-of-memory|unsupported|bad-argument): .+/);
+    const other = new TextDecoder('latin1').decode(good).replace('llama', 'lxama');
+    expect(await fails(Uint8Array.from(other, (c) => c.charCodeAt(0)))).toMatch(/^(unsupported|bad-model): .+/);
+  });
+});

@@ -1,0 +1,52 @@
+// Debian's Chromium with WebGPU on SwiftShader, and the server of pages that sends COOP and COEP.
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser } from 'playwright-core';
+
+const executablePath = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
+
+const args = [
+  '--no-sandbox',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** null, and a line that says so, where there is no Chromium. */
+export async function launchChromium(): Promise<Browser | null> {
+  if (!existsSync(executablePath)) {
+    console.log(`skipped: there is no ${executablePath}`);
+    return null;
+  }
+  return chromium.launch({ executablePath, headless: true, args, timeout: 60_000 });
+}
+
+interface ServerModule {
+  makeServer(options: { root: string; model?: string }): Server;
+  listen(server: Server, port: number): Promise<number>;
+}
+
+export interface PageServer {
+  origin: string;
+  close(): void;
+}
+
+export async function servePage(root: string, model?: string): Promise<PageServer> {
+  const path = fileURLToPath(new URL('../../../tools/serve.mjs', import.meta.url));
+  const { makeServer, listen } = (await import(path)) as ServerModule;
+  const server = makeServer(model === undefined ? { root } : { root, model });
+  const port = await listen(server, 18_400);
+  return {
+    origin: `http://localhost:${port}`,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
