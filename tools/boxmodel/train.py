@@ -11,6 +11,7 @@ import random
 import time
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from corpus import segments
@@ -87,20 +88,14 @@ def save(model, optimizers, step, path):
   os.replace(path + ".new", path)
 
 
-def main():
-  parser = argparse.ArgumentParser()
-  parser.add_argument("--work", required=True)
-  parser.add_argument("--steps", type=int, default=2000)
-  parser.add_argument("--decay", type=int, default=600)
-  parser.add_argument("--seed", type=int, default=1)
-  parser.add_argument("--threads", type=int, default=2)
-  parser.add_argument("--long-from", type=int, default=None, help="step from which half of the rows are 1024 long")
-  args = parser.parse_args()
-  torch.set_num_threads(args.threads)
+def train(rank, args):
+  """One of args.processes that share a step: each works through its own rows, gradients are averaged. On busy cores
+  that waits once a step, where threads inside of one process wait at each operation."""
+  torch.set_num_threads(1)
+  dist.init_process_group("gloo", init_method=f"file://{args.work}/rendezvous", rank=rank, world_size=args.processes)
   torch.manual_seed(args.seed)
   tokenizer = Tokenizer.load(f"{args.work}/tokenizer.json")
-  config = Config(vocab=len(tokenizer.tokens))
-  model = Llama(config)
+  model = Llama(Config(vocab=len(tokenizer.tokens)))
   matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith("embedding")]
   others = [p for n, p in model.named_parameters() if p.ndim != 2 or n.startswith("embedding")]
   optimizers = [torch.optim.Muon(matrices, lr=4e-3, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
@@ -112,36 +107,71 @@ def main():
     model.load_state_dict(state["model"])
     for o, s in zip(optimizers, state["optimizers"]):
       o.load_state_dict(s)
+    for o, lr in zip(optimizers, base):
+      o.param_groups[0]["lr"] = lr
     start = state["step"]
+  rows = args.rows // args.processes
   long_from = args.steps - args.decay if args.long_from is None else args.long_from
-  check = [batch(tokenizer, f"validation {args.seed} {i}", 16, 512, 0.1) for i in range(4)]
-  print(f"{sum(p.numel() for p in model.parameters())} parameters, from step {start}", flush=True)
-  log = open(f"{args.work}/loss.csv", "a")
-  if start == 0:
-    log.write("step,tokens,train_loss,validation_loss,rate,seconds\n")
-  recent, begin = [], time.time()
+  check = batch(tokenizer, f"validation {args.seed} {rank}", 16, 512, 0.1)
+  log = Log(args, start) if rank == 0 else None
+  recent = []
   for step in range(start, args.steps):
     long = step >= long_from and step % 2 == 0
-    data = batch(tokenizer, f"train {args.seed} {step}", 8 if long else 16, 1024 if long else 512, 0.6 if long else 0.1)
+    data = batch(tokenizer, f"train {args.seed} {step} {rank}", rows // 2 if long else rows, 1024 if long else 512,
+                 0.6 if long else 0.1)
     for o, lr in zip(optimizers, base):
-      for group in o.param_groups:
-        group["lr"] = lr * rate(step, args)
+      o.param_groups[0]["lr"] = lr * rate(step, args)
     loss, spoken = losses(model, data)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    flat = torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+    dist.all_reduce(flat)
+    flat *= min(1.0, 1.0 / (flat.norm().item() / args.processes + 1e-6)) / args.processes
+    at = 0
+    for p in model.parameters():
+      p.grad.copy_(flat[at:at + p.numel()].view_as(p))
+      at += p.numel()
     for o in optimizers:
       o.step()
       o.zero_grad(set_to_none=True)
-    recent = recent[-49:] + [spoken.item()]
+    recent = recent[-49:] + [spoken]
     if (step + 1) % 50 == 0 or step + 1 == args.steps:
       with torch.no_grad():
-        validation = sum(losses(model, d)[1].item() for d in check) / len(check)
-      row = f"{step + 1},{(step + 1) * 8192},{sum(recent) / len(recent):.4f},{validation:.4f},{rate(step, args):.3f},{time.time() - begin:.0f}"
-      print(row, flush=True)
-      log.write(row + "\n")
-      log.flush()
-    if (step + 1) % 100 == 0 or step + 1 == args.steps:
-      save(model, optimizers, step + 1, path)
+        figures = torch.stack([torch.stack(recent).mean(), losses(model, check)[1]])
+      dist.all_reduce(figures)
+      if log:
+        log.row(step + 1, *(figures / args.processes).tolist(), rate(step, args))
+        save(model, optimizers, step + 1, path)
+  dist.destroy_process_group()
+
+
+class Log:
+  def __init__(self, args, start):
+    self.tokens, self.begin = args.rows * 512, time.time()
+    self.file = open(f"{args.work}/loss.csv", "a")
+    if start == 0:
+      self.file.write("step,tokens,train_loss,validation_loss,rate,seconds\n")
+
+  def row(self, step, loss, validation, rate):
+    text = f"{step},{step * self.tokens},{loss:.4f},{validation:.4f},{rate:.3f},{time.time() - self.begin:.0f}"
+    print(text, flush=True)
+    self.file.write(text + "\n")
+    self.file.flush()
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--work", required=True)
+  parser.add_argument("--steps", type=int, default=2000)
+  parser.add_argument("--decay", type=int, default=600)
+  parser.add_argument("--rows", type=int, default=16, help="of 512 tokens, in a step")
+  parser.add_argument("--seed", type=int, default=1)
+  parser.add_argument("--processes", type=int, default=2)
+  parser.add_argument("--long-from", type=int, default=None, help="step from which half of the batches are 1024 long")
+  args = parser.parse_args()
+  args.work = os.path.abspath(args.work)
+  if os.path.exists(f"{args.work}/rendezvous"):
+    os.remove(f"{args.work}/rendezvous")
+  torch.multiprocessing.spawn(train, (args,), args.processes)
 
 
 if __name__ == "__main__":
