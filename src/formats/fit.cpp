@@ -104,11 +104,16 @@ float fit_scale(std::span<const float> weights, int lowest) {
   }
   if (std::fabs(extreme) < tiny) return 0;
   float importance[max_group_weights], quants[max_group_weights];
-  for (std::size_t i = 0; i < count; ++i) importance[i] = weights[i] / extreme * (weights[i] / extreme);  // no underflow
+  for (std::size_t i = 0; i < count; ++i) {
+    const float relative = weights[i] / extreme;  // squares of the weights themselves may underflow
+    importance[i] = relative * relative;
+  }
   float best_scale = 0, best_gain = -1;
   for (int candidate = -9; candidate <= 9; ++candidate) {
     const float inverse = (float(lowest) + 0.1f * float(candidate)) / extreme;
-    for (std::size_t i = 0; i < count; ++i) quants[i] = nearest(inverse * weights[i], float(lowest), float(-lowest - 1));
+    for (std::size_t i = 0; i < count; ++i) {
+      quants[i] = nearest(inverse * weights[i], float(lowest), float(-lowest - 1));
+    }
     const float xn = sum(count, [&](std::size_t i) { return importance[i] * quants[i] * weights[i]; });
     const float nn = sum(count, [&](std::size_t i) { return importance[i] * quants[i] * quants[i]; });
     const float scale = nn > 0 ? xn / nn : 0;

@@ -22,12 +22,12 @@ struct GpuLayout {
 };
 
 struct Format {
-  std::string_view name;  // as GGUF tools print it: "Q4_0"
+  std::string_view name;  // as GGUF tools print it, in upper case
   u32 ggml_type = 0;      // id in a GGUF tensor entry
   u32 block_weights = 0;  // weights in a block; a row is a whole number of blocks
   u32 block_bytes = 0;    // bytes of a block in the file
   GpuLayout gpu;
-  std::string_view wgsl;  // name of the embedded fragment: "formats/q4_0"
+  std::string_view wgsl;  // name of the embedded fragment: "formats/" and the name in lower case
 
   // blocks: count · block_bytes bytes as in the file; out: count · block_weights floats.
   void (*decode)(const u8* blocks, u64 count, float* out) = nullptr;

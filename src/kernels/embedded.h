@@ -7,7 +7,7 @@
 namespace pronk::kernels {
 
 // The text of a file: "matvec" is src/kernels/matvec.wgsl, "attention/split" is src/kernels/attention/split.wgsl,
-// "formats/q4_0" is src/formats/q4_0.wgsl. An unknown name is a bug (CHECK). Never freed.
+// "formats/f16" is src/formats/f16.wgsl. An unknown name is a bug (CHECK). Never freed.
 std::string_view wgsl_source(std::string_view name);
 
 // All names, in ascending order, and the texts in the same order.

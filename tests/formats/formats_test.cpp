@@ -1,10 +1,15 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
+#include <cctype>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -101,6 +106,58 @@ TEST(Formats, DecodesByHand) {
 
   EXPECT_EQ(decode(*find("F16"), {0x00, 0x3c, 0x01, 0x80}), (std::vector<float>{1, -0x1p-24f}));
   EXPECT_EQ(decode(*find("BF16"), {0x80, 0x3f, 0x20, 0xc1}), (std::vector<float>{1, -10}));
+}
+
+// `count` bits from bit 8 · byte + `bit` of a block.
+u32 bits(const u8* block, u32 byte, u32 bit, u32 count) {
+  return block[byte + bit / 8] >> bit % 8 & ((1u << count) - 1);
+}
+double half(const u8* block, u32 byte) { return f16_to_f32(load_le<u16>(block + byte)); }
+
+// Scale and offset of group g in the 12 bytes from byte 4 of two formats' blocks.
+std::pair<double, double> six_bits(const u8* b, u32 g) {
+  if (g < 4) return {bits(b, 4 + g, 0, 6), bits(b, 8 + g, 0, 6)};
+  return {bits(b, 8 + g, 0, 4) + 16 * bits(b, g, 6, 2), bits(b, 8 + g, 4, 4) + 16 * bits(b, 4 + g, 6, 2)};
+}
+
+// Weight i of a block, told from the layout one weight at a time.
+double weight_from_block(std::string_view name, const u8* b, u32 i) {
+  if (name == "Q4_1") return half(b, 0) * bits(b, 4 + i % 16, i / 16 * 4, 4) + half(b, 2);
+  if (name == "Q5_0") return half(b, 0) * (int(bits(b, 6 + i % 16, i / 16 * 4, 4) + 16 * bits(b, 2, i, 1)) - 16);
+  if (name == "Q5_1") return half(b, 0) * (bits(b, 8 + i % 16, i / 16 * 4, 4) + 16 * bits(b, 4, i, 1)) + half(b, 2);
+  const u32 group = i / 16, byte = i / 128 * 32 + i % 32, pair = i / 32 % 4 * 2;  // of formats with two bits in a byte
+  if (name == "Q2_K") {
+    return half(b, 80) * bits(b, group, 0, 4) * bits(b, 16 + byte, pair, 2) - half(b, 82) * bits(b, group, 4, 4);
+  }
+  if (name == "Q3_K") {
+    const u32 scale = bits(b, 96 + group % 8, group / 8 * 4, 4) + 16 * bits(b, 104 + group % 4, group / 4 * 2, 2);
+    return half(b, 108) * (int(scale) - 32) * (int(bits(b, 32 + byte, pair, 2) + 4 * bits(b, i % 32, i / 32, 1)) - 4);
+  }
+  if (name == "Q6_K") {
+    const u32 low = bits(b, i / 128 * 64 + i % 64, i / 64 % 2 * 4, 4);
+    return half(b, 208) * i8(b[192 + group]) * (int(low + 16 * bits(b, 128 + byte, pair, 2)) - 32);
+  }
+  const auto [scale, offset] = six_bits(b, i / 32);
+  const u32 nibble_byte = i / 64 * 32 + i % 32, nibble_bit = i / 32 % 2 * 4;
+  const u32 quant = name == "Q4_K" ? bits(b, 16 + nibble_byte, nibble_bit, 4)
+                                   : bits(b, 48 + nibble_byte, nibble_bit, 4) + 16 * bits(b, 16 + i % 32, i / 32, 1);
+  return half(b, 0) * scale * quant - half(b, 2) * offset;
+}
+
+TEST(Formats, DecodesEveryWeightOfTheLayout) {
+  for (const char* name : {"Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"}) {
+    const Format& format = *find(name);
+    const std::vector<u8> blocks = test::random_blocks(format, 40, 9);
+    const std::vector<float> decoded = decode(format, blocks);
+    for (u64 i = 0; i < decoded.size(); ++i) {
+      const u8* block = &blocks[i / format.block_weights * format.block_bytes];
+      const float* first = &decoded[i / format.block_weights * format.block_weights];
+      double largest = 0;
+      for (u32 k = 0; k < format.block_weights; ++k) largest = std::max(largest, std::fabs(double(first[k])));
+      const double expected = weight_from_block(name, block, u32(i % format.block_weights));
+      ASSERT_NEAR(decoded[i], expected, 1e-6 * largest) << name << " " << i;
+    }
+  }
 }
 
 TEST(Formats, EncodesByHand) {
@@ -329,6 +386,37 @@ TEST(Formats, DecodesReferenceVectorsBitForBit) {
   }
   if (found == 0) GTEST_SKIP() << "../shared/vectors/dequant is not on this machine";
   EXPECT_EQ(found, table().size() - 1);  // F32 has none: it is its own reference
+}
+
+// A format is a row of the table and two files; nothing else in the sources names one. (F32, F16 and BF16 are also
+// number types; file readers know the names of all types.)
+TEST(Formats, NothingElseNamesAFormat) {
+  namespace fs = std::filesystem;
+  std::vector<std::pair<std::string, std::string>> files;  // path below src/, lower-case text
+  const fs::path src = fs::path(PRONK_SOURCE_DIR) / "src";
+  for (const auto& entry : fs::recursive_directory_iterator(src)) {
+    const std::string path = entry.path().lexically_relative(src).generic_string();
+    if (!entry.is_regular_file() || path == "formats/table.cpp" || path.starts_with("files/ggml_types.")) continue;
+    const auto bytes = test::read_file(entry.path().string());
+    ASSERT_TRUE(bytes) << path;
+    std::string text(bytes->begin(), bytes->end());
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    files.emplace_back(path, std::move(text));
+  }
+  EXPECT_GT(files.size(), 100u);
+  const auto in_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  for (const Format& format : table()) {
+    if (format.block_weights == 1) continue;
+    const std::string name(format.wgsl.substr(format.wgsl.find('/') + 1));
+    for (const auto& [path, text] : files) {
+      if (path.starts_with("formats/" + name + ".")) continue;
+      for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+        const std::size_t end = at + name.size();
+        const bool whole = (at == 0 || !in_word(text[at - 1])) && (end == text.size() || !in_word(text[end]));
+        EXPECT_FALSE(whole) << "src/" << path << " names " << format.name;
+      }
+    }
+  }
 }
 
 }  // namespace

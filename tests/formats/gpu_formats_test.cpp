@@ -67,8 +67,9 @@ class GpuFormats : public test::KernelTest {
     weight.set_planes(params);
     kernels::StepState state;
     state.rows = weight.rows;
+    const Bytes out(weight.decoded.size() * 4);
     return run(weight.format, kernels::embed(weight.format),
-               {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(tokens), Bytes(weight.decoded.size() * 4)},
+               {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(tokens), out},
                {kernels::embed_grid(params.row_units), weight.rows});
   }
 
@@ -111,10 +112,10 @@ class GpuFormats : public test::KernelTest {
     params.grid_x = grid.x;
     kernels::StepState state;
     state.rows = tokens;
-    std::vector<float> got = run(weight.format, kernel,
-                                 {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(x), Bytes(16), Bytes(16),
-                                  Bytes(align_up(expected.size() * 4, 16))},
-                                 grid);
+    const Bytes norm(16), bias(16), out(align_up(expected.size() * 4, 16));
+    std::vector<float> got = run(
+        weight.format, kernel,
+        {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(x), norm, bias, out}, grid);
     got.resize(expected.size());
     EXPECT_LE(test::relative_error(got, expected), test::tolerance(weight.cols))
         << weight.format.name << " " << weight.rows << " x " << weight.cols << ", " << tokens << " tokens";
@@ -126,14 +127,17 @@ class GpuFormats : public test::KernelTest {
 };
 
 TEST_F(GpuFormats, LookUpIsDecode) {
-  for (const Format& format : table()) expect_decoded(random_weight(format, 13, 3 * std::max(32u, format.block_weights)));
+  for (const Format& format : table()) {
+    expect_decoded(random_weight(format, 13, 3 * std::max(32u, format.block_weights)));
+  }
 }
 
 // Real quantisers' blocks, and edges: zero, negative and subnormal scales, all bits 0 and 1.
 TEST_F(GpuFormats, LookUpIsDecodeOnReferenceBlocks) {
   u32 found = 0;
   for (const Format& format : table()) {
-    const auto blocks = test::read_file(test::shared_path("vectors/dequant/" + std::string(format.name) + ".blocks.bin"));
+    const std::string name(format.name);
+    const auto blocks = test::read_file(test::shared_path("vectors/dequant/" + name + ".blocks.bin"));
     if (!blocks) continue;
     ++found;
     const u32 weights = u32(blocks->size() / format.block_bytes * format.block_weights);

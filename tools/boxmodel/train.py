@@ -98,8 +98,8 @@ def train(rank, args):
   model = Llama(Config(vocab=len(tokenizer.tokens)))
   matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith("embedding")]
   others = [p for n, p in model.named_parameters() if p.ndim != 2 or n.startswith("embedding")]
-  optimizers = [torch.optim.Muon(matrices, lr=4e-3, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-                torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)]
+  optimizers = [torch.optim.Muon(matrices, lr=3e-3, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+                torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0)]
   base = [o.param_groups[0]["lr"] for o in optimizers]
   path, start = f"{args.work}/checkpoint.pt", 0
   if os.path.exists(path):
@@ -112,7 +112,7 @@ def train(rank, args):
     start = state["step"]
   rows = args.rows // args.processes
   long_from = args.steps - args.decay if args.long_from is None else args.long_from
-  check = batch(tokenizer, f"validation {args.seed} {rank}", 16, 512, 0.1)
+  check = batch(tokenizer, f"validation {args.seed} {rank}", 8, 512, 0.1)
   log = Log(args, start) if rank == 0 else None
   recent = []
   for step in range(start, args.steps):
@@ -163,7 +163,7 @@ def main():
   parser.add_argument("--work", required=True)
   parser.add_argument("--steps", type=int, default=2000)
   parser.add_argument("--decay", type=int, default=600)
-  parser.add_argument("--rows", type=int, default=16, help="of 512 tokens, in a step")
+  parser.add_argument("--rows", type=int, default=8, help="of 512 tokens, in a step")
   parser.add_argument("--seed", type=int, default=1)
   parser.add_argument("--processes", type=int, default=2)
   parser.add_argument("--long-from", type=int, default=None, help="step from which half of the batches are 1024 long")

@@ -1,0 +1,223 @@
+// logits, generate, plan and perplexity as programs call them: exact forms, and numbers worked out another way.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "cpu/executor.h"
+#include "support/engine_driver.h"
+#include "support/files.h"
+#include "support/graph_gguf.h"
+
+namespace pronk::test {
+namespace {
+
+using nlohmann::json;
+
+// One folder with a model and a text for the whole suite; both back ends where there is an adapter.
+class EngineCli : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = testing::TempDir() + "pronk-engine-cli-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+    const ModelFiles files = model_files({.arch = "qwen2", .context = 64, .matrix = "Q8_0"});
+    write("model.gguf", {reinterpret_cast<const char*>(files[0].data()), files[0].size()});
+    const ModelFiles splits = model_files({.arch = "qwen2", .context = 64, .matrix = "Q8_0", .splits = 2});
+    for (u32 i = 0; i < 2; ++i) {
+      write(i == 0 ? "split-00001-of-00002.gguf" : "split-00002-of-00002.gguf", {reinterpret_cast<const char*>(splits[i].data()), splits[i].size()});
+    }
+    std::string text;
+    for (u32 i = 0; i < 40; ++i) text += "word " + std::to_string(i * i);
+    write("text", text);
+    const auto device = gpu::create_native_device();
+    backends_ = {"cpu"};
+    if (device) backends_.push_back("webgpu");
+  }
+  static void TearDownTestSuite() {
+    for (const char* name : {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf", "text", "out", "err", "logits"}) {
+      std::remove(path(name).c_str());
+    }
+    ::rmdir(folder_.c_str());
+  }
+
+  static std::string path(const std::string& name) { return folder_ + "/" + name; }
+  static void write(const std::string& name, std::string_view bytes) {
+    std::ofstream(path(name), std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
+  }
+  static std::string read(const std::string& name) {
+    std::ifstream file(path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  // Exit status; the output is in out and err.
+  static int run(const std::string& arguments) {
+    const std::string command = "timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " + path("err");
+    const int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  static json run_json(const std::string& arguments) {
+    EXPECT_EQ(run(arguments), 0) << arguments << "\n" << read("err");
+    const std::string out = read("out");
+    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << out;
+    const json parsed = json::parse(out, nullptr, false);
+    EXPECT_TRUE(parsed.is_object()) << out;
+    return parsed;
+  }
+  static void expect_error(const std::string& arguments, int status, const std::string& part) {
+    EXPECT_EQ(run(arguments), status) << arguments;
+    const std::string err = read("err");
+    EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+    EXPECT_NE(err.find(part), std::string::npos) << err;
+  }
+  static std::string model() { return " -m " + path("model.gguf"); }
+
+  // Rows of logits by the double reference.
+  static std::vector<double> reference(const std::vector<u32>& tokens) {
+    const auto loaded = load_model(path("model.gguf"));
+    EXPECT_TRUE(loaded.has_value());
+    cpu::Executor<double> executor(loaded->model.graph, loaded->weights(), u32(tokens.size()), graph::KvType::f32);
+    const auto rows = executor.run(tokens, 0, true);
+    return {rows.begin(), rows.end()};
+  }
+
+  static std::set<std::string> keys(const json& object) {
+    std::set<std::string> names;
+    for (const auto& [key, value] : object.items()) names.insert(key);
+    return names;
+  }
+
+  static inline std::string folder_;
+  static inline std::vector<std::string> backends_;
+};
+
+TEST_F(EngineCli, Logits) {
+  const std::vector<double> expected = reference({1, 2, 3, 299, 7});
+  for (const std::string& backend : backends_) {
+    for (const char* how : {" --kv f32", " --kv f32 --by-steps", " --kv f16", ""}) {
+      for (const char* name : {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf"}) {
+        ASSERT_EQ(run("logits -m " + path(name) + " --tokens 1,2,3,299,7 --out " + path("logits") + " --backend " + backend + how), 0) << read("err");
+        const std::string bytes = read("logits");
+        ASSERT_EQ(bytes.size(), expected.size() * 4);
+        double difference = 0, size = 0;
+        for (u64 i = 0; i < expected.size(); ++i) {
+          float value = 0;
+          std::memcpy(&value, bytes.data() + 4 * i, 4);
+          difference += (value - expected[i]) * (value - expected[i]);
+          size += expected[i] * expected[i];
+        }
+        EXPECT_LE(std::sqrt(difference / size), std::strstr(how, "f32") ? 1e-5 : 1e-3) << backend << how;
+      }
+    }
+  }
+  expect_error("logits" + model() + " --tokens 1,300 --out " + path("logits"), 1, "token 300 is not below the vocabulary size 300");
+  expect_error("logits" + model() + " --tokens 1,,2 --out " + path("logits"), 1, "--tokens");
+  expect_error("logits" + model() + " --tokens 1,2", 2, "--out is missing");
+}
+
+TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
+  std::vector<json> tokens;
+  for (const std::string& backend : backends_) {
+    const json out = run_json("generate" + model() + " --tokens 5,6,7 -n 20 --ignore-eos --json --backend " + backend + " --kv f32");
+    EXPECT_EQ(keys(out), (std::set<std::string>{"prompt_tokens", "tokens", "text", "finish_reason", "timings", "counters"}));
+    EXPECT_EQ(out["prompt_tokens"], 3);
+    EXPECT_EQ(out["tokens"].size(), 20u);
+    EXPECT_TRUE(out["text"].is_string());
+    EXPECT_EQ(out["finish_reason"], "length");
+    EXPECT_EQ(keys(out["timings"]), (std::set<std::string>{"load_ms", "prefill_tps", "decode_tps"}));
+    for (const auto& [key, value] : out["timings"].items()) EXPECT_GT(value.get<double>(), 0) << key;
+    const json& counters = out["counters"];
+    EXPECT_EQ(keys(counters), (std::set<std::string>{"dispatches_per_token", "submits_per_token", "buffers_created_after_load",
+                                                     "bind_groups_created_after_load", "pipelines_created_after_load", "readback_bytes_per_token"}));
+    for (const char* kind : {"buffers", "bind_groups", "pipelines"}) EXPECT_EQ(counters[std::string(kind) + "_created_after_load"], 0);
+    const bool gpu = backend == "webgpu";
+    EXPECT_EQ(counters["readback_bytes_per_token"], gpu ? 4 : 0);
+    EXPECT_EQ(counters["submits_per_token"], gpu ? 1 : 0);
+    EXPECT_LE(counters["dispatches_per_token"], gpu ? 8 * 2 + 6 : 0);
+    tokens.push_back(out["tokens"]);
+  }
+  EXPECT_EQ(tokens.front(), tokens.back());  // on both back ends
+}
+
+TEST_F(EngineCli, GenerateStreamsTheSameText) {
+  for (const std::string& backend : backends_) {
+    const std::string arguments = "generate" + model() + " -p word -n 12 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.01 --seed 3 --backend " + backend;
+    const json out = run_json(arguments + " --json");
+    ASSERT_EQ(run(arguments), 0) << read("err");
+    const std::string text = out["text"];
+    if (text.find("\xef\xbf\xbd") == text.npos) EXPECT_EQ(read("out"), text + "\n");
+    EXPECT_NE(run_json(arguments + "4 --json")["tokens"], out["tokens"]);  // another seed
+  }
+}
+
+TEST_F(EngineCli, GenerateEndsForItsReasons) {
+  for (const std::string& backend : backends_) {
+    const std::string base = "generate" + model() + " --tokens 5,6,7 --ignore-eos --json --backend " + backend;
+    EXPECT_EQ(run_json(base + " -n 0")["tokens"], json::array());
+    const json full = run_json(base + " -n 100 --ctx 16");
+    EXPECT_EQ(full["finish_reason"], "context");
+    EXPECT_EQ(full["tokens"].size(), 14u);
+    EXPECT_EQ(full["counters"]["buffers_created_after_load"], 0);
+  }
+  expect_error("generate" + model() + " --tokens 1,2,3 --ctx 2 --backend cpu", 1, "the prompt has 3 tokens, more than the context length 2");
+  expect_error("generate" + model() + " -n 3", 2, "either -p TEXT or --tokens IDS");
+  expect_error("generate" + model() + " -p a --tokens 1", 2, "either -p TEXT or --tokens IDS");
+  expect_error("generate" + model() + " --tokens 1 --temp -1", 2, "--temp");
+}
+
+TEST_F(EngineCli, PlanEqualsTheAllocation) {
+  for (const std::string& backend : backends_) {
+    for (const char* context : {"", " --ctx 33", " --ctx 2000 --kv f32"}) {
+      const json out = run_json("plan" + model() + " --allocate --json --backend " + backend + context);
+      u64 sum = 0;
+      for (const char* kind : {"weights", "kv_cache", "activations", "parameters", "staging", "readback"}) {
+        EXPECT_EQ(out[kind], out["allocated"][kind]) << kind;
+        sum += out[kind].get<u64>();
+      }
+      EXPECT_EQ(out["total"], sum);
+      EXPECT_EQ(out["allocated"]["total"], sum);
+    }
+    EXPECT_FALSE(run_json("plan" + model() + " --json --backend " + backend).contains("allocated"));
+    ASSERT_EQ(run("plan" + model() + " --allocate --backend " + backend), 0);
+    EXPECT_NE(read("out").find("kv_cache"), std::string::npos);
+  }
+}
+
+TEST_F(EngineCli, PerplexityEqualsADirectComputation) {
+  const auto model_header = open_model({*read_file(path("model.gguf"))});
+  ASSERT_TRUE(model_header);
+  const auto tokens = (*model_header)->tokenizer().encode(read("text"));
+  ASSERT_TRUE(tokens);
+  ASSERT_GT(tokens->size(), 100u);
+  for (const u32 context : {64u, 23u}) {
+    double total = 0;
+    u64 counted = 0;
+    for (u64 begin = 0; begin < tokens->size(); begin += context) {
+      const std::vector<u32> window(tokens->begin() + i64(begin), tokens->begin() + i64(std::min<u64>(begin + context, tokens->size())));
+      const std::vector<double> logits = reference(window);
+      for (u64 i = 0; i + 1 < window.size(); ++i, ++counted) {
+        const double* row = &logits[i * 300];
+        double sum = 0;
+        for (u32 token = 0; token < 300; ++token) sum += std::exp(row[token]);
+        total += std::log(sum) - row[window[i + 1]];
+      }
+    }
+    for (const std::string& backend : backends_) {
+      const json out = run_json("perplexity" + model() + " -f " + path("text") + " --ctx " + std::to_string(context) + " --kv f32 --json --backend " + backend);
+      EXPECT_EQ(keys(out), (std::set<std::string>{"perplexity", "tokens"}));
+      EXPECT_EQ(out["tokens"], counted);
+      EXPECT_NEAR(out["perplexity"].get<double>() / std::exp(total / double(counted)), 1, 1e-5) << backend;
+    }
+  }
+  expect_error("perplexity" + model() + " -f " + path("text") + " --ctx 1 --backend cpu", 1, "the context length leaves no token to predict");
+  expect_error("perplexity" + model() + " -f " + path("nothing"), 1, "nothing");
+}
+
+}  // namespace
+}  // namespace pronk::test
