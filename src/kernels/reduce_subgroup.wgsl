@@ -4,6 +4,8 @@
 var<workgroup> shared_sums: array<f32, SUMS * WORKGROUP>;
 var<private> threads: u32;  // of a subgroup
 
+// The loop over steps is the same for all threads of a subgroup, which a compiler cannot see.
+@diagnostic(off, subgroup_uniformity)
 fn share(sums: ptr<function, array<f32, SUMS>>, local: u32, lane: u32) {
   let span = min(threads, LANES);
   for (var s = 0u; s < SUMS; s++) {
