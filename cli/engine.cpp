@@ -62,6 +62,12 @@ Status stream(Engine& engine, Reader& reader) {
   return {};
 }
 
+graph::KvType kv_type(std::string_view name) {
+  if (name == "f32") return graph::KvType::f32;
+  if (name == "q8_0") return graph::KvType::q8;
+  return name == "q4_0" ? graph::KvType::q4 : graph::KvType::f16;
+}
+
 // models/ of the repository that the program was built in, or models/ beside the program.
 Result<std::string> model_in_the_box() {
   std::error_code error;
@@ -83,7 +89,8 @@ Result<EngineChoice> engine_choice(const Args& args, bool scoring) {
   }
   choice.backend = args.text("--backend");
   choice.options.context = u32(args.integer("--ctx"));
-  choice.options.kv = args.text("--kv", "f16") == "f32" ? graph::KvType::f32 : graph::KvType::f16;
+  const std::string_view keys = args.text("--kv", "f16");
+  choice.options.kv = {kv_type(keys), kv_type(args.text("--kv-v", keys))};
   choice.options.scoring = scoring;
   return choice;
 }

@@ -15,7 +15,8 @@ constexpr Option backend_option{.name = "--backend", .value = "NAME", .help = "d
                                 .choices = "webgpu|cpu"};
 constexpr Option context_option{.name = "--ctx", .kind = OptionKind::integer, .value = "N",
                                 .help = "context length (default: the model's, at most 4096)", .minimum = 1, .maximum = 1 << 24};
-constexpr Option kv_option{.name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16"};
+constexpr Option kv_option{.name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16|q8_0|q4_0"};
+constexpr Option kv_values_option{.name = "--kv-v", .value = "TYPE", .help = "type of its values, when another", .choices = "f32|f16|q8_0|q4_0"};
 
 // -m, --ctx, --kv and --backend as given; `scoring` as in LoadOptions.
 struct EngineChoice {

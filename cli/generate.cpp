@@ -122,6 +122,7 @@ constexpr Option options[] = {
     backend_option,
     context_option,
     kv_option,
+    kv_values_option,
 };
 
 }  // namespace

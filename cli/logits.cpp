@@ -33,6 +33,7 @@ constexpr Option options[] = {
     backend_option,
     context_option,
     kv_option,
+    kv_values_option,
     {.name = "--by-steps", .kind = OptionKind::flag, .help = "one token at a time, as in decode, instead of prefill"},
 };
 

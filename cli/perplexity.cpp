@@ -69,6 +69,7 @@ constexpr Option options[] = {
     {.name = "-f", .value = "TEXT", .help = "UTF-8 text file, cut into windows of the context length", .required = true},
     context_option,
     kv_option,
+    kv_values_option,
     backend_option,
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object: perplexity, tokens (those predicted)"},
 };

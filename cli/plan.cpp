@@ -41,7 +41,7 @@ Outcome run(const Args& args) {
 }
 
 constexpr Option options[] = {
-    model_option, context_option, kv_option, backend_option,
+    model_option, context_option, kv_option, kv_values_option, backend_option,
     {.name = "--allocate", .kind = OptionKind::flag, .help = "load the model too, and print what was allocated"},
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object"},
 };

@@ -44,7 +44,7 @@ struct RunCounters {
 
 struct LoadOptions {
   u32 context = 0;  // tokens; 0: what the model was trained for, at most 4096
-  graph::KvType kv = graph::KvType::f16;
+  graph::KvTypes kv = graph::KvType::f16;
   bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
 };
 

@@ -1,77 +1,146 @@
 // The KV cache in CPU memory, and attention over it.
 #pragma once
 
+#include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/half.h"
 #include "cpu/operations.h"
 #include "graph/kv_type.h"
 
 namespace pronk::cpu {
 
-// Keys and values lie as [layer][keys, values][KV head][position][dim], in Real or, for KvType::f16, rounded to f16.
+// Rows of one head at one position, in Real or in the type that a GPU's cache would have (graph/kv_type.h).
 template <class Real>
-class KvCache {
+class KvRows {
  public:
-  KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvType type)
-      : heads_(heads), context_length_(context_length) {
-    const std::size_t count = to_size(elements(heads, layers, context_length));
-    if (type == graph::KvType::f16) {
-      halves_.resize(count);
+  KvRows(graph::KvType type, u32 dim, u64 rows) : type_(type), dim_(dim), row_bytes_(row_bytes(type, dim)) {
+    if (type == graph::KvType::f32) {
+      reals_.resize(to_size(rows * dim));
     } else {
-      reals_.resize(count);
+      bytes_.resize(to_size(rows * row_bytes_));
+    }
+  }
+  static u64 row_bytes(graph::KvType type, u32 dim) {
+    return type == graph::KvType::f32 ? dim * sizeof(Real) : graph::kv_row_bytes(type, dim);
+  }
+  u64 bytes() const { return reals_.size() * sizeof(Real) + bytes_.size(); }
+
+  void put(u64 row, const Real* from) {
+    u8* to = bytes_.data() + row * row_bytes_;
+    if (type_ == graph::KvType::f32) std::copy_n(from, dim_, reals_.data() + row * dim_);
+    if (type_ == graph::KvType::f16) put_halves(to, from);
+    if (type_ == graph::KvType::q8 || type_ == graph::KvType::q4) put_blocks(to, from);
+  }
+  // [count][dim], in place or converted into scratch.
+  const Real* get(u64 row, u32 count, Real* scratch) const {
+    if (type_ == graph::KvType::f32) return reals_.data() + row * dim_;
+    for (u32 r = 0; r < count; ++r) {
+      const u8* from = bytes_.data() + (row + r) * row_bytes_;
+      Real* to = scratch + u64(r) * dim_;
+      type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
+    }
+    return scratch;
+  }
+
+ private:
+  static constexpr u32 block = 32;
+
+  void put_halves(u8* to, const Real* from) const {
+    for (u32 i = 0; i < dim_; ++i) store_half(to + 2 * i, float(from[i]));
+  }
+  void get_halves(const u8* from, Real* to) const {
+    for (u32 i = 0; i < dim_; ++i) to[i] = Real(f16_to_f32(load_le<u16>(from + 2 * i)));
+  }
+  static void store_half(u8* to, float value) {
+    const u16 half = f32_to_f16(value);
+    std::memcpy(to, &half, sizeof half);
+  }
+  u64 scales_at() const { return type_ == graph::KvType::q8 ? dim_ : ceil_div(dim_, 8) * 4; }
+
+  void put_blocks(u8* to, const Real* from) const {
+    std::fill_n(to, row_bytes_, u8(0));
+    for (u32 first = 0; first < dim_; first += block) {
+      const u32 end = std::min(first + block, dim_);
+      float furthest = 0;
+      for (u32 i = first; i < end; ++i) {
+        if (std::fabs(float(from[i])) > std::fabs(furthest)) furthest = float(from[i]);
+      }
+      const bool bytes = type_ == graph::KvType::q8;
+      const float scale = bytes ? std::fabs(furthest) / 127 : furthest / -8;
+      const float inverse = scale != 0 ? 1 / scale : 0;
+      for (u32 i = first; i < end; ++i) {
+        const float n = float(from[i]) * inverse;
+        if (bytes) {
+          to[i] = u8(i8(std::nearbyint(n)));
+        } else {
+          to[i / 2] |= u8(std::min(15, int(n + 8.5f)) << (i % 2 * 4));
+        }
+      }
+      store_half(to + scales_at() + first / block * 2, scale);
+    }
+  }
+  void get_blocks(const u8* from, Real* to) const {
+    for (u32 i = 0; i < dim_; ++i) {
+      const float scale = f16_to_f32(load_le<u16>(from + scales_at() + i / block * 2));
+      const int n = type_ == graph::KvType::q8 ? int(i8(from[i])) : int(from[i / 2] >> (i % 2 * 4) & 15) - 8;
+      to[i] = Real(scale * float(n));
     }
   }
 
-  static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvType type) {
-    return elements(heads, layers, context_length) * (type == graph::KvType::f16 ? sizeof(u16) : sizeof(Real));
+  graph::KvType type_;
+  u32 dim_;
+  u64 row_bytes_;
+  std::vector<Real> reals_;
+  std::vector<u8> bytes_;
+};
+
+// Keys and values, each [layer][KV head][position][dim].
+template <class Real>
+class KvCache {
+ public:
+  KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types)
+      : heads_(heads),
+        context_length_(context_length),
+        keys_(types.k, heads.dim, u64(layers) * heads.kv * context_length),
+        values_(types.v, heads.dim, u64(layers) * heads.kv * context_length) {}
+
+  static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types) {
+    const u64 rows = u64(layers) * heads.kv * context_length;
+    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim));
   }
-  u64 bytes() const { return halves_.size() * sizeof(u16) + reals_.size() * sizeof(Real); }
+  u64 bytes() const { return keys_.bytes() + values_.bytes(); }
 
   // k, v: one row for each position from `position` on.
   void store(u32 layer, u32 position, Rows<const Real> k, Rows<const Real> v) {
     CHECK(k.width == heads_.kv * heads_.dim && v.width == k.width);
     for (u32 t = 0; t < k.count; ++t) {
       for (u32 head = 0; head < heads_.kv; ++head) {
-        put(start(layer, 0, head, position + t), k[t] + head * heads_.dim);
-        put(start(layer, 1, head, position + t), v[t] + head * heads_.dim);
+        keys_.put(row(layer, head, position + t), k[t] + head * heads_.dim);
+        values_.put(row(layer, head, position + t), v[t] + head * heads_.dim);
       }
     }
   }
 
   // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
   const Real* keys(u32 layer, u32 head, u32 first, u32 count, Real* scratch) const {
-    return get(start(layer, 0, head, first), count * heads_.dim, scratch);
+    return keys_.get(row(layer, head, first), count, scratch);
   }
   const Real* values(u32 layer, u32 head, u32 first, u32 count, Real* scratch) const {
-    return get(start(layer, 1, head, first), count * heads_.dim, scratch);
+    return values_.get(row(layer, head, first), count, scratch);
   }
 
  private:
-  static u64 elements(const graph::Heads& heads, u32 layers, u32 context_length) {
-    return u64(layers) * 2 * heads.kv * context_length * heads.dim;
-  }
-  u64 start(u32 layer, u32 which, u32 head, u32 position) const {
-    return (((u64(layer) * 2 + which) * heads_.kv + head) * context_length_ + position) * heads_.dim;
-  }
-  void put(u64 at, const Real* from) {
-    if (halves_.empty()) {
-      std::copy_n(from, heads_.dim, reals_.data() + at);
-    } else {
-      for (u32 i = 0; i < heads_.dim; ++i) halves_[at + i] = f32_to_f16(float(from[i]));
-    }
-  }
-  const Real* get(u64 at, u32 count, Real* scratch) const {
-    if (halves_.empty()) return reals_.data() + at;
-    for (u32 i = 0; i < count; ++i) scratch[i] = Real(f16_to_f32(halves_[at + i]));
-    return scratch;
+  u64 row(u32 layer, u32 head, u32 position) const {
+    return (u64(layer) * heads_.kv + head) * context_length_ + position;
   }
 
   graph::Heads heads_;
   u32 context_length_;
-  std::vector<Real> reals_;
-  std::vector<u16> halves_;
+  KvRows<Real> keys_, values_;
 };
 
 constexpr u32 kv_block = 32;  // positions that are converted at a time, for all query heads and tokens that read them

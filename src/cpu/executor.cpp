@@ -58,7 +58,7 @@ graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
 }  // namespace
 
 template <class Real>
-Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvType kv,
+Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
                          u32 chunk)
     : graph_(graph),
       weights_(std::move(weights)),
@@ -84,7 +84,7 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 }
 
 template <class Real>
-Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvType kv, u32 chunk) {
+Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
   result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];

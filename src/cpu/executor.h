@@ -29,8 +29,8 @@ template <class Real>
 class Executor {
  public:
   // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
-  // the executor. KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the logits.
-  Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvType kv,
+  // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the logits.
+  Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
            u32 chunk = default_chunk);
 
   // Runs tokens at positions position, position + 1, …; what the cache holds before them is what they see.
@@ -41,7 +41,7 @@ class Executor {
   u32 context_length() const { return context_length_; }
 
   // What constructing it would take, and what it took.
-  static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvType kv,
+  static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvTypes kv,
                              u32 chunk = default_chunk);
   Footprint allocated() const;
 

@@ -14,12 +14,12 @@ u64 weight_bytes(const graph::Weight& weight) {
 
 }  // namespace
 
-CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvType kv)
+CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv)
     : model_(model), context_(context), kv_(kv), sampler_(model.hyper.vocab) {
   for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
 }
 
-MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvType kv) {
+MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv) {
   const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk);
   MemoryUse use{.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
   for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);

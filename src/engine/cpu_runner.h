@@ -14,9 +14,9 @@ namespace pronk::engine {
 class CpuRunner final : public Runner, private WeightSink {
  public:
   // model must outlive it.
-  CpuRunner(const models::Model& model, u32 context, graph::KvType kv);
+  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv);
 
-  static MemoryUse plan(const models::Model& model, u32 context, graph::KvType kv);  // staging apart
+  static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv);  // staging apart
 
   WeightSink& sink() override { return *this; }
   Status weights_done() override;
@@ -45,7 +45,7 @@ class CpuRunner final : public Runner, private WeightSink {
 
   const models::Model& model_;
   u32 context_;
-  graph::KvType kv_;
+  graph::KvTypes kv_;
   std::vector<std::vector<u8>> weights_;  // as in the file
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;

@@ -71,8 +71,12 @@ class Planner {
   }
 
   Status add_cache() {
-    const u64 position_bytes = u64(heads_.kv) * heads_.dim * kv_bytes(plan_.options.kv);
-    const u64 bytes = position_bytes * plan_.options.context;  // of K, or of V, of a layer
+    const graph::KvTypes types = plan_.options.kv;
+    const u64 k_position = heads_.kv * graph::kv_row_bytes(types.k, heads_.dim);
+    const u64 v_position = heads_.kv * graph::kv_row_bytes(types.v, heads_.dim);
+    const u64 position_bytes = std::max(k_position, v_position);
+    const u64 bytes = position_bytes * plan_.options.context;  // of K or V of a layer, whichever is larger
+    const u64 k_bytes = k_position * plan_.options.context, v_bytes = v_position * plan_.options.context;
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - alignment) / 2);
     if (bytes > most) {
       return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
@@ -80,10 +84,10 @@ class Planner {
                   std::to_string(most / position_bytes) + " tokens would fit");
     }
     for (u32 layer = 0; layer < graph_.layers; ++layer) {
-      const u64 v_offset = align_up(bytes, alignment);
-      const u32 buffer = add_buffer("kv cache " + std::to_string(layer), v_offset + bytes, gpu::usage_storage, MemoryKind::kv_cache);
-      keys_.push_back({buffer, 0, bytes});
-      values_.push_back({buffer, v_offset, bytes});
+      const u64 v_offset = align_up(k_bytes, alignment);
+      const u32 buffer = add_buffer("kv cache " + std::to_string(layer), v_offset + v_bytes, gpu::usage_storage, MemoryKind::kv_cache);
+      keys_.push_back({buffer, 0, k_bytes});
+      values_.push_back({buffer, v_offset, v_bytes});
     }
     return {};
   }

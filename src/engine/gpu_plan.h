@@ -15,7 +15,7 @@ namespace pronk::engine {
 
 struct PlanOptions {
   u32 context = 0;  // tokens the KV cache holds, at least 1
-  graph::KvType kv = graph::KvType::f16;
+  graph::KvTypes kv = graph::KvType::f16;
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the logits of every token, for scoring
 };

@@ -6,8 +6,8 @@
 
 @group(0) @binding(0) var<uniform> params: AttentionParams;
 @group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> k_cache: array<KvFour>;
-@group(0) @binding(3) var<storage, read> v_cache: array<KvFour>;
+@group(0) @binding(2) var<storage, read> k_cache: array<k_Cell>;
+@group(0) @binding(3) var<storage, read> v_cache: array<v_Cell>;
 @group(0) @binding(4) var<storage, read_write> q: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>;
 
@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let position = tile + local;
     if (position < end) {
       for (var d = 0u; d < FOURS; d++) {
-        let k = kv_unpack(k_cache[(cache_base + position) * FOURS + d]);
+        let k = k_load(cache_base + position, d);
         for (var m = 0u; m < VECTORS; m++) {
           scores[m] += dot(k, q_tile[m * FOURS + d]);
         }
@@ -103,9 +103,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let count = min(WORKGROUP, end - tile);
     for (var i = 0u; i < count; i++) {
-      let row = (cache_base + tile + i) * FOURS;
+      let row = cache_base + tile + i;
       if (WORKGROUP % FOURS == 0u) {  // then all cells of a thread are of one column
-        let v = kv_unpack(v_cache[row + local % FOURS]);
+        let v = v_load(row, local % FOURS);
         for (var o = 0u; o < OWN; o++) {
           sums[o] += weights[min((local + o * WORKGROUP) / FOURS, VECTORS - 1u) * WORKGROUP + i] * v;
         }
@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       for (var o = 0u; o < OWN; o++) {
         let cell = local + o * WORKGROUP;
         if (cell < CELLS) {
-          sums[o] += weights[cell / FOURS * WORKGROUP + i] * kv_unpack(v_cache[row + cell % FOURS]);
+          sums[o] += weights[cell / FOURS * WORKGROUP + i] * v_load(row, cell % FOURS);
         }
       }
     }

@@ -74,6 +74,14 @@ class Shader {
     }
     return with(format.wgsl).add("weights");
   }
+  // A cache fragment for keys (prefix "k") or values ("v"): what it defines begins with CACHE.
+  Shader& cache(std::string_view prefix, const std::string& source) {
+    std::string text(wgsl_source(source));
+    for (std::size_t at; (at = text.find("CACHE")) != text.npos;) text.replace(at, 5, prefix);
+    text_ += text;
+    name_ += " " + std::string(prefix) + source.substr(source.rfind('_'));
+    return *this;
+  }
   PipelineDesc finish(std::vector<BindingType> bindings) {
     if (has_table_) bindings.push_back(read);
     return {std::move(name_), std::move(text_), std::move(bindings)};
@@ -98,7 +106,10 @@ Constants with_kind(Constants constants, const MatMulKind& kind) {
   return constants;
 }
 
-std::string_view kv_fragment(graph::KvType kv) { return kv == graph::KvType::f32 ? "kv_f32" : "kv_f16"; }
+std::string kv_fragment(std::string_view action, graph::KvType type) {
+  constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
+  return "kv_" + std::string(action) + "_" + std::string(names[u32(type)]);
+}
 
 PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
   return Shader(name)
@@ -160,7 +171,7 @@ PipelineDesc embed(const formats::Format& format) {
 
 u32 embed_grid(u32 row_units) { return u32(ceil_div(row_units, embed_workgroup)); }
 
-PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvType kv) {
+PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvTypes kv) {
   return Shader("rotate_store")
       .params<RotateParams>("RotateParams")
       .constants(RotateConstants{.HEAD_DIM = heads.dim,
@@ -169,16 +180,18 @@ PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, g
                                  .ADJACENT = heads.pairs == graph::RopePairs::adjacent,
                                  .Q_NORM = q_norm,
                                  .K_NORM = k_norm})
-      .with(kv_fragment(kv))
+      .cache("k", kv_fragment("store", kv.k))
+      .cache("v", kv_fragment("store", kv.v))
       .add("rotate_store")
       .finish({uniform, uniform, read, read, read, write, write, write});
 }
 
-PipelineDesc attention(const graph::Heads& heads, graph::KvType kv, u32 vectors, u32 splits) {
+PipelineDesc attention(const graph::Heads& heads, graph::KvTypes kv, u32 vectors, u32 splits) {
   return Shader("attention")
       .params<AttentionParams>("AttentionParams")
       .constants(AttentionConstants{.HEAD_DIM = heads.dim, .VECTORS = vectors, .SPLITS = splits})
-      .with(kv_fragment(kv))
+      .cache("k", kv_fragment("load", kv.k))
+      .cache("v", kv_fragment("load", kv.v))
       .add("attention")
       .finish({uniform, uniform, read, read, write, write});
 }

@@ -38,11 +38,11 @@ gpu::PipelineDesc embed(const formats::Format& format);
 u32 embed_grid(u32 row_units);
 
 // 0 RotateParams, 1 StepState, 2 turns, 3 q norm, 4 k norm, 5 qkv, 6 k cache, 7 v cache. Grid: all heads x tokens.
-gpu::PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvType kv);
+gpu::PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvTypes kv);
 
 // 0 AttentionParams, 1 StepState, 2 k cache, 3 v cache, 4 q (and out), 5 partial.
 // Grid: splits x kv heads x ceil(tokens · group / vectors).
-gpu::PipelineDesc attention(const graph::Heads& heads, graph::KvType kv, u32 vectors, u32 splits);
+gpu::PipelineDesc attention(const graph::Heads& heads, graph::KvTypes kv, u32 vectors, u32 splits);
 u32 attention_vectors(const graph::Heads& heads, u32 tokens);  // queries a workgroup serves: a power of two, at most 16
 u32 attention_splits(const graph::Heads& heads);               // in decode; prefill has one
 u64 attention_partial_bytes(const graph::Heads& heads, u32 splits);

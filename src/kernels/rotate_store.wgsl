@@ -9,13 +9,14 @@
 @group(0) @binding(3) var<storage, read> q_norm: array<f32>;
 @group(0) @binding(4) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(5) var<storage, read_write> qkv: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> k_cache: array<KvFour>;
-@group(0) @binding(7) var<storage, read_write> v_cache: array<KvFour>;
+@group(0) @binding(6) var<storage, read_write> k_cache: array<k_Cell>;
+@group(0) @binding(7) var<storage, read_write> v_cache: array<v_Cell>;
 
 const FOURS = HEAD_DIM / 4u;
 const PAIRS = ROTATED / 2u;
 
 var<workgroup> head_values: array<f32, HEAD_DIM>;
+var<workgroup> results: array<vec4<f32>, FOURS>;  // what the store fragments take their numbers from
 var<workgroup> squares: array<f32, WORKGROUP>;
 
 fn turn(position: u32, pair: u32) -> vec2<f32> {
@@ -87,12 +88,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (!is_v) {
       v = vec4<f32>(rotated(e, position), rotated(e + 1u, position), rotated(e + 2u, position), rotated(e + 3u, position));
     }
+    results[i] = v;
+  }
+  workgroupBarrier();
+  for (var i = local; i < FOURS; i += WORKGROUP) {
     if (is_q) {
-      qkv[base + i] = v;
+      qkv[base + i] = results[i];
     } else if (is_v) {
-      v_cache[((head - params.q_heads - params.kv_heads) * params.context + position) * FOURS + i] = kv_pack(v);
+      v_store((head - params.q_heads - params.kv_heads) * params.context + position, i);
     } else {
-      k_cache[((head - params.q_heads) * params.context + position) * FOURS + i] = kv_pack(v);
+      k_store((head - params.q_heads) * params.context + position, i);
     }
   }
 }

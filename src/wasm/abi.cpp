@@ -52,8 +52,14 @@ std::vector<u32> ids_of(const u8* bytes, u32 count) {
   return ids;
 }
 
+graph::KvType kv_type(i32 kind) {
+  constexpr graph::KvType types[] = {graph::KvType::f16, graph::KvType::f32, graph::KvType::q8, graph::KvType::q4};
+  return types[kind & 3];
+}
+
 LoadOptions load_options(u32 context, i32 kv) {
-  return {.context = context, .kv = kv == kv_f32 ? graph::KvType::f32 : graph::KvType::f16};
+  const graph::KvType keys = kv_type(kv & 15);
+  return {.context = context, .kv = {keys, kv < 16 ? keys : kv_type((kv >> 4) - 1)}};
 }
 
 // The device that plans and loading use; null for the CPU.

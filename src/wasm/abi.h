@@ -23,7 +23,7 @@ enum State : i32 {
 };
 
 enum DeviceKind : i32 { device_cpu = 0, device_gpu = 1 };
-enum KvKind : i32 { kv_f16 = 0, kv_f32 = 1 };
+enum KvKind : i32 { kv_f16 = 0, kv_f32 = 1, kv_q8 = 2, kv_q4 = 3 };  // of keys; + 16 · (1 + kind of values) when they differ
 enum TokenizeFlags : u32 { tokenize_special = 1, tokenize_bos = 2, tokenize_no_bos = 4 };
 
 }  // namespace pronk::wasm
