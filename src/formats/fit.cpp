@@ -14,9 +14,10 @@ constexpr float tiny = 1e-15f;  // far below what an f16 scale can say; its inve
 // Groups have a multiple of this many weights; sums are kept apart by lane, so that they become vector code.
 constexpr u32 lanes = 8;
 
-// The nearest whole number in low … high, ties to even: adding 1.5 · 2²³ leaves no bits for a fraction.
+// The nearest whole number in low … high, ties to even: adding 1.5 · 2²³ leaves no bits for a fraction. NaN (weights too
+// large for float sums) gives low.
 float nearest(float value, float low, float high) {
-  return std::min(std::max(value, low), high) + 0x1.8p23f - 0x1.8p23f;
+  return std::min(std::max(low, value), high) + 0x1.8p23f - 0x1.8p23f;
 }
 
 float invert(float value) { return std::fabs(value) < tiny ? 0 : 1 / value; }
@@ -131,7 +132,7 @@ void spread(std::span<const float> weights, u32 largest, u8* head, u8* quants) {
   store_le(head, f32_to_f16(d));
   store_le(head + 2, f32_to_f16(m));
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    quants[i] = u8(std::min(int(largest), int((weights[i] - m) * inverse + 0.5f)));
+    quants[i] = u8(std::min(float(largest), std::max(0.f, (weights[i] - m) * inverse) + 0.5f));
   }
 }
 
