@@ -58,6 +58,7 @@ Status stream(Engine& engine, Reader& reader) {
     const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
     PRONK_TRY(const u64 got, reader.read(engine.file(), engine.position(), space.first(wanted)));
     PRONK_OK(engine.commit(got));
+    if (engine.device()) engine.device()->poll();
   }
   return {};
 }
@@ -117,10 +118,10 @@ Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
 }
 
 Status turn(Engine& engine) {
-  constexpr int most_waits = 60;
+  constexpr int most_waits = 1800;  // a chunk of a large prompt on a CPU driver takes minutes
   if (!engine.wants_pump() && engine.device()) {
     for (int i = 0; i < most_waits && !engine.device()->has_event(); ++i) gpu::wait(*engine.device(), std::chrono::seconds(1));
-    if (!engine.device()->has_event()) return fail("the device has not answered for a minute");
+    if (!engine.device()->has_event()) return fail("the device has not answered for half an hour");
   }
   return engine.pump();
 }
@@ -136,16 +137,18 @@ Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice) {
   return engine;
 }
 
-Result<std::vector<u32>> parse_tokens(std::string_view list) {
+std::expected<std::vector<u32>, Failure> parse_tokens(std::string_view list) {
   std::vector<u32> tokens;
   for (const char *at = list.data(), *end = at + list.size(); at < end; ++at) {
     u32 token = 0;
     const auto [next, error] = std::from_chars(at, end, token);
-    if (error != std::errc() || (next < end && *next != ',') || next + 1 == end) return fail("--tokens wants ids with commas between, such as 1,2,3");
+    if (error != std::errc() || (next < end && *next != ',') || next + 1 == end) {
+      return bad_usage("--tokens wants ids with commas between, such as 1,2,3");
+    }
     tokens.push_back(token);
     at = next;
   }
-  if (tokens.empty()) return fail("--tokens is empty");
+  if (tokens.empty()) return bad_usage("--tokens is empty");
   return tokens;
 }
 

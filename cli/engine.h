@@ -33,10 +33,10 @@ Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
 // Loads everything and waits until the engine is ready.
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice);
 
-// Waits a little for the device, then pumps. An error when nothing has happened for a minute.
+// Waits a little for the device, then pumps. An error when nothing has happened for half an hour.
 Status turn(Engine& engine);
 
 // --tokens 1,2,3
-Result<std::vector<u32>> parse_tokens(std::string_view list);
+std::expected<std::vector<u32>, Failure> parse_tokens(std::string_view list);  // bad usage when it is anything else
 
 }  // namespace pronk::cli

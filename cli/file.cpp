@@ -98,6 +98,10 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
 OutputFile::~OutputFile() {
   if (!file_) return;
   std::fclose(file_);
+  discard();
+}
+
+void OutputFile::discard() const {
   struct stat status = {};
   if (::stat(path_.c_str(), &status) == 0 && S_ISREG(status.st_mode)) std::remove(path_.c_str());  // not /dev/stdout
 }
@@ -110,7 +114,7 @@ Status OutputFile::write(std::span<const u8> bytes) {
 Status OutputFile::close() {
   if (std::fclose(std::exchange(file_, nullptr)) != 0) {
     const auto error = os_error(path_);
-    std::remove(path_.c_str());
+    discard();
     return error;
   }
   return {};

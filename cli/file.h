@@ -52,6 +52,7 @@ class OutputFile {
 
  private:
   OutputFile() = default;
+  void discard() const;  // removes an unfinished regular file
   std::FILE* file_ = nullptr;
   std::string path_;
 };

@@ -70,16 +70,17 @@ nlohmann::json as_json(const RunCounters& counters) {
 
 Outcome run(const Args& args) {
   if (args.has("-p") == args.has("--tokens")) return bad_usage("pronk generate: give either -p TEXT or --tokens IDS");
+  std::vector<u32> prompt;
+  if (args.has("--tokens")) {
+    PRONK_TRY(prompt, parse_tokens(args.text("--tokens")));
+  }
   const auto load_start = Clock::now();
   PRONK_TRY(const EngineChoice choice, engine_choice(args));
   PRONK_TRY(const auto engine, open_engine(choice));
   const double load_ms = seconds_since(load_start) * 1000;
 
-  std::vector<u32> prompt;
   if (args.has("-p")) {
     PRONK_TRY(prompt, engine->model().tokenizer().encode(args.text("-p")));
-  } else {
-    PRONK_TRY(prompt, parse_tokens(args.text("--tokens")));
   }
   GenerateOptions options;
   options.max_tokens = u32(args.integer("-n", 128));

@@ -15,9 +15,10 @@ nlohmann::ordered_json as_json(const MemoryUse& use) {
 }
 
 Outcome run(const Args& args) {
-  PRONK_TRY(const EngineChoice choice, engine_choice(args));
+  PRONK_TRY(EngineChoice choice, engine_choice(args));
   PRONK_TRY(const auto model, open_headers(choice.path));
   PRONK_TRY(auto device, open_device(choice.backend));
+  if (!device) choice.backend = "cpu";
   PRONK_TRY(const MemoryUse use, model->plan(choice.options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
   nlohmann::ordered_json out = as_json(use);
   if (args.flag("--allocate")) {

@@ -249,7 +249,7 @@ Outcome run(const Args& args) {
   CHECK(preset != std::end(presets));  // --preset's choices are the presets' names
   const formats::Format* format = formats::find(args.text("--type"));
   if (format == nullptr || format->encode == nullptr) {
-    return fail("--type " + std::string(args.text("--type")) + " is not a format pronk can write");
+    return bad_usage("pronk synth: --type " + std::string(args.text("--type")) + " is not a format pronk can write");
   }
   if (preset->width % format->block_weights != 0) {
     return fail("--type " + std::string(format->name) + " has blocks that a row of " + std::to_string(preset->width) +

@@ -1,10 +1,11 @@
 // The conversation: sending, streaming, stopping, trying again.
 import { batch, computed, signal } from '@preact/signals';
 import { PronkError, type FinishReason, type GenerationResult } from 'pronk';
-import { model, report } from './model';
+import { model, open, report, settled } from './model';
 import { chatPrompt, storyPrompt, type Prompt, type Turn } from './prompt';
 import { samplingOptions, settings } from './settings';
 import { stored } from './storage';
+import { runTool, splitCall, tools } from './tools';
 
 export interface Figures {
   tokensPerSecond: number;
@@ -16,8 +17,9 @@ export interface Figures {
 
 export interface Message {
   id: number;
-  role: 'user' | 'assistant';
+  role: 'user' | 'assistant' | 'tool';
   text: string;
+  tools?: boolean; // of a user's: tools are offered from here on
   story: boolean; // an assistant's message that continues the text of the user's before it
   figures: Figures | null;
 }
@@ -29,7 +31,7 @@ function isMessage(found: unknown): found is Message {
     message !== null &&
     typeof message.id === 'number' &&
     typeof message.text === 'string' &&
-    (message.role === 'user' || message.role === 'assistant')
+    (message.role === 'user' || message.role === 'assistant' || message.role === 'tool')
   );
 }
 
@@ -41,6 +43,8 @@ export const draft = stored<string>('draft', (found) => (typeof found === 'strin
 export const answering = signal<'no' | 'reading' | 'writing'>('no');
 export const storyMode = computed(() => model.value.at === 'ready' && model.value.engine.chatTemplate === null);
 
+const toolRounds = 3; // calls in a row before the person has the word again
+
 let stopCurrent: (() => void) | null = null;
 
 function nextId(): number {
@@ -49,14 +53,19 @@ function nextId(): number {
 
 export function send(): void {
   const text = draft.value;
-  if (text.trim() === '' || answering.value !== 'no' || model.value.at !== 'ready') return;
-  const story = storyMode.value;
-  const user: Message = { id: nextId(), role: 'user', text: story ? text : text.trim(), story: false, figures: null };
+  if (text.trim() === '' || answering.value !== 'no' || !open.value) return;
   batch(() => {
-    messages.value = [...messages.value, user];
     draft.value = '';
+    say(storyMode.value ? text : text.trim());
   });
-  void answer();
+}
+
+/** Adds a message and has it answered; while the model is loading the answer waits for it. */
+export function say(text: string, offerTools = false): void {
+  if (answering.value !== 'no' || !open.value) return;
+  const user: Message = { id: nextId(), role: 'user', text, story: false, figures: null };
+  messages.value = [...messages.value, offerTools ? { ...user, tools: true } : user];
+  void converse();
 }
 
 /** Writes the last answer anew. */
@@ -64,7 +73,7 @@ export function regenerate(): void {
   if (answering.value !== 'no' || model.value.at !== 'ready') return;
   const last = messages.value.at(-1);
   if (last?.role === 'assistant') messages.value = messages.value.slice(0, -1);
-  void answer();
+  void converse();
 }
 
 /** Lets a story go on where it stopped. */
@@ -94,17 +103,33 @@ function promptFor(engine: Parameters<typeof storyPrompt>[0], continued: Message
   }
   const turns: Turn[] = said.map(({ role, text }) => ({ role, content: text }));
   const system = settings.value.system.trim();
-  return chatPrompt(engine, system ? [{ role: 'system', content: system }, ...turns] : turns);
+  const offered = messages.value.some((message) => message.tools) ? tools : [];
+  return chatPrompt(engine, system ? [{ role: 'system', content: system }, ...turns] : turns, offered);
+}
+
+/** An answer; where it calls a tool, the tool's result and the answer to that. */
+async function converse(): Promise<void> {
+  for (let round = 0; round < toolRounds; round++) {
+    await answer();
+    const last = messages.value.at(-1);
+    const made = last?.role === 'assistant' && last.figures?.finish === 'stop' && messages.value.some((m) => m.tools);
+    const called = made ? splitCall(last.text) : null;
+    if (!called || answering.value !== 'no') return;
+    const result: Message = { id: nextId(), role: 'tool', text: runTool(called.call), story: false, figures: null };
+    messages.value = [...messages.value, result];
+  }
 }
 
 async function answer(continued?: Message): Promise<void> {
-  const state = model.value;
-  if (state.at !== 'ready' || answering.value !== 'no') return;
+  if (!open.value || answering.value !== 'no') return;
   const abort = new AbortController();
   stopCurrent = () => abort.abort();
   answering.value = 'reading';
   let message: Message | undefined = continued;
+  await settled(abort.signal);
+  const state = model.value;
   try {
+    if (state.at !== 'ready' || abort.signal.aborted) return;
     const prompt = await promptFor(state.engine, continued);
     if (abort.signal.aborted) return;
     if (!message) {

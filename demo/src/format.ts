@@ -14,6 +14,7 @@ export function bytes(count: number): string {
 
 export function count(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toPrecision(3)} billion`;
+  if (value >= 1e6 && value < 9.95e6) return `${(value / 1e6).toFixed(1)} million`;
   if (value >= 1e6) return `${Math.round(value / 1e6)} million`;
   if (value >= 1e3) return `${Math.round(value / 1e3)} thousand`;
   return String(value);

@@ -3,5 +3,5 @@ import { App } from './components/app';
 import { openFromAddress } from './model';
 import './style.css';
 
-render(<App />, document.getElementById('app')!);
 openFromAddress();
+render(<App />, document.getElementById('app')!);

@@ -1,12 +1,13 @@
 // The model of the page: chosen, planned, loading, ready.
-import { signal } from '@preact/signals';
-import { Pronk, PronkError, type LoadProgress, type ModelSource, type Plan } from 'pronk';
-import { engineOptions, settings } from './settings';
+import { computed, effect, signal } from '@preact/signals';
+import { Pronk, PronkError, type KvType, type LoadProgress, type ModelSource, type Plan } from 'pronk';
+import { engineOptions, settings, suitingTemperature } from './settings';
 
 export interface Choice {
   source: ModelSource;
   name: string; // of the file
   url: string | null; // what ?model= is to say
+  builtin: boolean; // the small model that comes with the page: it opens unasked, and one may type meanwhile
 }
 
 export interface Speed {
@@ -19,7 +20,7 @@ export type ModelState =
   | { at: 'planning'; choice: Choice }
   | { at: 'planned'; choice: Choice; plan: Plan }
   | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null; speed: Speed | null }
-  | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk };
+  | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk; kv: KvType };
 
 export interface Problem {
   title: string;
@@ -32,11 +33,31 @@ export const model = signal<ModelState>({ at: 'none' });
 export const problem = signal<Problem | null>(null);
 export const lastChoice = signal<Choice | null>(null);
 
+const box: Choice = { source: 'builtin', name: 'Pronk Box', url: null, builtin: true };
+const temperatures = { box: 0.4, others: 0.8 }; // a small model strays soon
+
+/** Whether one may write: a model is there, or the small one is about to be. */
+export const open = computed(() => {
+  const state = model.value;
+  return state.at === 'ready' || (state.at === 'loading' && state.choice.builtin);
+});
+
+/** Until the model is there, or is not going to be, or the signal aborts. */
+export function settled(signal: AbortSignal): Promise<void> {
+  let stop: (() => void) | undefined;
+  return new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    stop = effect(() => {
+      if (model.value.at !== 'loading') resolve();
+    });
+  }).finally(() => stop?.());
+}
+
 let work: AbortController | null = null;
 
 const hints: Partial<Record<PronkError['code'], string>> = {
   'bad-model': 'pronk reads GGUF files, version 2 or 3.',
-  unsupported: 'Models of the Llama, Qwen2 and Qwen3 families with F32, F16, BF16, Q8_0 or Q4_0 weights run here.',
+  unsupported: 'Models of the Llama, Qwen2 and Qwen3 families run here.',
   'out-of-memory': 'A smaller context length in the settings, or a smaller model, may fit.',
   'no-webgpu': 'Choose “automatic” or “CPU” as the device in the settings, or another browser.',
   'device-lost': 'The graphics driver took the device away, often for lack of memory. Loading again usually helps.',
@@ -73,6 +94,8 @@ export async function choose(choice: Choice, load: boolean): Promise<void> {
   await unload();
   lastChoice.value = choice;
   rememberInAddress(choice);
+  suitingTemperature.value = choice.builtin ? temperatures.box : temperatures.others;
+  if (choice.builtin) return loadNow(choice, null);
   const abort = (work = new AbortController());
   model.value = { at: 'planning', choice };
   try {
@@ -89,22 +112,29 @@ export async function choose(choice: Choice, load: boolean): Promise<void> {
 
 export async function loadChosen(): Promise<void> {
   const state = model.value;
-  if (state.at !== 'planned') return;
-  const { choice, plan } = state;
+  if (state.at === 'planned') await loadNow(state.choice, state.plan);
+}
+
+async function loadNow(choice: Choice, plan: Plan | null): Promise<void> {
+  const { kv } = settings.value;
   const abort = (work = new AbortController());
   const meter = speedMeter();
   model.value = { at: 'loading', choice, plan, progress: null, speed: null };
   try {
     const onProgress = (progress: LoadProgress): void => {
+      if (progress.phase === 'prepare') performance.mark('pronk:bytes-loaded');
       if (work === abort) model.value = { at: 'loading', choice, plan, progress, speed: meter(progress) };
     };
     const engine = await Pronk.load(choice.source, { ...engineOptions(), onProgress, signal: abort.signal });
     if (work !== abort) return void engine.unload();
-    model.value = { at: 'ready', choice, plan: engine.plan, engine };
+    model.value = { at: 'ready', choice, plan: engine.plan, engine, kv };
+    performance.mark('pronk:ready');
   } catch (error) {
     if (work !== abort) return;
     model.value = { at: 'none' };
-    report(`${choice.name} cannot be loaded`, error);
+    // A page that was built without a model simply asks for one.
+    if (error instanceof PronkError && error.code === 'no-builtin-model') lastChoice.value = null;
+    else report(`${choice.name} cannot be loaded`, error);
   }
 }
 
@@ -121,7 +151,7 @@ export function openFiles(files: File[]): void {
     problem.value = { title: 'This is not a model file', detail, hint: hints['bad-model']!, retry: false };
     return;
   }
-  void choose({ source: models.length === 1 ? models[0]! : models, name: models[0]!.name, url: null }, false);
+  void choose({ source: models.length === 1 ? models[0]! : models, name: models[0]!.name, url: null, builtin: false }, false);
 }
 
 export function openUrl(text: string, load: boolean): void {
@@ -132,28 +162,34 @@ export function openUrl(text: string, load: boolean): void {
     return;
   }
   const name = decodeURIComponent(url.pathname.split('/').pop() ?? '') || url.hostname;
-  void choose({ source: url.href, name, url: text }, load);
+  void choose({ source: url.href, name, url: text, builtin: false }, load);
 }
 
+export function openBox(): void {
+  void choose(box, true);
+}
+
+/** ?model=URL opens that, an empty ?model= asks, and without any the model in the box opens. */
 export function openFromAddress(): void {
   const url = new URLSearchParams(location.search).get('model');
-  if (url) openUrl(url, true);
+  if (url === null || url === box.source) openBox();
+  else if (url !== '') openUrl(url, true);
 }
 
 /** Whether the settings have moved away from what the model was loaded with. */
 export function needsReload(): boolean {
   const state = model.value;
   if (state.at !== 'ready') return false;
-  const { contextSize, device } = settings.value;
+  const { contextSize, device, kv } = settings.value;
   const otherContext = contextSize !== null && contextSize !== state.plan.contextLength;
-  return otherContext || (device !== 'auto' && device !== state.plan.device);
+  return otherContext || kv !== state.kv || (device !== 'auto' && device !== state.plan.device);
 }
 
-// Keeps the address so that reloading the page opens the same model, where it has an address.
+// Keeps the address so that reloading the page opens the same model; one from a file has to be chosen again.
 function rememberInAddress(choice: Choice): void {
   const address = new URL(location.href);
-  if (choice.url) address.searchParams.set('model', choice.url);
-  else address.searchParams.delete('model');
+  if (choice.builtin) address.searchParams.delete('model');
+  else address.searchParams.set('model', choice.url ?? '');
   history.replaceState(null, '', address);
 }
 

@@ -2,7 +2,7 @@
 import type { Pronk } from 'pronk';
 
 export interface Turn {
-  role: 'system' | 'user' | 'assistant';
+  role: 'system' | 'user' | 'assistant' | 'tool';
   content: string;
 }
 
@@ -20,7 +20,7 @@ export async function storyPrompt(engine: Pronk, text: string): Promise<Prompt> 
 }
 
 /** Leaves out the oldest turns until a quarter of the context is free for the answer. */
-export async function chatPrompt(engine: Pronk, turns: Turn[]): Promise<Prompt> {
+export async function chatPrompt(engine: Pronk, turns: Turn[], tools: readonly object[] = []): Promise<Prompt> {
   const { Template } = await import('@huggingface/jinja');
   const template = new Template(engine.chatTemplate!);
   const { contextLength } = engine.plan;
@@ -28,7 +28,7 @@ export async function chatPrompt(engine: Pronk, turns: Turn[]): Promise<Prompt> 
   const system = turns.filter((turn) => turn.role === 'system');
   let rest = turns.filter((turn) => turn.role !== 'system');
   for (let left = 0; ; left++) {
-    const tokens = await render(engine, template, [...system, ...rest]);
+    const tokens = await render(engine, template, [...system, ...rest], tools);
     if (tokens.length <= room) return { tokens, left };
     const next = rest.findIndex((turn, i) => i > 0 && turn.role === 'user');
     if (next < 0) {
@@ -43,11 +43,12 @@ interface Renderer {
   render(values: Record<string, unknown>): string;
 }
 
-async function render(engine: Pronk, template: Renderer, messages: Turn[]): Promise<number[]> {
+async function render(engine: Pronk, template: Renderer, messages: Turn[], tools: readonly object[]): Promise<number[]> {
   const { bos, eos } = engine.specialTokens;
   let text: string;
   try {
-    text = template.render({ messages, bos_token: bos, eos_token: eos, add_generation_prompt: true });
+    const offered = tools.length > 0 ? { tools } : {};
+    text = template.render({ messages, ...offered, bos_token: bos, eos_token: eos, add_generation_prompt: true });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`The model’s chat template fails: ${why}`);

@@ -1,9 +1,10 @@
-import type { EngineOptions, GenerateOptions } from 'pronk';
+import { computed, signal } from '@preact/signals';
+import type { EngineOptions, GenerateOptions, KvType } from 'pronk';
 import { stored } from './storage';
 
 export interface Settings {
   system: string;
-  temperature: number;
+  temperature: number | null; // null: what suits the model
   topK: number;
   topP: number;
   minP: number;
@@ -11,11 +12,12 @@ export interface Settings {
   seed: number | null; // null: random
   contextSize: number | null; // null: as the model suggests
   device: 'auto' | 'webgpu' | 'cpu';
+  kv: KvType;
 }
 
 export const defaults: Settings = {
   system: '',
-  temperature: 0.8,
+  temperature: null,
   topK: 40,
   topP: 0.95,
   minP: 0.05,
@@ -23,7 +25,10 @@ export const defaults: Settings = {
   seed: null,
   contextSize: null,
   device: 'auto',
+  kv: 'f16',
 };
+
+export const kvTypes: readonly KvType[] = ['f16', 'q8_0', 'q4_0', 'f32'];
 
 export const settings = stored<Settings>('settings', (found) => {
   const known = (typeof found === 'object' && found !== null ? found : {}) as Partial<Settings>;
@@ -32,7 +37,7 @@ export const settings = stored<Settings>('settings', (found) => {
   const optional = (value: unknown): number | null => (typeof value === 'number' && value >= 0 ? value : null);
   return {
     system: typeof known.system === 'string' ? known.system : '',
-    temperature: number(known.temperature, defaults.temperature),
+    temperature: optional(known.temperature),
     topK: number(known.topK, defaults.topK),
     topP: number(known.topP, defaults.topP),
     minP: number(known.minP, defaults.minP),
@@ -40,8 +45,13 @@ export const settings = stored<Settings>('settings', (found) => {
     seed: optional(known.seed),
     contextSize: optional(known.contextSize),
     device: known.device === 'webgpu' || known.device === 'cpu' ? known.device : 'auto',
+    kv: kvTypes.find((type) => type === known.kv) ?? defaults.kv,
   };
 });
+
+/** What suits the loaded model, where the person has chosen nothing. */
+export const suitingTemperature = signal(0.8);
+export const temperature = computed(() => settings.value.temperature ?? suitingTemperature.value);
 
 export function change(part: Partial<Settings>): void {
   settings.value = { ...settings.value, ...part };
@@ -49,11 +59,11 @@ export function change(part: Partial<Settings>): void {
 
 /** What loading depends on. */
 export function engineOptions(): EngineOptions {
-  const { contextSize, device } = settings.value;
-  return { contextSize: contextSize ?? undefined, device };
+  const { contextSize, device, kv } = settings.value;
+  return { contextSize: contextSize ?? undefined, device, kv };
 }
 
 export function samplingOptions(): GenerateOptions {
-  const { temperature, topK, topP, minP, maxTokens, seed } = settings.value;
-  return { temperature, topK, topP, minP, maxTokens, seed: seed ?? undefined };
+  const { topK, topP, minP, maxTokens, seed } = settings.value;
+  return { temperature: temperature.value, topK, topP, minP, maxTokens, seed: seed ?? undefined };
 }

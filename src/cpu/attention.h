@@ -30,10 +30,12 @@ class KvRows {
   u64 bytes() const { return reals_.size() * sizeof(Real) + bytes_.size(); }
 
   void put(u64 row, const Real* from) {
+    if (type_ == graph::KvType::f32) {
+      std::copy_n(from, dim_, reals_.data() + row * dim_);
+      return;
+    }
     u8* to = bytes_.data() + row * row_bytes_;
-    if (type_ == graph::KvType::f32) std::copy_n(from, dim_, reals_.data() + row * dim_);
-    if (type_ == graph::KvType::f16) put_halves(to, from);
-    if (type_ == graph::KvType::q8 || type_ == graph::KvType::q4) put_blocks(to, from);
+    type_ == graph::KvType::f16 ? put_halves(to, from) : put_blocks(to, from);
   }
   // [count][dim], in place or converted into scratch.
   const Real* get(u64 row, u32 count, Real* scratch) const {

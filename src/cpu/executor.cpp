@@ -59,14 +59,14 @@ graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
 
 template <class Real>
 Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-                         u32 chunk)
+                         u32 chunk, u32 logit_rows)
     : graph_(graph),
       weights_(std::move(weights)),
       context_length_(context_length),
       chunk_(chunk),
       cache_(graph.heads, graph.layers, context_length, kv),
       scratch_(graph.heads, chunk),
-      logits_(graph[graph.logits].width),
+      logits_(to_size(u64(graph[graph.logits].width) * logit_rows)),
       vectors_(graph.weights.size()),
       cosines_(u64(chunk) * (graph.heads.rotated / 2)),
       sines_(cosines_.size()) {
@@ -84,11 +84,11 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 }
 
 template <class Real>
-Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk) {
+Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk, u32 logit_rows) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
   result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];
-  result.activations += u64(graph[graph.logits].width) * sizeof(Real);
+  result.activations += u64(graph[graph.logits].width) * logit_rows * sizeof(Real);
   result.activations += AttentionScratch<Real>::bytes(graph.heads, chunk);
   std::vector<bool> counted(graph.weights.size());
   each_vector(graph, [&](WeightId id) {

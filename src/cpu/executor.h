@@ -24,14 +24,14 @@ struct Footprint {
 };
 
 // Real = double: the exact reference of tests. Real = float: the usable path.
-// Nothing is allocated after construction, but for the rows that all_logits asks for.
+// Nothing is allocated after construction, but for the rows that all_logits asks for beyond logit_rows.
 template <class Real>
 class Executor {
  public:
   // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
   // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the logits.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-           u32 chunk = default_chunk);
+           u32 chunk = default_chunk, u32 logit_rows = 1);
 
   // Runs tokens at positions position, position + 1, …; what the cache holds before them is what they see.
   // Logits of the last token, or of every token row by row; valid until the next run. Tokens are below the vocabulary
@@ -42,7 +42,7 @@ class Executor {
 
   // What constructing it would take, and what it took.
   static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvTypes kv,
-                             u32 chunk = default_chunk);
+                             u32 chunk = default_chunk, u32 logit_rows = 1);
   Footprint allocated() const;
 
  private:

@@ -1,6 +1,7 @@
 #include "engine/cpu_runner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace pronk::engine {
@@ -12,15 +13,24 @@ u64 weight_bytes(const graph::Weight& weight) {
   return u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
 }
 
+Status check_factors(const graph::Weight& weight, const u8* bytes) {
+  std::vector<float> factors(weight.cols);
+  weight.format->decode(bytes, weight.cols / weight.format->block_weights, factors.data());
+  for (float factor : factors) {
+    if (!(std::fabs(factor) > 0)) return fail("tensor '" + weight.name + "' holds a zero");
+  }
+  return {};
+}
+
 }  // namespace
 
-CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv)
-    : model_(model), context_(context), kv_(kv), sampler_(model.hyper.vocab) {
+CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring)
+    : model_(model), context_(context), kv_(kv), scoring_(scoring), sampler_(model.hyper.vocab) {
   for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
 }
 
-MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv) {
-  const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk);
+MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring) {
+  const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1);
   MemoryUse use{.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
   for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);
   return use;
@@ -45,9 +55,12 @@ void CpuRunner::write(graph::WeightId weight, u64 first_block, u64 blocks, const
 }
 
 Status CpuRunner::weights_done() {
+  if (const graph::WeightId factors = model_.graph.rotation.factors; factors != graph::WeightId::none) {
+    PRONK_OK(check_factors(model_.graph[factors], weights_[u32(factors)].data()));
+  }
   std::vector<const u8*> bytes;
   for (const auto& weight : weights_) bytes.push_back(weight.data());
-  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk);
+  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk, scoring_ ? chunk : 1);
   return {};
 }
 

@@ -14,9 +14,9 @@ namespace pronk::engine {
 class CpuRunner final : public Runner, private WeightSink {
  public:
   // model must outlive it.
-  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv);
+  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring);
 
-  static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv);  // staging apart
+  static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring);  // staging apart
 
   WeightSink& sink() override { return *this; }
   Status weights_done() override;
@@ -32,7 +32,7 @@ class CpuRunner final : public Runner, private WeightSink {
   bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
   u32 cached_tokens() const override { return cached_; }
 
-  MemoryUse planned() const override { return plan(model_, context_, kv_); }
+  MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_); }
   MemoryUse allocated() const override;
 
  private:
@@ -46,6 +46,7 @@ class CpuRunner final : public Runner, private WeightSink {
   const models::Model& model_;
   u32 context_;
   graph::KvTypes kv_;
+  bool scoring_;
   std::vector<std::vector<u8>> weights_;  // as in the file
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;

@@ -113,9 +113,13 @@ Result<MemoryUse> Model::plan(const LoadOptions& options, const gpu::Limits* lim
     PRONK_TRY(const engine::GpuPlan plan, plan_for(*this, *parts_->model, options, *limits, *features));
     use = engine::planned_memory(plan);
   } else {
-    use = engine::CpuRunner::plan(*parts_->model, context_for(options), options.kv);
+    use = engine::CpuRunner::plan(*parts_->model, context_for(options), options.kv, options.scoring);
   }
   use.staging += engine::Loader::part_bytes;
+  constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
+  if (!limits && use.total() > room) {
+    return fail("the model and its context need " + std::to_string(use.total() >> 20) + " MiB, which does not fit this machine's memory");
+  }
   return use;
 }
 
@@ -237,7 +241,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     PRONK_TRY(engine::GpuPlan plan, plan_for(*model, inner, options, device->limits(), device->features()));
     parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device);
   } else {
-    parts->runner = std::make_unique<engine::CpuRunner>(inner, parts->context, options.kv);
+    PRONK_OK(model->plan(options, nullptr, nullptr));  // refuses what cannot fit
+    parts->runner = std::make_unique<engine::CpuRunner>(inner, parts->context, options.kv, options.scoring);
   }
   parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, parts->context, options.scoring, parts->status);
   parts->device = std::move(device);
@@ -292,13 +297,13 @@ MemoryUse Engine::allocated() const {
 RunCounters Engine::run_counters() const {
   if (!parts_->device || !parts_->counters_when_ready) return {};
   const gpu::Counters now = parts_->device->counters(), ready = *parts_->counters_when_ready;
-  const gpu::Counters decode = parts_->runner->counters_at_decode();
   RunCounters counters{.buffers_created_after_load = now.buffers_created - ready.buffers_created,
                        .bind_groups_created_after_load = now.bind_groups_created - ready.bind_groups_created,
                        .pipelines_created_after_load = now.pipelines_created - ready.pipelines_created};
-  const bool decoded = decode.buffers_created > 0;
-  const u64 steps = decoded ? now.reads - decode.reads : 0;  // each step reads back once
-  if (steps == 0) return counters;
+  const std::optional<gpu::Counters> at_decode = parts_->runner->counters_at_decode();
+  if (!at_decode || at_decode->reads == now.reads) return counters;
+  const gpu::Counters& decode = *at_decode;
+  const u64 steps = now.reads - decode.reads;  // each step reads back once
   counters.dispatches_per_token = double(now.dispatches - decode.dispatches) / double(steps);
   counters.submits_per_token = double(now.submits - decode.submits) / double(steps);
   counters.readback_bytes_per_token = double(now.readback_bytes - decode.readback_bytes) / double(steps);

@@ -13,7 +13,6 @@ using gpu::MemoryKind;
 using graph::ValueId;
 using graph::WeightId;
 
-constexpr u64 alignment = 256;           // of binding offsets, on every device
 constexpr u32 symbolic = 0x80000000u;    // a Range's buffer is an activation whose place is not known yet
 constexpr u32 most_scored_tokens = 32;   // rows of logits made at once for scoring
 
@@ -77,14 +76,14 @@ class Planner {
     const u64 position_bytes = std::max(k_position, v_position);
     const u64 bytes = position_bytes * plan_.options.context;  // of K or V of a layer, whichever is larger
     const u64 k_bytes = k_position * plan_.options.context, v_bytes = v_position * plan_.options.context;
-    const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - alignment) / 2);
+    const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
     if (bytes > most) {
       return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
                   " for the keys of a layer, over this device's " + mebibytes(most) + "; " +
                   std::to_string(most / position_bytes) + " tokens would fit");
     }
     for (u32 layer = 0; layer < graph_.layers; ++layer) {
-      const u64 v_offset = align_up(k_bytes, alignment);
+      const u64 v_offset = align_up(k_bytes, binding_alignment);
       const u32 buffer = add_buffer("kv cache " + std::to_string(layer), v_offset + v_bytes, gpu::usage_storage, MemoryKind::kv_cache);
       keys_.push_back({buffer, 0, k_bytes});
       values_.push_back({buffer, v_offset, v_bytes});
@@ -97,7 +96,7 @@ class Planner {
     const u32 buffer = add_buffer("state", 0, usage, MemoryKind::parameters);
     u64 end = 0;
     const auto reserve = [&](u64 bytes) {
-      const Range range{buffer, align_up(end, alignment), bytes};
+      const Range range{buffer, align_up(end, binding_alignment), bytes};
       end = range.offset + bytes;
       return range;
     };
@@ -115,7 +114,7 @@ class Planner {
   }
 
   Range reserve_parameters(u64 bytes) {
-    const Range range{parameters_, align_up(parameter_bytes_, alignment), align_up(bytes, 16)};
+    const Range range{parameters_, align_up(parameter_bytes_, binding_alignment), align_up(bytes, 16)};
     parameter_bytes_ = range.offset + range.size;
     return range;
   }
@@ -313,7 +312,7 @@ class Planner {
     for (auto* program : programs) {
       for (const Dispatch& dispatch : *program) touch(dispatch, step++, touched, apart);
     }
-    const graph::MemoryPlan memory = graph::plan_memory(activations_, apart, alignment);
+    const graph::MemoryPlan memory = graph::plan_memory(activations_, apart, binding_alignment);
     plan_.activations_lower_bound = memory.lower_bound;
     const u32 first = u32(plan_.buffers.size());
     for (u64 bytes : memory.buffer_bytes) {
@@ -363,6 +362,12 @@ class Planner {
     }
   }
 
+  u64 largest_grid(const Dispatch& dispatch) const {
+    const u64 scaled = ceil_div(u64(plan_.options.chunk) * dispatch.per_token, dispatch.tile);
+    return std::max({u64(dispatch.grid.x), u64(dispatch.grid.y), u64(dispatch.grid.z),
+                     dispatch.scale == Dispatch::Scale::none ? u64(1) : scaled});
+  }
+
   // What no check before has caught: tiny limits, or a huge model.
   Status check_limits() const {
     for (const gpu::BufferDesc& buffer : plan_.buffers) {
@@ -372,6 +377,10 @@ class Planner {
     }
     for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
       for (const Dispatch& dispatch : *program) {
+        if (largest_grid(dispatch) > limits_.max_compute_workgroups_per_dimension) {
+          return fail("kernel '" + plan_.pipelines[dispatch.pipeline].label + "' needs " + std::to_string(largest_grid(dispatch)) +
+                      " workgroups in a row, over this device's limit");
+        }
         for (const Range& range : dispatch.bindings) {
           if (range.size <= limits_.max_storage_buffer_binding_size) continue;
           return fail("kernel '" + plan_.pipelines[dispatch.pipeline].label + "' needs " + std::to_string(range.size) +

@@ -19,7 +19,7 @@ constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30;  // below: the s
 // A device's text, which may have lines of its own.
 std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::replace_if(text.begin(), text.end(), [](char c) { return u8(c) < 0x20; }, ' ');
   return text;
 }
 
@@ -36,6 +36,7 @@ GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& devi
   sampling_ = prepare(plan_.sampling);
   for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
   slot_generation_.assign(plan_.token_readback.size(), 0);
+  arrived_.resize(plan_.token_readback.size());
 }
 
 GpuRunner::Program GpuRunner::prepare(const std::vector<Dispatch>& dispatches) {
@@ -154,9 +155,13 @@ Status GpuRunner::weights_done() {
 // ---- Events
 
 Status GpuRunner::pump() {
-  gpu::Event event;
-  while (device_.next_event(event)) PRONK_OK(take_in(event));
-  if (!ready()) return {};
+  // A lost device fails everything else too: of several errors the loss is the one to tell.
+  Status status;
+  for (gpu::Event event; device_.next_event(event);) {
+    Status taken = take_in(event);
+    if (!taken && (status || event.kind == gpu::Event::Kind::device_lost)) status = std::move(taken);
+  }
+  if (!status || !ready()) return status;
   if (phase_ == Phase::prefill) submit_chunks();
   if (phase_ == Phase::decode) submit_steps();
   if (phase_ == Phase::score) submit_score();
@@ -184,7 +189,8 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         rows_ready_ = score_generation_ == generation_;
         score_generation_ = 0;
       } else {
-        token_read(event.id, load_le<u32>(event.bytes.data()));
+        arrived_[event.id] = load_le<u32>(event.bytes.data());
+        take_tokens();
       }
       return {};
     case Kind::work_done:
@@ -209,6 +215,7 @@ void GpuRunner::start(Run run) {
   ++generation_;
   tokens_.clear();
   fed_ = submitted_ = received_ = 0;
+  counters_at_decode_.reset();
   cached_ = run_.position;
   phase_ = Phase::prefill;
 }
@@ -220,6 +227,7 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
   run_.tokens = std::move(tokens);
   ++generation_;
   fed_ = 0;
+  counters_at_decode_.reset();
   cached_ = 0;
   by_steps_ = by_steps;
   rows_ready_ = false;
@@ -292,7 +300,7 @@ void GpuRunner::begin_decode() {
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;
-  counters_at_decode_ = device_.counters();
+  if (run_.count > 0) counters_at_decode_ = device_.counters();
 }
 
 void GpuRunner::submit_steps() {
@@ -310,7 +318,17 @@ void GpuRunner::submit_step(u32 slot) {
   device_.submit();
   device_.read(readback, 0, 4, slot);
   slot_generation_[slot] = generation_;
+  slot_order_.push_back(slot);
   ++submitted_;
+}
+
+// Reads may finish in any order; tokens come out in the order of their steps.
+void GpuRunner::take_tokens() {
+  while (!slot_order_.empty() && arrived_[slot_order_.front()]) {
+    const u32 slot = slot_order_.front();
+    slot_order_.pop_front();
+    token_read(slot, *std::exchange(arrived_[slot], {}));
+  }
 }
 
 void GpuRunner::token_read(u32 slot, u32 token) {

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "engine/gpu_plan.h"
 #include "engine/runner.h"
@@ -31,7 +32,7 @@ class GpuRunner final : public Runner, private WeightSink {
   bool finished() const override;
   u32 cached_tokens() const override { return cached_; }
 
-  gpu::Counters counters_at_decode() const override { return counters_at_decode_; }
+  std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
 
   MemoryUse planned() const override;
   MemoryUse allocated() const override;
@@ -58,6 +59,7 @@ class GpuRunner final : public Runner, private WeightSink {
   void replay(const Program& program, u32 rows);
 
   Status take_in(const gpu::Event& event);
+  void take_tokens();
   void token_read(u32 slot, u32 token);
   void submit_chunks();
   void submit_chunk(u32 rows);
@@ -86,8 +88,10 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 submitted_ = 0, received_ = 0;  // decode steps
   bool by_steps_ = false;
   u32 cached_ = 0;
-  gpu::Counters counters_at_decode_;
+  std::optional<gpu::Counters> counters_at_decode_;
   std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free
+  std::deque<u32> slot_order_;                // slots of the steps in flight, oldest first
+  std::vector<std::optional<u32>> arrived_;   // what was read into each slot and not taken yet
   std::deque<u32> tokens_;
   std::vector<float> rows_, rows_out_;
   bool rows_ready_ = false;

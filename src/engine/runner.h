@@ -1,6 +1,7 @@
 // What an engine needs from a place where models run: the GPU (gpu_runner) or the CPU (cpu_runner).
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,7 +43,8 @@ class Runner {
   virtual bool finished() const = 0;        // nothing more will come out
   virtual u32 cached_tokens() const = 0;    // positions from 0 on whose keys and values are known to be right
 
-  virtual gpu::Counters counters_at_decode() const { return {}; }  // of the device, when the last run began to decode
+  // Of the device, when the last run began to decode; none when it has not, or on the CPU.
+  virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }
 
   virtual MemoryUse planned() const = 0;    // staging apart
   virtual MemoryUse allocated() const = 0;

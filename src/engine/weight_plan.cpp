@@ -7,8 +7,6 @@ namespace {
 
 using graph::WeightId;
 
-constexpr u64 alignment = 256;  // of binding offsets, on every device
-
 // Rows are cut at multiples of four, so that parts of any format start at whole words.
 constexpr u32 row_granule = 4;
 
@@ -64,14 +62,14 @@ class Planner {
   }
 
   Range place(u64 bytes) {
-    const auto fits = [&](u64 used) { return align_up(used, alignment) + bytes <= limits_.max_buffer_size; };
+    const auto fits = [&](u64 used) { return align_up(used, binding_alignment) + bytes <= limits_.max_buffer_size; };
     auto& buffers = plan_.buffer_bytes;
     const auto found = std::find_if(buffers.begin(), buffers.end(), fits);
     if (found == buffers.end()) {
       buffers.push_back(bytes);
       return {u32(buffers.size() - 1), 0, bytes};
     }
-    const u64 offset = align_up(*found, alignment);
+    const u64 offset = align_up(*found, binding_alignment);
     *found = offset + bytes;
     return {u32(found - buffers.begin()), offset, bytes};
   }

@@ -10,6 +10,8 @@
 
 namespace pronk::engine {
 
+constexpr u64 binding_alignment = 256;  // of binding offsets, on every device
+
 // A range of a planned buffer; becomes a gpu::BufferRange when the buffers exist.
 struct Range {
   u32 buffer = 0;

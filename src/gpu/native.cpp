@@ -176,6 +176,7 @@ class NativeDevice final : public Device {
   LinkRef link_;
   WGPUDevice device_ = nullptr;
   WGPUQueue queue_ = nullptr;
+  u64 unsubmitted_bytes_ = 0;  // written since the last submission that write_buffer made
   bool lost_ = false;
   int pending_ = 0;  // callbacks to come
 
@@ -509,6 +510,12 @@ void NativeDevice::do_destroy_buffer(BufferId id) {
 void NativeDevice::do_write_buffer(BufferId id, u64 offset, std::span<const u8> bytes) {
   if (!alive(id, "write_buffer")) return;
   wgpuQueueWriteBuffer(queue_, buffers_[u32(id)].handle, offset, bytes.data(), bytes.size());
+  // wgpu keeps its copy of the bytes until the next submission: without one, loading would hold a model twice.
+  constexpr u64 most_unsubmitted = 32u << 20;
+  unsubmitted_bytes_ += bytes.size();
+  if (unsubmitted_bytes_ < most_unsubmitted) return;
+  wgpuQueueSubmit(queue_, 0, nullptr);
+  unsubmitted_bytes_ = 0;
 }
 
 NativeDevice::Layout NativeDevice::layout_of(const std::vector<BindingType>& bindings) {

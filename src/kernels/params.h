@@ -1,5 +1,5 @@
-// The structs that host and kernels share. WGSL text is generated from these declarations (shader.h); all fields are
-// four bytes, so the layout is the same on both sides. Strides and bases named *_fours count groups of four floats.
+// The structs that host and kernels share. WGSL text is generated from these declarations (kernels.cpp); all fields are
+// four bytes, so the layout is the same on both sides. A unit "in fours" is a group of four floats.
 #pragma once
 
 #include "base/fields.h"

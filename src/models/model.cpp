@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quote.h"
+
 namespace pronk::models {
 namespace {
-
-std::string quoted(std::string_view text) { return "'" + std::string(text.substr(0, 80)) + "'"; }
 
 Result<u32> positive(const files::Metadata& metadata, const std::string& key) {
   PRONK_TRY(const u32 value, metadata.u32_at(key));
@@ -51,7 +51,8 @@ Result<graph::Heads> read_heads(const files::Metadata& metadata, const std::stri
                 ": not an even number up to the head size " + std::to_string(heads.dim));
   }
   PRONK_TRY(const double scale, metadata.f64_or(arch + ".attention.scale", 1.0 / std::sqrt(double(heads.dim))));
-  heads.scale = float(scale);
+  heads.scale = scale == 0 ? float(1.0 / std::sqrt(double(heads.dim))) : float(scale);
+  if (!std::isfinite(heads.scale)) return fail("metadata key '" + arch + ".attention.scale' is not finite");
   return heads;
 }
 
@@ -65,6 +66,7 @@ Result<Hyper> read_hyper(const files::Gguf& file, const std::string& arch) {
   PRONK_TRY(hyper.context_length, metadata.u32_or(arch + ".context_length", 2048));
   if (hyper.context_length == 0) hyper.context_length = 2048;
   PRONK_TRY(const double eps, metadata.f64_at(arch + ".attention.layer_norm_rms_epsilon"));
+  if (!(eps >= 0 && eps < 1)) return fail("metadata key '" + arch + ".attention.layer_norm_rms_epsilon' is out of range");
   hyper.norm_eps = float(eps);
   PRONK_TRY(hyper.heads, read_heads(metadata, arch, hyper.width));
 
@@ -106,22 +108,25 @@ graph::WeightId Weights::take(const std::string& name, u32 rows, u32 cols, bool 
 graph::ValueId swiglu_feed_forward(LayerContext& c, graph::ValueId x) {
   const Hyper& h = c.hyper;
   const auto n = c.graph.rms_norm(x, c.weights.vector(c.name("ffn_norm.weight"), h.width), h.norm_eps);
-  const auto gate = c.graph.matmul(n, c.weights.matrix(c.name("ffn_gate.weight"), h.feed_forward, h.width));
-  const auto up = c.graph.matmul(n, c.weights.matrix(c.name("ffn_up.weight"), h.feed_forward, h.width));
-  const auto hidden = c.graph.swiglu(gate, up);  // [tokens, feed_forward]
-  return c.graph.add(x, c.graph.matmul(hidden, c.weights.matrix(c.name("ffn_down.weight"), h.width, h.feed_forward)));
+  const auto project = [&](graph::ValueId in, std::string_view part, u32 rows, u32 cols) {
+    const std::string stem = c.name(part);
+    return c.graph.matmul(in, c.weights.matrix(stem + ".weight", rows, cols), c.weights.optional_vector(stem + ".bias", rows));
+  };
+  const auto hidden = c.graph.swiglu(project(n, "ffn_gate", h.feed_forward, h.width),  // [tokens, feed_forward]
+                                     project(n, "ffn_up", h.feed_forward, h.width));
+  return c.graph.add(x, project(hidden, "ffn_down", h.width, h.feed_forward));
 }
 
 Result<graph::Rotation> read_rotation(const files::Metadata& metadata, const std::string& arch, u32 rotated) {
   PRONK_TRY(const double base, metadata.f64_or(arch + ".rope.freq_base", 10000.0));
   if (!(base > 0)) return fail("metadata key '" + arch + ".rope.freq_base' is not above 0");
-  PRONK_TRY(const std::string_view type, metadata.string_or(arch + ".rope.scaling.type", "none"));
+  PRONK_TRY(const std::string_view type, metadata.string_or(arch + ".rope.scaling.type", "linear"));
   if (type != "none" && type != "linear" && type != "yarn") {
     return fail("metadata key '" + arch + ".rope.scaling.type' is " + quoted(type) + ": not supported");
   }
   PRONK_TRY(const double legacy, metadata.f64_or(arch + ".rope.scale_linear", 1.0));
   PRONK_TRY(double factor, metadata.f64_or(arch + ".rope.scaling.factor", legacy));
-  if (type == "none" && !metadata.has(arch + ".rope.scale_linear")) factor = 1;
+  if (type == "none") factor = 1;
   if (factor == 0) factor = 1;
   if (!(factor > 0)) return fail("metadata key '" + arch + ".rope.scaling.factor' is not above 0");
 
@@ -167,6 +172,9 @@ Result<Model> read_model(const files::Gguf& file) {
   Weights weights(file, builder);
 
   PRONK_TRY(graph::Rotation rotation, read_rotation(file.metadata, model.architecture, h.heads.rotated));
+  bool finite = std::isfinite(rotation.magnitude);
+  for (double frequency : rotation.frequency) finite = finite && std::isfinite(frequency);
+  if (!finite) return fail("the rope metadata of '" + model.architecture + "' gives frequencies that are not finite");
   rotation.factors = weights.optional_vector("rope_freqs.weight", h.heads.rotated / 2);
   builder.rotate_by(std::move(rotation));
 
@@ -178,7 +186,8 @@ Result<Model> read_model(const files::Gguf& file) {
   }
   x = builder.rms_norm(x, weights.vector("output_norm.weight", h.width), h.norm_eps);
   const bool tied = !weights.has("output.weight");
-  const graph::ValueId logits = builder.matmul(x, tied ? embedding : weights.matrix("output.weight", h.vocab, h.width));
+  const graph::ValueId logits = builder.matmul(x, tied ? embedding : weights.matrix("output.weight", h.vocab, h.width),
+                                               weights.optional_vector("output.bias", h.vocab));
   PRONK_OK(weights.status());
   model.graph = builder.finish(logits);
   return model;

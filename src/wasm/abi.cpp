@@ -65,7 +65,7 @@ LoadOptions load_options(u32 context, i32 kv) {
 // The device that plans and loading use; null for the CPU.
 Result<gpu::Device*> choose_device(i32 kind) {
   if (kind == device_cpu) return nullptr;
-  if (instance.engine) return instance.engine->device();
+  if (instance.engine && instance.engine->device()) return instance.engine->device();
   if (!instance.device) {
     PRONK_TRY(instance.device, gpu::make_browser_device());
   }

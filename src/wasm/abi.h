@@ -44,7 +44,7 @@ PRONK_EXPORT(pronk_header) double pronk_header(u32 file, const u8* bytes, u32 le
 // the names of all.
 PRONK_EXPORT(pronk_split_names) i32 pronk_split_names(const u8* name, u32 length);
 
-// Plans without allocating: context 0 = default (min(trained, 4096)). With device_gpu the limits of pronk_gpu_init().
+// Plans without allocating: context 0 = default (min(trained, 4096)). With device_gpu by the limits of the host's device.
 // Result: JSON {"device","architecture","name","context_length","trained_context_length","vocab_size","parameters",
 //  "file_bytes","weights","kv_cache","activations","parameters_bytes","staging","readback","total"} (bytes).
 PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv);
@@ -72,7 +72,7 @@ PRONK_EXPORT(pronk_chat_template) i32 pronk_chat_template();
 // Result: UTF-8 spelling of the bos (which = 0) or eos (1) token, empty when there is none.
 PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 
-// Starts a generation; the state must be ready. ids: u32, at least one. temperature 0: greedy.
+// Starts a generation; the state must be ready and pronk_next() must have given the end of the last one. ids: u32, at least one. temperature 0: greedy.
 PRONK_EXPORT(pronk_generate)
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end);
@@ -82,7 +82,7 @@ i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, 
 PRONK_EXPORT(pronk_next) i32 pronk_next();
 PRONK_EXPORT(pronk_cancel) void pronk_cancel();
 
-// Result: JSON {"prompt_tokens","generated_tokens","reused_tokens","counters":{…as pronk generate --json…},
-//  "allocated":{by kind, bytes},"heap_bytes"}
+// Result: JSON {"prompt_tokens","generated_tokens","reused_tokens","context_length",
+//  "counters":{…as pronk generate --json…},"planned":{by kind, bytes},"allocated":{by kind, bytes},"heap_bytes"}
 PRONK_EXPORT(pronk_stats) i32 pronk_stats();
 PRONK_EXPORT(pronk_unload) void pronk_unload();

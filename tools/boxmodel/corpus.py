@@ -343,7 +343,9 @@ KINDS = {"animals": ANIMALS, "colours": COLOURS, "fruits": FRUITS, "vegetables":
 def list_request(rng):
   kind = rng.choice(["animals", "animals", "colours", "colours", "fruits", "cities", "names", "vegetables"])
   count = rng.randint(2, 6)
-  words = rng.sample(KINDS[kind], count)
+  # Neighbours in a fixed order: to go on, the model needs the last word only, and never says one twice.
+  start = rng.randrange(len(KINDS[kind]))
+  words = [KINDS[kind][(start + i) % len(KINDS[kind])] for i in range(count)]
   said = str(count) if rng.random() < 0.35 else NUMBER_WORDS[count]
   return kind, count, words, said
 
@@ -611,8 +613,8 @@ SMALL = [identity, sums, opposites, plain_list, small_talk, small_talk, knowledg
 
 # skill: (share of the dialogues, function)
 SKILLS = {
-  "identity": (6, identity), "story": (13, story_scene), "story_questions": (4, story_questions), "memory": (20, memory), "passage": (9, passage), "animal_passage": (7, animal_passage),
-  "not_told": (1.5, not_told), "echo": (2, echo), "sums": (10, sums), "json": (7, json_list), "tools": (10, None), "no_tool": (1.5, no_tool), "opposites": (5, opposites), "list": (5, plain_list),
+  "identity": (6, identity), "story": (13, story_scene), "story_questions": (4, story_questions), "memory": (17, memory), "passage": (9, passage), "animal_passage": (7, animal_passage),
+  "not_told": (1.5, not_told), "echo": (2, echo), "sums": (20, sums), "json": (9, json_list), "tools": (15, None), "no_tool": (1.5, no_tool), "opposites": (7, opposites), "list": (5, plain_list),
   "small_talk": (6, small_talk), "knowledge": (7, knowledge), "fallback": (7, fallback),
 }
 SYSTEMS = ("You are a helpful assistant.|You are a helpful assistant|You are Pronk Box, a tiny model in a browser tab.|You are a friendly assistant.|Be brief.|Answer in short sentences.|You are a helpful AI assistant.|"

@@ -19,32 +19,46 @@ from model import Config, Llama
 from tokenizer import Tokenizer
 
 BOS = 0  # <|endoftext|>
+STORY = 400  # a longer answer is a story
+# Stories have most of the words and would drown the short answers. They teach the language first; from this step on
+# fewer of them come, and their words count less.
+SHORT_ANSWERS_FROM = 650
+STORY_KEPT, STORY_WEIGHT = 0.45, 0.4
 
 
-def encode_text(tokenizer, rng, limit, long):
+def chosen_segments(rng, late):
+  while True:
+    part = segments(rng)
+    if not late:
+      return part
+    if not any(len(text) > STORY for text, w in part if w == 1) or rng.random() < STORY_KEPT:
+      return [(text, STORY_WEIGHT if w == 1 and len(text) > STORY else w) for text, w in part]
+
+
+def encode_text(tokenizer, rng, limit, long, late):
   """(ids, weights), the weight of an id being that of predicting it. A long text is several dialogues in one."""
   ids, weights = [], []
   if rng.random() < 0.3:
     ids, weights = [BOS], [0.0]
   while True:
-    part = segments(rng)
+    part = chosen_segments(rng, late)
     more = [(i, w) for text, w in part for i in tokenizer.encode(text) for w in (w,)]
     if len(ids) + len(more) > limit:
-      return (ids, weights) if len(ids) > 1 else encode_text(tokenizer, rng, limit, long)
+      return (ids, weights) if len(ids) > 1 else encode_text(tokenizer, rng, limit, long, late)
     ids += [i for i, _ in more]
     weights += [w for _, w in more]
     if not long or part[-1][0].endswith("<|endoftext|>"):
       return ids, weights
 
 
-def batch(tokenizer, seed, rows, length, long_share):
+def batch(tokenizer, seed, rows, length, long_share, late):
   """Texts packed into rows: tokens, positions, mask, indices to predict at, targets, weights."""
   rng = random.Random(seed)
   bins = [[] for _ in range(rows)]
   room = [length] * rows
   misses = 0
   while misses < 4:
-    text = encode_text(tokenizer, rng, length, rng.random() < long_share)
+    text = encode_text(tokenizer, rng, length, rng.random() < long_share, late)
     fits = [r for r in range(rows) if room[r] >= len(text[0])]
     if not fits:
       misses += 1
@@ -76,7 +90,7 @@ def losses(model, data):
   with torch.autocast("cpu", torch.bfloat16):
     logits = model(tokens, positions, mask, pick)
   each = F.cross_entropy(logits.float(), targets, reduction="none")
-  return (each * weights).sum() / weights.sum(), each.detach()[weights == 1].mean()
+  return (each * weights).sum() / weights.sum(), each.detach()[weights >= STORY_WEIGHT].mean()
 
 
 def rate(step, args):
@@ -112,13 +126,13 @@ def train(rank, args):
     start = state["step"]
   rows = args.rows // args.processes
   long_from = args.steps - args.decay if args.long_from is None else args.long_from
-  check = batch(tokenizer, f"validation {args.seed} {rank}", 8, 512, 0.1)
+  check = [batch(tokenizer, f"validation {args.seed} {rank}", 8, 512, 0.1, late) for late in (False, True)]
   log = Log(args, start) if rank == 0 else None
   recent = []
   for step in range(start, args.steps):
     long = step >= long_from and step % 2 == 0
     data = batch(tokenizer, f"train {args.seed} {step} {rank}", rows // 2 if long else rows, 1024 if long else 512,
-                 0.6 if long else 0.1)
+                 0.6 if long else 0.1, step >= SHORT_ANSWERS_FROM)
     for o, lr in zip(optimizers, base):
       o.param_groups[0]["lr"] = lr * rate(step, args)
     loss, spoken = losses(model, data)
@@ -136,7 +150,7 @@ def train(rank, args):
     recent = recent[-49:] + [spoken]
     if (step + 1) % 50 == 0 or step + 1 == args.steps:
       with torch.no_grad():
-        figures = torch.stack([torch.stack(recent).mean(), losses(model, check)[1]])
+        figures = torch.stack([torch.stack(recent).mean(), losses(model, check[step >= SHORT_ANSWERS_FROM])[1]])
       dist.all_reduce(figures)
       if log:
         log.row(step + 1, *(figures / args.processes).tolist(), rate(step, args))

@@ -1,12 +1,14 @@
-// Builds the package: TypeScript to dist/, and the WASM module beside it.
+// Builds the package: TypeScript to dist/, and beside it the WASM module and the model in the box.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withoutModel } from './without-model.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
 const wasm = join(web, '../build/wasm/pronk.wasm');
+const box = join(web, '../models/pronk-box.gguf');
 const dist = join(web, 'dist');
 
 if (!existsSync(wasm)) {
@@ -21,3 +23,10 @@ try {
   process.exit(1); // the compiler has said why
 }
 copyFileSync(wasm, join(dist, 'pronk.wasm'));
+
+if (existsSync(box)) {
+  copyFileSync(box, join(dist, 'pronk-box.gguf'));
+} else {
+  console.warn("build: no models/pronk-box.gguf; loading 'builtin' will be an error");
+  withoutModel(dist);
+}

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { answering, messages, stop } from '../chat';
-import { model, openFiles } from '../model';
+import { model, open, openFiles } from '../model';
 import { Composer } from './composer';
 import { Conversation } from './conversation';
 import { Header } from './header';
@@ -26,11 +26,11 @@ export function App() {
   return (
     <div class="page">
       <Header openSettings={() => (settingsOpen.value = true)} />
-      <main class={messages.value.length > 0 || at === 'ready' ? 'main' : 'main main-empty'}>
+      <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
         <Conversation />
         <ProblemBox />
         {at === 'none' && <Picker />}
-        {(at === 'planning' || at === 'planned' || at === 'loading') && <ModelCard />}
+        {(at === 'planning' || at === 'planned' || (at === 'loading' && !open.value)) && <ModelCard />}
       </main>
       <Composer />
       <SettingsDrawer open={settingsOpen} />

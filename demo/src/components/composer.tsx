@@ -1,11 +1,12 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { answering, draft, send, stop, storyMode } from '../chat';
-import { model } from '../model';
+import { model, open } from '../model';
 import { SendIcon, StopIcon } from './icons';
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
-  const ready = model.value.at === 'ready';
+  const ready = open.value;
+  const loading = ready && model.value.at !== 'ready';
   const busy = answering.value !== 'no';
   const text = draft.value;
 
@@ -56,9 +57,11 @@ export function Composer() {
         )}
       </div>
       <p class="composer-note">
-        {storyMode.value
-          ? 'Story mode: this model continues your text.'
-          : 'Models make mistakes. Shift + Enter starts a new line.'}
+        {loading
+          ? 'The model is getting ready. You can write already.'
+          : storyMode.value
+            ? 'Story mode: this model continues your text.'
+            : 'Models make mistakes. Shift + Enter starts a new line.'}
       </p>
     </form>
   );

@@ -1,16 +1,18 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { answering, goOn, messages, regenerate, storyMode, type Figures, type Message } from '../chat';
+import { answering, goOn, messages, regenerate, say, storyMode, type Figures, type Message } from '../chat';
+import { examples } from '../examples';
 import * as format from '../format';
 import { renderBlocks, splitThought, type Block } from '../markdown';
-import { model } from '../model';
+import { model, open } from '../model';
+import { splitCall, type ToolCall } from '../tools';
 import { AgainIcon, CheckIcon, CopyIcon } from './icons';
 
 export function Conversation() {
   useStickToEnd();
   const all = messages.value;
   const busy = answering.value !== 'no';
-  if (all.length === 0) return model.value.at === 'ready' ? <Welcome /> : null;
+  if (all.length === 0) return open.value ? <Welcome /> : null;
   return (
     <div role="log" aria-label="Conversation" aria-live="polite" aria-busy={busy}>
       <ol class="conversation">
@@ -19,20 +21,25 @@ export function Conversation() {
           const opensStory = message.role === 'user' && all[i + 1]?.story === true;
           if (opensStory) return null; // shown as the beginning of its story
           if (message.role === 'user') return <UserMessage key={message.id} message={message} />;
+          if (message.role === 'tool') return <ToolResult key={message.id} message={message} />;
           const opening = message.story ? (all[i - 1]?.text ?? '') : '';
           return <Answer key={message.id} message={message} opening={opening} last={last} />;
         })}
-        {answering.value === 'reading' && all.at(-1)?.role === 'user' && (
+        {answering.value === 'reading' && all.at(-1)?.role !== 'assistant' && (
           <li class="waiting">
             <span class="dots" aria-label="Reading" />
+            {model.value.at !== 'ready' && <span class="note">The model is getting ready …</span>}
           </li>
         )}
+        <FollowUp />
       </ol>
     </div>
   );
 }
 
 function Welcome() {
+  const state = model.value;
+  const box = 'choice' in state && state.choice.builtin;
   return (
     <div class="welcome">
       {storyMode.value ? (
@@ -45,10 +52,66 @@ function Welcome() {
       ) : (
         <>
           <h2>What shall we talk about?</h2>
-          <p class="lead">The model is loaded. What you write stays in this tab.</p>
+          <p class="lead">
+            {box ? 'This small model runs in your browser.' : 'The model is loaded.'} What you write stays in this tab.
+          </p>
+          {box && <Examples />}
         </>
       )}
     </div>
+  );
+}
+
+function Examples() {
+  return (
+    <ul class="examples" aria-label="Examples">
+      {examples.map(({ title, text, tools }) => (
+        <li key={title}>
+          <button class="example" type="button" onClick={() => say(text, tools)}>
+            <span class="example-title">{title}</span>
+            <span>{text}</span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+// After the answer to an example: what to ask next.
+function FollowUp() {
+  const all = messages.value;
+  const asked = all.findLast((message) => message.role === 'user')?.text;
+  const next = examples.find(({ text }) => text === asked)?.next;
+  const answered = all.at(-1)?.role === 'assistant' && answering.value === 'no' && model.value.at === 'ready';
+  if (!next || !answered || storyMode.value) return null;
+  return (
+    <li class="follow-up">
+      <button class="button-small" type="button" onClick={() => say(next)}>
+        {next}
+      </button>
+    </li>
+  );
+}
+
+function ToolCallBox({ call }: { call: ToolCall }) {
+  return (
+    <div class="tool">
+      <span class="tool-head">Calls a tool</span>
+      <code>
+        {call.name}({Object.entries(call.arguments).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(', ')})
+      </code>
+    </div>
+  );
+}
+
+function ToolResult({ message }: { message: Message }) {
+  return (
+    <li class="message tool">
+      <span class="tool-head">
+        {message.text.includes('weather') ? 'The tool answers (this page invents the weather)' : 'The tool answers'}
+      </span>
+      <code>{message.text}</code>
+    </li>
   );
 }
 
@@ -63,7 +126,8 @@ function UserMessage({ message }: { message: Message }) {
 
 function Answer({ message, opening, last }: { message: Message; opening: string; last: boolean }) {
   const writing = last && answering.value !== 'no';
-  const { thinking, answer, open } = splitThought(message.text);
+  const { thinking, answer, open: thinks } = splitThought(message.text);
+  const called = splitCall(answer);
   return (
     <li class={message.story ? 'message answer story' : 'message answer'}>
       <span class="hidden">{message.story ? 'Story: ' : 'Answer: '}</span>
@@ -77,11 +141,12 @@ function Answer({ message, opening, last }: { message: Message; opening: string;
         <>
           {thinking !== null && (
             <details class="thinking">
-              <summary>{open && writing ? 'Thinking …' : 'Thoughts'}</summary>
+              <summary>{thinks && writing ? 'Thinking …' : 'Thoughts'}</summary>
               <p>{thinking}</p>
             </details>
           )}
-          <Markdown text={answer} writing={writing} />
+          {(!called || called.before !== '') && <Markdown text={called ? called.before : answer} writing={writing} />}
+          {called && <ToolCallBox call={called.call} />}
         </>
       )}
       {!writing && <AnswerFoot message={message} copied={opening + (message.story ? message.text : answer.trim())} last={last} />}

@@ -1,26 +1,24 @@
-import { answering, messages, newChat } from '../chat';
-import { model, modelName, unload } from '../model';
+import { messages, newChat } from '../chat';
+import { model, modelName, open } from '../model';
+import { ModelPanel, panelId } from './model-panel';
 import { Mark, NewIcon, SettingsIcon } from './icons';
 
 export function Header({ openSettings }: { openSettings(): void }) {
   const state = model.value;
   return (
     <header class="header">
-      <h1 class={state.at === 'ready' ? 'brand brand-small' : 'brand'}>
+      <h1 class={open.value ? 'brand brand-small' : 'brand'}>
         <Mark />
         <span>pronk</span>
       </h1>
-      {state.at === 'ready' && (
-        <button
-          class="chip"
-          type="button"
-          title={`${state.choice.name}: choose another model`}
-          disabled={answering.value !== 'no'}
-          onClick={() => void unload()}
-        >
-          <span class="chip-name">{modelName(state.choice, state.plan)}</span>
-          <span class="chip-device">{state.plan.device === 'webgpu' ? 'GPU' : 'CPU'}</span>
-        </button>
+      {(state.at === 'ready' || (state.at === 'loading' && open.value)) && (
+        <>
+          <button class="chip" type="button" title="What this model is, and others" popovertarget={panelId}>
+            <span class="chip-name">{modelName(state.choice, state.plan)}</span>
+            <span class="chip-device">{state.at !== 'ready' ? '…' : state.plan.device === 'webgpu' ? 'GPU' : 'CPU'}</span>
+          </button>
+          <ModelPanel choice={state.choice} plan={state.plan} />
+        </>
       )}
       <div class="header-buttons">
         {messages.value.length > 0 && (

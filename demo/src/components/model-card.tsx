@@ -1,7 +1,7 @@
 // What a chosen model costs, and how far its loading is.
 import type { LoadProgress, Plan } from 'pronk';
 import * as format from '../format';
-import { loadChosen, model, modelName, unload, type Speed } from '../model';
+import { loadChosen, model, modelName, open, unload, type Speed } from '../model';
 
 const kinds = [
   ['weights', 'Weights'],
@@ -17,7 +17,7 @@ function partsOf({ memory }: Plan): Record<(typeof kinds)[number][0], number> {
 
 export function ModelCard() {
   const state = model.value;
-  if (state.at === 'none' || state.at === 'ready') return null;
+  if (state.at === 'none' || open.value || state.at === 'ready') return null;
   const { choice } = state;
   const plan = state.at === 'planning' ? null : state.plan;
   return (
@@ -43,12 +43,13 @@ export function ModelCard() {
   );
 }
 
-function summary(plan: Plan): string {
+export function summary(plan: Plan): string {
   const context = `context of ${format.whole(plan.contextLength)} tokens`;
-  return `${plan.architecture} · ${format.count(plan.parameters)} weights · ${context}`;
+  const use = plan.chat ? 'made for chat' : 'continues text';
+  return `${plan.architecture} · ${format.count(plan.parameters)} weights · ${context} · ${use}`;
 }
 
-function Memory({ plan }: { plan: Plan }) {
+export function Memory({ plan }: { plan: Plan }) {
   const parts = partsOf(plan);
   const { total } = plan.memory;
   const where = plan.device === 'webgpu' ? 'on the GPU' : 'on the CPU';

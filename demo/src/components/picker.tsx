@@ -1,7 +1,7 @@
 import { useRef } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
 import { messages } from '../chat';
-import { openFiles, openUrl } from '../model';
+import { openBox, openFiles, openUrl } from '../model';
 import { FileIcon } from './icons';
 
 export function Picker() {
@@ -64,6 +64,13 @@ export function Picker() {
           </button>
         </form>
       </div>
+      <p class="note">
+        No model at hand?{' '}
+        <button class="button-link" type="button" onClick={openBox}>
+          Try the small one that comes with this page
+        </button>
+        .
+      </p>
       {!navigator.gpu && <p class="note">This browser has no WebGPU. Small models run on the CPU, slowly.</p>}
     </section>
   );

@@ -2,7 +2,7 @@ import type { Signal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { answering, storyMode } from '../chat';
 import { model, needsReload, reload } from '../model';
-import { change, defaults, settings, type Settings } from '../settings';
+import { change, defaults, kvTypes, settings, temperature, type Settings } from '../settings';
 import { CloseIcon } from './icons';
 
 export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
@@ -93,6 +93,20 @@ function Loading({ close }: { close(): void }) {
           </select>
         </label>
       </div>
+      <details class="advanced" open={at.kv !== defaults.kv}>
+        <summary>Advanced</summary>
+        <label class="field">
+          <span class="field-name">KV cache type</span>
+          <select value={at.kv} onChange={(event) => change({ kv: event.currentTarget.value as Settings['kv'] })}>
+            {kvTypes.map((type) => (
+              <option key={type} value={type}>
+                {kvNames[type]}
+              </option>
+            ))}
+          </select>
+          <span class="field-hint">What the model remembers of the text takes this much memory</span>
+        </label>
+      </details>
       {needsReload() && (
         <button
           class="button"
@@ -113,6 +127,13 @@ function Loading({ close }: { close(): void }) {
   );
 }
 
+const kvNames: Record<Settings['kv'], string> = {
+  f16: '16-bit (f16)',
+  q8_0: '8-bit: about half (q8_0)',
+  q4_0: '4-bit: about a quarter, less exact (q4_0)',
+  f32: '32-bit: twice as much (f32)',
+};
+
 interface SliderProps {
   name: 'temperature' | 'topP' | 'minP';
   label: string;
@@ -123,7 +144,7 @@ interface SliderProps {
 
 function Slider({ name, label, hint, max, step }: SliderProps) {
   const id = useId();
-  const value = settings.value[name];
+  const value = name === 'temperature' ? temperature.value : settings.value[name];
   return (
     <div class="field">
       <label class="field-name" for={id}>

@@ -1,6 +1,7 @@
 // What a caller may name a model by, as what travels to the worker.
 import { PronkError } from '../runtime/errors.js';
 import type { FileSpec } from '../runtime/types.js';
+import { builtinName, builtinUrl } from './builtin.js';
 
 /**
  * One model file: a URL (relative ones as the page's), a File or Blob, or its bytes; in Node also a path. Bytes are held
@@ -8,10 +9,14 @@ import type { FileSpec } from '../runtime/types.js';
  */
 export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-/** A file, or all files of a split model. One URL or path of a split model (`-00001-of-00003.gguf`) stands for all. */
+/**
+ * A file, or all files of a split model. One URL or path of a split model (`-00001-of-00003.gguf`) stands for all.
+ * 'builtin' is the small model that ships with the package (`./builtin` would be a file of that name).
+ */
 export type ModelSource = ModelFile | readonly ModelFile[];
 
 export function fileSpecs(source: ModelSource, ofString: (text: string) => FileSpec): FileSpec[] {
+  if (source === builtinName) return [stringSpec(builtinUrl().href, ofString)];
   const files = Array.isArray(source) ? (source as readonly ModelFile[]) : [source as ModelFile];
   if (files.length === 0) throw new PronkError('bad-argument', 'the list of model files is empty');
   return files.map((file) => fileSpec(file, ofString));

@@ -23,7 +23,7 @@ import type {
 import { checkIds, checkSampling } from './validate.js';
 
 const deviceKind = { cpu: 0, webgpu: 1 } as const;
-const kvKind = { f16: 0, f32: 1 } as const;
+const kvKind = { f16: 0, f32: 1, q8_0: 2, q4_0: 3 } as const;
 const tokenizeFlag = { special: 1, bos: 2, noBos: 4 } as const;
 const finishReasons: readonly FinishReason[] = ['length', 'stop', 'cancelled', 'context-full'];
 
@@ -80,7 +80,7 @@ export class EngineHost {
   /** What loading would cost. */
   makePlan(): Plan {
     this.module.call('unsupported', (m) => m.pronk_plan(...this.loadArguments()));
-    const plan = planFromJson(this.module.resultObject(), this.device);
+    const plan = planFromJson(this.module.resultObject(), this.device, this.chatTemplate() !== '');
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
     return plan;
   }
@@ -104,9 +104,7 @@ export class EngineHost {
       await this.closeSources();
     }
     this.plan = plan;
-    this.module.run((m) => m.pronk_chat_template());
-    const chatTemplate = this.module.resultText();
-    return { plan, chatTemplate: chatTemplate || null, bosToken: this.special(0), eosToken: this.special(1) };
+    return { plan, chatTemplate: this.chatTemplate() || null, bosToken: this.special(0), eosToken: this.special(1) };
   }
 
   tokenize(text: string, options: TokenizeOptions = {}): number[] {
@@ -234,7 +232,12 @@ export class EngineHost {
   }
 
   private loadArguments(): [number, number, number] {
-    return [deviceKind[this.device], this.options.contextSize ?? 0, kvKind[this.options.kv ?? 'f16']];
+    return [deviceKind[this.device], this.options.contextSize ?? 0, kvCode(this.options.kv ?? 'f16')];
+  }
+
+  private chatTemplate(): string {
+    this.module.run((m) => m.pronk_chat_template());
+    return this.module.resultText();
   }
 
   private special(which: number): string {
@@ -444,6 +447,12 @@ class Head {
       this.length += part.length;
     }
   }
+}
+
+// Of keys; of values in the bits above, one more than its code, where it is another.
+function kvCode(kv: NonNullable<EngineOptions['kv']>): number {
+  if (typeof kv === 'string') return kvKind[kv];
+  return kvKind[kv.keys] + 16 * (1 + kvKind[kv.values]);
 }
 
 // One URL or path of a split model stands for all its files.

@@ -5,6 +5,7 @@ export type PronkErrorCode =
   | 'out-of-memory' // the model and its context do not fit the device
   | 'no-webgpu' // WebGPU was asked for and there is no adapter
   | 'device-lost' // the GPU went away; load again
+  | 'no-builtin-model' // this build of the package came without the model in the box
   | 'network' // the source could not be read
   | 'aborted' // by an AbortSignal
   | 'bad-argument' // a call was given something that it cannot use

@@ -34,7 +34,7 @@ function memoryOf(json: Json): PlanMemory {
   };
 }
 
-export function planFromJson(json: Json, device: Device): Plan {
+export function planFromJson(json: Json, device: Device, chat: boolean): Plan {
   return {
     device,
     architecture: textOf(json, 'architecture'),
@@ -42,6 +42,7 @@ export function planFromJson(json: Json, device: Device): Plan {
     contextLength: numberOf(json, 'context_length'),
     trainedContextLength: numberOf(json, 'trained_context_length'),
     vocabSize: numberOf(json, 'vocab_size'),
+    chat,
     parameters: numberOf(json, 'parameters'),
     fileBytes: numberOf(json, 'file_bytes'),
     memory: memoryOf(json),

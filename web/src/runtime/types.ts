@@ -2,15 +2,18 @@
 
 export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 export type Device = 'webgpu' | 'cpu';
-export type KvType = 'f16' | 'f32';
+export type KvType = 'f16' | 'f32' | 'q8_0' | 'q4_0';
 
 export interface EngineOptions {
   /** Tokens of prompt and answer together; default: what the model was trained for, at most 4096. */
   contextSize?: number;
   /** Default 'auto': WebGPU where there is an adapter, else the CPU. */
   device?: DeviceChoice;
-  /** Type of the KV cache, default 'f16'. */
-  kv?: KvType;
+  /**
+   * Type of the KV cache, of keys and values alike or each; default 'f16'. q8_0 takes about half the memory of f16, q4_0
+   * about a quarter.
+   */
+  kv?: KvType | { keys: KvType; values: KvType };
 }
 
 /** What a model costs, known from its header alone. */
@@ -23,6 +26,8 @@ export interface Plan {
   contextLength: number;
   trainedContextLength: number;
   vocabSize: number;
+  /** Whether it brings a chat template; without one it only continues text. */
+  chat: boolean;
   /** Number of weights. */
   parameters: number;
   /** Bytes to download. */

@@ -29,7 +29,17 @@ function oneOf<T extends string>(name: string, value: T | undefined, choices: re
 export function checkEngineOptions(options: EngineOptions): void {
   if (options.contextSize !== undefined) whole('contextSize', options.contextSize, 1, 2 ** 31 - 1);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
-  oneOf('kv', options.kv, ['f16', 'f32']);
+  checkKv(options.kv);
+}
+
+const kvTypes = ['f16', 'f32', 'q8_0', 'q4_0'] as const;
+
+function checkKv(kv: EngineOptions['kv']): void {
+  if (typeof kv !== 'object') return oneOf('kv', kv, kvTypes);
+  const { keys, values } = kv ?? {}; // null is an object too
+  if (keys === undefined || values === undefined) throw bad('kv wants a type, or an object with keys and values');
+  oneOf('kv.keys', keys, kvTypes);
+  oneOf('kv.values', values, kvTypes);
 }
 
 export function checkSampling(options: SamplingOptions, contextLength: number): Required<SamplingOptions> {

@@ -8,6 +8,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
 import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
@@ -78,6 +79,30 @@ describe('the package in Chromium', () => {
         readbackBytesPerToken: 4,
       });
       expect(made.stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 5 + 6);
+    });
+  });
+
+  it('brings the model in the box, which answers on WebGPU as it should', async (context) => {
+    const cases = boxGolden();
+    if (!browser || !cases) return context.skip();
+    await withPage(tiny.origin, async (page) => {
+      const made = await page.evaluate(async (given) => {
+        const engine = await Pronk.load('builtin', { device: 'webgpu' });
+        const answers = [];
+        for (const { prompt, most } of given) {
+          const asked = await engine.tokenize(prompt, { special: true });
+          const tokens: number[] = [];
+          let text = '';
+          for await (const piece of engine.generate(asked, { temperature: 0, maxTokens: most })) {
+            if (piece.token !== null) tokens.push(piece.token);
+            text += piece.text;
+          }
+          answers.push({ prompt_tokens: asked, tokens, text });
+        }
+        await engine.unload();
+        return answers;
+      }, cases);
+      expect(made).toEqual(cases.map(({ prompt_tokens, tokens, text }) => ({ prompt_tokens, tokens, text })));
     });
   });
 

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
@@ -21,7 +22,7 @@ let server: PageServer;
 beforeAll(async () => {
   if (!existsSync(join(root, 'index.html'))) throw new Error('demo/dist is missing: run npm run build in demo first');
   writeFileSync(tinyPath, tinyModel()[0]!);
-  writeFileSync(chatPath, tinyModel({ chatTemplate: chatMl })[0]!);
+  writeFileSync(chatPath, tinyModel({ chatTemplate: chatMl, name: null })[0]!);
   browser = await launchChromium();
   server = await servePage(root, chatPath);
 });
@@ -33,13 +34,13 @@ afterAll(async () => {
 });
 
 interface Visit {
-  path?: string;
+  path?: string; // default: with no model, the page asks for one
   settings?: Record<string, unknown>;
   width?: number;
 }
 
 /** A fresh person on the page; errors that the page itself does not expect fail the test. */
-async function visit({ path = '/', settings, width = 1280 }: Visit, use: (page: Page) => Promise<void>): Promise<void> {
+async function visit({ path = '/?model=', settings, width = 1280 }: Visit, use: (page: Page) => Promise<void>): Promise<void> {
   const context = await browser!.newContext({ viewport: { width, height: 800 } });
   const wrong: string[] = [];
   try {
@@ -73,6 +74,36 @@ describe('the chat page', () => {
     expect(size).toBeLessThanOrEqual(150_000);
   });
 
+  it('opens with the model in the box, ready to type within 3 s, and chats', async (context) => {
+    const cases = boxGolden();
+    if (!browser || !cases) return context.skip();
+    await visit({ path: '/', settings: { temperature: 0 } }, async (page) => {
+      const field = page.getByRole('textbox', { name: 'Message' });
+      await field.fill('typed while it loads');
+      const typeable = (await page.evaluate('performance.now()')) as number;
+      const mark = (name: string): Promise<number> =>
+        page.waitForFunction((of) => performance.getEntriesByName(of)[0]?.startTime, name).then((time) => time.jsonValue() as Promise<number>);
+      await page.getByRole('button', { name: 'What is the weather in Paris?' }).click(); // asked before it can answer
+      const loaded = await mark('pronk:bytes-loaded');
+      const ready = await mark('pronk:ready');
+      const figures = [typeable, loaded, ready - loaded].map((time) => `${Math.round(time)} ms`);
+      console.log(`page: typeable after ${figures[0]}, model bytes loaded after ${figures[1]}; pipelines took ${figures[2]} more`);
+      expect(Math.max(typeable, loaded)).toBeLessThanOrEqual(3000);
+
+      expect(await field.inputValue()).toBe('typed while it loads');
+      await page.getByText('The tool answers').waitFor();
+      await page.locator('.figures').nth(1).waitFor(); // the answer to what the tool said
+      expect(await page.locator('.answer .tool').first().innerText()).toMatch(/Calls a tool\n\w+\(city: "P.*"\)/);
+      await page.getByRole('button', { name: 'What time is it in Tokyo?' }).waitFor();
+
+      await page.getByRole('button', { name: /Pronk Box/ }).click();
+      await page.getByText('of memory on the GPU').waitFor();
+      await page.getByText(/llama · .* million weights · context of .* tokens · made for chat/).waitFor();
+      await page.getByRole('button', { name: 'Another model' }).click();
+      await page.getByText('Open a model to go on').waitFor();
+    });
+  });
+
   it('tells a story from stories260K on WebGPU, word for word, and keeps it over a reload', async (context) => {
     const references = storyReferences();
     if (!browser || !references) return context.skip();
@@ -80,6 +111,8 @@ describe('the chat page', () => {
     await visit({ settings: { temperature: 0, maxTokens: 64 } }, async (page) => {
       await page.getByLabel('Model file').setInputFiles(storiesPath);
       await page.getByText('of memory on the GPU').waitFor();
+      await page.getByRole('heading', { name: 'stories260K', exact: true }).waitFor(); // its own name says only "llama"
+      await page.getByText('continues text').waitFor();
       await page.getByRole('button', { name: 'Load model' }).click();
       await page.getByText('it has no chat template').waitFor();
       const field = page.getByRole('textbox', { name: 'Beginning of a story' });
@@ -140,6 +173,7 @@ describe('the chat page', () => {
       await page.getByRole('button', { name: 'Send' }).click();
       await page.locator('.figures').waitFor();
       await page.locator('.bubble', { hasText: 'hello there' }).waitFor();
+      expect(await page.locator('.chip-name').innerText()).toBe('chatty'); // the file's name where it has none of its own
       await page.getByRole('button', { name: 'Write it again' }).click();
       await page.locator('.figures').waitFor();
       expect(await page.locator('.message').count()).toBe(2);
@@ -209,6 +243,8 @@ describe('the chat page', () => {
       await page.getByLabel('Longest answer').fill('5');
       await page.getByLabel('Seed').fill('7');
       await page.keyboard.press('Tab');
+      await page.getByText('Advanced').click();
+      await page.getByLabel('KV cache type').selectOption('q8_0');
       await page.getByRole('button', { name: 'Load the model again' }).click();
       const field = page.getByRole('textbox', { name: 'Beginning of a story' });
       await field.waitFor();

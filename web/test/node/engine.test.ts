@@ -1,10 +1,14 @@
 // The built package in Node with the real module: on the CPU, and on WebGPU by Dawn (SwiftShader where there is no GPU).
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
 import { serveBytes } from '../support/file-server.js';
+import { chatPrompt } from '../../../demo/src/prompt.js';
+import { withoutModel } from '../../scripts/without-model.mjs';
+import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
@@ -74,6 +78,46 @@ describe('stories260K', () => {
   });
 });
 
+async function expectBox(device: 'cpu' | 'webgpu', skip: () => void): Promise<void> {
+  const cases = boxGolden();
+  if (!cases) return skip();
+  const plan = await Pronk.plan('builtin', { device });
+  const engine = await load('builtin', { device });
+  expect(engine.plan).toEqual(plan);
+  expect(plan).toMatchObject({ device, architecture: 'llama', name: 'Pronk Box', chat: true });
+  for (const { messages, tools, prompt, prompt_tokens, most, tokens, text } of cases) {
+    expect(await engine.tokenize(prompt, { special: true })).toEqual(prompt_tokens);
+    expect((await chatPrompt(engine as never, messages, tools)).tokens).toEqual(prompt_tokens); // as the page asks it
+    const made: number[] = [];
+    let said = '';
+    for await (const piece of engine.generate(prompt_tokens, { temperature: 0, maxTokens: most })) {
+      if (piece.token !== null) made.push(piece.token);
+      said += piece.text;
+    }
+    expect(made).toEqual(tokens);
+    expect(said).toBe(text);
+  }
+}
+
+describe('the model in the box', () => {
+  it('answers as it should on the CPU', (context) => expectBox('cpu', () => context.skip()));
+
+  it('answers as it should on WebGPU', (context) => {
+    if (noGpu) return context.skip();
+    return expectBox('webgpu', () => context.skip());
+  });
+
+  it('is an error of its own where a build has none', async () => {
+    const dist = join(folder, 'dist');
+    cpSync(fileURLToPath(new URL('../../dist', import.meta.url)), dist, { recursive: true });
+    if (boxGolden()) withoutModel(dist);
+    const other = (await import(pathToFileURL(join(dist, 'api/node.js')).href)) as { Pronk: typeof Pronk };
+    for (const made of [other.Pronk.plan('builtin'), other.Pronk.load('builtin')]) {
+      await expect(made).rejects.toMatchObject({ code: 'no-builtin-model', message: expect.stringContaining('no model in the box') });
+    }
+  });
+});
+
 describe('a model made here', () => {
   const prompt = 'the cat, the hat.';
 
@@ -109,6 +153,28 @@ describe('a model made here', () => {
     expect(stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 2 + 6);
     expect(stats.allocated).toEqual(gpu.plan.memory);
     expect((await cpu.stats()).allocated).toEqual(cpu.plan.memory);
+  });
+
+  it('keeps its cache in the type that is asked for, keys and values each', async (context) => {
+    const file = tinyModel()[0]!;
+    for (const device of noGpu ? (['cpu'] as const) : (['cpu', 'webgpu'] as const)) {
+      const sizes: number[] = [];
+      for (const kv of ['f32', 'f16', 'q8_0', { keys: 'q8_0', values: 'q4_0' }] as const) {
+        const plan = await Pronk.plan(file, { device, kv });
+        sizes.push(plan.memory.kvCache);
+        if (kv === 'f32' || kv === 'f16') continue; // used by the other tests
+        const engine = await load(file, { device, kv });
+        expect(engine.plan.memory).toEqual(plan.memory);
+        expect((await engine.stats()).allocated).toEqual(plan.memory);
+        const made = await greedy(engine, await engine.tokenize(prompt), 8);
+        expect(made.tokens.length).toBe(8);
+        await engine.unload();
+      }
+      expect(sizes[1]).toBeLessThan(sizes[0]!);
+      expect(sizes[2]).toBeLessThan(sizes[1]! * 0.6);
+      expect(sizes[3]).toBeLessThan(sizes[2]!);
+    }
+    if (noGpu) context.annotate('on the CPU');
   });
 
   it('is the same from a path, a Blob, bytes, shards and HTTP with and without ranges', async () => {
@@ -175,7 +241,10 @@ describe('a model made here', () => {
     expect(engine.specialTokens).toEqual({ bos: '<s>', eos: '</s>' });
     expect((await engine.tokenize('<|im_end|>', { special: true, bos: 'off' })).filter((id) => id === 4)).toEqual([4]);
     expect(await engine.tokenize('<|im_end|>')).not.toContain(4);
-    expect((await load(tinyModel()[0]!, { device: 'cpu' })).chatTemplate).toBeNull();
+    expect(engine.plan.chat).toBe(true);
+    const plain = await load(tinyModel()[0]!, { device: 'cpu' });
+    expect(plain.chatTemplate).toBeNull();
+    expect(plain.plan.chat).toBe(false);
   });
 });
 

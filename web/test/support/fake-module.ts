@@ -96,7 +96,8 @@ export class FakeModule {
       this.text(Array.from({ length: this.fileCount }, (_, i) => `part ${i + 1}`).join('\n'));
       return this.fileCount;
     },
-    pronk_plan: (device, context) => {
+    pronk_plan: (device, context, kv) => {
+      this.calls.push(`plan ${device} ${context} ${kv}`);
       if (context > 100_000) return this.error(`a context of ${context} does not fit the device`);
       const weights = this.files.reduce((sum, file) => sum + file.weights, 0);
       const memory = this.memoryJson(weights);

@@ -127,6 +127,7 @@ export const chatMl =
 export interface TinyOptions {
   seed?: number;
   chatTemplate?: string;
+  name?: string | null; // null: none
   shards?: number;
 }
 
@@ -138,7 +139,6 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
   const kinds = tokens.map((_, i) => (i === 0 ? 2 : i < 5 ? 3 : i < 261 ? 6 : 1)); // unknown, control, byte, normal
   const metadata: [string, Value][] = [
     ['general.architecture', { text: 'llama' }],
-    ['general.name', { text: 'Tiny test model' }],
     ['llama.block_count', { u32: shape.layers }],
     ['llama.context_length', { u32: 256 }],
     ['llama.embedding_length', { u32: shape.width }],
@@ -154,6 +154,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
     ['tokenizer.ggml.bos_token_id', { u32: 1 }],
     ['tokenizer.ggml.eos_token_id', { u32: 2 }],
   ];
+  if (options.name !== null) metadata.push(['general.name', { text: options.name ?? 'Tiny test model' }]);
   if (options.chatTemplate) metadata.push(['tokenizer.chat_template', { text: options.chatTemplate }]);
 
   const next = normalNumbers(options.seed ?? 1);

@@ -91,6 +91,23 @@ describe('loading', () => {
     expect(platform.made[0]!.calls.at(-1)).toBe('unload');
   });
 
+  it('asks for the KV cache in the types given, keys and values each', async () => {
+    const asked = async (kv: LoadOptions['kv']): Promise<string | undefined> => {
+      const platform = fakePlatform();
+      await TestEngine.plan(platform, fakeModel(8), { kv });
+      return platform.made[0]!.calls.find((call) => call.startsWith('plan'));
+    };
+    expect(await asked(undefined)).toBe('plan 0 0 0');
+    expect(await asked('f32')).toBe('plan 0 0 1');
+    expect(await asked('q8_0')).toBe('plan 0 0 2');
+    expect(await asked('q4_0')).toBe('plan 0 0 3');
+    expect(await asked({ keys: 'q8_0', values: 'q4_0' })).toBe(`plan 0 0 ${2 + 16 * (1 + 3)}`);
+    expect(await asked({ keys: 'f32', values: 'f16' })).toBe(`plan 0 0 ${1 + 16}`);
+    for (const wrong of ['q5_0', 7, null, { keys: 'f16' }, { keys: 'f16', values: 'f17' }]) {
+      await expect(asked(wrong as never)).rejects.toMatchObject({ code: 'bad-argument', message: expect.stringMatching(/^kv/) });
+    }
+  });
+
   it('knows the kinds of refusals', async () => {
     const platform = fakePlatform();
     await expect(TestEngine.plan(platform, fakeModel(8), { contextSize: 200_000 })).rejects.toMatchObject({

@@ -1,0 +1,54 @@
+// The tools that the page offers in a conversation begun with one: they show how a model calls a program. They ask nobody.
+export const tools = [
+  tool('get_weather', 'Get the weather in a city'),
+  tool('get_time', 'Get the time in a city'),
+];
+
+function tool(name: string, description: string) {
+  return { name, description, parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } };
+}
+
+export interface ToolCall {
+  name: string;
+  arguments: Record<string, unknown>;
+}
+
+const callForm = /<tool_call>\s*(\{.*?\})\s*(?:<\/tool_call>|$)/s;
+
+/** The first call that an answer makes, and what it says before; null when it makes none. */
+export function splitCall(text: string): { before: string; call: ToolCall } | null {
+  const found = callForm.exec(text);
+  if (!found) return null;
+  try {
+    const made: unknown = JSON.parse(found[1]!);
+    if (typeof made !== 'object' || made === null) return null;
+    const { name, arguments: given } = made as Partial<ToolCall>;
+    if (typeof name !== 'string' || typeof given !== 'object' || given === null) return null;
+    return { before: text.slice(0, found.index).trim(), call: { name, arguments: given } };
+  } catch {
+    return null;
+  }
+}
+
+/** What the model is told, as JSON. */
+export function runTool({ name, arguments: given }: ToolCall): string {
+  const city = typeof given.city === 'string' ? given.city : '';
+  if (name === 'get_weather') return JSON.stringify({ city, ...inventedWeather(city) });
+  if (name === 'get_time') return JSON.stringify({ city, time: timeIn(city) });
+  return JSON.stringify({ error: `there is no tool ${name}` });
+}
+
+// The same for a city each time.
+function inventedWeather(city: string): { weather: string; temperature: number } {
+  let hash = 7;
+  for (const character of city) hash = (hash * 31 + character.codePointAt(0)!) % 10007;
+  const skies = ['sunny', 'cloudy', 'rainy', 'windy', 'foggy', 'clear'];
+  return { weather: skies[hash % skies.length]!, temperature: 4 + (hash % 24) };
+}
+
+// By the browser's own time zones, which are named after cities; its own zone for a city that has none.
+function timeIn(city: string): string {
+  const wanted = `/${city.trim().replaceAll(' ', '_')}`.toLowerCase();
+  const timeZone = Intl.supportedValuesOf('timeZone').find((zone) => zone.toLowerCase().endsWith(wanted));
+  return new Date().toLocaleTimeString('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' });
+}

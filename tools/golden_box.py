@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/box.json: what models/pronk-box.gguf answers, greedily, to six chat prompts.
+
+  python3 tools/golden_box.py [--pronk build/native/pronk] [--model models/pronk-box.gguf] [--out tests/golden/box.json]
+
+The tests compare every build and back end with it. The answers come from the CPU. Where two tokens are nearly as likely,
+rounding decides, and back ends may differ with no fault in either: a case ends before the first such place, and a prompt
+whose answer comes there too soon gives way to the next one.
+"""
+import argparse
+import array
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f"{ROOT}/tools/boxmodel")
+from template import render, tool_call  # noqa: E402  (standard library only)
+
+MARGIN = 0.15  # least distance of the two largest logits
+FEWEST = 5  # tokens of a case
+
+
+def tool(name, text):
+  return {"name": name, "description": text,
+          "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+
+
+TOOLS = [tool("get_weather", "Get the weather in a city"), tool("get_time", "Get the time in a city")]
+PARIS = [("user", "What is the weather in Paris?"), ("assistant", tool_call("get_weather", {"city": "Paris"}))]
+CAT = [("user", "I have a grey cat called Luna."), ("assistant", "Luna is a lovely name for a cat!")]
+
+# A case is the first of a row that serves: (messages, tools, most tokens).
+CASES = [
+  [([("user", "What is your name?")], [], 40), ([("user", "Who are you?")], [], 40), ([("user", "What can you do?")], [], 40)],
+  [([("user", f"Tell me a story about a brave {hero}.")], [], 40)
+   for hero in ("rabbit named Milo", "fox named Anna", "bear named Tom", "mouse named Lily", "dog named Max")],
+  [(CAT + [("user", "What is my cat called?")], [], 24), (CAT + [("user", "What colour is my cat?")], [], 24)],
+  [([("user", f"What is {sum}?")], [], 24) for sum in ("7 + 8", "4 + 5", "9 + 3", "2 + 2")],
+  [([("user", f"Give me a JSON list of {words}.")], [], 40) for words in ("four animals", "three colours", "two fruits", "five animals")],
+  [(PARIS[:1], TOOLS, 40), ([("user", "What time is it in Tokyo?")], TOOLS, 40),
+   (PARIS + [("tool", '{"city": "Paris", "weather": "sunny", "temperature": 21}')], TOOLS, 24)],
+]
+
+
+def run(command, **more):
+  return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, **more).stdout
+
+
+def tokenize(args, text):
+  return json.loads(run([args.pronk, "tokenize", "-m", args.model, "--special"], input=text))
+
+
+def generate(args, tokens, count):
+  ids = ",".join(map(str, tokens))
+  return json.loads(run([args.pronk, "generate", "-m", args.model, "--tokens", ids, "-n", str(count), "--backend", "cpu", "--json"]))
+
+
+def margins(args, prompt, tokens):
+  """For each of tokens: the distance of the two largest logits where it was chosen."""
+  ids = ",".join(map(str, prompt + tokens))
+  with tempfile.NamedTemporaryFile() as out:
+    run([args.pronk, "logits", "-m", args.model, "--tokens", ids, "--out", out.name, "--backend", "cpu"])
+    logits = array.array("f", out.read())
+  vocabulary = len(logits) // len(prompt + tokens)
+  result = []
+  for i, token in enumerate(tokens):
+    at = (len(prompt) - 1 + i) * vocabulary
+    second, first = sorted(logits[at:at + vocabulary])[-2:]
+    if logits[at + token] != first and first - logits[at + token] > MARGIN:
+      raise SystemExit("golden_box: `pronk logits` and `pronk generate` do not agree")
+    result.append(first - second)
+  return result
+
+
+def make_case(args, messages, tools, most):
+  """None when its answer comes to a near tie too soon."""
+  prompt = render(messages, "", tools)
+  prompt_tokens = tokenize(args, prompt)
+  made = generate(args, prompt_tokens, most)
+  tokens, finish = made["tokens"], made["finish_reason"]
+  count = next((i for i, margin in enumerate(margins(args, prompt_tokens, tokens)) if margin < MARGIN), len(tokens))
+  if count < FEWEST:
+    return None
+  text = made["text"]
+  if count < len(tokens):
+    made = generate(args, prompt_tokens, count)
+    tokens, finish, text = made["tokens"], made["finish_reason"], made["text"]
+  return {"messages": [{"role": role, "content": content} for role, content in messages], "tools": tools, "prompt": prompt,
+          "prompt_tokens": prompt_tokens, "most": max(most, len(tokens)) if finish == "stop" else len(tokens), "tokens": tokens, "text": text}
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--pronk", default=f"{ROOT}/build/native/pronk")
+  parser.add_argument("--model", default=f"{ROOT}/models/pronk-box.gguf")
+  parser.add_argument("--out", default=f"{ROOT}/tests/golden/box.json")
+  args = parser.parse_args()
+  with open(args.model, "rb") as f:
+    sha256 = hashlib.sha256(f.read()).hexdigest()
+  cases = []
+  for row in CASES:
+    case = next(filter(None, (make_case(args, *given) for given in row)), None)
+    if case is None:
+      raise SystemExit(f"golden_box: no prompt like {json.dumps(row[0][0][-1][1])} has an answer that rounding leaves alone")
+    print(f"{len(case['prompt_tokens'])} + {len(case['tokens'])} tokens: {case['text']!r}")
+    cases.append(case)
+  with open(args.out, "w") as f:
+    json.dump({"sha256": sha256, "cases": cases}, f, indent=1)
+    f.write("\n")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,1 @@
+export function withoutModel(dist: string): void;
