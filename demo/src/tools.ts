@@ -33,9 +33,14 @@ export function splitCall(text: string): { before: string; call: ToolCall } | nu
 /** What the model is told, as JSON. */
 export function runTool({ name, arguments: given }: ToolCall): string {
   const city = typeof given.city === 'string' ? given.city : '';
-  if (name === 'get_weather') return JSON.stringify({ city, ...inventedWeather(city) });
-  if (name === 'get_time') return JSON.stringify({ city, time: timeIn(city) });
-  return JSON.stringify({ error: `there is no tool ${name}` });
+  if (name === 'get_weather') return spaced({ city, ...inventedWeather(city) });
+  if (name === 'get_time') return spaced({ city, time: timeIn(city) });
+  return spaced({ error: `there is no tool ${name}` });
+}
+
+// JSON as most models have seen it, with spaces.
+function spaced(values: Record<string, string | number>): string {
+  return `{${Object.entries(values).map(([key, value]) => `"${key}": ${JSON.stringify(value)}`).join(', ')}}`;
 }
 
 // The same for a city each time.

@@ -73,9 +73,10 @@ class KvRows {
       }
       const bool bytes = type_ == graph::KvType::q8;
       const float scale = bytes ? std::fabs(furthest) / 127 : furthest / -8;
-      const float inverse = scale != 0 ? 1 / scale : 0;
+      const float inverse = std::fabs(scale) >= 0x1p-126f ? 1 / scale : 0;  // 1 / scale must not overflow
       for (u32 i = first; i < end; ++i) {
-        const float n = float(from[i]) * inverse;
+        const float product = float(from[i]) * inverse;
+        const float n = std::fabs(product) <= 127 ? product : 0;  // only what is not finite is larger
         if (bytes) {
           to[i] = u8(i8(std::nearbyint(n)));
         } else {

@@ -273,7 +273,7 @@ def echo(rng):
   words = rng.choice([[name(rng)], rng.sample(ANIMALS + THINGS + COLOURS + FRUITS, rng.randint(1, 4)), [odd_name(rng).lower() for _ in range(rng.randint(1, 3))],
                       say(rng, "the $c $t is in the $p", c=rng.choice(COLOURS), t=rng.choice(THINGS), p=rng.choice(["garden", "house", "box", "park"])).split(), [str(rng.randint(0, 99))]])
   text = " ".join(words)
-  return turn(say(rng, "(Repeat after me: |Say: |Repeat: |Please repeat: |Say this: |Echo: )") + text, cap(text) if rng.random() < 0 else text, all=[text.lower()])
+  return turn(say(rng, "(Repeat after me: |Say: |Repeat: |Please repeat: |Say this: |Echo: )") + text, text, all=[text.lower()])
 
 
 # Sums
@@ -497,7 +497,8 @@ def opposites(rng):
   if rng.random() < 0.5:
     x, y = y, x
   q = say(rng, "(What is the opposite of $x?|What's the opposite of $x?|Opposite of $x|Tell me the opposite of $x.|Give me the opposite of $x.|What is the opposite of the word $x?|Do you know the opposite of $x?|Name the opposite of $x.|Which word is the opposite of $x?|The opposite of $x is|Say the opposite of $x.|opposite of \"$x\"?)", x=x)
-  return turn(rough(rng, q) if q[-1] in ".?" else q, f"The opposite of {x} is {y}.", all=[f"is {y}."])
+  right = [b if a == x else a for a, b in OPPOSITES if x in (a, b)]  # "light" has two
+  return turn(rough(rng, q) if q[-1] in ".?" else q, f"The opposite of {x} is {y}.", any=[f"is {r}." for r in right])
 
 
 def knowledge(rng):

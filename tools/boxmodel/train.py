@@ -1,6 +1,6 @@
 """Trains the box model on fresh texts in every step; the texts of a step depend on the seed and its number only.
 
-  python train.py --work DIR --steps 2000 --decay 500     (goes on from DIR/checkpoint.pt when that is there)
+  python train.py --work DIR --steps 2600 --decay 700     (goes on from DIR/checkpoint.pt when that is there)
 
 Muon for the matrices, AdamW for embedding and norms; the rate rises over 50 steps, stays, and falls linearly to zero
 over the last --decay steps. Loss and rate go to DIR/loss.csv.
@@ -175,8 +175,8 @@ class Log:
 def main():
   parser = argparse.ArgumentParser()
   parser.add_argument("--work", required=True)
-  parser.add_argument("--steps", type=int, default=2000)
-  parser.add_argument("--decay", type=int, default=600)
+  parser.add_argument("--steps", type=int, default=2600)
+  parser.add_argument("--decay", type=int, default=700)
   parser.add_argument("--rows", type=int, default=8, help="of 512 tokens, in a step")
   parser.add_argument("--seed", type=int, default=1)
   parser.add_argument("--processes", type=int, default=2)
