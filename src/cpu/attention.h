@@ -76,7 +76,7 @@ class KvRows {
       const float inverse = std::fabs(scale) >= 0x1p-126f ? 1 / scale : 0;  // 1 / scale must not overflow
       for (u32 i = first; i < end; ++i) {
         const float product = float(from[i]) * inverse;
-        const float n = std::fabs(product) <= 127 ? product : 0;  // only what is not finite is larger
+        const float n = std::fabs(product) < 128 ? product : 0;  // only what is not finite is larger
         if (bytes) {
           to[i] = u8(i8(std::nearbyint(n)));
         } else {
