@@ -3,9 +3,10 @@
 
   python3 tools/golden_box.py [--pronk build/native/pronk] [--model models/pronk-box.gguf] [--out tests/golden/box.json]
 
-The tests compare every build and back end with it. The answers come from the CPU. Where two tokens are nearly as likely,
-rounding decides, and back ends may differ with no fault in either: a case ends before the first such place, and a prompt
-whose answer comes there too soon gives way to the next one.
+The tests compare every build and back end with it. The answers come from the CPU. Where two tokens are nearly as
+likely, rounding decides, and back ends may differ with no fault in either: a case ends before the first such place. A
+prompt whose answer comes there too soon gives way to the next one; when all do, as with stories, a case is the longest
+stretch between two such places, and what comes before it is part of the prompt ("begun").
 """
 import argparse
 import array
@@ -33,14 +34,15 @@ TOOLS = [tool("get_weather", "Get the weather in a city"), tool("get_time", "Get
 PARIS = [("user", "What is the weather in Paris?"), ("assistant", tool_call("get_weather", {"city": "Paris"}))]
 CAT = [("user", "I have a grey cat called Luna."), ("assistant", "Luna is a lovely name for a cat!")]
 
-# A case is the first of a row that serves: (messages, tools, most tokens).
+# A case is the first of a row that serves: (messages, tools, most tokens). Few tokens: a CPU that plays a GPU is slow.
 CASES = [
-  [([("user", "What is your name?")], [], 40), ([("user", "Who are you?")], [], 40), ([("user", "What can you do?")], [], 40)],
-  [([("user", f"Tell me a story about a brave {hero}.")], [], 40)
+  [([("user", words)], [], 24) for words in ("What is your name?", "Who are you?", "What can you do?")],
+  [([("user", f"Tell me a story about a brave {hero}.")], [], 24)
    for hero in ("rabbit named Milo", "fox named Anna", "bear named Tom", "mouse named Lily", "dog named Max")],
   [(CAT + [("user", "What is my cat called?")], [], 24), (CAT + [("user", "What colour is my cat?")], [], 24)],
   [([("user", f"What is {sum}?")], [], 24) for sum in ("7 + 8", "4 + 5", "9 + 3", "2 + 2")],
-  [([("user", f"Give me a JSON list of {words}.")], [], 40) for words in ("four animals", "three colours", "two fruits", "five animals")],
+  [([("user", f"Give me a JSON list of {words}.")], [], 24)
+   for words in ("three colours", "two fruits", "four animals", "five animals")],
   [(PARIS[:1], TOOLS, 40), ([("user", "What time is it in Tokyo?")], TOOLS, 40),
    (PARIS + [("tool", '{"city": "Paris", "weather": "sunny", "temperature": 21}')], TOOLS, 24)],
 ]
@@ -54,9 +56,14 @@ def tokenize(args, text):
   return json.loads(run([args.pronk, "tokenize", "-m", args.model, "--special"], input=text))
 
 
+def detokenize(args, tokens):
+  return run([args.pronk, "detokenize", "-m", args.model], input=json.dumps(tokens))
+
+
 def generate(args, tokens, count):
   ids = ",".join(map(str, tokens))
-  return json.loads(run([args.pronk, "generate", "-m", args.model, "--tokens", ids, "-n", str(count), "--backend", "cpu", "--json"]))
+  return json.loads(run([args.pronk, "generate", "-m", args.model, "--tokens", ids, "-n", str(count), "--json",
+                         "--backend", "cpu"]))
 
 
 def margins(args, prompt, tokens):
@@ -76,21 +83,27 @@ def margins(args, prompt, tokens):
   return result
 
 
-def make_case(args, messages, tools, most):
-  """None when its answer comes to a near tie too soon."""
-  prompt = render(messages, "", tools)
-  prompt_tokens = tokenize(args, prompt)
-  made = generate(args, prompt_tokens, most)
-  tokens, finish = made["tokens"], made["finish_reason"]
-  count = next((i for i, margin in enumerate(margins(args, prompt_tokens, tokens)) if margin < MARGIN), len(tokens))
-  if count < FEWEST:
-    return None
-  text = made["text"]
-  if count < len(tokens):
-    made = generate(args, prompt_tokens, count)
-    tokens, finish, text = made["tokens"], made["finish_reason"], made["text"]
-  return {"messages": [{"role": role, "content": content} for role, content in messages], "tools": tools, "prompt": prompt,
-          "prompt_tokens": prompt_tokens, "most": max(most, len(tokens)) if finish == "stop" else len(tokens), "tokens": tokens, "text": text}
+def make_case(args, messages, tools, most, anywhere=False):
+  """anywhere: the longest stretch of the answer, else its beginning; None when that is too short."""
+  asked = render(messages, "", tools)
+  asked_tokens = tokenize(args, asked)
+  answer = generate(args, asked_tokens, 150 if anywhere else most)["tokens"]
+  ties = [i for i, margin in enumerate(margins(args, asked_tokens, answer)) if margin < MARGIN] + [len(answer)]
+  starts = [0] + [i + 1 for i in ties[:-1]] if anywhere else [0]
+  for count, start in sorted(((min(end - start, most), start) for start, end in zip(starts, ties)), reverse=True):
+    if count < FEWEST:
+      return None
+    begun = detokenize(args, answer[:start])
+    prompt_tokens = asked_tokens + answer[:start]
+    if tokenize(args, asked + begun) != prompt_tokens:
+      continue
+    made = generate(args, prompt_tokens, most if start + count == len(answer) else count)
+    if made["tokens"] != answer[start:start + count]:
+      raise SystemExit("golden_box: the same prompt got two answers")
+    return {"messages": [{"role": role, "content": content} for role, content in messages], "tools": tools, "begun": begun,
+            "prompt": asked + begun, "prompt_tokens": prompt_tokens, "most": most if made["finish_reason"] == "stop" else count,
+            "tokens": made["tokens"], "text": made["text"]}
+  return None
 
 
 def main():
@@ -103,10 +116,11 @@ def main():
     sha256 = hashlib.sha256(f.read()).hexdigest()
   cases = []
   for row in CASES:
-    case = next(filter(None, (make_case(args, *given) for given in row)), None)
+    case = next(filter(None, [*(make_case(args, *given) for given in row), make_case(args, *row[0], anywhere=True)]), None)
     if case is None:
-      raise SystemExit(f"golden_box: no prompt like {json.dumps(row[0][0][-1][1])} has an answer that rounding leaves alone")
-    print(f"{len(case['prompt_tokens'])} + {len(case['tokens'])} tokens: {case['text']!r}")
+      asked = json.dumps(row[0][0][-1][1])
+      raise SystemExit(f"golden_box: no prompt like {asked} has an answer that rounding leaves alone")
+    print(f"{len(case['prompt_tokens'])} + {len(case['tokens'])} tokens: {case['begun'][-40:]!r} {case['text']!r}")
     cases.append(case)
   with open(args.out, "w") as f:
     json.dump({"sha256": sha256, "cases": cases}, f, indent=1)

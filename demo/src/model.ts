@@ -151,7 +151,8 @@ export function openFiles(files: File[]): void {
     problem.value = { title: 'This is not a model file', detail, hint: hints['bad-model']!, retry: false };
     return;
   }
-  void choose({ source: models.length === 1 ? models[0]! : models, name: models[0]!.name, url: null, builtin: false }, false);
+  const source = models.length === 1 ? models[0]! : models;
+  void choose({ source, name: models[0]!.name, url: null, builtin: false }, false);
 }
 
 export function openUrl(text: string, load: boolean): void {

@@ -43,7 +43,12 @@ interface Renderer {
   render(values: Record<string, unknown>): string;
 }
 
-async function render(engine: Pronk, template: Renderer, messages: Turn[], tools: readonly object[]): Promise<number[]> {
+async function render(
+  engine: Pronk,
+  template: Renderer,
+  messages: Turn[],
+  tools: readonly object[],
+): Promise<number[]> {
   const { bos, eos } = engine.specialTokens;
   let text: string;
   try {

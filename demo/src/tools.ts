@@ -1,11 +1,12 @@
-// The tools that the page offers in a conversation begun with one: they show how a model calls a program. They ask nobody.
+// The tools that the page offers in a conversation begun with one. They show how a model calls a program; they ask nobody.
 export const tools = [
   tool('get_weather', 'Get the weather in a city'),
   tool('get_time', 'Get the time in a city'),
 ];
 
 function tool(name: string, description: string) {
-  return { name, description, parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } };
+  const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+  return { name, description, parameters };
 }
 
 export interface ToolCall {

@@ -45,7 +45,8 @@ std::string sha256(std::vector<u8> bytes) {
     }
     auto [a, b, c, d, e, f, g, last] = h;
     for (u32 i = 0; i < 64; ++i) {
-      const u32 t1 = last + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + k[i] + w[i];
+      const u32 s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
+      const u32 t1 = last + s1 + ((e & f) ^ (~e & g)) + k[i] + w[i];
       const u32 t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
       last = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
     }

@@ -94,11 +94,12 @@ function FollowUp() {
 }
 
 function ToolCallBox({ call }: { call: ToolCall }) {
+  const given = Object.entries(call.arguments).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   return (
     <div class="tool">
       <span class="tool-head">Calls a tool</span>
       <code>
-        {call.name}({Object.entries(call.arguments).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(', ')})
+        {call.name}({given.join(', ')})
       </code>
     </div>
   );

@@ -5,6 +5,7 @@ import { Mark, NewIcon, SettingsIcon } from './icons';
 
 export function Header({ openSettings }: { openSettings(): void }) {
   const state = model.value;
+  const device = state.at !== 'ready' ? '…' : state.plan.device === 'webgpu' ? 'GPU' : 'CPU';
   return (
     <header class="header">
       <h1 class={open.value ? 'brand brand-small' : 'brand'}>
@@ -15,7 +16,7 @@ export function Header({ openSettings }: { openSettings(): void }) {
         <>
           <button class="chip" type="button" title="What this model is, and others" popovertarget={panelId}>
             <span class="chip-name">{modelName(state.choice, state.plan)}</span>
-            <span class="chip-device">{state.at !== 'ready' ? '…' : state.plan.device === 'webgpu' ? 'GPU' : 'CPU'}</span>
+            <span class="chip-device">{device}</span>
           </button>
           <ModelPanel choice={state.choice} plan={state.plan} />
         </>

@@ -10,8 +10,8 @@ export interface EngineOptions {
   /** Default 'auto': WebGPU where there is an adapter, else the CPU. */
   device?: DeviceChoice;
   /**
-   * Type of the KV cache, of keys and values alike or each; default 'f16'. q8_0 takes about half the memory of f16, q4_0
-   * about a quarter.
+   * Type of the KV cache, of keys and values alike or each; default 'f16'. q8_0 takes about half the memory of f16,
+   * q4_0 about a quarter.
    */
   kv?: KvType | { keys: KvType; values: KvType };
 }

@@ -104,7 +104,7 @@ describe('the package in Chromium', () => {
       }, cases);
       expect(made).toEqual(cases.map(({ prompt_tokens, tokens, text }) => ({ prompt_tokens, tokens, text })));
     });
-  });
+  }, 300_000);
 
   it('gives the same tokens on CPU and WebGPU, from a URL and a File', async (context) => {
     if (!browser) return context.skip();

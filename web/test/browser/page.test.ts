@@ -37,17 +37,23 @@ interface Visit {
   path?: string; // default: with no model, the page asks for one
   settings?: Record<string, unknown>;
   width?: number;
+  expected?: RegExp; // lines of the console that are no fault of the page
 }
 
 /** A fresh person on the page; errors that the page itself does not expect fail the test. */
-async function visit({ path = '/?model=', settings, width = 1280 }: Visit, use: (page: Page) => Promise<void>): Promise<void> {
+async function visit(
+  { path = '/?model=', settings, width = 1280, expected }: Visit,
+  use: (page: Page) => Promise<void>,
+): Promise<void> {
   const context = await browser!.newContext({ viewport: { width, height: 800 } });
   const wrong: string[] = [];
   try {
     const page = await context.newPage();
     page.setDefaultTimeout(patience);
     page.on('pageerror', (error) => wrong.push(error.message));
-    page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !expected?.test(message.text())) wrong.push(message.text());
+    });
     if (settings) {
       const script = `localStorage.getItem('pronk.settings') ?? localStorage.setItem('pronk.settings', '${JSON.stringify(settings)}')`;
       await page.addInitScript(script);
@@ -81,13 +87,15 @@ describe('the chat page', () => {
       const field = page.getByRole('textbox', { name: 'Message' });
       await field.fill('typed while it loads');
       const typeable = (await page.evaluate('performance.now()')) as number;
-      const mark = (name: string): Promise<number> =>
-        page.waitForFunction((of) => performance.getEntriesByName(of)[0]?.startTime, name).then((time) => time.jsonValue() as Promise<number>);
+      const mark = async (name: string): Promise<number> => {
+        const time = await page.waitForFunction((of) => performance.getEntriesByName(of)[0]?.startTime, name);
+        return (await time.jsonValue()) ?? Infinity;
+      };
       await page.getByRole('button', { name: 'What is the weather in Paris?' }).click(); // asked before it can answer
       const loaded = await mark('pronk:bytes-loaded');
       const ready = await mark('pronk:ready');
-      const figures = [typeable, loaded, ready - loaded].map((time) => `${Math.round(time)} ms`);
-      console.log(`page: typeable after ${figures[0]}, model bytes loaded after ${figures[1]}; pipelines took ${figures[2]} more`);
+      const [a, b, c] = [typeable, loaded, ready - loaded].map((time) => `${Math.round(time)} ms`);
+      console.log(`page: typeable after ${a}, model bytes loaded after ${b}; pipelines took ${c} more`);
       expect(Math.max(typeable, loaded)).toBeLessThanOrEqual(3000);
 
       expect(await field.inputValue()).toBe('typed while it loads');
@@ -101,6 +109,25 @@ describe('the chat page', () => {
       await page.getByText(/llama · .* million weights · context of .* tokens · made for chat/).waitFor();
       await page.getByRole('button', { name: 'Another model' }).click();
       await page.getByText('Open a model to go on').waitFor();
+    });
+  });
+
+  it('says so when the model in the box cannot be had, and suits its settings to it when it can', async (context) => {
+    if (!browser || !boxGolden()) return context.skip();
+    await visit({ settings: { device: 'cpu' }, expected: /404/ }, async (page) => {
+      const offer = page.getByRole('button', { name: 'Try the small one' });
+      await page.route('**/pronk-box*', (route) => route.fulfill({ status: 404 }));
+      await offer.click();
+      await page.getByRole('alert').getByText('Pronk Box cannot be loaded').waitFor();
+      await page.unroute('**/pronk-box*');
+      await offer.click();
+      await page.locator('.chip-device', { hasText: 'CPU' }).waitFor();
+      await page.getByRole('button', { name: 'Settings', exact: true }).click();
+      expect(await page.getByLabel('Temperature').inputValue()).toBe('0.4');
+      expect(new URL(page.url()).search).toBe('');
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Give me a JSON list' }).click();
+      await page.locator('.figures').waitFor();
     });
   });
 

@@ -86,9 +86,10 @@ async function expectBox(device: 'cpu' | 'webgpu', skip: () => void): Promise<vo
   const engine = await load('builtin', { device });
   expect(engine.plan).toEqual(plan);
   expect(plan).toMatchObject({ device, architecture: 'llama', name: 'Pronk Box', chat: true });
-  for (const { messages, tools, prompt, prompt_tokens, most, tokens, text } of cases) {
+  for (const { messages, tools, begun, prompt, prompt_tokens, most, tokens, text } of cases) {
     expect(await engine.tokenize(prompt, { special: true })).toEqual(prompt_tokens);
-    expect((await chatPrompt(engine as never, messages, tools)).tokens).toEqual(prompt_tokens); // as the page asks it
+    const asked = (await chatPrompt(engine as never, messages, tools)).tokens; // as the page asks it
+    expect(asked).toEqual(begun === '' ? prompt_tokens : prompt_tokens.slice(0, asked.length));
     const made: number[] = [];
     let said = '';
     for await (const piece of engine.generate(prompt_tokens, { temperature: 0, maxTokens: most })) {
@@ -106,7 +107,7 @@ describe('the model in the box', () => {
   it('answers as it should on WebGPU', (context) => {
     if (noGpu) return context.skip();
     return expectBox('webgpu', () => context.skip());
-  });
+  }, 300_000);
 
   it('is an error of its own where a build has none', async () => {
     const dist = join(folder, 'dist');
@@ -114,7 +115,8 @@ describe('the model in the box', () => {
     if (boxGolden()) withoutModel(dist);
     const other = (await import(pathToFileURL(join(dist, 'api/node.js')).href)) as { Pronk: typeof Pronk };
     for (const made of [other.Pronk.plan('builtin'), other.Pronk.load('builtin')]) {
-      await expect(made).rejects.toMatchObject({ code: 'no-builtin-model', message: expect.stringContaining('no model in the box') });
+      const message = expect.stringContaining('no model in the box');
+      await expect(made).rejects.toMatchObject({ code: 'no-builtin-model', message });
     }
   });
 });
@@ -164,6 +166,7 @@ describe('a model made here', () => {
         const plan = await Pronk.plan(file, { device, kv });
         sizes.push(plan.memory.kvCache);
         if (kv === 'f32' || kv === 'f16') continue; // used by the other tests
+        if (device === 'webgpu' && typeof kv === 'string') continue; // the last has kernels of both
         const engine = await load(file, { device, kv });
         expect(engine.plan.memory).toEqual(plan.memory);
         expect((await engine.stats()).allocated).toEqual(plan.memory);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 export interface Golden {
   messages: { role: 'user' | 'assistant' | 'tool'; content: string }[];
   tools: object[];
+  begun: string; // the beginning of the answer, where it is part of the prompt
   prompt: string;
   prompt_tokens: number[];
   most: number; // tokens to ask for
@@ -29,6 +30,7 @@ export function boxGolden(): Golden[] | null {
   if (!existsSync(goldenPath)) throw new Error('run tools/golden_box.py');
   const { sha256, cases } = JSON.parse(readFileSync(goldenPath, 'utf8')) as { sha256: string; cases: Golden[] };
   if (hashOf(repositoryPath) !== sha256) throw new Error('run tools/golden_box.py');
-  if (!existsSync(boxPath) || hashOf(boxPath) !== sha256) throw new Error('web/dist has another model: run npm run build');
+  const built = existsSync(boxPath) && hashOf(boxPath) === sha256;
+  if (!built) throw new Error('web/dist has another model: run npm run build');
   return cases;
 }
