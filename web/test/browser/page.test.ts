@@ -125,7 +125,7 @@ describe('the chat page', () => {
       await page.getByRole('button', { name: 'Settings', exact: true }).click();
       expect(await page.getByLabel('Temperature').inputValue()).toBe('0.4');
       expect(new URL(page.url()).search).toBe('');
-      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Close settings' }).click();
       await page.getByRole('button', { name: 'Give me a JSON list' }).click();
       await page.locator('.figures').waitFor();
     });
