@@ -36,8 +36,8 @@ CAT = [("user", "I have a grey cat called Luna."), ("assistant", "Luna is a love
 
 # A case is the first of a row that serves: (messages, tools, most tokens). Few tokens: a CPU that plays a GPU is slow.
 CASES = [
-  [([("user", words)], [], 24) for words in ("What is your name?", "Who are you?", "What can you do?")],
-  [([("user", f"Tell me a story about a brave {hero}.")], [], 24)
+  [([("user", words)], [], 16) for words in ("What is your name?", "Who are you?", "What can you do?")],
+  [([("user", f"Tell me a story about a brave {hero}.")], [], 12)
    for hero in ("rabbit named Milo", "fox named Anna", "bear named Tom", "mouse named Lily", "dog named Max")],
   [(CAT + [("user", "What is my cat called?")], [], 24), (CAT + [("user", "What colour is my cat?")], [], 24)],
   [([("user", f"What is {sum}?")], [], 24) for sum in ("7 + 8", "4 + 5", "9 + 3", "2 + 2")],
@@ -87,7 +87,7 @@ def make_case(args, messages, tools, most, anywhere=False):
   """anywhere: the longest stretch of the answer, else its beginning; None when that is too short."""
   asked = render(messages, "", tools)
   asked_tokens = tokenize(args, asked)
-  answer = generate(args, asked_tokens, 150 if anywhere else most)["tokens"]
+  answer = generate(args, asked_tokens, 80 if anywhere else most)["tokens"]
   ties = [i for i, margin in enumerate(margins(args, asked_tokens, answer)) if margin < MARGIN] + [len(answer)]
   starts = [0] + [i + 1 for i in ties[:-1]] if anywhere else [0]
   for count, start in sorted(((min(end - start, most), start) for start, end in zip(starts, ties)), reverse=True):

@@ -3,15 +3,15 @@ import { defineConfig } from 'vitest/config';
 // unit: no build needed. node and browser: the built package (dist/) and, for the page, ../demo/dist.
 export default defineConfig({
   test: {
+    maxWorkers: 2, // SwiftShader keeps a core busy for each
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
       {
         test: {
           name: 'node',
           include: ['test/node/**/*.test.ts', 'src/runtime/gpu.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           globalSetup: ['test/support/swiftshader.ts'],
           pool: 'forks',
         },
@@ -20,9 +20,8 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           pool: 'forks',
         },
       },

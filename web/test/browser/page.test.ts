@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('../../../demo/dist', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'pronk-chat-'));
 const tinyPath = join(folder, 'tiny.gguf');
 const chatPath = join(folder, 'chatty.gguf');
-const patience = 60_000; // SwiftShader takes its time with kernels
+const patience = 120_000; // SwiftShader takes its time with kernels
 let browser: Browser | null = null;
 let server: PageServer;
 
