@@ -102,8 +102,9 @@ Result<std::shared_ptr<const Model>> open_headers(const std::string& path) {
   for (u32 file = 0; file < std::max<u64>(model->file_count(), 1); ++file) {
     if (file >= paths.size()) return fail("'" + path + "' is one part of a split model but is not named like one");
     PRONK_TRY(const MappedFile mapped, MappedFile::open(paths[file]));
-    PRONK_TRY(const u64 needed, model->add_header(file, mapped.bytes(), mapped.size()));
-    if (needed != 0) return fail("'" + paths[file] + "' ends within its header");
+    const Result<u64> needed = model->add_header(file, mapped.bytes(), mapped.size());
+    if (!needed) return fail(paths[file] + ": " + needed.error().message);
+    if (*needed != 0) return fail("'" + paths[file] + "' ends within its header");
   }
   PRONK_OK(model->finish_headers());
   return model;
