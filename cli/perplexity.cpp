@@ -50,8 +50,8 @@ Outcome run(const Args& args) {
 
   double total = 0;
   u64 counted = 0;
-  for (u64 begin = 0; begin + 1 < tokens.size(); begin += engine->context()) {
-    const u64 length = std::min<u64>(engine->context(), tokens.size() - begin);
+  for (u64 begin = 0; begin + 1 < tokens.size(); begin += engine->plan().context) {
+    const u64 length = std::min<u64>(engine->plan().context, tokens.size() - begin);
     PRONK_OK(score(*engine, std::span(tokens).subspan(begin, length), total, counted));
   }
   if (counted == 0) return fail("the context length leaves no token to predict");

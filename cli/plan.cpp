@@ -19,7 +19,8 @@ Outcome run(const Args& args) {
   PRONK_TRY(const auto model, open_headers(choice.path));
   PRONK_TRY(auto device, open_device(choice.backend));
   if (!device) choice.backend = "cpu";
-  PRONK_TRY(const MemoryUse use, model->plan(choice.options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
+  PRONK_TRY(const Plan plan, model->plan(choice.options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
+  const MemoryUse& use = plan.memory;
   nlohmann::ordered_json out = as_json(use);
   if (args.flag("--allocate")) {
     device.reset();
@@ -27,12 +28,12 @@ Outcome run(const Args& args) {
     out["allocated"] = as_json(engine->allocated());
   }
   if (args.flag("--json")) {
-    out["context_length"] = model->context_for(choice.options);
+    out["context_length"] = plan.context;
     std::puts(out.dump().c_str());
     return {};
   }
   const bool allocated = out.contains("allocated");
-  std::printf("context length %u\n%-12s %16s%s\n", model->context_for(choice.options), "", "bytes planned", allocated ? "  bytes allocated" : "");
+  std::printf("context length %u\n%-12s %16s%s\n", plan.context, "", "bytes planned", allocated ? "  bytes allocated" : "");
   for (const auto& [kind, bytes] : as_json(use).items()) {
     std::printf("%-12s %16llu", kind.c_str(), bytes.get<unsigned long long>());
     if (allocated) std::printf(" %16llu", out["allocated"][kind].get<unsigned long long>());

@@ -44,8 +44,21 @@ struct RunCounters {
 
 struct LoadOptions {
   u32 context = 0;  // tokens; 0: what the model was trained for, at most 4096
+  bool largest_context = false;  // instead: as many as fit, at most what the model was trained for
+  u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
+};
+
+// What loading would take, and whether it can be. Made from headers alone.
+struct Plan {
+  u32 context = 0;                     // tokens
+  MemoryUse memory;                    // at that context
+  u64 activations_lower_bound = 0;     // the most that is alive at one time; 0 on the CPU
+  u32 largest_context = 0;             // that fits, at most what the model was trained for; 0: none does
+  std::string refusal;                 // one line on what is in the way; empty: it fits
+
+  bool fits() const { return refusal.empty(); }
 };
 
 // Names of all parts of a split model in order, from the name of any ("…-00001-of-00003.gguf"); else the name alone.
@@ -74,9 +87,8 @@ class Model {
   u64 file_bytes() const;  // tensor data of all files
   const text::Tokenizer& tokenizer() const;
 
-  u32 context_for(const LoadOptions& options) const;  // the context length that options ask for
-  // What loading would take. limits: of the GPU, or null for the CPU.
-  Result<MemoryUse> plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const;
+  // limits, features: of the GPU, or null for the CPU. Not to fit is no error; absurd options are.
+  Result<Plan> plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const;
 
  private:
   friend class Engine;
@@ -88,6 +100,9 @@ struct GenerateOptions {
   u32 max_tokens = 128;
   graph::SamplingParams sampling;  // greedy by default
   bool ignore_end = false;         // go on after an end token
+  // The last so many tokens of the prompt were sampled by an earlier run that this one goes on from: it draws as that
+  // one would have. They do not count for max_tokens.
+  u32 resumed = 0;
 };
 
 enum class Finish : u8 { length, end_token, cancelled, context_full };
@@ -138,7 +153,7 @@ class Engine {
 
   gpu::Device* device();  // null on the CPU
   const Model& model() const;
-  u32 context() const;
+  const Plan& plan() const;
   MemoryUse planned() const;
   MemoryUse allocated() const;
   RunCounters run_counters() const;

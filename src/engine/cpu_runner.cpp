@@ -112,7 +112,7 @@ void CpuRunner::prefill() {
 void CpuRunner::decode() {
   const u32 position = run_.position + fed_ + sampled_;
   const auto logits = executor_->run(std::span(&last_, 1), position, false);
-  last_ = sampler_.sample(logits, run_.sampling, sampled_);
+  last_ = sampler_.sample(logits, run_.sampling, run_.first_step + sampled_);
   cached_ = position + 1;
   ++sampled_;
   tokens_.push_back(last_);

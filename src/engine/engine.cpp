@@ -85,42 +85,110 @@ u64 Model::file_bytes() const {
   return bytes;
 }
 
-u32 Model::context_for(const LoadOptions& options) const {
-  constexpr u32 default_context = 4096;
-  return options.context > 0 ? options.context : std::min(trained_context(), default_context);
-}
-
 namespace {
 
-Result<engine::GpuPlan> plan_for(const Model& model, const models::Model& inner, const LoadOptions& options,
-                                 const gpu::Limits& limits, const gpu::Features& features) {
-  return engine::plan_gpu(inner, {.context = model.context_for(options), .kv = options.kv, .all_logits = options.scoring}, limits,
-                          features);
-}
+constexpr u32 default_context = 4096;
+constexpr u32 most_context = 1 << 24;
 
-Status check_context(const Model& model, const LoadOptions& options) {
-  constexpr u32 most = 1 << 24;
-  if (model.context_for(options) > most) return fail("context length " + std::to_string(options.context) + " is absurd");
-  return {};
-}
+std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+// Plans a model for one device, or for the CPU where limits are null.
+class Preflight {
+ public:
+  Preflight(const models::Model& model, const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features)
+      : model_(model), options_(options), limits_(limits), features_(features) {}
+
+  // search: also finds the largest context that fits, which takes some twenty plans.
+  Result<Plan> run(bool search) {
+    if (options_.context > most_context) return fail("context length " + std::to_string(options_.context) + " is absurd");
+    const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
+    Plan plan;
+    if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);
+    plan.context = options_.context > 0 ? options_.context : std::min(trained, default_context);
+    if (options_.largest_context) plan.context = std::max(plan.largest_context, 1u);
+    const Sizes sizes = at(plan.context, options_.kv);
+    plan.memory = sizes.memory;
+    plan.activations_lower_bound = sizes.activations_lower_bound;
+    plan.refusal = sizes.refusal;
+    if (!plan.fits()) plan.refusal += what_would_fit(plan.context, trained);
+    return plan;
+  }
+
+ private:
+  struct Sizes {
+    MemoryUse memory;
+    u64 activations_lower_bound = 0;
+    std::string refusal;
+  };
+
+  Sizes at(u32 context, graph::KvTypes kv) const {
+    Sizes sizes;
+    if (limits_) {
+      const engine::PlanOptions options{.context = context, .kv = kv, .all_logits = options_.scoring};
+      auto plan = engine::plan_gpu(model_, options, *limits_, *features_);
+      if (!plan) {  // the figures are wanted all the same
+        sizes.refusal = plan.error().message;
+        plan = engine::plan_gpu(model_, options, boundless(), *features_);
+      }
+      if (!plan) return sizes;
+      sizes.memory = engine::planned_memory(*plan);
+      sizes.activations_lower_bound = plan->activations_lower_bound;
+    } else {
+      sizes.memory = engine::CpuRunner::plan(model_, context, kv, options_.scoring);
+    }
+    sizes.memory.staging += engine::Loader::part_bytes;
+    if (sizes.refusal.empty()) sizes.refusal = over_budget(sizes.memory.total(), context);
+    return sizes;
+  }
+
+  static gpu::Limits boundless() {
+    gpu::Limits limits;
+    limits.max_buffer_size = limits.max_storage_buffer_binding_size = u64{1} << 50;
+    limits.max_compute_workgroups_per_dimension = 1u << 31;
+    return limits;
+  }
+
+  std::string over_budget(u64 total, u32 context) const {
+    constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
+    const std::string need = "with a context of " + std::to_string(context) + " tokens the model needs " + mebibytes(total);
+    if (options_.budget > 0 && total > options_.budget) return need + ", over the budget of " + mebibytes(options_.budget);
+    if (!limits_ && total > room) return need + ", which does not fit this machine's memory";
+    return {};
+  }
+
+  bool fits(u32 context, graph::KvTypes kv) const { return at(context, kv).refusal.empty(); }
+
+  u32 largest(u32 trained, graph::KvTypes kv) const {
+    if (fits(trained, kv)) return trained;
+    u32 good = 0, bad = trained;  // good fits or is 0, bad does not fit
+    while (bad - good > 1) {
+      const u32 middle = good + (bad - good) / 2;
+      (fits(middle, kv) ? good : bad) = middle;
+    }
+    return good;
+  }
+
+  std::string what_would_fit(u32 context, u32 trained) const {
+    using graph::KvType;
+    const u32 most = largest(std::min(context, trained), options_.kv);
+    std::string text = most > 0 ? "; " + std::to_string(most) + " tokens would fit" : "; no shorter context would fit either";
+    for (const auto& [type, name] : {std::pair{KvType::q8, "8"}, std::pair{KvType::q4, "4"}}) {
+      if (graph::kv_row_bytes(type, 64) >= graph::kv_row_bytes(options_.kv.k, 64) || !fits(context, type)) continue;
+      return text + ", and all of it with a KV cache of " + name + " bits";
+    }
+    return text;
+  }
+
+  const models::Model& model_;
+  const LoadOptions& options_;
+  const gpu::Limits* limits_;
+  const gpu::Features* features_;
+};
 
 }  // namespace
 
-Result<MemoryUse> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
-  PRONK_OK(check_context(*this, options));
-  MemoryUse use;
-  if (limits) {
-    PRONK_TRY(const engine::GpuPlan plan, plan_for(*this, *parts_->model, options, *limits, *features));
-    use = engine::planned_memory(plan);
-  } else {
-    use = engine::CpuRunner::plan(*parts_->model, context_for(options), options.kv, options.scoring);
-  }
-  use.staging += engine::Loader::part_bytes;
-  constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
-  if (!limits && use.total() > room) {
-    return fail("the model and its context need " + std::to_string(use.total() >> 20) + " MiB, which does not fit this machine's memory");
-  }
-  return use;
+Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
+  return Preflight(*parts_->model, options, limits, features).run(true);
 }
 
 // ---- Session
@@ -149,7 +217,7 @@ class RunnerSession final : public Session {
     wanted_ = options.max_tokens;
     finish_ = Finish::length;
     taken_ = 0;
-    runner_.start({{tokens.begin() + std::ptrdiff_t(common), tokens.end()}, reused_, wanted_, options.sampling, ends_});
+    runner_.start({{tokens.begin() + std::ptrdiff_t(common), tokens.end()}, reused_, wanted_, options.resumed, options.sampling, ends_});
     return {};
   }
 
@@ -217,7 +285,7 @@ class RunnerSession final : public Session {
 
 struct Engine::Parts {
   std::shared_ptr<const Model> model;
-  u32 context = 0;
+  Plan plan;
   std::unique_ptr<gpu::Device> device;
   std::optional<engine::Loader> loader;
   std::unique_ptr<engine::Runner> runner;
@@ -232,19 +300,21 @@ Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const LoadOptions& options,
                                                std::unique_ptr<gpu::Device> device) {
-  PRONK_OK(check_context(*model, options));
   auto parts = std::make_unique<Parts>();
   const models::Model& inner = *model->parts_->model;
-  parts->context = model->context_for(options);
+  Preflight preflight(inner, options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr);
+  PRONK_TRY(parts->plan, preflight.run(false));
+  if (!parts->plan.fits()) return fail(parts->plan.refusal);
+  const u32 context = parts->plan.context;
   PRONK_TRY(parts->loader, engine::Loader::create(model->parts_->file, inner.graph));
   if (device) {
-    PRONK_TRY(engine::GpuPlan plan, plan_for(*model, inner, options, device->limits(), device->features()));
+    PRONK_TRY(engine::GpuPlan plan, engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
+                                                     device->limits(), device->features()));
     parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device);
   } else {
-    PRONK_OK(model->plan(options, nullptr, nullptr));  // refuses what cannot fit
-    parts->runner = std::make_unique<engine::CpuRunner>(inner, parts->context, options.kv, options.scoring);
+    parts->runner = std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring);
   }
-  parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, parts->context, options.scoring, parts->status);
+  parts->session = std::make_unique<RunnerSession>(*model, *parts->runner, context, options.scoring, parts->status);
   parts->device = std::move(device);
   parts->model = std::move(model);
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -280,7 +350,7 @@ bool Engine::wants_pump() const { return parts_->status && parts_->runner->wants
 Session& Engine::session() { return *parts_->session; }
 gpu::Device* Engine::device() { return parts_->device.get(); }
 const Model& Engine::model() const { return *parts_->model; }
-u32 Engine::context() const { return parts_->context; }
+const Plan& Engine::plan() const { return parts_->plan; }
 
 MemoryUse Engine::planned() const {
   MemoryUse use = parts_->runner->planned();

@@ -79,8 +79,7 @@ class Planner {
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
     if (bytes > most) {
       return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
-                  " for the keys of a layer, over this device's " + mebibytes(most) + "; " +
-                  std::to_string(most / position_bytes) + " tokens would fit");
+                  " for the keys of a layer, over this device's " + mebibytes(most));
     }
     for (u32 layer = 0; layer < graph_.layers; ++layer) {
       const u64 v_offset = align_up(k_bytes, binding_alignment);

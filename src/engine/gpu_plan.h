@@ -53,7 +53,7 @@ struct GpuPlan {
 constexpr u32 max_end_tokens = 64;
 constexpr u32 steps_in_flight = 6;  // decode steps submitted before the first of them is read
 
-// Refusals name the limit, and for the KV cache the context length that would fit.
+// Refusals name the limit.
 Result<GpuPlan> plan_gpu(const models::Model& model, const PlanOptions& options, const gpu::Limits& limits,
                          const gpu::Features& features);
 

@@ -291,6 +291,7 @@ void GpuRunner::begin_decode() {
   kernels::StepState state;
   state.position = position;
   state.rows = 1;
+  state.step = run_.first_step;
   state.remaining = run_.count;
   write_range(plan_.decode_state, &state, sizeof state);
   write_range(plan_.next_token, &run_.tokens.back(), 4);

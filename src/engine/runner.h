@@ -19,6 +19,7 @@ struct Run {
   std::vector<u32> tokens;  // not empty; the cache holds what comes before them
   u32 position = 0;         // of tokens[0]
   u32 count = 0;
+  u32 first_step = 0;       // tokens of this text that were sampled before: part of what makes the noise
   graph::SamplingParams sampling;
   std::vector<u32> end_tokens;
 };

@@ -57,9 +57,13 @@ graph::KvType kv_type(i32 kind) {
   return types[kind & 3];
 }
 
-LoadOptions load_options(u32 context, i32 kv) {
+LoadOptions load_options(u32 context, i32 kv, double budget) {
   const graph::KvType keys = kv_type(kv & 15);
-  return {.context = context, .kv = {keys, kv < 16 ? keys : kv_type((kv >> 4) - 1)}};
+  const bool largest = context == ~0u;
+  return {.context = largest ? 0 : context,
+          .largest_context = largest,
+          .budget = budget > 0 && budget < 0x1p63 ? u64(budget) : 0,
+          .kv = {keys, kv < 16 ? keys : kv_type((kv >> 4) - 1)}};
 }
 
 // The device that plans and loading use; null for the CPU.
@@ -79,25 +83,27 @@ JsonObject as_json(const MemoryUse& use) {
   return json;
 }
 
-Result<std::string> plan(i32 kind, u32 context, i32 kv) {
+Result<std::string> plan(i32 kind, const LoadOptions& options) {
   PRONK_TRY(const gpu::Device* device, choose_device(kind));
-  const LoadOptions options = load_options(context, kv);
-  PRONK_TRY(const MemoryUse use, instance.model->plan(options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
   const Model& model = *instance.model;
+  PRONK_TRY(const Plan plan, model.plan(options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
+  const MemoryUse& use = plan.memory;
   JsonObject json;
   json.add("device", std::string_view(device ? "webgpu" : "cpu")).add("architecture", model.architecture()).add("name", model.name());
-  json.add("context_length", model.context_for(options)).add("trained_context_length", model.trained_context());
+  json.add("context_length", plan.context).add("trained_context_length", model.trained_context());
+  json.add("largest_context", plan.largest_context).add("fits", plan.fits()).add("refusal", std::string_view(plan.refusal));
   json.add("vocab_size", model.vocab_size()).add("parameters", model.parameter_count()).add("file_bytes", model.file_bytes());
   json.add("weights", use.weights).add("kv_cache", use.kv_cache).add("activations", use.activations);
+  json.add("activations_lower_bound", plan.activations_lower_bound);
   json.add("parameters_bytes", use.parameters).add("staging", use.staging).add("readback", use.readback).add("total", use.total());
   return json.str();
 }
 
-Status load(i32 kind, u32 context, i32 kv) {
+Status load(i32 kind, const LoadOptions& options) {
   if (instance.engine) return fail("a model is loaded already");
   PRONK_OK(choose_device(kind));
   auto device = kind == device_cpu ? nullptr : std::move(instance.device);
-  PRONK_TRY(instance.engine, Engine::create(instance.model, load_options(context, kv), std::move(device)));
+  PRONK_TRY(instance.engine, Engine::create(instance.model, options, std::move(device)));
   return {};
 }
 
@@ -115,7 +121,7 @@ std::string stats() {
   JsonObject json;
   Engine& engine = *instance.engine;
   json.add("prompt_tokens", instance.prompt_tokens).add("generated_tokens", instance.generated_tokens);
-  json.add("reused_tokens", engine.session().reused_tokens()).add("context_length", engine.context());
+  json.add("reused_tokens", engine.session().reused_tokens()).add("context_length", engine.plan().context);
   const RunCounters run = engine.run_counters();
   JsonObject counters;
   counters.add("dispatches_per_token", run.dispatches_per_token).add("submits_per_token", run.submits_per_token);
@@ -161,15 +167,15 @@ i32 pronk_split_names(const u8* name, u32 length) {
   return i32(instance.model->file_count());
 }
 
-i32 pronk_plan(i32 device, u32 context, i32 kv) {
+i32 pronk_plan(i32 device, u32 context, i32 kv, double budget) {
   if (!instance.headers_done) return failed("no header has been read");
-  auto text = plan(device, context, kv);
+  auto text = plan(device, load_options(context, kv, budget));
   return text ? give(std::move(*text)) : failed(text.error());
 }
 
-i32 pronk_load(i32 device, u32 context, i32 kv) {
+i32 pronk_load(i32 device, u32 context, i32 kv, double budget) {
   if (!instance.headers_done) return failed("no header has been read");
-  const Status status = load(device, context, kv);
+  const Status status = load(device, load_options(context, kv, budget));
   return status ? 0 : failed(status.error());
 }
 
@@ -221,18 +227,22 @@ i32 pronk_special(u32 which) {
 }
 
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p, u32 seed_low,
-                   u32 seed_high, i32 ignore_end) {
+                   u32 seed_high, i32 ignore_end, u32 resumed) {
   if (!instance.engine || !instance.engine->ready()) return failed("the model is not ready");
   if (instance.decoder) return failed("a generation is still running");
+  if (resumed >= count) return failed("a generation that goes on needs the prompt that it began with");
   const GenerateOptions options{
       .max_tokens = max_tokens,
       .sampling = {.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .seed = u64(seed_high) << 32 | seed_low},
-      .ignore_end = ignore_end != 0};
-  const Status status = instance.engine->session().start(ids_of(ids, count), options);
+      .ignore_end = ignore_end != 0,
+      .resumed = resumed};
+  const std::vector<u32> tokens = ids_of(ids, count);
+  const Status status = instance.engine->session().start(tokens, options);
   if (!status) return failed(status.error());
-  instance.prompt_tokens = count;
-  instance.generated_tokens = 0;
+  instance.prompt_tokens = count - resumed;
+  instance.generated_tokens = resumed;
   instance.decoder = std::make_unique<text::StreamDecoder>(instance.model->tokenizer());
+  for (u32 token : std::span(tokens).last(resumed)) instance.decoder->push(token);  // their text was given before
   return 0;
 }
 

@@ -44,15 +44,17 @@ PRONK_EXPORT(pronk_header) double pronk_header(u32 file, const u8* bytes, u32 le
 // the names of all.
 PRONK_EXPORT(pronk_split_names) i32 pronk_split_names(const u8* name, u32 length);
 
-// Plans without allocating: context 0 = default (min(trained, 4096)). With device_gpu by the limits of the host's device.
-// Result: JSON {"device","architecture","name","context_length","trained_context_length","vocab_size","parameters",
-//  "file_bytes","weights","kv_cache","activations","parameters_bytes","staging","readback","total"} (bytes).
-PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv);
+// Plans without allocating. context: tokens, 0: the default (min(trained, 4096)), ~0: as many as fit. budget: bytes that
+// everything may take, 0: no bound but the device's. With device_gpu by the limits of the host's device.
+// Result: JSON {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
+//  "parameters","file_bytes","weights","kv_cache","activations","activations_lower_bound","parameters_bytes","staging",
+//  "readback","total" (bytes),"fits","refusal" (one line, "" when it fits)}. Not to fit is no failure.
+PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv, double budget);
 
-// Starts loading what pronk_header() read. Then, until pronk_position() < 0: the host puts bytes of file
-// pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and commits them.
-// pronk_stream_end(): offset after the last byte that is wanted of that file.
-PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv);
+// Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the host
+// puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and commits
+// them. pronk_stream_end(): offset after the last byte that is wanted of that file.
+PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv, double budget);
 PRONK_EXPORT(pronk_file) u32 pronk_file();
 PRONK_EXPORT(pronk_position) double pronk_position();
 PRONK_EXPORT(pronk_stream_end) double pronk_stream_end();
@@ -72,10 +74,12 @@ PRONK_EXPORT(pronk_chat_template) i32 pronk_chat_template();
 // Result: UTF-8 spelling of the bos (which = 0) or eos (1) token, empty when there is none.
 PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 
-// Starts a generation; the state must be ready and pronk_next() must have given the end of the last one. ids: u32, at least one. temperature 0: greedy.
+// Starts a generation; the state must be ready and pronk_next() must have given the end of the last one. ids: u32, at
+// least one. temperature 0: greedy. resumed: the last so many ids were sampled by a generation that was interrupted; this
+// one draws, and puts characters together, as that one would have gone on. They do not count for max_tokens.
 PRONK_EXPORT(pronk_generate)
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
-                   u32 seed_low, u32 seed_high, i32 ignore_end);
+                   u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed);
 // 1: the result is u32 token then its text (UTF-8, may be empty while a character is unfinished). 0: none yet.
 // 2: the generation has ended; the result is u32 reason (0 length, 1 end token, 2 cancelled, 3 context full) then the
 // last text. 2 is given once.

@@ -17,11 +17,16 @@ class JsonObject {
     return *this;
   }
   template <class Number>
-    requires std::is_arithmetic_v<Number>
+    requires(std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>)
   JsonObject& add(std::string_view key, Number number) {
     begin(key);
     const std::string digits = std::to_string(number);
     text_ += digits.find_first_not_of("0123456789.-") == std::string::npos ? digits : "null";  // inf and nan are no JSON
+    return *this;
+  }
+  JsonObject& add(std::string_view key, bool flag) {
+    begin(key);
+    text_ += flag ? "true" : "false";
     return *this;
   }
   JsonObject& add(std::string_view key, const JsonObject& object) {

@@ -21,7 +21,7 @@ gpu::Limits low_limits(u64 binding, u64 buffer) {
 
 // Prefills several chunks and decodes, greedy and not; the null device's own rules must all have held.
 void run_once(NullEngine& e) {
-  const u32 room = e.engine->context();
+  const u32 room = e.engine->plan().context;
   const u32 vocab = e.engine->model().vocab_size();
   *e.sampled = [vocab] { return vocab - 1; };
   const graph::SamplingParams sampling{.temperature = 1, .top_k = 50, .top_p = 0.9f};
@@ -35,15 +35,15 @@ void run_once(NullEngine& e) {
 void expect_as_planned(const NullEngine& e, const LoadOptions& options) {
   const auto plan = e.engine->model().plan(options, &e.device->limits(), &e.device->features());
   ASSERT_TRUE(plan) << plan.error().message;
-  EXPECT_EQ(*plan, e.engine->planned());
-  EXPECT_EQ(*plan, e.engine->allocated());
+  EXPECT_EQ(plan->memory, e.engine->planned());
+  EXPECT_EQ(plan->memory, e.engine->allocated());
   const auto& bytes = e.device->counters().bytes;
-  EXPECT_EQ(plan->weights, bytes[u32(MemoryKind::weights)]);
-  EXPECT_EQ(plan->kv_cache, bytes[u32(MemoryKind::kv_cache)]);
-  EXPECT_EQ(plan->activations, bytes[u32(MemoryKind::activations)]);
-  EXPECT_EQ(plan->parameters, bytes[u32(MemoryKind::parameters)]);
-  EXPECT_EQ(plan->readback, bytes[u32(MemoryKind::readback)]);
-  EXPECT_GT(plan->staging, 0u);
+  EXPECT_EQ(plan->memory.weights, bytes[u32(MemoryKind::weights)]);
+  EXPECT_EQ(plan->memory.kv_cache, bytes[u32(MemoryKind::kv_cache)]);
+  EXPECT_EQ(plan->memory.activations, bytes[u32(MemoryKind::activations)]);
+  EXPECT_EQ(plan->memory.parameters, bytes[u32(MemoryKind::parameters)]);
+  EXPECT_EQ(plan->memory.readback, bytes[u32(MemoryKind::readback)]);
+  EXPECT_GT(plan->memory.staging, 0u);
   for (const u64 kind : bytes) EXPECT_GT(kind, 0u);
 }
 
@@ -64,7 +64,7 @@ TEST(GpuPlan, EqualsTheAllocation) {
         const LoadOptions options{.context = context, .kv = kv, .scoring = scoring};
         auto e = NullEngine::load(test::model_files({.zeros = true}), options);
         ASSERT_TRUE(e) << e.error().message;
-        EXPECT_EQ(e->engine->context(), context == 0 ? 512u : context);
+        EXPECT_EQ(e->engine->plan().context, context == 0 ? 512u : context);
         expect_as_planned(*e, options);
       }
     }
@@ -78,8 +78,8 @@ TEST(GpuPlan, EqualsTheAllocationOnTheCpu) {
     ASSERT_TRUE(engine) << engine.error().message;
     const auto plan = (*engine)->model().plan(options, nullptr, nullptr);
     ASSERT_TRUE(plan);
-    EXPECT_EQ(*plan, (*engine)->planned());
-    EXPECT_EQ(*plan, (*engine)->allocated());
+    EXPECT_EQ(plan->memory, (*engine)->planned());
+    EXPECT_EQ(plan->memory, (*engine)->allocated());
   }
 }
 
@@ -161,24 +161,61 @@ std::string refusal(const ModelSpec& spec, const LoadOptions& options, const gpu
   const gpu::Features features;
   const auto plan = model->plan(options, &limits, &features);
   const auto engine = NullEngine::create(model, options, {.limits = limits});
-  EXPECT_EQ(plan.has_value(), engine.has_value());
-  if (plan || engine) return "";
-  EXPECT_EQ(plan.error().message, engine.error().message);
-  EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
-  return plan.error().message;
+  EXPECT_EQ(plan && plan->fits(), engine.has_value());
+  if (engine) return "";
+  const std::string message = plan ? plan->refusal : plan.error().message;
+  EXPECT_EQ(message, engine.error().message);
+  EXPECT_EQ(message.find('\n'), std::string::npos);
+  return message;
+}
+
+// The number before " tokens would fit" in a refusal.
+u32 offered(const std::string& message) {
+  const std::size_t end = message.find(" tokens would fit"), begin = message.rfind(' ', end - 1);
+  EXPECT_NE(end, message.npos) << message;
+  return end == message.npos ? 0 : u32(std::stoul(message.substr(begin)));
 }
 
 TEST(Refusal, ContextThatDoesNotFitNamesTheOneThatDoes) {
-  const ModelSpec spec{.heads = 8, .kv_heads = 8, .dim = 128, .zeros = true};
+  const ModelSpec spec{.heads = 8, .kv_heads = 8, .dim = 128, .context = 1u << 20, .zeros = true};
   for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
     const std::string message = refusal(spec, {.context = 1u << 20, .kv = kv}, {});
     ASSERT_TRUE(message.starts_with("context length 1048576 needs ")) << message;
-    const std::size_t at = message.rfind("; ");
-    ASSERT_NE(at, message.npos);
-    ASSERT_TRUE(message.ends_with(" tokens would fit")) << message;
-    const u32 fits = u32(std::stoul(message.substr(at + 2)));
+    const u32 fits = offered(message);
     EXPECT_EQ(refusal(spec, {.context = fits, .kv = kv}, {}), "");
     EXPECT_NE(refusal(spec, {.context = fits + 1, .kv = kv}, {}), "");
+  }
+}
+
+TEST(Refusal, OverTheBudgetSaysWhatWouldFit) {
+  const ModelSpec spec{.heads = 8, .kv_heads = 8, .dim = 64, .context = 5000, .zeros = true};
+  const auto model = test::make_model(spec);
+  for (const bool gpu : {true, false}) {
+    const gpu::Limits limits;
+    const gpu::Features features;
+    const auto plan_of = [&](const LoadOptions& options) {
+      return model->plan(options, gpu ? &limits : nullptr, gpu ? &features : nullptr).value();
+    };
+    const Plan whole = plan_of({.context = 4000});
+    EXPECT_TRUE(whole.fits());
+    EXPECT_EQ(whole.largest_context, 5000u);
+    EXPECT_TRUE(plan_of({.context = 4000, .budget = whole.memory.total()}).fits());
+    const Plan refused = plan_of({.context = 4000, .budget = whole.memory.total() - 1});
+    EXPECT_FALSE(refused.fits());
+    EXPECT_EQ(refused.memory, whole.memory);
+    EXPECT_NE(refused.refusal.find("KV cache of 8 bits"), std::string::npos) << refused.refusal;
+    EXPECT_EQ(offered(refused.refusal), refused.largest_context);
+    // One token less fits than what does not, and "the largest" takes it.
+    const u64 budget = whole.memory.total() * 2 / 3;
+    const Plan largest = plan_of({.largest_context = true, .budget = budget});
+    EXPECT_TRUE(largest.fits());
+    EXPECT_EQ(largest.context, largest.largest_context);
+    EXPECT_LE(largest.memory.total(), budget);
+    EXPECT_GT(plan_of({.context = largest.context + 1}).memory.total(), budget);
+    const Plan nothing = plan_of({.context = 100, .budget = 1000});
+    EXPECT_EQ(nothing.largest_context, 0u);
+    EXPECT_TRUE(nothing.refusal.ends_with("; no shorter context would fit either")) << nothing.refusal;
+    EXPECT_FALSE(plan_of({.largest_context = true, .budget = 1000}).fits());
   }
 }
 
