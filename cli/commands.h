@@ -15,5 +15,6 @@ extern const Command dequant_command;
 extern const Command perplexity_command;
 extern const Command quantize_command;
 extern const Command synth_command;
+extern const Command test_ops_command;
 
 }  // namespace pronk::cli

@@ -22,6 +22,7 @@ const Command* const commands[] = {
     &perplexity_command,
     &quantize_command,
     &synth_command,
+    &test_ops_command,
 };
 
 std::string program_help() {

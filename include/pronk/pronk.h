@@ -48,6 +48,7 @@ struct LoadOptions {
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
+  bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.

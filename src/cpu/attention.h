@@ -13,11 +13,27 @@
 
 namespace pronk::cpu {
 
+// The orthonormal Hadamard transform of each `size` numbers, a power of two, of a row (see graph/kv_type.h).
+template <class Real>
+void mix(Real* row, u32 dim, u32 size) {
+  const Real scale = 1 / std::sqrt(Real(size));
+  for (u32 i = 0; i < dim; ++i) row[i] *= scale;
+  for (u32 half = 1; half < size; half *= 2) {
+    for (u32 first = 0; first < dim; first += 2 * half) {
+      for (u32 i = first; i < first + half; ++i) {
+        const Real a = row[i], b = row[i + half];
+        row[i] = a + b, row[i + half] = a - b;
+      }
+    }
+  }
+}
+
 // Rows of one head at one position, in Real or in the type that a GPU's cache would have (graph/kv_type.h).
 template <class Real>
 class KvRows {
  public:
-  KvRows(graph::KvType type, u32 dim, u64 rows) : type_(type), dim_(dim), row_bytes_(row_bytes(type, dim)) {
+  KvRows(graph::KvType type, u32 dim, u64 rows)
+      : type_(graph::kv_stored(type, dim)), dim_(dim), block_(graph::kv_block_of(dim)), row_bytes_(row_bytes(type, dim)) {
     if (type == graph::KvType::f32) {
       reals_.resize(to_size(rows * dim));
     } else {
@@ -49,8 +65,6 @@ class KvRows {
   }
 
  private:
-  static constexpr u32 block = 32;
-
   void put_halves(u8* to, const Real* from) const {
     for (u32 i = 0; i < dim_; ++i) store_half(to + 2 * i, float(from[i]));
   }
@@ -65,8 +79,8 @@ class KvRows {
 
   void put_blocks(u8* to, const Real* from) const {
     std::fill_n(to, row_bytes_, u8(0));
-    for (u32 first = 0; first < dim_; first += block) {
-      const u32 end = std::min(first + block, dim_);
+    for (u32 first = 0; first < dim_; first += block_) {
+      const u32 end = std::min(first + block_, dim_);
       float furthest = 0;
       for (u32 i = first; i < end; ++i) {
         if (std::fabs(float(from[i])) > std::fabs(furthest)) furthest = float(from[i]);
@@ -83,19 +97,19 @@ class KvRows {
           to[i / 2] |= u8(std::min(15, int(n + 8.5f)) << (i % 2 * 4));
         }
       }
-      store_half(to + scales_at() + first / block * 2, scale);
+      store_half(to + scales_at() + first / block_ * 2, scale);
     }
   }
   void get_blocks(const u8* from, Real* to) const {
     for (u32 i = 0; i < dim_; ++i) {
-      const float scale = f16_to_f32(load_le<u16>(from + scales_at() + i / block * 2));
+      const float scale = f16_to_f32(load_le<u16>(from + scales_at() + i / block_ * 2));
       const int n = type_ == graph::KvType::q8 ? int(i8(from[i])) : int(from[i / 2] >> (i % 2 * 4) & 15) - 8;
       to[i] = Real(scale * float(n));
     }
   }
 
   graph::KvType type_;
-  u32 dim_;
+  u32 dim_, block_;
   u64 row_bytes_;
   std::vector<Real> reals_;
   std::vector<u8> bytes_;
@@ -108,24 +122,39 @@ class KvCache {
   KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types)
       : heads_(heads),
         context_length_(context_length),
+        mixed_keys_(graph::kv_mixed_keys(types.k, heads.dim)),
+        mixed_(mixed_keys_ > 1 ? heads.dim : 0),
         keys_(types.k, heads.dim, u64(layers) * heads.kv * context_length),
         values_(types.v, heads.dim, u64(layers) * heads.kv * context_length) {}
 
   static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types) {
     const u64 rows = u64(layers) * heads.kv * context_length;
-    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim));
+    const u64 mixed = graph::kv_mixed_keys(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
+    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) + mixed;
   }
-  u64 bytes() const { return keys_.bytes() + values_.bytes(); }
+  u64 bytes() const { return keys_.bytes() + values_.bytes() + mixed_.size() * sizeof(Real); }
 
   // k, v: one row for each position from `position` on.
   void store(u32 layer, u32 position, Rows<const Real> k, Rows<const Real> v) {
-    CHECK(k.width == heads_.kv * heads_.dim && v.width == k.width);
+    const u32 dim = heads_.dim;
+    CHECK(k.width == heads_.kv * dim && v.width == k.width);
     for (u32 t = 0; t < k.count; ++t) {
       for (u32 head = 0; head < heads_.kv; ++head) {
-        keys_.put(row(layer, head, position + t), k[t] + head * heads_.dim);
-        values_.put(row(layer, head, position + t), v[t] + head * heads_.dim);
+        const Real* key = k[t] + head * dim;
+        if (mixed_keys_ > 1) {
+          std::copy_n(key, dim, mixed_.data());
+          mix(mixed_.data(), dim, mixed_keys_);
+          key = mixed_.data();
+        }
+        keys_.put(row(layer, head, position + t), key);
+        values_.put(row(layer, head, position + t), v[t] + head * dim);
       }
     }
+  }
+
+  // What a query must go through to meet the keys.
+  void mix_as_keys(Real* row) const {
+    if (mixed_keys_ > 1) mix(row, heads_.dim, mixed_keys_);
   }
 
   // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
@@ -142,11 +171,12 @@ class KvCache {
   }
 
   graph::Heads heads_;
-  u32 context_length_;
+  u32 context_length_, mixed_keys_;
+  std::vector<Real> mixed_;  // a key on its way in; empty where keys are not mixed
   KvRows<Real> keys_, values_;
 };
 
-constexpr u32 kv_block = 32;  // positions that are converted at a time, for all query heads and tokens that read them
+constexpr u32 kv_rows = 32;  // positions that are converted at a time, for all query heads and tokens that read them
 
 // What the online softmax (arXiv 1805.02867) carries from block to block.
 template <class Real>
@@ -157,24 +187,30 @@ struct Softmax {
 
 template <class Real>
 struct AttentionScratch {
-  std::vector<Real> keys, values;      // [kv_block][dim]
+  std::vector<Real> queries;           // [tokens][query heads of one KV head][dim]
+  std::vector<Real> keys, values;      // [kv_rows][dim]
   std::vector<Softmax<Real>> softmax;  // [tokens][query heads of one KV head]
 
   AttentionScratch(const graph::Heads& heads, u32 tokens)
-      : keys(kv_block * heads.dim), values(kv_block * heads.dim), softmax(u64(tokens) * (heads.query / heads.kv)) {}
+      : queries(u64(tokens) * (heads.query / heads.kv) * heads.dim),
+        keys(kv_rows * heads.dim),
+        values(kv_rows * heads.dim),
+        softmax(u64(tokens) * (heads.query / heads.kv)) {}
 
   static u64 bytes(const graph::Heads& heads, u32 tokens) {
-    return 2 * u64(kv_block) * heads.dim * sizeof(Real) +
-           u64(tokens) * (heads.query / heads.kv) * sizeof(Softmax<Real>);
+    const u64 columns = u64(tokens) * (heads.query / heads.kv);
+    return (columns + 2 * kv_rows) * heads.dim * sizeof(Real) + columns * sizeof(Softmax<Real>);
   }
-  u64 bytes() const { return (keys.size() + values.size()) * sizeof(Real) + softmax.size() * sizeof(Softmax<Real>); }
+  u64 bytes() const {
+    return (queries.size() + keys.size() + values.size()) * sizeof(Real) + softmax.size() * sizeof(Softmax<Real>);
+  }
 };
 
 // Adds `count` positions to one head's running sum of weighted values, out.
 template <class Real>
 void attend_block(const Real* q, const Real* keys, const Real* values, u32 count, u32 dim, Real scale,
                   Softmax<Real>& state, Real* out) {
-  Real weights[kv_block];
+  Real weights[kv_rows];
   Real largest = state.largest;
   for (u32 p = 0; p < count; ++p) {
     weights[p] = scale * dot(q, keys + u64(p) * dim, dim);
@@ -203,17 +239,24 @@ void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads,
   for (u32 t = 0; t < q.count; ++t) std::fill_n(out[t], out.width, Real(0));
   for (u32 kv = 0; kv < heads.kv; ++kv) {
     std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
+    for (u32 t = 0; t < q.count; ++t) {
+      for (u32 g = 0; g < group; ++g) {
+        Real* query = &scratch.queries[(u64(t) * group + g) * heads.dim];
+        std::copy_n(q[t] + (kv * group + g) * heads.dim, heads.dim, query);
+        cache.mix_as_keys(query);
+      }
+    }
     const u32 end = position + q.count;
-    for (u32 first = 0; first < end; first += kv_block) {
-      const u32 count = std::min(kv_block, end - first);
+    for (u32 first = 0; first < end; first += kv_rows) {
+      const u32 count = std::min(kv_rows, end - first);
       const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
       const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
       for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
         const u32 visible = std::min(count, position + t + 1 - first);
         for (u32 g = 0; g < group; ++g) {
-          const u32 column = (kv * group + g) * heads.dim;
-          attend_block(q[t] + column, keys, values, visible, heads.dim, Real(heads.scale),
-                       scratch.softmax[u64(t) * group + g], out[t] + column);
+          const u64 at = u64(t) * group + g;
+          attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
+                       scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
         }
       }
     }

@@ -114,9 +114,24 @@ class Preflight {
     return plan;
   }
 
+  // What the plan takes by kind, and what takes less: for a device that refused it.
+  std::string figures_and_less(const Plan& plan) const {
+    using graph::KvType;
+    const MemoryUse& use = plan.memory;
+    std::string text = "the plan needs " + mebibytes(use.total()) + " (weights " + mebibytes(use.weights) + ", KV cache " +
+                       mebibytes(use.kv_cache) + ", all else " + mebibytes(use.total() - use.weights - use.kv_cache) + ")";
+    const auto offer = [&](const std::string& change, u32 context, graph::KvTypes kv) {
+      const u64 total = at(context, kv).memory.total();
+      if (total < use.total()) text += "; " + change + " needs " + mebibytes(total);
+    };
+    if (plan.context > 1) offer("half the context", plan.context / 2, options_.kv);
+    offer("a KV cache of 8 bits", plan.context, KvType::q8);
+    return text;
+  }
+
  private:
   struct Sizes {
-    MemoryUse memory;
+    MemoryUse memory = {};
     u64 activations_lower_bound = 0;
     std::string refusal;
   };
@@ -285,6 +300,7 @@ class RunnerSession final : public Session {
 
 struct Engine::Parts {
   std::shared_ptr<const Model> model;
+  LoadOptions options;
   Plan plan;
   std::unique_ptr<gpu::Device> device;
   std::optional<engine::Loader> loader;
@@ -301,6 +317,7 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const LoadOptions& options,
                                                std::unique_ptr<gpu::Device> device) {
   auto parts = std::make_unique<Parts>();
+  parts->options = options;
   const models::Model& inner = *model->parts_->model;
   Preflight preflight(inner, options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr);
   PRONK_TRY(parts->plan, preflight.run(false));
@@ -310,7 +327,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   if (device) {
     PRONK_TRY(engine::GpuPlan plan, engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
                                                      device->limits(), device->features()));
-    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device);
+    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device, options.self_test && device->computes());
   } else {
     parts->runner = std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring);
   }
@@ -341,6 +358,10 @@ Status Engine::pump() {
     if (!p.status) return p.status;
   }
   p.status = p.runner->pump();
+  if (!p.status && p.runner->memory_refused()) {
+    const Preflight preflight(*p.model->parts_->model, p.options, &p.device->limits(), &p.device->features());
+    p.status = fail(p.status.error().message + "; " + preflight.figures_and_less(p.plan));
+  }
   if (ready() && !p.counters_when_ready) p.counters_when_ready = p.device ? p.device->counters() : gpu::Counters{};
   return p.status;
 }

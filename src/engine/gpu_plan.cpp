@@ -205,7 +205,7 @@ class Planner {
       set_planes(p, part);
       std::vector<Range> bindings{params(p), state_, part.range, part.range, tokens, activation(embed.out)};
       add_table(*table.format, bindings);
-      emit(kernels::embed(*table.format), std::move(bindings), {kernels::embed_grid(p.row_units)}, Dispatch::Scale::y);
+      emit(kernels::embed(*table.format), std::move(bindings), {kernels::embed_grid(p.row_units)}, Kernel::Scale::y);
     }
   }
 
@@ -241,12 +241,18 @@ class Planner {
       p.y_base = y.column + part.first_row;
       p.bias_base = part.first_row;
       set_planes(p, part);
-      const kernels::Grid grid = prefill_ ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits_);
-      p.grid_x = prefill_ ? 0 : grid.x;
+      const kernels::Grid grid = kernels::matvec_grid(p.padded_rows, limits_);
+      p.grid_x = grid.x;
       std::vector<Range> bindings{params(p), state_, part.range, part.range, activation(matmul.x), vector_or_nothing(matmul.norm),
                                   biases.empty() ? nothing() : plan_.weights.vector(biases).range, activation(matmul.out)};
       add_table(*matrix.format, bindings);
-      emit(prefill_ ? kernels::gemm(kind) : kernels::matvec(kind, features_), std::move(bindings), grid, Dispatch::Scale::y, 1, kernels::gemm_tokens());
+      if (!prefill_) {
+        emit(kernels::matvec(kind, features_), std::move(bindings), grid, Kernel::Scale::none);
+        continue;
+      }
+      emit(kernels::gemm(kind), std::move(bindings), kernels::gemm_grid(p.padded_rows, swiglu), Kernel::Scale::y, 1, kernels::gemm_tokens());
+      program_->back().few = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid, Kernel::Scale::z, 1,
+                                    kernels::batch_tokens};
     }
   }
 
@@ -261,7 +267,7 @@ class Planner {
     emit(kernels::rotate_store(heads_, q_norm, k_norm, plan_.options.kv),
          {params(p), state_, plan_.turns, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
           activation(rotate.qkv), keys_[rotate.layer], values_[rotate.layer]},
-         {heads_.query + 2 * heads_.kv}, Dispatch::Scale::y);
+         {heads_.query + 2 * heads_.kv}, Kernel::Scale::y);
   }
 
   void lower(const graph::Attention& attention) {
@@ -276,9 +282,9 @@ class Planner {
     const Range q = activation(attention.q);
     emit(kernels::attention(heads_, plan_.options.kv, vectors, splits),
          {params(p), state_, keys_[attention.layer], values_[attention.layer], q, partial},
-         {splits, heads_.kv, u32(ceil_div(p.group_heads, vectors))}, Dispatch::Scale::z, p.group_heads, vectors);
+         {splits, heads_.kv, u32(ceil_div(p.group_heads, vectors))}, Kernel::Scale::z, p.group_heads, vectors);
     if (prefill_) return;
-    emit(kernels::combine(heads_, splits), {params(p), state_, partial, q}, {heads_.query}, Dispatch::Scale::none);
+    emit(kernels::combine(heads_, splits), {params(p), state_, partial, q}, {heads_.query}, Kernel::Scale::none);
   }
 
   void add_sampling() {
@@ -289,17 +295,17 @@ class Planner {
     const Range params = plan_.sample_params;
     program_ = &plan_.sampling;
     const std::vector<Range> bindings{params, plan_.decode_state, plan_.logits, block_sums, candidates};
-    emit(kernels::sample_blocks(), bindings, {blocks}, Dispatch::Scale::none);
-    emit(kernels::sample_filter(), bindings, {blocks}, Dispatch::Scale::none);
+    emit(kernels::sample_blocks(), bindings, {blocks}, Kernel::Scale::none);
+    emit(kernels::sample_filter(), bindings, {blocks}, Kernel::Scale::none);
     emit(kernels::sample_pick(),
          {params, plan_.logits, block_sums, candidates, plan_.end_tokens, plan_.decode_state, plan_.next_token, plan_.sampled},
-         {1}, Dispatch::Scale::none);
+         {1}, Kernel::Scale::none);
   }
 
-  void emit(gpu::PipelineDesc desc, std::vector<Range> bindings, kernels::Grid grid, Dispatch::Scale scale, u32 per_token = 1,
+  void emit(gpu::PipelineDesc desc, std::vector<Range> bindings, kernels::Grid grid, Kernel::Scale scale, u32 per_token = 1,
             u32 tile = 1) {
-    Dispatch dispatch{pipeline(std::move(desc)), std::move(bindings), grid, prefill_ ? scale : Dispatch::Scale::none, per_token, tile};
-    program_->push_back(std::move(dispatch));
+    const Kernel kernel{pipeline(std::move(desc)), grid, prefill_ ? scale : Kernel::Scale::none, per_token, tile};
+    program_->push_back({kernel, std::move(bindings), std::nullopt});
   }
 
   // Each activation is alive from the first dispatch that touches it to the last.
@@ -337,7 +343,7 @@ class Planner {
 
   void touch(const Dispatch& dispatch, u32 step, std::vector<bool>& touched, std::vector<std::pair<u32, u32>>& apart) {
     std::vector<u32> reads, writes;
-    const auto& types = plan_.pipelines[dispatch.pipeline].bindings;
+    const auto& types = plan_.pipelines[dispatch.kernel.pipeline].bindings;
     for (std::size_t b = 0; b < dispatch.bindings.size(); ++b) {
       if (!(dispatch.bindings[b].buffer & symbolic)) continue;
       const u32 item = dispatch.bindings[b].buffer & ~symbolic;
@@ -361,10 +367,12 @@ class Planner {
     }
   }
 
-  u64 largest_grid(const Dispatch& dispatch) const {
-    const u64 scaled = ceil_div(u64(plan_.options.chunk) * dispatch.per_token, dispatch.tile);
-    return std::max({u64(dispatch.grid.x), u64(dispatch.grid.y), u64(dispatch.grid.z),
-                     dispatch.scale == Dispatch::Scale::none ? u64(1) : scaled});
+  Status check_grid(const Kernel& kernel, u32 tokens) const {
+    const kernels::Grid grid = kernel.grid_for(tokens);
+    const u32 largest = std::max({grid.x, grid.y, grid.z});
+    if (largest <= limits_.max_compute_workgroups_per_dimension) return {};
+    return fail("kernel '" + plan_.pipelines[kernel.pipeline].label + "' needs " + std::to_string(largest) +
+                " workgroups in a row, over this device's limit");
   }
 
   // What no check before has caught: tiny limits, or a huge model.
@@ -376,13 +384,11 @@ class Planner {
     }
     for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
       for (const Dispatch& dispatch : *program) {
-        if (largest_grid(dispatch) > limits_.max_compute_workgroups_per_dimension) {
-          return fail("kernel '" + plan_.pipelines[dispatch.pipeline].label + "' needs " + std::to_string(largest_grid(dispatch)) +
-                      " workgroups in a row, over this device's limit");
-        }
+        PRONK_OK(check_grid(dispatch.kernel, plan_.options.chunk));
+        if (dispatch.few) PRONK_OK(check_grid(*dispatch.few, std::min(plan_.options.chunk, kernels::batch_limit)));
         for (const Range& range : dispatch.bindings) {
           if (range.size <= limits_.max_storage_buffer_binding_size) continue;
-          return fail("kernel '" + plan_.pipelines[dispatch.pipeline].label + "' needs " + std::to_string(range.size) +
+          return fail("kernel '" + plan_.pipelines[dispatch.kernel.pipeline].label + "' needs " + std::to_string(range.size) +
                       " bytes at once, over this device's bindings of " + std::to_string(limits_.max_storage_buffer_binding_size));
         }
       }
@@ -411,6 +417,14 @@ class Planner {
 };
 
 }  // namespace
+
+kernels::Grid Kernel::grid_for(u32 tokens) const {
+  kernels::Grid sized = grid;
+  const u32 scaled = u32(ceil_div(u64(tokens) * per_token, tile));
+  if (scale == Scale::y) sized.y = scaled;
+  if (scale == Scale::z) sized.z = scaled;
+  return sized;
+}
 
 u64 GpuPlan::bytes(MemoryKind kind) const {
   u64 sum = 0;

@@ -1,6 +1,7 @@
 // All that a device will be asked for, decided before anything is: buffers, pipelines, bindings, dispatches. Pure data.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,20 @@ struct PlanOptions {
   bool all_logits = false;  // prefill also makes the logits of every token, for scoring
 };
 
-struct Dispatch {
+struct Kernel {
   u32 pipeline = 0;     // index into GpuPlan::pipelines
-  std::vector<Range> bindings;
   kernels::Grid grid;   // for one token
-  // In prefill the grid's y (or z, for attention) is ceil(tokens · per_token / tile).
+  // In prefill the grid's y or z is ceil(tokens · per_token / tile).
   enum class Scale : u8 { none, y, z } scale = Scale::none;
   u32 per_token = 1, tile = 1;
+
+  kernels::Grid grid_for(u32 tokens) const;
+};
+
+struct Dispatch {
+  Kernel kernel;
+  std::vector<Range> bindings;
+  std::optional<Kernel> few;  // instead, on the same bindings, for at most kernels::batch_limit tokens
 };
 
 struct GpuPlan {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "engine/self_test.h"
 
 namespace pronk::engine {
 namespace {
@@ -14,7 +15,7 @@ using graph::WeightId;
 
 constexpr u64 scratch_bytes = Loader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
-constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30;  // below: the slot of a token
+constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30, test_ticket = 3u << 30;  // below: the slot of a token
 
 // A device's text, which may have lines of its own.
 std::string one_line(std::string text) {
@@ -25,8 +26,9 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device)
-    : model_(model), plan_(std::move(plan)), device_(device), scratch_(scratch_bytes) {
+GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test)
+    : model_(model), plan_(std::move(plan)), device_(device), tested_(!self_test), features_(device.features()), test_(device),
+      scratch_(scratch_bytes) {
   for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
@@ -44,8 +46,7 @@ GpuRunner::Program GpuRunner::prepare(const std::vector<Dispatch>& dispatches) {
   for (const Dispatch& dispatch : dispatches) {
     std::vector<gpu::BufferRange> ranges;
     for (const Range& range : dispatch.bindings) ranges.push_back(resolve(range));
-    const gpu::PipelineId pipeline = pipelines_[dispatch.pipeline];
-    program.push_back({pipeline, device_.create_bind_group(pipeline, ranges), &dispatch});
+    program.push_back({device_.create_bind_group(pipelines_[dispatch.kernel.pipeline], ranges), &dispatch});
   }
   return program;
 }
@@ -161,6 +162,7 @@ Status GpuRunner::pump() {
     Status taken = take_in(event);
     if (!taken && (status || event.kind == gpu::Event::Kind::device_lost)) status = std::move(taken);
   }
+  if (status && pipelines_pending_ == 0 && !tested_ && !test_.running()) start_self_test();
   if (!status || !ready()) return status;
   if (phase_ == Phase::prefill) submit_chunks();
   if (phase_ == Phase::decode) submit_steps();
@@ -180,9 +182,10 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       return fail("the device refused kernel '" + label + "': " + one_line(event.message));
     }
     case Kind::buffer_failed:
-      return fail("the device refused memory: " + one_line(event.message) + " (the plan needs " +
-                  std::to_string(planned().total() >> 20) + " MiB; a smaller context length needs less)");
+      memory_refused_ = true;
+      return fail("the device refused memory: " + one_line(event.message));
     case Kind::read_done:
+      if (event.id == test_ticket) return end_self_test(event.bytes);
       if (event.id == score_ticket) {
         rows_.resize(event.bytes.size() / sizeof(float));
         std::memcpy(rows_.data(), event.bytes.data(), event.bytes.size());
@@ -204,6 +207,42 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       return fail("the device was lost: " + one_line(event.message));
   }
   return {};
+}
+
+// ---- The self-test, as soon as the pipelines are there, while weights may still be on their way
+
+void GpuRunner::start_self_test() {
+  const auto pipeline = [this](const gpu::PipelineDesc& kernel) {
+    const auto same = [&](const gpu::PipelineDesc& each) { return each.label == kernel.label; };
+    const auto at = std::find_if(plan_.pipelines.begin(), plan_.pipelines.end(), same);
+    CHECK(at != plan_.pipelines.end());
+    return pipelines_[u64(at - plan_.pipelines.begin())];
+  };
+  test_.start(self_test_cases(model_, plan_, device_.limits(), features_), pipeline, test_ticket);
+}
+
+Status GpuRunner::end_self_test(std::span<const u8> bytes) {
+  test_.finish(bytes);
+  const Status verdict = self_test_verdict(test_, device_.info());
+  if (verdict) tested_ = true;
+  if (!verdict && features_.subgroups) {
+    use_safer_kernels();  // and they are tested in their turn
+    return {};
+  }
+  return verdict;
+}
+
+// The plan of a device without optional features has the same buffers, bindings and grids; some of its kernels are others.
+void GpuRunner::use_safer_kernels() {
+  features_ = {};
+  auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
+  CHECK(safer && safer->pipelines.size() == pipelines_.size() && safer->buffers.size() == buffers_.size());
+  for (std::size_t i = 0; i < pipelines_.size(); ++i) {
+    if (safer->pipelines[i].label == plan_.pipelines[i].label) continue;
+    pipelines_[i] = device_.create_pipeline(safer->pipelines[i]);
+    ++pipelines_pending_;
+  }
+  plan_.pipelines = std::move(safer->pipelines);
 }
 
 // ---- A run
@@ -253,11 +292,9 @@ bool GpuRunner::next(u32& token) {
 void GpuRunner::replay(const Program& program, u32 rows) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
-    kernels::Grid grid = d.grid;
-    const u32 scaled = u32(ceil_div(u64(rows) * d.per_token, d.tile));
-    if (d.scale == Dispatch::Scale::y) grid.y = scaled;
-    if (d.scale == Dispatch::Scale::z) grid.z = scaled;
-    device_.dispatch(command.pipeline, command.group, grid.x, grid.y, grid.z);
+    const Kernel& kernel = d.few && rows <= kernels::batch_limit ? *d.few : d.kernel;
+    const kernels::Grid grid = kernel.grid_for(rows);
+    device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "engine/gpu_plan.h"
+#include "engine/op_run.h"
 #include "engine/runner.h"
 
 namespace pronk::engine {
@@ -15,12 +16,13 @@ MemoryUse planned_memory(const GpuPlan& plan);  // with the runner's own staging
 
 class GpuRunner final : public Runner, private WeightSink {
  public:
-  // Creates every buffer, pipeline and bind group of the plan. model and device must outlive it.
-  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device);
+  // Creates every buffer, pipeline and bind group of the plan. model and device must outlive it. self_test: before it is
+  // ready the kernels calculate something small; wrong ones are replaced by safer ones, or are an error.
+  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false);
 
   WeightSink& sink() override { return *this; }
   Status weights_done() override;
-  bool ready() const override { return weights_done_ && pipelines_pending_ == 0; }
+  bool ready() const override { return weights_done_ && pipelines_pending_ == 0 && tested_; }
   Status pump() override;
   bool wants_pump() const override { return false; }
 
@@ -33,6 +35,7 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 cached_tokens() const override { return cached_; }
 
   std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
+  bool memory_refused() const override { return memory_refused_; }
 
   MemoryUse planned() const override;
   MemoryUse allocated() const override;
@@ -41,7 +44,6 @@ class GpuRunner final : public Runner, private WeightSink {
 
  private:
   struct Command {
-    gpu::PipelineId pipeline;
     gpu::BindGroupId group;
     const Dispatch* dispatch;
   };
@@ -59,6 +61,9 @@ class GpuRunner final : public Runner, private WeightSink {
   void replay(const Program& program, u32 rows);
 
   Status take_in(const gpu::Event& event);
+  void start_self_test();
+  Status end_self_test(std::span<const u8> bytes);
+  void use_safer_kernels();
   void take_tokens();
   void token_read(u32 slot, u32 token);
   void submit_chunks();
@@ -75,7 +80,11 @@ class GpuRunner final : public Runner, private WeightSink {
   std::vector<gpu::PipelineId> pipelines_;
   Program prefill_, decode_, greedy_, sampling_;
   u32 pipelines_pending_ = 0;
+  bool tested_ = false;          // the kernels compute right, or nobody asked
+  gpu::Features features_;       // that the kernels make use of
+  OpRun test_;
   bool weights_done_ = false;
+  bool memory_refused_ = false;
   std::vector<u8> scratch_;      // repacked bytes on their way to the device
   std::vector<float> factors_;   // divisors of the rotation's frequencies
 

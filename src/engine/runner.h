@@ -47,6 +47,8 @@ class Runner {
   // Of the device, when the last run began to decode; none when it has not, or on the CPU.
   virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }
 
+  virtual bool memory_refused() const { return false; }  // pump() failed because the device has too little
+
   virtual MemoryUse planned() const = 0;    // staging apart
   virtual MemoryUse allocated() const = 0;
 };

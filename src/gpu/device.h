@@ -115,6 +115,7 @@ class Device {
   const Features& features() const { return features_; }
   const AdapterInfo& info() const { return info_; }
   const Counters& counters() const { return counters_; }
+  bool computes() const { return computes_; }  // false: nothing is ever calculated, for tests and plans
 
   // Zero-filled memory. A refusal arrives as buffer_failed; the id stays valid but unusable.
   BufferId create_buffer(const BufferDesc& desc);
@@ -170,6 +171,7 @@ class Device {
   Limits limits_;
   Features features_;
   AdapterInfo info_;
+  bool computes_ = true;
 
  private:
   struct BufferRecord {

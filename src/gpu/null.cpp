@@ -30,6 +30,7 @@ NullDevice::NullDevice(NullOptions options) : options_(std::move(options)) {
   limits_ = options_.limits;
   features_ = options_.features;
   info_ = options_.info;
+  computes_ = false;
 }
 
 void NullDevice::violation(std::string message) {

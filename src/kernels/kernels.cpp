@@ -92,7 +92,7 @@ class Shader {
   bool has_table_ = false;
 };
 
-constexpr MatVecConstants matvec_tile{.LANES = 32, .ROWS = 2, .WORKGROUP = 64};
+constexpr MatVecConstants matvec_tile{.LANES = 32, .ROWS = 2, .WORKGROUP = 64, .TOKENS = 1};
 // TILE_K 16 and not more: SwiftShader's compile time grows with workgroup memory (1.9 s against 4.4 s with 32).
 constexpr GemmConstants gemm_tile{.TILE_T = 32, .TILE_N = 64, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
@@ -107,9 +107,9 @@ Constants with_kind(Constants constants, const MatMulKind& kind) {
   return constants;
 }
 
-std::string kv_fragment(std::string_view action, graph::KvType type) {
+std::string kv_fragment(std::string_view action, graph::KvType type, u32 dim) {
   constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
-  return "kv_" + std::string(action) + "_" + std::string(names[u32(type)]);
+  return "kv_" + std::string(action) + "_" + std::string(names[u32(graph::kv_stored(type, dim))]);
 }
 
 PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
@@ -123,11 +123,13 @@ PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
 
 }  // namespace
 
-PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features) {
+PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens) {
+  MatVecConstants constants = with_kind(matvec_tile, kind);
+  constants.TOKENS = tokens;
   Shader shader("matvec");
   if (features.subgroups) shader.enable("subgroups");
   return shader.params<MatMulParams>("MatMulParams")
-      .constants(with_kind(matvec_tile, kind))
+      .constants(constants)
       .add("common")
       .add("silu")
       .format(*kind.format, 8)
@@ -178,11 +180,13 @@ PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, g
       .constants(RotateConstants{.HEAD_DIM = heads.dim,
                                  .ROTATED = heads.rotated,
                                  .WORKGROUP = 32,
+                                 .KV_BLOCK = graph::kv_block_of(heads.dim) / 4,
+                                 .MIX = graph::kv_mixed_keys(kv.k, heads.dim),
                                  .ADJACENT = heads.pairs == graph::RopePairs::adjacent,
                                  .Q_NORM = q_norm,
                                  .K_NORM = k_norm})
-      .cache("k", kv_fragment("store", kv.k))
-      .cache("v", kv_fragment("store", kv.v))
+      .cache("k", kv_fragment("store", kv.k, heads.dim))
+      .cache("v", kv_fragment("store", kv.v, heads.dim))
       .add("rotate_store")
       .finish({uniform, uniform, read, read, read, write, write, write});
 }
@@ -190,9 +194,10 @@ PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, g
 PipelineDesc attention(const graph::Heads& heads, graph::KvTypes kv, u32 vectors, u32 splits) {
   return Shader("attention")
       .params<AttentionParams>("AttentionParams")
-      .constants(AttentionConstants{.HEAD_DIM = heads.dim, .VECTORS = vectors, .SPLITS = splits})
-      .cache("k", kv_fragment("load", kv.k))
-      .cache("v", kv_fragment("load", kv.v))
+      .constants(AttentionConstants{
+          .HEAD_DIM = heads.dim, .KV_BLOCK = graph::kv_block_of(heads.dim) / 4, .VECTORS = vectors, .SPLITS = splits})
+      .cache("k", kv_fragment("load", kv.k, heads.dim))
+      .cache("v", kv_fragment("load", kv.v, heads.dim))
       .add("attention")
       .finish({uniform, uniform, read, read, write, write});
 }

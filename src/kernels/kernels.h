@@ -26,7 +26,10 @@ struct MatMulKind {
 
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them the
 // format's table when it has one; so for embed.
-gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features);
+// tokens: 1 in decode; batch_tokens serves up to batch_limit tokens, the grid's z counting batches.
+gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens = 1);
+constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
+constexpr u32 batch_limit = 16;  // more tokens than that are a GEMM's
 gpu::PipelineDesc gemm(const MatMulKind& kind);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, const gpu::Limits& limits);

@@ -1,10 +1,12 @@
-// A row: a word for two fours, then a word for the scales of two blocks of 32. A nibble n stands for (n − 8) · scale.
+// A row: a word for two fours, then a word for the scales of two blocks of KV_BLOCK fours. A nibble n stands for
+// (n − 8) · scale.
 alias CACHE_Cell = u32;
 
 fn CACHE_load(row: u32, four: u32) -> vec4<f32> {
   let words = (FOURS + 1u) / 2u;
-  let base = row * (words + (FOURS + 15u) / 16u);
-  let scales = unpack2x16float(CACHE_cache[base + words + (four >> 4u)]);
+  let base = row * (words + (FOURS + 2u * KV_BLOCK - 1u) / (2u * KV_BLOCK));
+  let block = four / KV_BLOCK;
+  let scales = unpack2x16float(CACHE_cache[base + words + block / 2u]);
   let nibbles = (vec4<u32>(CACHE_cache[base + (four >> 1u)] >> (16u * (four & 1u))) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
-  return select(scales.x, scales.y, (four & 8u) != 0u) * (vec4<f32>(nibbles) - 8.0);
+  return select(scales.x, scales.y, block % 2u != 0u) * (vec4<f32>(nibbles) - 8.0);
 }

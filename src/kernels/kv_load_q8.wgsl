@@ -1,9 +1,10 @@
-// A row: a word for each four, then a word for the scales of two blocks of 32.
+// A row: a word for each four, then a word for the scales of two blocks of KV_BLOCK fours.
 alias CACHE_Cell = u32;
 
 fn CACHE_load(row: u32, four: u32) -> vec4<f32> {
-  let base = row * (FOURS + (FOURS + 15u) / 16u);
-  let scales = unpack2x16float(CACHE_cache[base + FOURS + (four >> 4u)]);
+  let base = row * (FOURS + (FOURS + 2u * KV_BLOCK - 1u) / (2u * KV_BLOCK));
+  let block = four / KV_BLOCK;
+  let scales = unpack2x16float(CACHE_cache[base + FOURS + block / 2u]);
   let bytes = vec4<u32>(CACHE_cache[base + four]) << vec4<u32>(24u, 16u, 8u, 0u);
-  return select(scales.x, scales.y, (four & 8u) != 0u) * vec4<f32>(vec4<i32>(bytes) >> vec4<u32>(24u));
+  return select(scales.x, scales.y, block % 2u != 0u) * vec4<f32>(vec4<i32>(bytes) >> vec4<u32>(24u));
 }

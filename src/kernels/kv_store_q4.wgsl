@@ -1,9 +1,10 @@
 alias CACHE_Cell = u32;
 
-// Of the block of 32 that a four belongs to: the number furthest from zero becomes −8.
+// Of the block that a four belongs to: the number furthest from zero becomes −8.
 fn CACHE_scale(four: u32) -> f32 {
   var furthest = 0.0;
-  for (var i = four & ~7u; i < min((four & ~7u) + 8u, FOURS); i++) {
+  let first = four - four % KV_BLOCK;
+  for (var i = first; i < min(first + KV_BLOCK, FOURS); i++) {
     let v = results[i];
     furthest = select(furthest, v.x, abs(v.x) > abs(furthest));
     furthest = select(furthest, v.y, abs(v.y) > abs(furthest));
@@ -13,22 +14,22 @@ fn CACHE_scale(four: u32) -> f32 {
   return furthest / -8.0;
 }
 
-fn CACHE_nibbles(four: u32, scale: f32) -> u32 {
+fn CACHE_nibbles(four: u32) -> u32 {
   if (four >= FOURS) {
     return 0u;
   }
+  let scale = CACHE_scale(four);
   let n = min(vec4<u32>(results[four] * select(0.0, 1.0 / scale, scale != 0.0) + 8.5), vec4<u32>(15u));
   return n.x | (n.y << 4u) | (n.z << 8u) | (n.w << 12u);
 }
 
 fn CACHE_store(row: u32, four: u32) {
   let words = (FOURS + 1u) / 2u;
-  let base = row * (words + (FOURS + 15u) / 16u);
+  let base = row * (words + (FOURS + 2u * KV_BLOCK - 1u) / (2u * KV_BLOCK));
   if ((four & 1u) == 0u) {
-    let scale = CACHE_scale(four);
-    CACHE_cache[base + (four >> 1u)] = CACHE_nibbles(four, scale) | (CACHE_nibbles(four + 1u, scale) << 16u);
+    CACHE_cache[base + (four >> 1u)] = CACHE_nibbles(four) | (CACHE_nibbles(four + 1u) << 16u);
   }
-  if ((four & 15u) == 0u) {
-    CACHE_cache[base + words + (four >> 4u)] = pack2x16float(vec2<f32>(CACHE_scale(four), CACHE_scale(four + 8u)));
+  if (four % (2u * KV_BLOCK) == 0u) {
+    CACHE_cache[base + words + four / (2u * KV_BLOCK)] = pack2x16float(vec2<f32>(CACHE_scale(four), CACHE_scale(four + KV_BLOCK)));
   }
 }

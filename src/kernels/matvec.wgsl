@@ -1,7 +1,7 @@
-// One row of activations times a weight: y[n] = epilogue(scale · Σ_k W[n, k] · norm[k] · x[k] + bias[n]),
-// scale = 1/√(mean(x²) + eps) when NORM: the norm costs no pass of its own.
-// A team of LANES threads runs along k and shares ROWS output rows. A reduction fragment has the entry point and adds up
-// what the lanes found: share(), a barrier inside, then total().
+// Up to TOKENS rows of activations (one in decode) times a weight, which is read once:
+// y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]), scale[t] = 1/√(mean(x[t]²) + eps) when NORM: the
+// norm costs no pass of its own. A team of LANES threads runs along k and shares ROWS output rows. A reduction fragment
+// has the entry point and adds up what the lanes found: share(), a barrier inside, then total().
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -14,7 +14,8 @@
 
 const TEAMS = WORKGROUP / LANES;
 const WEIGHT_ROWS = select(ROWS, 2u * ROWS, SWIGLU);
-const SUMS = select(WEIGHT_ROWS, WEIGHT_ROWS + 1u, NORM);
+const SQUARES = TOKENS * WEIGHT_ROWS;  // where the sums of x² begin, behind those of [token][weight row]
+const SUMS = select(SQUARES, SQUARES + TOKENS, NORM);
 
 fn matvec(group: vec3<u32>, local: u32) {
   if (state.finished != 0u) {
@@ -23,6 +24,7 @@ fn matvec(group: vec3<u32>, local: u32) {
   let lane = local % LANES;
   let team = local / LANES;
   let first = ((group.y * params.grid_x + group.x) * TEAMS + team) * ROWS;
+  let first_token = group.z * TOKENS;
 
   var unit_of_row: array<u32, WEIGHT_ROWS>;
   for (var r = 0u; r < ROWS; r++) {
@@ -32,36 +34,48 @@ fn matvec(group: vec3<u32>, local: u32) {
       unit_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * params.row_units;
     }
   }
+  var x_of_token: array<u32, TOKENS>;
+  for (var t = 0u; t < TOKENS; t++) {
+    x_of_token[t] = params.x_base + min(first_token + t, max(state.rows, 1u) - 1u) * params.x_stride;
+  }
 
   var sums: array<f32, SUMS>;
   for (var u = lane; u < params.row_units; u += LANES) {
-    var v = Eight(x[params.x_base + 2u * u], x[params.x_base + 2u * u + 1u]);
-    if (NORM) {
-      sums[SUMS - 1u] += dot(v.lo, v.lo) + dot(v.hi, v.hi);
-      v = Eight(v.lo * norm[2u * u], v.hi * norm[2u * u + 1u]);
+    var v: array<Eight, TOKENS>;
+    for (var t = 0u; t < TOKENS; t++) {
+      v[t] = Eight(x[x_of_token[t] + 2u * u], x[x_of_token[t] + 2u * u + 1u]);
+      if (NORM) {
+        sums[min(SQUARES + t, SUMS - 1u)] += dot(v[t].lo, v[t].lo) + dot(v[t].hi, v[t].hi);
+        v[t] = Eight(v[t].lo * norm[2u * u], v[t].hi * norm[2u * u + 1u]);
+      }
     }
     for (var r = 0u; r < WEIGHT_ROWS; r++) {
-      sums[r] += dot8(unit_of_row[r] + u, v);
+      let w = load8(unit_of_row[r] + u);
+      for (var t = 0u; t < TOKENS; t++) {
+        sums[t * WEIGHT_ROWS + r] += dot(w.lo, v[t].lo) + dot(w.hi, v[t].hi);
+      }
     }
   }
 
   share(&sums, local, lane);
-  if (lane >= ROWS || first + lane >= params.padded_rows) {
+  let token = lane / ROWS;
+  let row = first + lane % ROWS;
+  if (token >= TOKENS || first_token + token >= max(state.rows, 1u) || row >= params.padded_rows) {
     return;
   }
   var scale = 1.0;
   if (NORM) {
-    scale = inverseSqrt(total(SUMS - 1u, team) / params.width + params.eps);
+    scale = inverseSqrt(total(min(SQUARES + token, SUMS - 1u), team) / params.width + params.eps);
   }
-  let row = first + lane;
-  var value = scale * total(lane, team);
+  let sum = token * WEIGHT_ROWS + lane % ROWS;
+  var value = scale * total(sum, team);
   if (BIAS) {
     value += bias[params.bias_base + min(row, params.rows - 1u)];
   }
   if (SWIGLU) {
-    value = silu(value) * scale * total(ROWS + lane, team);
+    value = silu(value) * scale * total(sum + ROWS, team);
   }
-  let at = params.y_base + row;
+  let at = params.y_base + (first_token + token) * params.y_stride + row;
   if (ADD) {
     value += y[at];
   }

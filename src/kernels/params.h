@@ -25,7 +25,7 @@ PRONK_STRUCT(MatMulParams,
   (u32, y_base),       // in floats
   (u32, y_stride),     // in floats
   (u32, bias_base),
-  (u32, grid_x),
+  (u32, grid_x),       // of a matvec
   (u32, plane1), (u32, plane2), (u32, plane3),  // where the weight's planes start, in words
   (float, width),      // of x, for the mean of squares
   (float, eps)
@@ -59,9 +59,9 @@ PRONK_STRUCT(SampleParams,
   (float, inverse_temperature), (float, top_p), (float, log_min_p)
 );
 
-// Tile constants of a matvec; LANES and WORKGROUP are powers of two, ROWS <= LANES.
+// Tile constants of a matvec; LANES and WORKGROUP are powers of two, ROWS · TOKENS <= LANES.
 PRONK_STRUCT(MatVecConstants,
-  (u32, LANES), (u32, ROWS), (u32, WORKGROUP),
+  (u32, LANES), (u32, ROWS), (u32, WORKGROUP), (u32, TOKENS),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, SWIGLU)
 );
 
@@ -72,9 +72,12 @@ PRONK_STRUCT(GemmConstants,
 );
 
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP));
+
+// KV_BLOCK: fours that share a scale in a quantized cache; MIX: numbers of q and k that are mixed (graph/kv_type.h).
 PRONK_STRUCT(RotateConstants,
-  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
-PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, VECTORS), (u32, SPLITS));
+  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, MIX),
+  (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
+PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
 PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));
 PRONK_STRUCT(SampleConstants, (u32, WORKGROUP), (u32, BLOCK));
 

@@ -1,5 +1,6 @@
 // On rows of [q heads | k heads | v heads]: norms and rotates each q and k head in place, writes k and v to the cache.
-// One workgroup a head and token. The cache is [kv head][position][HEAD_DIM].
+// Where the cache quantizes keys, q and k heads are mixed first (MIX > 1; graph/kv_type.h). One workgroup a head and
+// token. The cache is [kv head][position][HEAD_DIM].
 // The angle of a position is that of its multiple of 64 plus that of the rest: two short tables made in double
 // precision instead of sin and cos of large arguments, which devices may compute loosely.
 
@@ -37,6 +38,26 @@ fn rotated(e: u32, position: u32) -> f32 {
   let t = turn(position, e % PAIRS);
   let other = head_values[select(e - PAIRS, e + PAIRS, e < PAIRS)];
   return head_values[e] * t.x + select(other, -other, e < PAIRS) * t.y;
+}
+
+// The orthonormal Hadamard transform of each MIX numbers of results. A thread reads the fours that it wrote, and must
+// find a barrier behind the last.
+fn mix_results(local: u32) {
+  for (var i = local; i < FOURS; i += WORKGROUP) {
+    let v = results[i] / sqrt(f32(MIX));
+    let pairs = vec4<f32>(v.xy + v.zw, v.xy - v.zw);
+    results[i] = vec4<f32>(pairs.x + pairs.y, pairs.x - pairs.y, pairs.z + pairs.w, pairs.z - pairs.w);
+  }
+  for (var half = 1u; half < MIX / 4u; half <<= 1u) {
+    workgroupBarrier();
+    for (var i = local; i < FOURS / 2u; i += WORKGROUP) {
+      let at = 2u * i - i % half;
+      let a = results[at];
+      let b = results[at + half];
+      results[at] = a + b;
+      results[at + half] = a - b;
+    }
+  }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -89,6 +110,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       v = vec4<f32>(rotated(e, position), rotated(e + 1u, position), rotated(e + 2u, position), rotated(e + 3u, position));
     }
     results[i] = v;
+  }
+  if (MIX > 1u && !is_v) {
+    mix_results(local);
   }
   workgroupBarrier();
   for (var i = local; i < FOURS; i += WORKGROUP) {

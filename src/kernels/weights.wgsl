@@ -45,8 +45,3 @@ fn with_signs(v: Eight, minus: u32) -> Eight {
 fn eight_signs(seven: u32) -> u32 {
   return seven | ((countOneBits(seven) & 1u) << 7u);
 }
-
-fn dot8(unit: u32, v: Eight) -> f32 {
-  let w = load8(unit);
-  return dot(w.lo, v.lo) + dot(w.hi, v.hi);
-}

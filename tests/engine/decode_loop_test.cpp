@@ -370,6 +370,10 @@ TEST(Failure, BufferRefused) {
   auto e = NullEngine::create(test::make_model({}), {}, {.memory_budget = 20000});
   ASSERT_TRUE(e);
   expect_failed(*e->engine, "the device refused memory");
+  const std::string message = e->engine->pump().error().message;
+  for (const char* part : {"; the plan needs ", "KV cache", "; half the context needs ", "; a KV cache of 8 bits needs "}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
 }
 
 TEST(Failure, PipelineRefused) {

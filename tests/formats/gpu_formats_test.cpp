@@ -88,7 +88,10 @@ class GpuFormats : public test::KernelTest {
     }
   }
 
-  static void expect_product(const Weight& weight, u32 tokens, bool gemm) {
+  // By matvec one token, by its batch up to batch_limit, by GEMM any number.
+  enum class By : u8 { matvec, batch, gemm };
+
+  static void expect_product(const Weight& weight, u32 tokens, By by) {
     const std::vector<float> x = test::random_floats(u64(tokens) * weight.cols, tokens);
     std::vector<double> expected;
     for (u32 t = 0; t < tokens; ++t) {
@@ -105,10 +108,13 @@ class GpuFormats : public test::KernelTest {
     params.x_stride = weight.cols / 4;
     weight.set_planes(params);
     const kernels::MatMulKind kind{&weight.format};
-    const gpu::PipelineDesc kernel = gemm ? kernels::gemm(kind) : kernels::matvec(kind, runner().device().features());
-    kernels::Grid grid = gemm ? kernels::gemm_grid(weight.rows, false)
-                              : kernels::matvec_grid(weight.rows, runner().device().limits());
+    const auto& device = runner().device();
+    const bool gemm = by == By::gemm;
+    const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
+    const auto kernel = gemm ? kernels::gemm(kind) : kernels::matvec(kind, device.features(), batch);
+    kernels::Grid grid = gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, device.limits());
     if (gemm) grid.y = u32(ceil_div(tokens, kernels::gemm_tokens()));
+    if (by == By::batch) grid.z = u32(ceil_div(tokens, batch));
     params.grid_x = grid.x;
     kernels::StepState state;
     state.rows = tokens;
@@ -149,17 +155,25 @@ TEST_F(GpuFormats, LookUpIsDecodeOnReferenceBlocks) {
 
 TEST_F(GpuFormats, MatVec) {
   for (const Format& format : table()) {
-    expect_product(random_weight(format, 37, 1280), 1, false);
-    expect_product(random_weight(format, 3, 16384), 1, false);
+    expect_product(random_weight(format, 37, 1280), 1, By::matvec);
+    expect_product(random_weight(format, 3, 16384), 1, By::matvec);
+  }
+}
+
+TEST_F(GpuFormats, MatVecOfAFewTokens) {
+  for (const Format& format : table()) {
+    const Weight weight = random_weight(format, 37, 768);
+    for (u32 tokens : {2u, 5u, 8u, 16u}) expect_product(weight, tokens, By::batch);
+    expect_product(random_weight(format, 3, 16384), 3, By::batch);
   }
 }
 
 TEST_F(GpuFormats, Gemm) {
   for (const Format& format : table()) {
     const Weight weight = random_weight(format, 67, 768);
-    for (u32 tokens : {2u, 5u, 16u, 64u}) expect_product(weight, tokens, true);
-    expect_product(random_weight(format, 5, 16384), 3, true);
-    expect_product(random_weight(format, 9, 256), 257, true);
+    for (u32 tokens : {2u, 5u, 16u, 64u}) expect_product(weight, tokens, By::gemm);
+    expect_product(random_weight(format, 5, 16384), 3, By::gemm);
+    expect_product(random_weight(format, 9, 256), 257, By::gemm);
   }
 }
 

@@ -116,7 +116,12 @@ void compare(const Case& c, const std::vector<float>& before, const std::vector<
 
 class MatMulOp : public KernelTest {
  protected:
-  static void check(const Case& c, bool gemm, u32 seed) {
+  // By matvec one token, by its batch up to batch_limit, by GEMM any number.
+  enum class By : u8 { matvec, batch, gemm };
+
+  static void check(const Case& c, By by, u32 seed) {
+    const bool gemm = by == By::gemm;
+    const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
     const bool swiglu = c.kind.epilogue == Epilogue::swiglu;
     const TestMatrix w(*c.kind.format, swiglu ? 2 * c.rows : c.rows, c.cols, seed);
     const u32 x_stride = u32(align_up(c.cols, 8)) + 16, y_stride = c.rows + c.padding + 7;
@@ -134,12 +139,13 @@ class MatMulOp : public KernelTest {
     w.set_planes(p);
     kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, runner().device().limits());
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
+    if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;
     kernels::StepState state;
     state.rows = c.tokens;
 
     std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu, bytes_of(x), bytes_of(norm), bytes_of(bias), bytes_of(y)};
-    const auto kernel = gemm ? kernels::gemm(c.kind) : kernels::matvec(c.kind, runner().device().features());
+    const auto kernel = gemm ? kernels::gemm(c.kind) : kernels::matvec(c.kind, runner().device().features(), batch);
     std::vector<u32> bindings{0, 1, 2, 2, 3, 4, 5, 6};
     w.bind_table(memory, bindings);
     ASSERT_TRUE(runner().run(memory, {{kernel, bindings, grid}})) << name(c);
@@ -184,17 +190,22 @@ class MatMulOp : public KernelTest {
 
 TEST_F(MatMulOp, MatVec) {
   const u32 one[] = {1};
-  each_case(one, [](const Case& c, u32 seed) { check(c, false, seed); });
+  each_case(one, [](const Case& c, u32 seed) { check(c, By::matvec, seed); });
 }
 
 TEST_F(MatMulOp, MatVecOfAWideMatrix) {
   const kernels::MatMulKind kind{formats::find("Q4_0"), true, false, Epilogue::none};
-  check({kind, 5000, 2048, 1}, false, 1);
+  check({kind, 5000, 2048, 1}, By::matvec, 1);
+}
+
+TEST_F(MatMulOp, MatVecOfAFewTokens) {
+  const u32 tokens[] = {2, 3, 7, 8, 9, 15, 16};
+  each_case(tokens, [](const Case& c, u32 seed) { check(c, By::batch, seed); });
 }
 
 TEST_F(MatMulOp, Gemm) {
   const u32 tokens[] = {1, 2, 31, 32, 33, 50, 64, 70};
-  each_case(tokens, [](const Case& c, u32 seed) { check(c, true, seed); });
+  each_case(tokens, [](const Case& c, u32 seed) { check(c, By::gemm, seed); });
 }
 
 TEST_F(MatMulOp, AStepAfterTheEndWritesNothing) {

@@ -7,6 +7,7 @@
 
 #include "gpu/native.h"
 #include "gpu/null.h"
+#include "kernels/kernels.h"
 #include "pronk/pronk.h"
 #include "support/engine_model.h"
 
@@ -147,14 +148,17 @@ struct NullEngine {
     return result;
   }
 
-  // Tokens that the submissions from `first` on prefill: those with a GEMM.
+  // Tokens that the submissions from `first` on prefill: those with a GEMM or with matvecs of several tokens.
   u32 prefilled(std::size_t first) const {
     u32 tokens = 0;
     for (std::size_t i = first; i < device->submissions().size(); ++i) {
       const auto& dispatches = device->submissions()[i].dispatches;
       const auto label = [&](const auto& d) -> std::string_view { return device->pipeline(d.pipeline).desc.label; };
-      const bool gemm = std::any_of(dispatches.begin(), dispatches.end(), [&](const auto& d) { return label(d).starts_with("gemm"); });
-      if (gemm && label(dispatches[0]).starts_with("embed")) tokens += dispatches[0].y;
+      const std::string batch = "TOKENS=" + std::to_string(kernels::batch_tokens);
+      const bool prefill = std::any_of(dispatches.begin(), dispatches.end(), [&](const auto& d) {
+        return label(d).starts_with("gemm") || label(d).find(batch) != std::string_view::npos;
+      });
+      if (prefill && label(dispatches[0]).starts_with("embed")) tokens += dispatches[0].y;
     }
     return tokens;
   }

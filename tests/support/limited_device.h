@@ -1,6 +1,8 @@
-// A device with lower limits in front of another: what plans for small devices compute can be seen on any.
+// A device of other limits, features or faults in front of a real one: what plans for small devices compute, and what wrong
+// devices do to an engine, can be seen on any.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "gpu/device.h"
@@ -13,6 +15,15 @@ class LimitedDevice final : public gpu::Device {
     limits_ = limits;
     features_ = inner_->features();
     info_ = inner_->info();
+    computes_ = inner_->computes();
+  }
+
+  // Claims these features; edit changes every kernel before it is compiled.
+  LimitedDevice(std::unique_ptr<gpu::Device> inner, const gpu::Features& features, std::function<void(gpu::PipelineDesc&)> edit)
+      : LimitedDevice(std::move(inner), gpu::Limits()) {
+    limits_ = inner_->limits();
+    features_ = features;
+    edit_ = std::move(edit);
   }
 
   void poll() override {
@@ -27,7 +38,11 @@ class LimitedDevice final : public gpu::Device {
   void do_write_buffer(gpu::BufferId id, u64 offset, std::span<const u8> bytes) override {
     inner_->write_buffer(id, offset, bytes);
   }
-  void do_create_pipeline(gpu::PipelineId, const gpu::PipelineDesc& desc) override { inner_->create_pipeline(desc); }
+  void do_create_pipeline(gpu::PipelineId, const gpu::PipelineDesc& desc) override {
+    gpu::PipelineDesc edited = desc;
+    if (edit_) edit_(edited);
+    inner_->create_pipeline(edited);
+  }
   void do_create_bind_group(gpu::BindGroupId, gpu::PipelineId pipeline, std::span<const gpu::BufferRange> ranges) override {
     inner_->create_bind_group(pipeline, ranges);
   }
@@ -43,6 +58,7 @@ class LimitedDevice final : public gpu::Device {
   void do_notify_done(u32 ticket) override { inner_->notify_done(ticket); }
 
   std::unique_ptr<gpu::Device> inner_;
+  std::function<void(gpu::PipelineDesc&)> edit_;
 };
 
 }  // namespace pronk::test

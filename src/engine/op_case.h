@@ -1,0 +1,94 @@
+// One operation on made-up numbers: what is bound, what is dispatched, and the answer in double precision by src/cpu.
+// `pronk test-ops`, the self-test at load and the kernels' tests run the same cases. Pure data: no device.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "formats/format.h"
+#include "gpu/device.h"
+#include "graph/graph.h"
+#include "graph/kv_type.h"
+#include "graph/sampling.h"
+#include "kernels/kernels.h"
+
+namespace pronk::engine {
+
+struct OpStep {
+  gpu::PipelineDesc kernel;
+  std::vector<u32> memory;  // index into OpCase::memory of what is bound at @binding(i)
+  kernels::Grid grid;
+};
+
+// What one memory holds after the steps, number by number.
+struct OpAnswer {
+  enum class Type : u8 { f32, f16, u32 };
+  enum class Match : u8 { same, near, any };  // bit for bit; within the tolerance; whatever it is
+  u32 memory = 0;
+  Type type = Type::f32;
+  std::vector<double> values;
+  std::vector<Match> match;  // of each value
+};
+
+struct OpCase {
+  std::string op, format, shape, variant;
+  std::vector<std::vector<u8>> memory;  // each a multiple of 16 bytes
+  std::vector<OpStep> steps;
+  std::vector<OpAnswer> answers;
+  double tolerance = 0;           // of ‖got − answer‖ / ‖answer‖
+  u64 bytes = 0, operations = 0;  // of one run: weights or cache read; multiplications and additions
+
+  std::string name() const { return op + " " + format + " " + shape + (variant.empty() ? "" : " " + variant); }
+};
+
+struct OpResult {
+  double error = 0;         // the largest of the answers; infinite when anything was written that should not have been
+  std::string kernels = {};  // labels of those that wrote that answer
+};
+// memory: the case's after its steps.
+OpResult check_answers(const OpCase& op_case, const std::vector<std::vector<u8>>& memory);
+
+// Nearly normal numbers; the same seed gives the same everywhere.
+std::vector<float> made_up_floats(u64 count, u32 seed, float spread = 1, float middle = 0);
+// Blocks of any format for weights of about that spread: numbers encoded, or where there is no encoder random bits kept
+// when the largest weight is of a sensible size. Large counts repeat themselves.
+std::vector<u8> made_up_blocks(const formats::Format& format, u64 count, u32 seed, float spread);
+
+enum class MatMulKernel : u8 { matvec, batch, gemm };  // one token; up to batch_limit; any number
+
+gpu::PipelineDesc matmul_kernel(MatMulKernel kernel, const kernels::MatMulKind& kind, const gpu::Features& features);
+
+struct MatMulSpec {
+  MatMulKernel kernel = MatMulKernel::matvec;
+  kernels::MatMulKind kind;
+  u32 rows = 1, cols = 8, tokens = 1;
+  u32 padding = 0;     // columns of zeros behind the last
+  bool answer = true;  // else it is only there to be timed
+};
+OpCase matmul_case(const MatMulSpec& spec, const gpu::Limits& limits, const gpu::Features& features, u32 seed);
+
+// Look-ups in the middle part of a table, some of them outside it.
+OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed);
+
+struct AttentionSpec {
+  graph::Heads heads;
+  graph::KvTypes kv = graph::KvType::f16;
+  bool q_norm = false, k_norm = false;
+  u32 tokens = 1;           // prefilled at positions 0 … tokens - 1
+  bool attend = true;       // with attention; a model's last layer only stores what it prefills
+  bool decode = false;      // then one more token
+  u32 prefill_vectors = 1;  // constants of the kernels
+  u32 decode_vectors = 1, splits = 4;
+};
+// Rotates and stores tokens, and attends; then the same for one token more, over splits.
+OpCase attention_case(const AttentionSpec& spec, u32 seed);
+// Rotation and the rows it stores at some position; keys and values of f32 or f16.
+OpCase rotate_case(const AttentionSpec& spec, u32 position, u32 seed);
+// Only to be timed: one token over a full cache of `context` positions.
+OpCase decode_attention_timing(const graph::Heads& heads, graph::KvTypes kv, u32 context);
+
+OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed);
+
+std::string_view kv_name(graph::KvType type);  // "f16"
+
+}  // namespace pronk::engine

@@ -1,0 +1,124 @@
+#include "engine/self_test.h"
+
+#include <algorithm>
+#include <charconv>
+#include <tuple>
+
+namespace pronk::engine {
+namespace {
+
+using graph::WeightId;
+
+// Small, with ragged edges, and more than one round of every loop and tile.
+constexpr u32 rows = 70, least_cols = 300, gemm_tokens = 34, batch_tokens = 11, prompt_tokens = 70, vocab = 2500;
+
+class Cases {
+ public:
+  Cases(const models::Model& model, const GpuPlan& plan, const gpu::Limits& limits, const gpu::Features& features)
+      : graph_(model.graph), plan_(plan), limits_(limits), features_(features) {}
+
+  std::vector<OpCase> make() {
+    const auto fused = graph::fuse(graph_);
+    CHECK(fused.has_value());  // the plan was made from it
+    for (const graph::FusedNode& node : fused->nodes) {
+      if (const auto* embed = std::get_if<graph::Embed>(&node.op)) add(*embed);
+      if (const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op)) add(*matmul);
+      if (const auto* rotate = std::get_if<graph::RotateStore>(&node.op)) add(*rotate);
+    }
+    for (const graph::SamplingParams& sampling : {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
+      cases_.push_back(sampling_case(vocab, sampling, 1));
+    }
+    std::erase_if(cases_, [&](const OpCase& c) {
+      return !std::all_of(c.steps.begin(), c.steps.end(), [&](const OpStep& step) { return planned(step.kernel); });
+    });
+    return std::move(cases_);
+  }
+
+ private:
+  bool planned(const gpu::PipelineDesc& kernel) const {
+    const auto same = [&](const gpu::PipelineDesc& each) { return each.label == kernel.label; };
+    return std::any_of(plan_.pipelines.begin(), plan_.pipelines.end(), same);
+  }
+
+  static u32 cols(const formats::Format& format) { return u32(align_up(least_cols, format.block_weights)); }
+
+  void add(const graph::Embed& embed) {
+    const formats::Format& format = *graph_[embed.table].format;
+    cases_.push_back(embed_case(format, 5, cols(format), 1));
+  }
+
+  void add(const graph::FusedMatMul& matmul) {
+    const kernels::MatMulKind kind{graph_[matmul.parts[0].weight].format, matmul.norm != WeightId::none, !part_biases(matmul).empty(),
+                                   matmul.epilogue};
+    const auto key = std::tuple(kind.format, kind.norm, kind.bias, kind.epilogue);
+    if (std::find(kinds_.begin(), kinds_.end(), key) != kinds_.end()) return;
+    kinds_.push_back(key);
+    for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u}, {MatMulKernel::batch, batch_tokens}, {MatMulKernel::gemm, gemm_tokens}}) {
+      if (!planned(matmul_kernel(kernel, kind, features_))) continue;
+      const MatMulSpec spec{.kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
+      cases_.push_back(matmul_case(spec, limits_, features_, u32(cases_.size())));
+    }
+  }
+
+  // All layers have heads of one shape; the model's own heads decide on tiles and splits, two kv heads are enough.
+  void add(const graph::RotateStore& rotate) {
+    AttentionSpec spec{.heads = graph_.heads, .kv = plan_.options.kv};
+    spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
+    const auto norms = std::pair(spec.q_norm, spec.k_norm);
+    if (std::find(norms_.begin(), norms_.end(), norms) != norms_.end()) return;
+    norms_.push_back(norms);
+    const u32 group = spec.heads.query / spec.heads.kv;
+    spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);
+    spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
+    spec.splits = kernels::attention_splits(spec.heads);
+    spec.heads.kv = std::min(spec.heads.kv, 2u);
+    spec.heads.query = group * spec.heads.kv;
+    spec.tokens = prompt_tokens;
+    spec.decode = true;
+    spec.attend = planned(kernels::attention(graph_.heads, spec.kv, spec.prefill_vectors, 1));
+    cases_.push_back(attention_case(spec, 1));
+  }
+
+  const graph::Graph& graph_;
+  const GpuPlan& plan_;
+  const gpu::Limits& limits_;
+  const gpu::Features& features_;
+  std::vector<OpCase> cases_;
+  std::vector<std::tuple<const formats::Format*, bool, bool, graph::Epilogue>> kinds_;
+  std::vector<std::pair<bool, bool>> norms_;
+};
+
+std::string adapter_name(const gpu::AdapterInfo& info) {
+  std::string name;
+  for (const std::string* part : {&info.vendor, &info.architecture, &info.device, &info.description}) {
+    if (!part->empty()) name += (name.empty() ? "" : " ") + *part;
+  }
+  return name.empty() ? "of unknown name" : name;
+}
+
+}  // namespace
+
+std::vector<OpCase> self_test_cases(const models::Model& model, const GpuPlan& plan, const gpu::Limits& limits,
+                                    const gpu::Features& features) {
+  return Cases(model, plan, limits, features).make();
+}
+
+Status self_test_verdict(const OpRun& run, const gpu::AdapterInfo& adapter) {
+  double furthest = 1;
+  OpResult worst;
+  for (std::size_t i = 0; i < run.cases().size(); ++i) {
+    const OpResult result = run.result(i);
+    // Sampling is all or nothing, without a tolerance.
+    const double tolerance = std::max(run.cases()[i].tolerance, 1e-30), ratio = result.error / tolerance;
+    if (ratio <= furthest) continue;
+    furthest = ratio;
+    worst = result;
+  }
+  if (furthest <= 1) return {};
+  char digits[32];
+  const std::string error(digits, std::to_chars(digits, digits + sizeof digits, worst.error, std::chars_format::scientific, 1).ptr);
+  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + error + " (adapter " + adapter_name(adapter) +
+              "); another driver or browser may do better, the CPU works");
+}
+
+}  // namespace pronk::engine

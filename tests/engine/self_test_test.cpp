@@ -1,0 +1,194 @@
+// The self-test at load: every kernel of a plan is tried, right devices pass, wrong ones get safer kernels or are refused.
+#include "engine/self_test.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "kernels/embedded.h"
+#include "support/engine_driver.h"
+#include "support/limited_device.h"
+
+namespace pronk {
+namespace {
+
+using test::LimitedDevice;
+using test::ModelSpec;
+using Edit = std::function<void(gpu::PipelineDesc&)>;
+
+std::unique_ptr<gpu::Device> native() {
+  auto device = gpu::create_native_device();
+  return device ? std::move(*device) : nullptr;
+}
+
+void replace(std::string& text, std::string_view from, std::string_view to) {
+  const std::size_t at = text.find(from);
+  ASSERT_NE(at, text.npos) << from;
+  text.replace(at, from.size(), to);
+}
+
+bool has(const gpu::PipelineDesc& kernel, std::string_view word) { return kernel.label.find(word) != std::string::npos; }
+
+// A device that says it has subgroups, with the plain reduction in their place.
+void without_subgroups(gpu::PipelineDesc& kernel) {
+  if (!has(kernel, "reduce_subgroup")) return;
+  replace(kernel.wgsl, "enable subgroups;", "");
+  replace(kernel.wgsl, kernels::wgsl_source("reduce_subgroup"), kernels::wgsl_source("reduce_tree"));
+}
+// All matvec results are larger by one in a thousand.
+void off_by_a_thousandth(gpu::PipelineDesc& kernel) {
+  if (has(kernel, "matvec")) replace(kernel.wgsl, "* total(sum, team)", "* 1.001 * total(sum, team)");
+}
+
+gpu::Features subgroups() { return {.subgroups = true, .subgroup_min_size = 32, .subgroup_max_size = 32}; }
+
+// What an engine on a device with these faults says and does.
+struct Loaded {
+  std::string error;
+  std::vector<u32> tokens;
+  std::vector<std::string> kernels;  // labels of what was compiled, in order
+};
+
+Loaded load(const ModelSpec& spec, const gpu::Features& features, const Edit& edit, const LoadOptions& options = {}) {
+  Loaded loaded;
+  const auto files = test::model_files(spec);
+  auto device = std::make_unique<LimitedDevice>(native(), features, [&](gpu::PipelineDesc& kernel) {
+    loaded.kernels.push_back(kernel.label);
+    edit(kernel);
+  });
+  auto engine = test::load(files, options, std::move(device));
+  if (!engine) {
+    loaded.error = engine.error().message;
+    return loaded;
+  }
+  EXPECT_EQ((*engine)->planned(), (*engine)->allocated());
+  const auto tokens = test::generate(**engine, test::some_tokens(20, 3, spec.vocab), {.max_tokens = 8, .ignore_end = true});
+  EXPECT_TRUE(tokens) << tokens.error().message;
+  if (tokens) loaded.tokens = *tokens;
+  EXPECT_EQ((*engine)->run_counters().pipelines_created_after_load, 0u);
+  return loaded;
+}
+
+class SelfTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto device = gpu::create_native_device();
+    if (device) return;
+    ASSERT_TRUE(device.error().message.starts_with("no WebGPU adapter")) << device.error().message;
+    GTEST_SKIP() << device.error().message;
+  }
+};
+
+TEST_F(SelfTest, ARightDevicePasses) {
+  const Loaded right = load({.layers = 1}, {}, [](auto&) {});
+  EXPECT_EQ(right.error, "");
+  EXPECT_EQ(right.tokens.size(), 8u);
+  const Loaded untested = load({.layers = 1}, {}, [](auto&) {}, {.self_test = false});
+  EXPECT_EQ(right.tokens, untested.tokens);
+  EXPECT_EQ(right.kernels, untested.kernels);  // nothing else is compiled for the test
+}
+
+TEST_F(SelfTest, RightSubgroupKernelsStay) {
+  const Loaded right = load({.layers = 1}, subgroups(), without_subgroups);
+  EXPECT_EQ(right.error, "");
+  const Loaded untested = load({.layers = 1}, subgroups(), without_subgroups, {.self_test = false});
+  EXPECT_EQ(right.kernels, untested.kernels);
+}
+
+TEST_F(SelfTest, WrongSubgroupKernelsAreReplaced) {
+  const Loaded right = load({.layers = 1}, {}, [](auto&) {});
+  const Edit wrong = [](gpu::PipelineDesc& kernel) {
+    if (has(kernel, "reduce_subgroup")) off_by_a_thousandth(kernel);
+    without_subgroups(kernel);
+  };
+  const Loaded fallen = load({.layers = 1}, subgroups(), wrong);
+  EXPECT_EQ(fallen.error, "");
+  EXPECT_EQ(fallen.tokens, right.tokens);
+  u32 safer = 0, unsafe = 0;
+  for (const std::string& label : fallen.kernels) {
+    safer += label.find("reduce_tree") != label.npos;
+    unsafe += label.find("reduce_subgroup") != label.npos;
+  }
+  EXPECT_GT(unsafe, 0u);
+  EXPECT_EQ(safer, unsafe);
+  EXPECT_EQ(fallen.kernels.size(), right.kernels.size() + safer);  // what does not change is not compiled again
+}
+
+TEST_F(SelfTest, AWrongGpuIsRefused) {
+  const std::string batch = "TOKENS=" + std::to_string(kernels::batch_tokens);
+  const std::pair<const char*, Edit> faults[] = {
+      {"matvec", off_by_a_thousandth},
+      {"matvec", [&](auto& kernel) { if (has(kernel, batch)) off_by_a_thousandth(kernel); }},
+      {"gemm", [](auto& kernel) { if (has(kernel, "gemm")) replace(kernel.wgsl, "let v = scale * sums;", "let v = 0.9999 * scale * sums;"); }},
+      {"gemm", [](auto& kernel) { if (has(kernel, "gemm")) replace(kernel.wgsl, "for (var t = 0u; t < 4u; t++) {", "for (var t = 0u; t < 3u; t++) {"); }},
+      {"embed", [](auto& kernel) { if (has(kernel, "embed")) replace(kernel.wgsl, "= v.hi", "= v.lo"); }},
+      {"rotate_store", [](auto& kernel) { if (has(kernel, "rotate_store")) replace(kernel.wgsl, "position >> 6u", "position >> 7u"); }},
+      {"attention", [](auto& kernel) { if (has(kernel, "attention")) replace(kernel.wgsl, "* params.scale", "* params.scale * 1.01"); }},
+      {"combine", [](auto& kernel) { if (has(kernel, "combine")) replace(kernel.wgsl, "var s = 0u;", "var s = 1u;"); }},
+      {"sample_pick", [](auto& kernel) { if (has(kernel, "sample_pick")) replace(kernel.wgsl, "next_token[0] = token", "next_token[0] = token + 1u"); }},
+  };
+  for (const auto& [word, fault] : faults) {
+    SCOPED_TRACE(word);
+    const Loaded wrong = load({}, {}, fault);
+    EXPECT_TRUE(wrong.error.starts_with("this GPU computes wrongly: kernel '")) << wrong.error;
+    EXPECT_NE(wrong.error.find(word), std::string::npos) << wrong.error;
+    EXPECT_NE(wrong.error.find("is off by "), std::string::npos) << wrong.error;
+    EXPECT_EQ(wrong.error.find('\n'), std::string::npos);
+  }
+  EXPECT_EQ(load({.layers = 1}, {}, off_by_a_thousandth, {.self_test = false}).error, "");
+}
+
+TEST_F(SelfTest, NoSaferKernelsEither) {
+  const Loaded wrong = load({.layers = 1}, subgroups(), [&](gpu::PipelineDesc& kernel) {
+    off_by_a_thousandth(kernel);
+    without_subgroups(kernel);
+  });
+  EXPECT_TRUE(wrong.error.starts_with("this GPU computes wrongly: kernel 'matvec")) << wrong.error;
+  EXPECT_NE(wrong.error.find("reduce_tree"), std::string::npos) << wrong.error;
+}
+
+engine::GpuPlan plan_of(const models::Model& model, const engine::PlanOptions& options, const gpu::Features& features) {
+  auto plan = engine::plan_gpu(model, options, {}, features);
+  EXPECT_TRUE(plan) << plan.error().message;
+  return plan ? std::move(*plan) : engine::GpuPlan{};
+}
+
+// The cases of a plan use each of its pipelines and no other.
+void expect_covered(const ModelSpec& spec, const engine::PlanOptions& options, const gpu::Features& features) {
+  const auto files = test::model_files(spec);
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  ASSERT_TRUE(header && header->gguf);
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model) << model.error().message;
+  const engine::GpuPlan plan = plan_of(*model, options, features);
+  std::set<std::string> planned, used;
+  for (const gpu::PipelineDesc& kernel : plan.pipelines) planned.insert(kernel.label);
+  for (const engine::OpCase& c : engine::self_test_cases(*model, plan, {}, features)) {
+    for (const engine::OpStep& step : c.steps) used.insert(step.kernel.label);
+  }
+  EXPECT_EQ(used, planned) << spec.arch << " " << spec.matrix;
+}
+
+TEST(SelfTestCases, UseEveryPipelineOfThePlan) {
+  for (const bool scoring : {false, true}) {
+    for (const gpu::Features& features : {gpu::Features{}, subgroups()}) {
+      const engine::PlanOptions options{.context = 300, .kv = {graph::KvType::q8, graph::KvType::f16}, .all_logits = scoring};
+      for (const char* arch : {"llama", "qwen2", "qwen3"}) {
+        for (const u32 layers : {1u, 3u}) expect_covered({.arch = arch, .layers = layers, .zeros = true}, options, features);
+      }
+      expect_covered({.tied = false, .bias = true, .matrix = "F16", .formats = {{"ffn_gate", "F32"}}, .zeros = true}, options, features);
+      expect_covered({.width = 256, .feed_forward = 256, .heads = 16, .kv_heads = 4, .dim = 80, .matrix = "Q4_K",
+                      .formats = {{"attn_v", "Q6_K"}, {"ffn_down", "Q6_K"}}, .zeros = true}, options, features);
+    }
+  }
+}
+
+TEST(SelfTestCases, ADeviceThatDoesNotComputeIsNotAsked) {
+  const auto e = test::NullEngine::load(test::model_files({.zeros = true}), {});
+  ASSERT_TRUE(e) << e.error().message;
+  EXPECT_TRUE(e->engine->ready());
+  EXPECT_TRUE(e->device->submissions().empty());
+}
+
+}  // namespace
+}  // namespace pronk
