@@ -1,7 +1,7 @@
 #include "engine/self_test.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdio>
 #include <tuple>
 
 namespace pronk::engine {
@@ -116,8 +116,8 @@ Status self_test_verdict(const OpRun& run, const gpu::AdapterInfo& adapter) {
   }
   if (furthest <= 1) return {};
   char digits[32];
-  const std::string error(digits, std::to_chars(digits, digits + sizeof digits, worst.error, std::chars_format::scientific, 1).ptr);
-  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + error + " (adapter " + adapter_name(adapter) +
+  std::snprintf(digits, sizeof digits, "%.1e", worst.error);  // to_chars() would add its tables to the WASM module
+  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits + " (adapter " + adapter_name(adapter) +
               "); another driver or browser may do better, the CPU works");
 }
 
