@@ -138,7 +138,8 @@ class ArgsParser {
   }
 
   std::expected<Args, Failure> finish() {
-    if (!next_positional().empty()) return bad(std::string(next_positional()) + " is missing");
+    const std::string_view next = next_positional();
+    if (!next.empty() && next[0] != '[') return bad(std::string(next) + " is missing");
     for (const Option& option : command_.options) {
       if (option.required && !args_.has(option.name)) return bad(std::string(option.name) + " is missing");
     }

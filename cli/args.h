@@ -45,7 +45,8 @@ class Args {
   i64 integer(std::string_view option, i64 fallback = 0) const;
   double number(std::string_view option, double fallback = 0) const;
   bool help() const { return help_; }  // --help was given; nothing else was checked
-  std::string_view positional(u32 i = 0) const { return positionals_[i]; }  // those that Command::positional names
+  // Those that Command::positional names; empty where an optional one is not given.
+  std::string_view positional(u32 i = 0) const { return i < positionals_.size() ? std::string_view(positionals_[i]) : std::string_view(); }
 
  private:
   friend class ArgsParser;
@@ -65,7 +66,7 @@ class Args {
 struct Command {
   std::string_view name;
   std::string_view summary;             // one line
-  std::string_view positional = {};     // names in help of what is required: "FILE", "IN OUT". Empty: none is taken
+  std::string_view positional = {};     // names in help of what is required: "FILE", "IN OUT", or may follow: "A [B]". Empty: none
   std::span<const Option> options = {};
   Outcome (*run)(const Args& args) = nullptr;
 };

@@ -11,6 +11,7 @@ extern const Command detokenize_command;
 extern const Command logits_command;
 extern const Command generate_command;
 extern const Command plan_command;
+extern const Command cache_command;
 extern const Command dequant_command;
 extern const Command perplexity_command;
 extern const Command quantize_command;

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "file.h"
+#include "source.h"
 #include "text/tokenizer.h"
 
 namespace pronk::cli {
@@ -27,8 +28,10 @@ Result<std::vector<u32>> parse_ids(const std::string& input, u32 vocab_size) {
 }
 
 Outcome run(const Args& args) {
-  PRONK_TRY(const ModelFile model, open_model(std::string(args.text("-m"))));
-  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(model.gguf.metadata));
+  SourceOptions source = source_options(args);
+  source.header_only = true;
+  PRONK_TRY(const files::Gguf file, read_gguf(std::string(args.text("-m")), source));
+  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(file.metadata));
   PRONK_TRY(const std::string input, read_stdin());
   PRONK_TRY(const std::vector<u32> ids, parse_ids(input, tokenizer.vocab_size()));
   const std::string text = tokenizer.decode(ids, args.flag("--special"));
@@ -37,8 +40,10 @@ Outcome run(const Args& args) {
 }
 
 constexpr Option options[] = {
-    {.name = "-m", .value = "FILE", .help = "GGUF model or vocabulary", .required = true},
+    {.name = "-m", .value = "MODEL", .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf", .required = true},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens are written out"},
+    cache_option,
+    no_cache_option,
 };
 
 }  // namespace

@@ -1,65 +1,27 @@
 #include "engine.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 
-#include "file.h"
+#include "base/quote.h"
 #include "gpu/native.h"
 
 namespace pronk::cli {
 namespace {
 
-std::vector<std::string> split_paths(const std::string& path) {
-  const std::filesystem::path full(path);
-  std::vector<std::string> paths;
-  for (const std::string& name : split_file_names(full.filename().string())) {
-    paths.push_back((full.parent_path() / name).string());
-  }
-  return paths;
-}
-
-// Reads files by position into the engine's own buffer: no part of a model is ever held twice.
-class Reader {
- public:
-  explicit Reader(std::vector<std::string> paths) : paths_(std::move(paths)) {}
-  ~Reader() { close(); }
-
-  Result<u64> read(u32 file, u64 position, std::span<u8> into) {
-    if (file != file_) {
-      close();
-      descriptor_ = ::open(paths_[file].c_str(), O_RDONLY | O_CLOEXEC);
-      if (descriptor_ < 0) return fail("cannot open '" + paths_[file] + "'");
-      file_ = file;
-    }
-    const ssize_t got = ::pread(descriptor_, into.data(), into.size(), off_t(position));
-    if (got <= 0) return fail("cannot read '" + paths_[file] + "' at byte " + std::to_string(position));
-    return u64(got);
-  }
-
- private:
-  void close() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    descriptor_ = -1;
-  }
-
-  std::vector<std::string> paths_;
-  u32 file_ = ~0u;
-  int descriptor_ = -1;
-};
-
-Status stream(Engine& engine, Reader& reader) {
+// Bytes go straight into the engine's own buffer: no part of a file is held twice.
+Status stream(Engine& engine, OpenModel& from) {
   while (engine.wants_bytes()) {
     const std::span<u8> space = engine.space();
     const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
-    PRONK_TRY(const u64 got, reader.read(engine.file(), engine.position(), space.first(wanted)));
+    PRONK_TRY(const u64 got, from.files[engine.file()]->read(engine.position(), space.first(wanted), engine.stream_end()));
+    if (got == 0) return fail("a file of the model ends at byte " + std::to_string(engine.position()) + ", within its tensors");
     PRONK_OK(engine.commit(got));
     if (engine.device()) engine.device()->poll();
   }
+  for (const auto& file : from.files) PRONK_OK(file->finish());
   return {};
 }
 
@@ -77,37 +39,65 @@ Result<std::string> model_in_the_box() {
     const std::filesystem::path path = (folder / models / "pronk-box.gguf").lexically_normal();
     if (std::filesystem::exists(path, error)) return path.string();
   }
-  return fail("no -m FILE is given, and the model in the box is not beside this program");
+  return fail("no -m MODEL is given, and the model in the box is not beside this program");
+}
+
+bool parse_context(std::string_view text, u32& context) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), context);
+  return error == std::errc() && end == text.data() + text.size() && context >= 1 && context <= 1 << 24;
+}
+
+// 1048576, 1024K, 1M, 0.5G
+bool parse_bytes(std::string_view text, u64& bytes) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || !(value > 0)) return false;
+  const std::string_view unit(end, text.size() - std::size_t(end - text.data()));
+  const std::size_t power = unit.empty() ? 0 : std::string_view("KMGT").find(unit[0]) + 1;
+  if (!unit.empty() && (power == 0 || unit.size() > 1)) return false;
+  for (std::size_t i = 0; i < power; ++i) value *= 1024;
+  bytes = value < 0x1p63 ? u64(value) : 0;
+  return bytes > 0;
 }
 
 }  // namespace
 
-Result<EngineChoice> engine_choice(const Args& args, bool scoring) {
+std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scoring) {
   EngineChoice choice;
-  choice.path = std::string(args.text("-m"));
-  if (choice.path.empty()) {
-    PRONK_TRY(choice.path, model_in_the_box());
+  choice.location = std::string(args.text("-m"));
+  if (choice.location.empty()) {
+    PRONK_TRY(choice.location, model_in_the_box());
   }
+  PRONK_TRY(choice.location, resolve_location(choice.location));
+  choice.source = source_options(args);
   choice.backend = args.text("--backend");
-  choice.options.context = u32(args.integer("--ctx"));
+  const std::string_view context = args.text("--ctx");
+  choice.options.largest_context = context == "auto";
+  if (!context.empty() && context != "auto" && !parse_context(context, choice.options.context)) {
+    return bad_usage("--ctx is " + quoted(context) + ", neither auto nor a whole number from 1 to 16777216");
+  }
+  if (args.has("--budget") && !parse_bytes(args.text("--budget"), choice.options.budget)) {
+    return bad_usage("--budget is " + quoted(args.text("--budget")) + ", not a number of bytes such as 800000000, 500M or 1.5G");
+  }
   const std::string_view keys = args.text("--kv", "f16");
   choice.options.kv = {kv_type(keys), kv_type(args.text("--kv-v", keys))};
   choice.options.scoring = scoring;
   return choice;
 }
 
-Result<std::shared_ptr<const Model>> open_headers(const std::string& path) {
+Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options) {
   auto model = std::make_shared<Model>();
-  std::vector<std::string> paths = split_paths(path);
+  OpenModel open;
+  const std::vector<std::string> parts = part_locations(location);
   for (u32 file = 0; file < std::max<u64>(model->file_count(), 1); ++file) {
-    if (file >= paths.size()) return fail("'" + path + "' is one part of a split model but is not named like one");
-    PRONK_TRY(const MappedFile mapped, MappedFile::open(paths[file]));
-    const Result<u64> needed = model->add_header(file, mapped.bytes(), mapped.size());
-    if (!needed) return fail(paths[file] + ": " + needed.error().message);
-    if (*needed != 0) return fail("'" + paths[file] + "' ends within its header");
+    if (file >= parts.size()) return fail("'" + location + "' is one part of a split model but is not named like one");
+    PRONK_TRY(auto source, open_source(parts[file], options));
+    PRONK_OK(read_header(*source, parts[file], [&](std::span<const u8> prefix, u64 size) { return model->add_header(file, prefix, size); }));
+    open.files.push_back(std::move(source));
   }
   PRONK_OK(model->finish_headers());
-  return model;
+  open.model = std::move(model);
+  return open;
 }
 
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
@@ -128,11 +118,10 @@ Status turn(Engine& engine) {
 }
 
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice) {
-  PRONK_TRY(auto model, open_headers(choice.path));
+  PRONK_TRY(OpenModel open, open_headers(choice.location, choice.source));
   PRONK_TRY(auto device, open_device(choice.backend));
-  PRONK_TRY(auto engine, Engine::create(model, choice.options, std::move(device)));
-  Reader reader(split_paths(choice.path));
-  PRONK_OK(stream(*engine, reader));
+  PRONK_TRY(auto engine, Engine::create(open.model, choice.options, std::move(device)));
+  PRONK_OK(stream(*engine, open));
   PRONK_OK(engine->pump());
   while (!engine->ready()) PRONK_OK(turn(*engine));
   return engine;

@@ -1,4 +1,4 @@
-// Loads a model from files onto a device and drives the engine with a small native event loop.
+// Loads a model from files or servers onto a device and drives the engine with a small native event loop.
 #pragma once
 
 #include <memory>
@@ -7,27 +7,36 @@
 #include "args.h"
 #include "gpu/device.h"
 #include "pronk/pronk.h"
+#include "source.h"
 
 namespace pronk::cli {
 
-constexpr Option model_option{.name = "-m", .value = "FILE", .help = "GGUF model; of a split model any part (default: the model in the box)"};
+constexpr Option model_option{.name = "-m", .value = "MODEL",
+                              .help = "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf; of a split model any part (default: the model in the box)"};
 constexpr Option backend_option{.name = "--backend", .value = "NAME", .help = "default: webgpu if there is an adapter",
                                 .choices = "webgpu|cpu"};
-constexpr Option context_option{.name = "--ctx", .kind = OptionKind::integer, .value = "N",
-                                .help = "context length (default: the model's, at most 4096)", .minimum = 1, .maximum = 1 << 24};
+constexpr Option context_option{.name = "--ctx", .value = "N|auto",
+                                .help = "context length (default: the model's, at most 4096); auto: the largest that fits"};
+constexpr Option budget_option{.name = "--budget", .value = "BYTES",
+                               .help = "most bytes that everything may take, such as 500M or 1.5G (of 1024; default: what the device allows)"};
 constexpr Option kv_option{.name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16|q8_0|q4_0"};
 constexpr Option kv_values_option{.name = "--kv-v", .value = "TYPE", .help = "type of its values, when another", .choices = "f32|f16|q8_0|q4_0"};
 
-// -m, --ctx, --kv and --backend as given; `scoring` as in LoadOptions.
+// -m, --ctx, --budget, --kv, --backend, --cache and --no-cache as given; `scoring` as in LoadOptions.
 struct EngineChoice {
-  std::string path;
+  std::string location;  // as resolve_location() gives it
   std::string_view backend;
   LoadOptions options;
+  SourceOptions source;
 };
-Result<EngineChoice> engine_choice(const Args& args, bool scoring = false);
+std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scoring = false);
 
-// The headers of all files of a model.
-Result<std::shared_ptr<const Model>> open_headers(const std::string& path);
+// The headers of all files of a model, and the files.
+struct OpenModel {
+  std::shared_ptr<const Model> model;
+  std::vector<std::unique_ptr<ByteSource>> files;
+};
+Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options);
 // Null: the CPU, because it was asked for, or because there is no adapter (said on stderr).
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
 // Loads everything and waits until the engine is ready.

@@ -122,8 +122,11 @@ constexpr Option options[] = {
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object at the end instead of a stream of text"},
     backend_option,
     context_option,
+    budget_option,
     kv_option,
     kv_values_option,
+    cache_option,
+    no_cache_option,
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 Outcome run(const Args& args) {
   PRONK_TRY(const std::vector<u32> tokens, parse_tokens(args.text("--tokens")));
   PRONK_TRY(EngineChoice choice, engine_choice(args, true));
-  if (choice.options.context == 0) choice.options.context = u32(tokens.size());
+  if (choice.options.context == 0 && !choice.options.largest_context) choice.options.context = u32(tokens.size());
   PRONK_TRY(const auto engine, open_engine(choice));
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));
   Session& session = engine->session();
@@ -32,8 +32,11 @@ constexpr Option options[] = {
     {.name = "--out", .value = "FILE", .help = "raw float32, little-endian: a row of the vocabulary for each token", .required = true},
     backend_option,
     context_option,
+    budget_option,
     kv_option,
     kv_values_option,
+    cache_option,
+    no_cache_option,
     {.name = "--by-steps", .kind = OptionKind::flag, .help = "one token at a time, as in decode, instead of prefill"},
 };
 

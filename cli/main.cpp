@@ -18,6 +18,7 @@ const Command* const commands[] = {
     &logits_command,
     &generate_command,
     &plan_command,
+    &cache_command,
     &dequant_command,
     &perplexity_command,
     &quantize_command,

@@ -68,8 +68,11 @@ constexpr Option options[] = {
     model_option,
     {.name = "-f", .value = "TEXT", .help = "UTF-8 text file, cut into windows of the context length", .required = true},
     context_option,
+    budget_option,
     kv_option,
     kv_values_option,
+    cache_option,
+    no_cache_option,
     backend_option,
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object: perplexity, tokens (those predicted)"},
 };

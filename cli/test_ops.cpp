@@ -141,7 +141,7 @@ bool wants_kind(const Choice& choice, const formats::Format& format, u32 kind) {
   return kind < 2 || kind == 2 + u32(&format - all.data()) % (std::size(matmul_kinds) - 2);
 }
 
-// Rows and blocks (or numbers, in formats without blocks) of a row: ragged, and up to 16384 wide.
+// Ragged, and up to 16384 wide.
 struct MatMulShape {
   u32 rows, cols;
 };
@@ -152,8 +152,7 @@ std::vector<MatMulShape> matmul_shapes(const formats::Format& format, bool quick
 }
 
 Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const gpu::Features& features, const Visit& visit) {
-  constexpr u32 one[] = {1}, few[] = {2, 5, 16}, many[] = {64, 257, 33};
-  const std::span<const u32> tokens = kernel == MatMulKernel::gemm ? many : kernel == MatMulKernel::batch ? few : std::span<const u32>(one);
+  constexpr u32 few[] = {2, 5, 16}, many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
     if (!choice.wants(format)) continue;
@@ -161,9 +160,10 @@ Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel
       if (!wants_kind(choice, format, i)) continue;
       kernels::MatMulKind kind = matmul_kinds[i];
       kind.format = &format;
-      for (const MatMulShape& shape : matmul_shapes(format, choice.quick)) {
-        const u32 count = tokens[round % tokens.size()];
-        const engine::MatMulSpec spec{kernel, kind, shape.rows, shape.cols, count, round % 3 == 0 ? round % 7 : 0};
+      const auto shapes = matmul_shapes(format, choice.quick);
+      for (u32 s = 0; s < shapes.size(); ++s) {
+        const u32 tokens = kernel == MatMulKernel::gemm ? many[s] : kernel == MatMulKernel::batch ? few[round % 3] : 1;
+        const engine::MatMulSpec spec{kernel, kind, shapes[s].rows, shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
         PRONK_OK(visit([&] { return engine::matmul_case(spec, device.limits(), features, round); }));
         ++round;
       }
@@ -204,15 +204,16 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
 }
 
 Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
-  constexpr u32 dims[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 300, 63, 64, 129};
+  constexpr u32 dims[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33}, cached[] = {1, 70, 300, 63, 1000, 129};
   u32 round = 0;
   for (const KvType k : kv_types) {
     for (const KvType v : kv_types) {
       for (const u32 dim : dims) {
         const u32 turn = round++;
         if (!choice.wants({k, v}) || (choice.quick && turn % 5 != turn / 5 % 5)) continue;
-        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 3, dim, dim, turn % 2), .kv = {k, v}};
-        spec.tokens = lengths[turn / 2 % 6], spec.decode = decode;
+        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2), .kv = {k, v}};
+        spec.tokens = (decode ? cached : lengths)[turn / 2 % 6], spec.decode = decode;
+        spec.attend = !decode;  // then only what it stores is wanted
         spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
         spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
         spec.splits = kernels::attention_splits(spec.heads);

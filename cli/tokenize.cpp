@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "file.h"
+#include "source.h"
 #include "text/tokenizer.h"
 
 namespace pronk::cli {
@@ -38,19 +39,23 @@ Outcome print_lines(const text::Tokenizer& tokenizer, std::string_view input, te
 }
 
 Outcome run(const Args& args) {
-  PRONK_TRY(const ModelFile model, open_model(std::string(args.text("-m"))));
-  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(model.gguf.metadata));
+  SourceOptions source = source_options(args);
+  source.header_only = true;
+  PRONK_TRY(const files::Gguf file, read_gguf(std::string(args.text("-m")), source));
+  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(file.metadata));
   PRONK_TRY(const std::string input, read_stdin());
   const text::Tokenizer::Encode options{args.flag("--special"), bos_of(args.text("--bos", "auto"))};
   return args.flag("--jsonl") ? print_lines(tokenizer, input, options) : print_ids(tokenizer, input, options);
 }
 
 constexpr Option options[] = {
-    {.name = "-m", .value = "FILE", .help = "GGUF model or vocabulary", .required = true},
+    {.name = "-m", .value = "MODEL", .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf", .required = true},
     {.name = "--jsonl", .kind = OptionKind::flag, .help = "each input line is a JSON string, each output line its ids"},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens written in the text become their ids"},
     {.name = "--bos", .value = "WHEN", .help = "auto: bos and eos as the file says; off: neither",
      .choices = "auto|on|off"},
+    cache_option,
+    no_cache_option,
 };
 
 }  // namespace

@@ -1,0 +1,178 @@
+#include "source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "cache.h"
+#include "cached_source.h"
+#include "http.h"
+#include "pronk/pronk.h"
+
+namespace pronk::cli {
+
+namespace {
+
+class FileSource final : public ByteSource {
+ public:
+  static Result<std::unique_ptr<ByteSource>> open(const std::string& path) {
+    auto source = std::unique_ptr<FileSource>(new FileSource(path));
+    const auto os_error = [&] { return fail(path + ": " + std::strerror(errno)); };
+    source->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (source->descriptor_ < 0) return os_error();
+    struct stat status = {};
+    if (::fstat(source->descriptor_, &status) != 0) return os_error();
+    if (!S_ISREG(status.st_mode)) return fail(path + ": not a regular file");
+    source->size_ = u64(status.st_size);
+    return source;
+  }
+  ~FileSource() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+
+  u64 size() const override { return size_; }
+
+  Result<u64> read(u64 position, std::span<u8> into, u64) override {
+    u64 got = 0;
+    while (got < into.size()) {
+      const ssize_t part = ::pread(descriptor_, into.data() + got, into.size() - got, off_t(position + got));
+      if (part < 0 && errno == EINTR) continue;
+      if (part < 0) return fail(path_ + ": " + std::strerror(errno));
+      if (part == 0) break;
+      got += u64(part);
+    }
+    return got;
+  }
+
+ private:
+  explicit FileSource(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+  int descriptor_ = -1;
+  u64 size_ = 0;
+};
+
+class UrlSource final : public ByteSource {
+ public:
+  explicit UrlSource(const std::string& url) : http_(url) {}
+  u64 size() const override { return http_.info().size.value_or(unknown_size); }
+  void keep_prefix(std::vector<u8> bytes) override { prefix_ = std::move(bytes); }
+
+  Result<u64> read(u64 position, std::span<u8> into, u64 until) override {
+    u64 got = position < prefix_.size() ? std::min<u64>(into.size(), prefix_.size() - position) : 0;
+    if (got > 0) std::copy_n(prefix_.data() + position, got, into.data());
+    while (got < into.size()) {
+      prefix_ = {};
+      PRONK_TRY(const u64 part, http_.read(position + got, into.subspan(got), until));
+      if (part == 0) break;
+      got += part;
+    }
+    return got;
+  }
+
+ private:
+  std::vector<u8> prefix_;
+  HttpFile http_;
+};
+
+// hf:owner/repo[@revision]/path
+Result<std::string> hugging_face_url(const std::string& name) {
+  const auto bad = [&] { return fail("'" + name + "' is not hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf"); };
+  const std::string rest = name.substr(3);
+  const std::size_t owner_end = rest.find('/');
+  const std::size_t repo_end = owner_end == rest.npos ? rest.npos : rest.find('/', owner_end + 1);
+  if (repo_end == rest.npos) return bad();
+  std::string repo = rest.substr(0, repo_end), revision = "main";
+  const std::string path = rest.substr(repo_end + 1);
+  if (const std::size_t at = repo.find('@'); at != repo.npos) {
+    revision = repo.substr(at + 1);
+    repo.resize(at);
+  }
+  const bool whole = owner_end > 0 && repo.back() != '/' && !revision.empty() && !path.empty() && path.back() != '/';
+  if (!whole || rest.find("..") != rest.npos || rest.find_first_of("?#\\ ") != rest.npos) return bad();
+  const char* endpoint = std::getenv("PRONK_HF_ENDPOINT");
+  std::string base = endpoint && endpoint[0] ? endpoint : "https://huggingface.co";
+  while (base.ends_with('/')) base.pop_back();
+  return base + "/" + repo + "/resolve/" + revision + "/" + path;
+}
+
+}  // namespace
+
+std::string cache_folder(const Args& args) {
+  const std::string_view folder = args.text("--cache");
+  return folder.empty() ? default_cache_folder() : std::filesystem::absolute(folder).lexically_normal().string();
+}
+
+SourceOptions source_options(const Args& args) {
+  if (args.flag("--no-cache")) return {};
+  return {.cache = cache_folder(args)};
+}
+
+bool is_url(const std::string& location) { return location.starts_with("http://") || location.starts_with("https://"); }
+
+Result<std::string> resolve_location(const std::string& name) {
+  if (name.starts_with("hf:")) {
+    PRONK_TRY(const std::string url, hugging_face_url(name));
+    return normal_url(url);
+  }
+  const std::size_t colon = name.find("://");
+  if (colon == name.npos || name.find('/') < colon) return name;
+  return normal_url(name);
+}
+
+std::vector<std::string> part_locations(const std::string& location) {
+  const std::size_t end = is_url(location) ? std::min(location.find('?'), location.size()) : location.size();
+  const std::size_t slash = location.rfind('/', end - std::min<std::size_t>(end, 1));
+  const std::size_t begin = slash == location.npos ? 0 : slash + 1;
+  std::vector<std::string> parts;
+  for (const std::string& name : split_file_names(location.substr(begin, end - begin))) {
+    parts.push_back(location.substr(0, begin) + name + location.substr(end));
+  }
+  return parts;
+}
+
+Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
+  if (!is_url(location)) return FileSource::open(location);
+  if (options.cache.empty()) return std::make_unique<UrlSource>(location);
+  return open_cached_source(location, options);
+}
+
+Status read_header(ByteSource& source, const std::string& name, const HeaderParser& parse) {
+  constexpr u64 first_part = 512 << 10, part = 2 << 20;
+  std::vector<u8> prefix;
+  for (u64 needed = std::min(source.size(), first_part); needed > 0;) {
+    const u64 have = prefix.size();
+    prefix.resize(std::min(needed, std::max(have + part, have / 4 * 5)));
+    PRONK_TRY(const u64 got, source.read(have, std::span(prefix).subspan(have), prefix.size()));
+    const bool ended = have + got < prefix.size() || have + got == source.size();
+    prefix.resize(have + got);
+    const Result<u64> more = parse(prefix, ended ? prefix.size() : source.size());
+    if (!more) return fail(name + ": " + more.error().message);
+    if (*more > 0 && ended) return fail("'" + name + "' ends within its header");
+    needed = *more;
+  }
+  if (prefix.empty()) return fail("'" + name + "' is empty");
+  source.keep_prefix(std::move(prefix));
+  return {};
+}
+
+Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& options) {
+  PRONK_TRY(const std::string location, resolve_location(name));
+  const std::string first = part_locations(location)[0];
+  PRONK_TRY(const auto source, open_source(first, options));
+  files::Gguf gguf;
+  PRONK_OK(read_header(*source, first, [&](std::span<const u8> prefix, u64 size) -> Result<u64> {
+    PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size == unknown_size ? std::nullopt : std::optional(size)));
+    if (parsed.gguf) gguf = std::move(*parsed.gguf);
+    return parsed.bytes_needed;
+  }));
+  return gguf;
+}
+
+}  // namespace pronk::cli
