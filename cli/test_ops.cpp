@@ -182,9 +182,9 @@ Status each_embed(const Choice& choice, const Visit& visit) {
   return {};
 }
 
-Heads heads_of(u32 group, u32 kv, u32 dim, u32 rotated, bool adjacent) {
+Heads heads_of(u32 group, u32 kv, u32 dim, u32 rotated, bool adjacent, float sharpness = 1) {
   return {.query = group * kv, .kv = kv, .dim = dim, .rotated = rotated,
-          .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves, .scale = 1 / std::sqrt(float(dim))};
+          .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves, .scale = sharpness / std::sqrt(float(dim))};
 }
 
 Status each_rotate(const Choice& choice, const Visit& visit) {
@@ -211,8 +211,9 @@ Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
       for (const u32 dim : dims) {
         const u32 turn = round++;
         if (!choice.wants({k, v}) || (choice.quick && turn % 5 != turn / 5 % 5)) continue;
-        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2), .kv = {k, v}};
-        spec.tokens = (decode ? cached : lengths)[turn / 2 % 6], spec.decode = decode;
+        const bool exact = k == KvType::f32 && v == KvType::f32;
+        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2, exact ? 1 : 0.25f), .kv = {k, v}};
+        spec.tokens = std::max((decode ? cached : lengths)[turn / 2 % 6], exact ? 1u : 33u), spec.decode = decode;
         spec.attend = !decode;  // then only what it stores is wanted
         spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
         spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);

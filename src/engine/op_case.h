@@ -80,6 +80,7 @@ struct AttentionSpec {
   u32 prefill_vectors = 1;  // constants of the kernels
   u32 decode_vectors = 1, splits = 4;
 };
+// Keep heads.scale well below 1 / √dim unless the cache is f32: in a sharp softmax the rounding of one key shows.
 // Rotates and stores tokens, and attends; then the same for one token more, over splits.
 OpCase attention_case(const AttentionSpec& spec, u32 seed);
 // Rotation and the rows it stores at some position; keys and values of f32 or f16.

@@ -1,6 +1,7 @@
 #include "engine/self_test.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <tuple>
 
@@ -71,6 +72,7 @@ class Cases {
     spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);
     spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
     spec.splits = kernels::attention_splits(spec.heads);
+    spec.heads.scale = 0.25f / std::sqrt(float(spec.heads.dim));
     spec.heads.kv = std::min(spec.heads.kv, 2u);
     spec.heads.query = group * spec.heads.kv;
     spec.tokens = prompt_tokens;

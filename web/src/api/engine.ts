@@ -1,21 +1,24 @@
-import { PronkError } from '../runtime/errors.js';
 import type {
   Device,
-  EngineInfo,
   EngineOptions,
   FileSpec,
   LoadProgress,
+  Notice,
   Plan,
   SamplingOptions,
   Stats,
   TokenizeOptions,
 } from '../runtime/types.js';
 import { checkEngineOptions } from '../runtime/validate.js';
-import { EngineClient, type Connect } from '../worker/client.js';
+import type { Connect } from '../worker/client.js';
+import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
+import type { SourceOptions } from './sources.js';
 
-export interface LoadOptions extends EngineOptions {
+export interface LoadOptions extends EngineOptions, SourceOptions {
   onProgress?: (progress: LoadProgress) => void;
+  /** What the engine deals with by itself, for as long as it lives; default: a warning where the platform shows them. */
+  onNotice?: (notice: Notice) => void;
   signal?: AbortSignal;
 }
 
@@ -23,63 +26,55 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
 }
 
-function engineOptions({ contextSize, device, kv }: EngineOptions): EngineOptions {
-  const options = { contextSize, device, kv };
+/** What differs between the places where the package runs. */
+export interface Home {
+  connect: Connect;
+  /** Bytes that a model of the context size 'auto' may take where the caller names no budget. */
+  defaultBudget(): number;
+  warn(message: string): void;
+}
+
+function engineOptions(home: Home, { contextSize, device, kv, memoryBudget }: EngineOptions): EngineOptions {
+  const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
+  const options = { contextSize, device, kv, memoryBudget: budget };
   checkEngineOptions(options);
   return options;
 }
 
-/** A loaded model. */
+/** A loaded model. It comes back by itself from a lost GPU, and with the next call from a crash of its worker. */
 export class Engine {
-  protected constructor(
-    private readonly client: EngineClient,
-    private readonly info: EngineInfo,
-  ) {}
+  protected constructor(private readonly worker: ModelWorker) {}
 
-  protected static async loadFiles(
-    connect: Connect,
-    files: FileSpec[],
-    options: LoadOptions,
-  ): Promise<[EngineClient, EngineInfo]> {
-    const wanted = engineOptions(options);
-    const client = new EngineClient(connect);
-    try {
-      const { onProgress, signal } = options;
-      return [client, await client.call('load', { files, options: wanted }, { onProgress, signal })];
-    } catch (error) {
-      client.close();
-      throw error;
-    }
+  protected static async loadFiles(home: Home, files: FileSpec[], options: LoadOptions): Promise<ModelWorker> {
+    const { onProgress, onNotice = ({ message }) => home.warn(message), signal } = options;
+    const worker = new ModelWorker(home.connect, files, engineOptions(home, options), onNotice);
+    await worker.load({ onProgress, signal });
+    return worker;
   }
 
-  protected static async planFiles(connect: Connect, files: FileSpec[], options: LoadOptions): Promise<Plan> {
-    const wanted = engineOptions(options);
-    const client = new EngineClient(connect);
-    try {
-      const { onProgress, signal } = options;
-      return await client.call('plan', { files, options: wanted }, { onProgress, signal });
-    } finally {
-      client.close();
-    }
+  protected static async planFiles(home: Home, files: FileSpec[], options: LoadOptions): Promise<Plan> {
+    const { onProgress, signal } = options;
+    return new ModelWorker(home.connect, files, engineOptions(home, options)).plan({ onProgress, signal });
   }
 
   /** What the model costs: bytes by kind, as allocated. */
   get plan(): Plan {
-    return this.info.plan;
+    return this.worker.info.plan;
   }
 
   get device(): Device {
-    return this.info.plan.device;
+    return this.plan.device;
   }
 
   /** The model's chat template (Jinja); null when it has none. */
   get chatTemplate(): string | null {
-    return this.info.chatTemplate;
+    return this.worker.info.chatTemplate;
   }
 
   /** Spellings of the begin and end tokens, as chat templates want them; empty where the model has none. */
   get specialTokens(): { bos: string; eos: string } {
-    return { bos: this.info.bosToken, eos: this.info.eosToken };
+    const { bosToken, eosToken } = this.worker.info;
+    return { bos: bosToken, eos: eosToken };
   }
 
   /**
@@ -90,32 +85,26 @@ export class Engine {
     const { signal, ...sampling } = options;
     const given = typeof prompt === 'string' ? prompt : Array.from(prompt);
     return new Generation(
-      (onPieces, stop) => this.client.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop }),
+      (onPieces, stop) => this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop }),
       signal,
     );
   }
 
   tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
-    return this.client.call('tokenize', { text, options });
+    return this.worker.call('tokenize', { text, options });
   }
 
   detokenize(ids: ArrayLike<number>): Promise<string> {
-    return this.client.call('detokenize', { ids: Array.from(ids) });
+    return this.worker.call('detokenize', { ids: Array.from(ids) });
   }
 
-  stats(): Promise<Stats> {
-    return this.client.call('stats', null);
+  async stats(): Promise<Stats> {
+    const stats = await this.worker.call('stats', null);
+    return { ...stats, recoveries: this.worker.recoveries };
   }
 
-  /** Frees the model and its worker; calls that wait fail with 'unloaded'. */
-  async unload(): Promise<void> {
-    try {
-      await this.client.call('unload', null);
-    } catch (error) {
-      const gone = error instanceof PronkError && (error.code === 'unloaded' || error.code === 'worker-crashed');
-      if (!gone) throw error;
-    } finally {
-      this.client.close();
-    }
+  /** Frees the model and its worker; calls that wait, and all later ones, fail with 'unloaded'. */
+  unload(): Promise<void> {
+    return this.worker.unload();
   }
 }

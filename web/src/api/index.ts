@@ -1,36 +1,52 @@
 // The package in a browser. In Node src/api/node.ts stands in its place, with the same names.
+import { browserBudget, type BrowserMemory } from '../runtime/budget.js';
+import { ModelCache } from '../runtime/cache.js';
+import { openOpfs } from '../runtime/cache-opfs.js';
+import { PronkError } from '../runtime/errors.js';
+import { hubUrl } from '../runtime/hub.js';
 import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectWorker } from '../worker/connect-worker.js';
-import { Engine, type LoadOptions } from './engine.js';
+import { Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
+export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export type * from '../runtime/types.js';
 export type { GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';
-export type { ModelFile, ModelSource } from './sources.js';
+export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 
-function urlSpec(text: string): FileSpec {
+function urlSpec(text: string): FileSpec & { kind: 'url' } {
   const base = typeof document === 'undefined' ? location.href : document.baseURI;
   return { kind: 'url', url: new URL(text, base).href };
 }
 
 // Bytes go as a Blob: postMessage() would put a second copy of them on the worker's heap.
-function filesOf(source: ModelSource): FileSpec[] {
-  return fileSpecs(source, urlSpec).map((spec) =>
+function filesOf(source: ModelSource, options: LoadOptions): FileSpec[] {
+  if (typeof options.cache === 'string') throw new PronkError('bad-argument', 'a browser has one cache, not a folder for it');
+  return fileSpecs(source, urlSpec, options).map((spec) =>
     spec.kind === 'bytes' ? { kind: 'blob', blob: new Blob([spec.bytes as Uint8Array<ArrayBuffer>]) } : spec,
   );
 }
 
+const home: Home = {
+  connect: connectWorker,
+  defaultBudget: () => browserBudget(navigator as BrowserMemory),
+  warn: (message) => console.warn(`pronk: ${message}`),
+};
+
 /** A language model in a dedicated worker. */
 export class Pronk extends Engine {
+  /** The model files that are kept in this browser for this site. */
+  static readonly cache = new ModelCache(openOpfs, (name) => hubUrl(name) ?? urlSpec(name).url);
+
   /** Loads a model; `options.onProgress` follows it, `options.signal` ends it. */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Pronk> {
-    return new Pronk(...(await Engine.loadFiles(connectWorker, filesOf(source), options)));
+    return new Pronk(await Engine.loadFiles(home, filesOf(source, options), options));
   }
 
-  /** What load() would cost, from the first bytes of the file alone. */
+  /** What load() would cost and whether it fits, from the first bytes of the file alone. Not to fit is no error. */
   static async plan(source: ModelSource, options: LoadOptions = {}): Promise<Plan> {
-    return Engine.planFiles(connectWorker, filesOf(source), options);
+    return Engine.planFiles(home, filesOf(source, options), options);
   }
 }

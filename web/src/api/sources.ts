@@ -1,11 +1,13 @@
 // What a caller may name a model by, as what travels to the worker.
 import { PronkError } from '../runtime/errors.js';
 import type { FileSpec } from '../runtime/types.js';
+import { hubUrl } from '../runtime/hub.js';
 import { builtinName, builtinUrl } from './builtin.js';
 
 /**
- * One model file: a URL (relative ones as the page's), a File or Blob, or its bytes; in Node also a path. Bytes are held
- * twice while a browser loads them: a File or a URL is better for large models.
+ * One model file: a URL (relative ones as the page's), `hf:owner/repo/file.gguf` or
+ * `hf:owner/repo@revision/folder/file.gguf` on Hugging Face, a File or Blob, or its bytes; in Node also a path. Bytes
+ * are held twice while a browser loads them: a File or a URL is better for large models.
  */
 export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
 
@@ -15,14 +17,37 @@ export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
  */
 export type ModelSource = ModelFile | readonly ModelFile[];
 
-export function fileSpecs(source: ModelSource, ofString: (text: string) => FileSpec): FileSpec[] {
+export interface SourceOptions {
+  /**
+   * Whether files from URLs are kept and read again from where they are kept: OPFS in browsers, in Node
+   * $XDG_CACHE_HOME/pronk or ~/.cache/pronk, or the folder that is given here. Default true.
+   */
+  cache?: boolean | string;
+  /** What `hf:` stands for in place of https://huggingface.co: a mirror. */
+  hubEndpoint?: string;
+}
+
+type OfString = (text: string) => FileSpec;
+
+export function fileSpecs(source: ModelSource, ofString: OfString, options: SourceOptions = {}): FileSpec[] {
   if (source === builtinName) return [stringSpec(builtinUrl().href, ofString)];
   const files = Array.isArray(source) ? (source as readonly ModelFile[]) : [source as ModelFile];
   if (files.length === 0) throw new PronkError('bad-argument', 'the list of model files is empty');
-  return files.map((file) => fileSpec(file, ofString));
+  const { cache = true, hubEndpoint } = options;
+  if (typeof cache !== 'boolean' && typeof cache !== 'string') {
+    throw new PronkError('bad-argument', `cache is ${String(cache)}, not true, false or a folder`);
+  }
+  const ofName = (text: string): FileSpec => {
+    const url = hubUrl(text, hubEndpoint);
+    return url === null ? ofString(text) : { kind: 'url', url, hub: true };
+  };
+  return files.map((file) => {
+    const spec = fileSpec(file, ofName);
+    return spec.kind === 'url' ? { ...spec, cache } : spec;
+  });
 }
 
-function fileSpec(file: ModelFile, ofString: (text: string) => FileSpec): FileSpec {
+function fileSpec(file: ModelFile, ofString: OfString): FileSpec {
   if (typeof file === 'string') return stringSpec(file, ofString);
   if (file instanceof URL) return stringSpec(file.href, ofString);
   if (file instanceof Blob) return { kind: 'blob', blob: file };
@@ -31,10 +56,11 @@ function fileSpec(file: ModelFile, ofString: (text: string) => FileSpec): FileSp
   throw new PronkError('bad-argument', 'a model is given as a URL, a File or Blob, an ArrayBuffer, or a list of these');
 }
 
-function stringSpec(text: string, ofString: (text: string) => FileSpec): FileSpec {
+function stringSpec(text: string, ofString: OfString): FileSpec {
   try {
     return ofString(text);
   } catch (error) {
+    if (error instanceof PronkError) throw error;
     throw new PronkError('bad-argument', `'${text}' is not a URL`, { cause: error });
   }
 }

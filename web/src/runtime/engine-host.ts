@@ -1,9 +1,12 @@
-// One model in one WASM module: reads its header, plans, streams its weights, and drives generations. All that a worker
-// does, and in Node the calling thread. Nothing here knows messages.
-import { messageOf, moduleError, PronkError, throwIfAborted, toPronkError } from './errors.js';
+// One model in one WASM module on one device: reads its header, plans, streams its weights, and drives generations. When
+// the device is lost it is of no use any more; EngineKeeper then makes another. Nothing here knows messages.
+import { messageOf, moduleError, PronkError, throwIfAborted, toPronkError, type PronkErrorCode } from './errors.js';
+import { pause } from './pause.js';
 import { GpuHost, requestDevice, type GpuGrant } from './gpu.js';
 import { EngineModule, State } from './module.js';
 import type { Platform } from './platform.js';
+import { Run } from './run.js';
+import { LoadRate } from './load-rate.js';
 import { splitIndex, splitSiblings, type ByteSource } from './source.js';
 import { statsFromJson, planFromJson } from './json.js';
 import type {
@@ -27,9 +30,14 @@ const kvKind = { f16: 0, f32: 1, q8_0: 2, q4_0: 3 } as const;
 const tokenizeFlag = { special: 1, bos: 2, noBos: 4 } as const;
 const finishReasons: readonly FinishReason[] = ['length', 'stop', 'cancelled', 'context-full'];
 
+// What a lost device may make of whatever runs.
+const brokenByLoss = new Set<PronkErrorCode>(['internal', 'device-lost', 'out-of-memory', 'unsupported', 'wrong-gpu']);
+
 const firstHeaderBytes = 1 << 20;
 const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
 const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
+const lossPatience = 300; // milliseconds for a lost device to be told, after something failed that it may have caused
+const asManyAsFit = 0xffffffff; // the context of pronk_plan() and pronk_load()
 
 type OnProgress = (progress: LoadProgress) => void;
 
@@ -51,19 +59,24 @@ export class EngineHost {
   private unseenEvents = 0;
   private wake: (() => void) | null = null;
 
+  /** Called when the device is lost while nothing runs that would fail of it. */
+  onIdleLoss: () => void = () => {};
+
   private constructor(private readonly platform: Platform) {}
 
-  /** Opens a model as far as its header. */
+  /** Opens a model as far as its header. deviceNote: why the plan is to be on the CPU. */
   static async open(
     platform: Platform,
     files: FileSpec[],
     options: EngineOptions,
     onProgress: OnProgress = () => {},
     signal?: AbortSignal,
+    deviceNote?: string,
   ): Promise<EngineHost> {
     const host = new EngineHost(platform);
     try {
       host.options = options;
+      host.deviceNote = deviceNote;
       await host.chooseDevice(signal);
       host.module = await platform.instantiate(host.gpuHost);
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
@@ -77,10 +90,11 @@ export class EngineHost {
     }
   }
 
-  /** What loading would cost. */
+  /** What loading would cost. That it does not fit is no error. */
   makePlan(): Plan {
     this.module.call('unsupported', (m) => m.pronk_plan(...this.loadArguments()));
-    const plan = planFromJson(this.module.resultObject(), this.device, this.chatTemplate() !== '');
+    const json = this.module.resultObject();
+    const plan = planFromJson(json, this.device, this.chatTemplate() !== '', this.options.memoryBudget ?? null);
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
     return plan;
   }
@@ -88,6 +102,7 @@ export class EngineHost {
   /** Streams the weights to their place; the engine can generate() afterwards. */
   async load(onProgress: OnProgress = () => {}, signal?: AbortSignal): Promise<EngineInfo> {
     const plan = this.makePlan();
+    if (!plan.fits) throw moduleError(plan.refusal, 'out-of-memory');
     this.driving = true;
     try {
       this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments()));
@@ -122,34 +137,48 @@ export class EngineHost {
     return this.module.resultText();
   }
 
-  /** One at a time. onPieces gets what each turn of the loop brought. Aborting ends it with 'cancelled'. */
-  async generate(
-    prompt: string | readonly number[],
-    options: SamplingOptions,
-    onPieces: (pieces: Piece[]) => void,
-    signal?: AbortSignal,
-  ): Promise<GenerationResult> {
-    if (!this.plan) throw new PronkError('internal', 'generate() before load()');
-    if (this.failure) throw this.failure;
-    if (this.driving) throw new PronkError('internal', 'generate() while another one runs');
+  /** A generation that can be given to generate(), here or on another host of the same model. */
+  prepare(prompt: string | readonly number[], options: SamplingOptions): Run {
+    if (!this.plan) throw new PronkError('internal', 'prepare() before load()');
     const ids = typeof prompt === 'string' ? this.tokenize(prompt) : prompt;
     const sampling = checkSampling(options, this.plan.contextLength);
     checkIds(ids);
     if (ids.length === 0) throw new PronkError('bad-argument', 'the prompt has no tokens');
+    return new Run(ids, sampling);
+  }
 
-    const clock = { start: performance.now(), first: 0, tokens: 0 };
-    if (signal?.aborted) return this.resultOf(clock, 'cancelled', ids.length, sampling.seed); // before its turn came
+  /**
+   * One at a time. Goes on after the tokens that the run has given already. onPieces gets what each turn of the loop
+   * brought. Aborting ends it with 'cancelled'.
+   */
+  async generate(run: Run, onPieces: (pieces: Piece[]) => void, signal?: AbortSignal): Promise<GenerationResult> {
+    if (this.failure) throw this.failure;
+    if (this.driving) throw new PronkError('internal', 'generate() while another one runs');
+    if (signal?.aborted) return run.result('cancelled'); // before its turn came
     this.driving = true;
     try {
-      this.begin(ids, sampling);
-      const finishReason = await this.drive(clock, onPieces, signal);
-      return this.resultOf(clock, finishReason, ids.length, sampling.seed);
+      this.begin(run);
+      const finishReason = await this.drive(run, onPieces, signal);
+      return run.result(finishReason);
     } finally {
       this.driving = false;
     }
   }
 
-  stats(): Stats {
+  /** What `error` came of: the loss of the device, or `error` itself. A loss may be told later than what it breaks. */
+  async causeOf(error: unknown): Promise<PronkError> {
+    const own = toPronkError(error);
+    if (this.device === 'cpu' || this.closed || !brokenByLoss.has(own.code)) return own;
+    await Promise.race([this.grant?.device.lost, pause(lossPatience)]);
+    return this.loss ?? own;
+  }
+
+  /** The loss of the device, once it is known. */
+  get loss(): PronkError | null {
+    return this.device === 'webgpu' && this.failure?.code === 'device-lost' ? this.failure : null;
+  }
+
+  stats(): Omit<Stats, 'recoveries'> {
     this.module.call('internal', (m) => m.pronk_stats());
     return statsFromJson(this.module.resultObject());
   }
@@ -178,12 +207,12 @@ export class EngineHost {
     const choice = this.options.device ?? 'auto';
     if (choice === 'cpu') return;
     const found = await this.findGpu();
-    throwIfAborted(signal);
     if (typeof found !== 'string') {
-      this.grant = found;
+      this.grant = found; // even when aborted meanwhile: close() has to find it
       this.gpuHost = new GpuHost(found.device, found.info);
       this.device = 'webgpu';
       void found.device.lost.then((lost) => this.onLost(lost));
+      throwIfAborted(signal);
     } else if (choice === 'webgpu') {
       throw new PronkError('no-webgpu', found);
     } else {
@@ -231,8 +260,10 @@ export class EngineHost {
     this.heads[index] = head.bytes;
   }
 
-  private loadArguments(): [number, number, number] {
-    return [deviceKind[this.device], this.options.contextSize ?? 0, kvCode(this.options.kv ?? 'f16')];
+  private loadArguments(): [number, number, number, number] {
+    const { contextSize, kv, memoryBudget } = this.options;
+    const context = contextSize === 'auto' ? asManyAsFit : (contextSize ?? 0);
+    return [deviceKind[this.device], context, kvCode(kv ?? 'f16'), memoryBudget ?? 0];
   }
 
   private chatTemplate(): string {
@@ -250,6 +281,7 @@ export class EngineHost {
   private async streamWeights(totalBytes: number, onProgress: OnProgress, signal?: AbortSignal): Promise<void> {
     let loadedBytes = 0;
     let commits = 0;
+    const rate = new LoadRate(totalBytes);
     for (;;) {
       throwIfAborted(signal);
       if (this.failure) throw this.failure;
@@ -258,10 +290,17 @@ export class EngineHost {
       const count = await this.fillSpace(position, signal);
       this.module.call('bad-model', (m) => m.pronk_commit(count));
       loadedBytes = Math.min(totalBytes, loadedBytes + count);
-      onProgress({ phase: 'weights', loadedBytes, totalBytes });
-      if (++commits % commitsInFlight === 0) await this.grant?.device.queue.onSubmittedWorkDone();
+      const fromCache = this.sources.reduce((sum, source) => sum + (source.fromCache ?? 0), 0);
+      const speed = rate.add(loadedBytes, performance.now());
+      onProgress({ phase: 'weights', loadedBytes, totalBytes, ...speed, fromCache });
+      if (++commits % commitsInFlight === 0) await this.queueDone();
       if (this.unseenEvents > 0) this.pump();
     }
+  }
+
+  private async queueDone(): Promise<void> {
+    const device = this.grant?.device;
+    if (device) await Promise.race([device.queue.onSubmittedWorkDone(), device.lost]);
   }
 
   /** Puts as many of the wanted bytes at the module's space as there is room for; gives their number. */
@@ -292,8 +331,12 @@ export class EngineHost {
     return count;
   }
 
+  /** What the sources had to say once they were read; see ByteSource.note. */
+  readonly sourceNotes: string[] = [];
+
   private async closeSources(): Promise<void> {
     const sources = this.sources;
+    for (const { name, note } of sources) if (note) this.sourceNotes.push(`${name}: ${note}`);
     this.sources = [];
     this.heads = [];
     await Promise.all(sources.map((source) => source.close().catch(() => {})));
@@ -301,37 +344,42 @@ export class EngineHost {
 
   // --- the loop ------------------------------------------------------------------------------------------------------
 
-  private begin(ids: readonly number[], sampling: Required<SamplingOptions>): void {
+  private begin({ ids, sampling, given }: Run): void {
     const { maxTokens, temperature, topK, topP, minP, seed } = sampling;
     const [low, high] = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
+    const left = maxTokens - given.length;
     const ignoreEnd = sampling.ignoreEos ? 1 : 0;
-    this.module.withIds(ids, (at) =>
+    const all = given.length > 0 ? [...ids, ...given] : ids;
+    this.module.withIds(all, (at) =>
       this.module.call('bad-argument', (m) =>
-        m.pronk_generate(at, ids.length, maxTokens, temperature, topK, topP, minP, low, high, ignoreEnd),
+        m.pronk_generate(at, all.length, left, temperature, topK, topP, minP, low, high, ignoreEnd, given.length),
       ),
     );
   }
 
-  private async drive(
-    clock: { first: number; tokens: number },
-    onPieces: (pieces: Piece[]) => void,
-    signal?: AbortSignal,
-  ): Promise<FinishReason> {
+  private async drive(run: Run, onPieces: (pieces: Piece[]) => void, signal?: AbortSignal): Promise<FinishReason> {
     let cancelled = false;
-    for (let reason: FinishReason | null = null; ; ) {
+    for (;;) {
       if (signal?.aborted && !cancelled) {
         cancelled = true;
         this.module.run((m) => m.pronk_cancel());
       }
       let state = this.pump();
-      const pieces: Piece[] = [];
-      if (reason === null) reason = this.drain(pieces);
-      if (reason !== null) state = this.pump(); // the end is out: the module may be ready now
-      clock.tokens += pieces.filter((piece) => piece.token !== null).length;
-      if (clock.first === 0 && clock.tokens > 0) clock.first = performance.now();
-      if (pieces.length > 0 && !cancelled) onPieces(pieces);
-      if (reason !== null && state !== State.busy && state !== State.again) return reason;
-      if (reason === null && state === State.ready) throw new PronkError('internal', 'the generation ended without a reason');
+      if (run.finishReason === null) {
+        const pieces: Piece[] = [];
+        const reason = this.drain(pieces);
+        run.give(pieces);
+        if (pieces.length > 0 && !cancelled) onPieces(pieces);
+        if (reason !== null) {
+          run.finishReason = reason;
+          run.reusedTokens = this.stats().reusedTokens;
+          state = this.pump(); // the end is out: the module may be ready now
+        }
+      }
+      if (run.finishReason !== null && state !== State.busy && state !== State.again) return run.finishReason;
+      if (run.finishReason === null && state === State.ready) {
+        throw new PronkError('internal', 'the generation ended without a reason');
+      }
       await this.untilEvent(state === State.busy && this.device === 'webgpu', cancelled ? undefined : signal);
     }
   }
@@ -379,6 +427,7 @@ export class EngineHost {
     const message = `the GPU device was lost${lost.message ? `: ${lost.message}` : ''}`;
     this.failure = new PronkError('device-lost', message);
     this.wake?.();
+    if (this.plan && !this.driving) this.onIdleLoss();
   }
 
   /** Waits for an event of the GPU; without one to come it only lets other tasks, such as a cancellation, run. */
@@ -396,31 +445,6 @@ export class EngineHost {
       signal?.addEventListener('abort', done, { once: true });
       this.wake = done;
     });
-  }
-
-  private resultOf(
-    clock: { start: number; first: number; tokens: number },
-    finishReason: FinishReason,
-    promptTokens: number,
-    seed: number,
-  ): GenerationResult {
-    const now = performance.now();
-    const firstTokenMs = (clock.first || now) - clock.start;
-    const { reusedTokens } = this.stats();
-    const rest = now - clock.first;
-    return {
-      finishReason,
-      promptTokens,
-      reusedTokens,
-      generatedTokens: clock.tokens,
-      seed,
-      timings: {
-        firstTokenMs,
-        totalMs: now - clock.start,
-        promptTokensPerSecond: firstTokenMs > 0 ? ((promptTokens - reusedTokens) * 1000) / firstTokenMs : 0,
-        tokensPerSecond: clock.tokens > 1 && rest > 0 ? ((clock.tokens - 1) * 1000) / rest : 0,
-      },
-    };
   }
 }
 
@@ -458,7 +482,7 @@ function kvCode(kv: NonNullable<EngineOptions['kv']>): number {
 // One URL or path of a split model stands for all its files.
 function expandSplit(files: FileSpec[]): FileSpec[] {
   const only = files.length === 1 ? files[0] : undefined;
-  if (only?.kind === 'url') return splitSiblings(only.url).map((url) => ({ kind: 'url', url }));
+  if (only?.kind === 'url') return splitSiblings(only.url).map((url) => ({ ...only, url }));
   if (only?.kind === 'path') return splitSiblings(only.path).map((path) => ({ kind: 'path', path }));
   return files;
 }

@@ -4,12 +4,15 @@ export type PronkErrorCode =
   | 'unsupported' // a good file of an architecture, type or tokenizer that pronk does not know
   | 'out-of-memory' // the model and its context do not fit the device
   | 'no-webgpu' // WebGPU was asked for and there is no adapter
-  | 'device-lost' // the GPU went away; load again
+  | 'wrong-gpu' // the GPU computes wrongly: its results are not the CPU's
+  | 'device-lost' // the GPU went away and did not come back, or went away too often
   | 'no-builtin-model' // this build of the package came without the model in the box
   | 'network' // the source could not be read
+  | 'damaged' // bytes are not those that their hash promises
+  | 'cache' // a cached file is in use and cannot be deleted
   | 'aborted' // by an AbortSignal
   | 'bad-argument' // a call was given something that it cannot use
-  | 'worker-crashed' // the engine ended without an answer; load again
+  | 'worker-crashed' // the engine ended without an answer; the next call starts it again
   | 'unloaded' // unload() was called
   | 'internal'; // a bug of pronk
 
@@ -46,8 +49,10 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 // The module's errors are lines of text; these words of them say which kind it is.
 const kinds: [PronkErrorCode, RegExp][] = [
+  ['wrong-gpu', /computes wrongly/i],
   ['device-lost', /\bdevice (was|is) lost\b/i],
   ['out-of-memory', /out of memory|does not fit|do not fit|this device's limit|refused memory/i],
+  ['internal', /^the device (failed|reported)/],
   ['unsupported', /not supported|unsupported|not known|unknown|no kernel does|pronk reads|pronk runs/i],
 ];
 

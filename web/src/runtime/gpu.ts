@@ -106,6 +106,7 @@ export class GpuHost {
   private module: GpuModule | null = null;
   private onEvent: () => void = () => {};
   private closed = false;
+  private buffersJudged: Promise<unknown> = Promise.resolve(); // once it is known of each buffer whether it was refused
 
   // Each is indexed by the id of src/gpu/device.h.
   private buffers: (HostBuffer | undefined)[] = [];
@@ -207,8 +208,9 @@ export class GpuHost {
 
   // --- events --------------------------------------------------------------------------------------------------------
 
-  private readonly uncaptured = (event: GPUUncapturedErrorEvent): void => {
-    this.report(EventKind.error, 0, event.error.message);
+  // What was done with a refused buffer fails too: the refusal is to be told first.
+  private readonly uncaptured = ({ error }: GPUUncapturedErrorEvent): void => {
+    void this.buffersJudged.then(() => this.report(EventKind.error, 0, error.message));
   };
 
   private report(kind: EventKind, id: number, payload: string | Uint8Array = ''): void {
@@ -240,7 +242,8 @@ export class GpuHost {
     } catch (error) {
       thrown = messageOf(error); // a value that WebIDL refuses, such as a size over 2^53
     }
-    const caught = await Promise.all(filters.map(() => this.device.popErrorScope()));
+    // A lost device may refuse even this; its loss is reported apart.
+    const caught = await Promise.all(filters.map(() => this.device.popErrorScope().catch(() => null)));
     return thrown ?? caught.find((error) => error !== null)?.message ?? null;
   }
 
@@ -284,12 +287,13 @@ export class GpuHost {
     const failure = this.scoped(() => {
       this.buffers[id] = { gpu: this.device.createBuffer({ label, size, usage: flags }), pendingReads: 0 };
     });
-    void failure.then((text) => {
+    const judged = failure.then((text) => {
       if (text === null || this.closed) return;
       this.buffers[id]?.gpu.destroy();
       this.buffers[id] = undefined;
       this.report(EventKind.bufferFailed, id, text);
     });
+    this.buffersJudged = Promise.all([this.buffersJudged, judged]);
   }
 
   private destroyBuffer(id: number): void {

@@ -34,18 +34,23 @@ function memoryOf(json: Json): PlanMemory {
   };
 }
 
-export function planFromJson(json: Json, device: Device, chat: boolean): Plan {
+export function planFromJson(json: Json, device: Device, chat: boolean, memoryBudget: number | null): Plan {
   return {
     device,
+    fits: json['fits'] === true,
+    refusal: textOf(json, 'refusal'),
     architecture: textOf(json, 'architecture'),
     name: textOf(json, 'name'),
     contextLength: numberOf(json, 'context_length'),
     trainedContextLength: numberOf(json, 'trained_context_length'),
+    largestContext: numberOf(json, 'largest_context'),
+    memoryBudget,
     vocabSize: numberOf(json, 'vocab_size'),
     chat,
     parameters: numberOf(json, 'parameters'),
     fileBytes: numberOf(json, 'file_bytes'),
     memory: memoryOf(json),
+    activationsLowerBound: numberOf(json, 'activations_lower_bound'),
   };
 }
 
@@ -60,7 +65,7 @@ function countersFromJson(json: Json): Counters {
   };
 }
 
-export function statsFromJson(json: Json): Stats {
+export function statsFromJson(json: Json): Omit<Stats, 'recoveries'> {
   return {
     promptTokens: numberOf(json, 'prompt_tokens'),
     generatedTokens: numberOf(json, 'generated_tokens'),

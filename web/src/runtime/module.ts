@@ -16,8 +16,8 @@ export interface ModuleExports {
   pronk_result_len(): number;
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
-  pronk_plan(device: number, context: number, kv: number): number;
-  pronk_load(device: number, context: number, kv: number): number;
+  pronk_plan(device: number, context: number, kv: number, budget: number): number;
+  pronk_load(device: number, context: number, kv: number, budget: number): number;
   pronk_file(): number;
   pronk_position(): number;
   pronk_stream_end(): number;
@@ -40,6 +40,7 @@ export interface ModuleExports {
     seedLow: number,
     seedHigh: number,
     ignoreEnd: number,
+    resumed: number,
   ): number;
   pronk_next(): number;
   pronk_cancel(): void;

@@ -2,7 +2,10 @@
 import { messageOf, PronkError } from './errors.js';
 import { instantiate } from './module.js';
 import type { Platform } from './platform.js';
-import { BlobSource, MemorySource, UrlSource } from './source.js';
+import { BlobSource, MemorySource } from './source.js';
+import { cachedUrl } from './cached-source.js';
+import { openOpfs } from './cache-opfs.js';
+import type { RunningHash } from './hash.js';
 
 async function compile(): Promise<WebAssembly.Module> {
   const url = new URL('../pronk.wasm', import.meta.url);
@@ -19,6 +22,14 @@ async function compile(): Promise<WebAssembly.Module> {
   }
 }
 
+// This one file of the package: a bundler that puts a worker in one script would put all of the package there.
+async function startHash(): Promise<RunningHash> {
+  const { default: hashes } = await import('hash-wasm/dist/sha256.umd.min.js');
+  const hash = await hashes.createSHA256();
+  hash.init();
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
+}
+
 export const browserPlatform: Platform = {
   async instantiate(gpu) {
     return instantiate(await compile(), gpu);
@@ -30,7 +41,7 @@ export const browserPlatform: Platform = {
   source(spec) {
     switch (spec.kind) {
       case 'url':
-        return new UrlSource(spec.url);
+        return cachedUrl(spec, { folder: openOpfs, startHash });
       case 'blob':
         return new BlobSource(spec.blob);
       case 'bytes':

@@ -1,10 +1,13 @@
 // Node, in the calling thread.
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { messageOf, PronkError } from './errors.js';
 import { createNodeGpu } from './gpu-node.js';
 import { instantiate } from './module.js';
 import type { Platform } from './platform.js';
-import { BlobSource, MemorySource, UrlSource } from './source.js';
+import { BlobSource, MemorySource } from './source.js';
+import { cachedUrl } from './cached-source.js';
+import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
 import { PathSource } from './source-node.js';
 
 async function compile(): Promise<WebAssembly.Module> {
@@ -30,7 +33,13 @@ export const nodePlatform: Platform = {
   source(spec) {
     switch (spec.kind) {
       case 'url':
-        return new UrlSource(spec.url);
+        return cachedUrl(spec, {
+          folder: async () => new PlainFolder(typeof spec.cache === 'string' ? spec.cache : defaultCacheFolder()),
+          startHash: async () => {
+            const hash = createHash('sha256');
+            return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
+          },
+        });
       case 'blob':
         return new BlobSource(spec.blob);
       case 'bytes':

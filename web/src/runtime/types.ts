@@ -5,8 +5,17 @@ export type Device = 'webgpu' | 'cpu';
 export type KvType = 'f16' | 'f32' | 'q8_0' | 'q4_0';
 
 export interface EngineOptions {
-  /** Tokens of prompt and answer together; default: what the model was trained for, at most 4096. */
-  contextSize?: number;
+  /**
+   * Tokens of prompt and answer together; default: what the model was trained for, at most 4096. 'auto': as many as fit
+   * the device and the budget, at most what the model was trained for.
+   */
+  contextSize?: number | 'auto';
+  /**
+   * Bytes that the model may take with all that belongs to it. Default: no bound but the device's own; for the context
+   * size 'auto' half of the machine's memory (in a browser as far as it tells: 2 GiB where it does not, at most 1 GiB on
+   * phones).
+   */
+  memoryBudget?: number;
   /** Default 'auto': WebGPU where there is an adapter, else the CPU. */
   device?: DeviceChoice;
   /**
@@ -16,15 +25,23 @@ export interface EngineOptions {
   kv?: KvType | { keys: KvType; values: KvType };
 }
 
-/** What a model costs, known from its header alone. */
+/** What a model costs and whether it fits, known from its header alone. */
 export interface Plan {
   device: Device;
   /** Why 'auto' did not take WebGPU. */
   deviceNote?: string;
+  /** Whether it can be loaded: within the device's limits and the budget. */
+  fits: boolean;
+  /** One line on what is in the way and what would fit; empty when it fits. */
+  refusal: string;
   architecture: string;
   name: string;
   contextLength: number;
   trainedContextLength: number;
+  /** Most tokens that fit the device and the budget, at most what it was trained for; 0: none do. */
+  largestContext: number;
+  /** The budget that was planned with, in bytes; null: no bound but the device's. */
+  memoryBudget: number | null;
   vocabSize: number;
   /** Whether it brings a chat template; without one it only continues text. */
   chat: boolean;
@@ -34,6 +51,8 @@ export interface Plan {
   fileBytes: number;
   /** Bytes that will be allocated, by kind. */
   memory: PlanMemory;
+  /** The most bytes of activations that are in use at one time; memory.activations comes near it. 0 on the CPU. */
+  activationsLowerBound: number;
 }
 
 export interface PlanMemory {
@@ -52,6 +71,11 @@ export interface LoadProgress {
   /** Bytes of weights read so far, of totalBytes (0 while the header is read). */
   loadedBytes: number;
   totalBytes: number;
+  /** While weights stream: how fast in the last seconds, and how long they will take at that rate (null: not known). */
+  bytesPerSecond?: number;
+  secondsLeft?: number | null;
+  /** Bytes of the files read so far that came from the cache; the rest came from the network. */
+  fromCache?: number;
 }
 
 export interface EngineInfo {
@@ -60,6 +84,18 @@ export interface EngineInfo {
   /** Spellings of the special tokens, empty where the model has none. */
   bosToken: string;
   eosToken: string;
+}
+
+/** Something that the engine dealt with by itself, and that its user may want to know. */
+export interface Notice {
+  /**
+   * device-lost: the GPU went away; the engine is coming back. device-lost-recovered: it is back, and a generation that
+   * ran goes on. worker-restarted: so after a crash. running-on-cpu: the device 'auto' took the CPU.
+   * not-cached: a file is not kept, or not checked, and why.
+   */
+  kind: 'not-cached' | 'device-lost' | 'device-lost-recovered' | 'worker-restarted' | 'running-on-cpu';
+  /** One line. */
+  message: string;
 }
 
 export interface TokenizeOptions {
@@ -131,11 +167,20 @@ export interface Stats {
   allocated: PlanMemory;
   /** Size of the WASM module's memory. */
   heapBytes: number;
+  /** Times that the engine came back by itself, from a lost device or a crashed worker. */
+  recoveries: number;
 }
 
 /** A model file as it travels to the engine. */
 export type FileSpec =
-  | { kind: 'url'; url: string }
+  | {
+      kind: 'url';
+      url: string;
+      /** Whether the cache keeps it; in Node also the folder it is kept in. */
+      cache?: boolean | string;
+      /** The server is a hub like Hugging Face, which tells hashes. */
+      hub?: boolean;
+    }
   | { kind: 'blob'; blob: Blob }
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'path'; path: string };

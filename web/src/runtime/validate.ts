@@ -22,12 +22,16 @@ function whole(name: string, value: number, low: number, high: number): number {
 
 function oneOf<T extends string>(name: string, value: T | undefined, choices: readonly T[]): void {
   if (value !== undefined && !choices.includes(value)) {
-    throw bad(`${name} is '${String(value)}', not one of ${choices.join(', ')}`);
+    const known = choices.length > 1 ? `one of ${choices.join(', ')}` : `a number or '${choices[0]}'`;
+    throw bad(`${name} is '${String(value)}', not ${known}`);
   }
 }
 
 export function checkEngineOptions(options: EngineOptions): void {
-  if (options.contextSize !== undefined) whole('contextSize', options.contextSize, 1, 2 ** 31 - 1);
+  const { contextSize, memoryBudget } = options;
+  if (typeof contextSize === 'string') oneOf('contextSize', contextSize, ['auto']);
+  else if (contextSize !== undefined) whole('contextSize', contextSize, 1, 2 ** 31 - 1);
+  if (memoryBudget !== undefined) whole('memoryBudget', memoryBudget, 1, Number.MAX_SAFE_INTEGER);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
   checkKv(options.kv);
 }

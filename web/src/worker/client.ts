@@ -1,6 +1,6 @@
 // The API's side of the protocol: calls as promises, over anything that carries the messages.
 import { PronkError } from '../runtime/errors.js';
-import type { LoadProgress, Piece } from '../runtime/types.js';
+import type { EngineInfo, LoadProgress, Notice, Piece } from '../runtime/types.js';
 import type { CallName, Calls, FromWorker, ToWorker } from './protocol.js';
 
 /** A worker, or what stands for one. */
@@ -29,8 +29,11 @@ export class EngineClient {
   private readonly pending = new Map<number, PendingCall>();
   private nextId = 1;
   private end: PronkError | null = null;
+  private readonly onNotice: (notice: Notice, info: EngineInfo | null) => void;
 
-  constructor(connect: Connect) {
+  /** onNotice: what the worker tells by itself; info as in the protocol. */
+  constructor(connect: Connect, onNotice: (notice: Notice, info: EngineInfo | null) => void = () => {}) {
+    this.onNotice = onNotice;
     this.connection = connect(
       (message) => this.receive(message),
       (why) => this.finish(new PronkError('worker-crashed', `the engine's worker crashed: ${why}`)),
@@ -63,9 +66,14 @@ export class EngineClient {
     return answer.finally(() => listeners.signal?.removeEventListener('abort', onAbort));
   }
 
-  /** Ends the worker; pending calls and calls to come fail with 'unloaded'. */
-  close(): void {
-    this.finish(new PronkError('unloaded', 'the engine was unloaded'));
+  /** Why no call can be made any more; null: they can. */
+  get ended(): PronkError | null {
+    return this.end;
+  }
+
+  /** Ends the worker; pending calls and calls to come fail with `why`. */
+  close(why = new PronkError('unloaded', 'the engine was unloaded')): void {
+    this.finish(why);
   }
 
   private finish(error: PronkError): void {
@@ -77,6 +85,8 @@ export class EngineClient {
   }
 
   private receive(message: FromWorker): void {
+    if (this.end) return;
+    if (message.type === 'notice') return this.onNotice(message.notice, message.info);
     const call = this.pending.get(message.id);
     if (!call) return;
     switch (message.type) {

@@ -1,15 +1,35 @@
 // A dedicated worker of the browser.
-import type { FromWorker } from './protocol.js';
+import type { FromWorker, Started } from './protocol.js';
 import type { Connect } from './client.js';
 
 export const connectWorker: Connect = (onMessage, onCrash) => {
   // Bundlers find the worker's script by this very form of the expression.
   const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pronk' });
-  worker.onmessage = (event: MessageEvent<FromWorker>) => onMessage(event.data);
+  const life = new AbortController();
+  worker.onmessage = ({ data }: MessageEvent<FromWorker | Started>) => {
+    if (data.type === 'started') void watch(data.lock, life.signal, onCrash);
+    else onMessage(data);
+  };
   worker.onerror = (event) => {
     event.preventDefault();
     onCrash(event.message || 'its script did not load');
   };
   worker.onmessageerror = () => onCrash('a message could not be read');
-  return { send: (message) => worker.postMessage(message), close: () => worker.terminate() };
+  return {
+    send: (message) => worker.postMessage(message),
+    close: () => {
+      life.abort();
+      worker.terminate();
+    },
+  };
 };
+
+/** A worker that is killed sends no event, but a lock that it held is free then: who gets it knows that it is gone. */
+async function watch(lock: string, signal: AbortSignal, onCrash: (why: string) => void): Promise<void> {
+  try {
+    await navigator.locks.request(lock, { signal }, () => {});
+    if (!signal.aborted) onCrash('it was ended from outside');
+  } catch {
+    // the connection was closed first
+  }
+}

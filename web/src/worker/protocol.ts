@@ -6,6 +6,7 @@ import type {
   FileSpec,
   GenerationResult,
   LoadProgress,
+  Notice,
   Piece,
   Plan,
   SamplingOptions,
@@ -25,7 +26,7 @@ export interface Calls {
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: { arguments: { prompt: string | number[]; options: SamplingOptions }; value: GenerationResult };
-  stats: { arguments: null; value: Stats };
+  stats: { arguments: null; value: Omit<Stats, 'recoveries'> };
   unload: { arguments: null; value: null };
 }
 export type CallName = keyof Calls;
@@ -38,4 +39,11 @@ export type FromWorker =
   | { type: 'value'; id: number; value: Calls[CallName]['value'] }
   | { type: 'error'; id: number; code: PronkErrorCode; message: string }
   | { type: 'progress'; id: number; progress: LoadProgress }
-  | { type: 'pieces'; id: number; pieces: Piece[] };
+  | { type: 'pieces'; id: number; pieces: Piece[] }
+  | { type: 'notice'; notice: Notice; info: EngineInfo | null }; // info: how the model is loaded now; null: not yet
+
+/** A browser's worker holds this lock (Web Locks) for as long as it lives. */
+export interface Started {
+  type: 'started';
+  lock: string;
+}

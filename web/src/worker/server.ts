@@ -1,5 +1,6 @@
-// The worker's side of the protocol, over one EngineHost.
+// The worker's side of the protocol, over one EngineKeeper.
 import { EngineHost } from '../runtime/engine-host.js';
+import { EngineKeeper } from '../runtime/engine-keeper.js';
 import { PronkError, toPronkError } from '../runtime/errors.js';
 import type { Platform } from '../runtime/platform.js';
 import type { LoadProgress } from '../runtime/types.js';
@@ -14,7 +15,7 @@ type Handler<Name extends CallName> = (
 ) => Promise<Calls[Name]['value']>;
 
 export class EngineServer {
-  private host: EngineHost | null = null;
+  private keeper: EngineKeeper | null = null;
   private readonly running = new Map<number, AbortController>();
   private lastGeneration: Promise<unknown> = Promise.resolve();
   private shownPhase = '';
@@ -54,14 +55,16 @@ export class EngineServer {
       }
     },
     load: async ({ files, options }, id, signal) => {
-      if (this.host) throw new PronkError('internal', 'this worker has a model already');
-      const host = await EngineHost.open(this.platform, files, options, this.progress(id), signal);
+      if (this.keeper) throw new PronkError('internal', 'this worker has a model already');
+      const keeper = new EngineKeeper(this.platform, files, options, (notice, info) => {
+        this.send({ type: 'notice', notice, info });
+      });
       try {
-        const info = await host.load(this.progress(id), signal);
-        this.host = host;
+        const info = await keeper.load(this.progress(id), signal);
+        this.keeper = keeper;
         return info;
       } catch (error) {
-        await host.close();
+        await keeper.close();
         throw error;
       }
     },
@@ -74,14 +77,14 @@ export class EngineServer {
     stats: async () => this.engine().stats(),
     unload: async () => {
       for (const abort of this.running.values()) abort.abort();
-      await this.host?.close();
+      await this.keeper?.close();
       return null;
     },
   };
 
-  private engine(): EngineHost {
-    if (!this.host) throw new PronkError('internal', 'no model is loaded');
-    return this.host;
+  private engine(): EngineKeeper {
+    if (!this.keeper) throw new PronkError('internal', 'no model is loaded');
+    return this.keeper;
   }
 
   /** Generations run one after another, in the order of their calls. */

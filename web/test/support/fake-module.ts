@@ -7,6 +7,7 @@ import { State } from '../../src/runtime/module.js';
 
 const magic = 0x454b4146;
 const spaceBytes = 4096;
+const trained = 8192;
 
 export function fakeModel(weightBytes: number, headerBytes = 64, files = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(headerBytes + weightBytes);
@@ -27,6 +28,8 @@ export class FakeModule {
   calls: string[] = [];
   trapAfterTokens = Infinity;
   failAfterTokens = Infinity;
+  failure = 'the device was lost: test';
+  onStep: () => void = () => {}; // before each token
   chatTemplate = '';
   private top = 1024 + spaceBytes;
   private resultAt = 0;
@@ -46,6 +49,9 @@ export class FakeModule {
     new Uint8Array(this.memory.buffer).set(bytes, this.resultAt);
     this.resultLength = bytes.length;
     return 0;
+  }
+  say(text: string): number {
+    return this.text(text);
   }
   private text(text: string): number {
     return this.result(new TextEncoder().encode(text));
@@ -96,29 +102,36 @@ export class FakeModule {
       this.text(Array.from({ length: this.fileCount }, (_, i) => `part ${i + 1}`).join('\n'));
       return this.fileCount;
     },
-    pronk_plan: (device, context, kv) => {
-      this.calls.push(`plan ${device} ${context} ${kv}`);
-      if (context > 100_000) return this.error(`a context of ${context} does not fit the device`);
+    pronk_plan: (device, context, kv, budget) => {
+      this.calls.push(`plan ${device} ${context} ${kv} ${budget}`);
       const weights = this.files.reduce((sum, file) => sum + file.weights, 0);
       const memory = this.memoryJson(weights);
       const total = Object.values(memory).reduce((a, b) => a + b, 64);
+      const largest = budget === 0 ? trained : Math.max(0, Math.min(trained, budget - total)); // a byte a token
+      const tokens = context === 0xffffffff ? Math.max(1, largest) : context || 4096;
+      const fits = tokens <= (budget === 0 ? 100_000 : largest);
       return this.text(
         JSON.stringify({
           device: device ? 'webgpu' : 'cpu',
           architecture: 'fake',
           name: 'Fake model',
-          context_length: context || 4096,
-          trained_context_length: 8192,
+          context_length: tokens,
+          trained_context_length: trained,
+          largest_context: largest,
+          fits,
+          refusal: fits ? '' : `a context of ${tokens} does not fit; ${largest} tokens would fit`,
           vocab_size: 258,
           parameters: weights / 4,
           file_bytes: weights,
           ...memory,
+          activations_lower_bound: 500,
           parameters_bytes: 64,
           total,
         }),
       );
     },
-    pronk_load: () => {
+    pronk_load: (device, context) => {
+      this.calls.push(`load ${device} ${context}`);
       this.state = State.loading;
       this.skipFull();
       return 0;
@@ -142,7 +155,7 @@ export class FakeModule {
     pronk_pump: () => {
       if (this.state === State.loading && this.file >= this.files.length) this.state = State.ready;
       if (this.state === State.again) this.step();
-      if (this.state === State.failed) this.text('the device was lost: test');
+      if (this.state === State.failed) this.text(this.failure);
       return this.state;
     },
     pronk_tokenize: (at, length, flags) => {
@@ -157,12 +170,15 @@ export class FakeModule {
     },
     pronk_chat_template: () => this.text(this.chatTemplate),
     pronk_special: (which) => this.text(which === 0 ? '<s>' : '</s>'),
-    pronk_generate: (at, count, maxTokens) => {
+    pronk_generate: (at, count, maxTokens, ...[, , , , , , , resumed]) => {
       if (this.state !== State.ready) return this.error('not ready');
       const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
-      this.answer = ids.filter((id) => id < 256).reverse();
-      this.prompt = count;
-      this.given = this.generated = 0;
+      this.calls.push(`generate ${count} ${maxTokens} ${resumed}`);
+      this.prompt = count - resumed;
+      this.answer = ids.slice(0, this.prompt).filter((id) => id < 256).reverse();
+      if (`${ids.slice(this.prompt)}` !== `${this.answer.slice(0, resumed)}`) return this.error('resumed by other tokens');
+      this.given = resumed;
+      this.generated = 0;
       this.limit = maxTokens;
       this.cancelled = false;
       this.state = State.again;
@@ -215,6 +231,7 @@ export class FakeModule {
   }
 
   private step(): void {
+    this.onStep();
     if (this.cancelled) return this.finish(2);
     if (this.generated >= this.trapAfterTokens) throw new WebAssembly.RuntimeError('unreachable');
     if (this.generated >= this.failAfterTokens) {

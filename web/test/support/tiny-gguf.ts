@@ -129,10 +129,35 @@ export interface TinyOptions {
   chatTemplate?: string;
   name?: string | null; // null: none
   shards?: number;
+  /** Tensors start at multiples of this; default 32. The file has holes then, and may be of any size. */
+  spread?: number;
+}
+
+/** A file of which only the pieces are not zero. */
+export class SparseFile {
+  constructor(
+    readonly length: number,
+    readonly pieces: { at: number; bytes: Uint8Array }[],
+  ) {}
+
+  subarray(start: number, end: number): Uint8Array<ArrayBuffer> {
+    const part = new Uint8Array(end - start);
+    for (const { at, bytes } of this.pieces) {
+      const from = Math.max(start, at);
+      const to = Math.min(end, at + bytes.length);
+      if (from < to) part.set(bytes.subarray(from - at, to - at), from - start);
+    }
+    return part;
+  }
 }
 
 /** The files of the model: one, or `shards` of them. */
 export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] {
+  return sparseTinyModel(options).map((file) => file.subarray(0, file.length));
+}
+
+/** The same, for files too large to be made. */
+export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
   const tokens = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
   for (let i = 0; i < 256; i++) tokens.push(`<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
   tokens.push(...'▁abcdefghijklmnopqrstuvwxyz,.', '▁t', 'he', '▁the');
@@ -171,11 +196,15 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
       ['split.tensors.count', { u32: tensors.length }],
     ];
     const head = i === 0 ? metadata : metadata.slice(0, 1);
-    return writeFile(shards > 1 ? [...head, ...split] : head, tensors.slice(i * share, (i + 1) * share));
+    return writeFile(shards > 1 ? [...head, ...split] : head, tensors.slice(i * share, (i + 1) * share), options.spread);
   });
 }
 
-function writeFile(metadata: [string, Value][], tensors: (Tensor & { data: Float32Array })[]): Uint8Array<ArrayBuffer> {
+function writeFile(
+  metadata: [string, Value][],
+  tensors: (Tensor & { data: Float32Array })[],
+  spread = 32,
+): SparseFile {
   const alignment = 32;
   const header = new Writer();
   header.u32(0x46554747); // GGUF
@@ -194,12 +223,10 @@ function writeFile(metadata: [string, Value][], tensors: (Tensor & { data: Float
     dims.forEach((dim) => header.u64(dim));
     header.u32(0); // F32
     header.u64(at);
-    offset += Math.ceil(data.byteLength / alignment) * alignment;
+    offset += Math.ceil(data.byteLength / spread) * spread;
     return at;
   });
   header.pad(alignment);
-  const file = new Uint8Array(header.length + offset);
-  file.set(header.done());
-  tensors.forEach(({ data }, i) => file.set(new Uint8Array(data.buffer), header.length + offsets[i]!));
-  return file;
+  const pieces = tensors.map(({ data }, i) => ({ at: header.length + offsets[i]!, bytes: new Uint8Array(data.buffer) }));
+  return new SparseFile(header.length + offset, [{ at: 0, bytes: header.done() }, ...pieces]);
 }
