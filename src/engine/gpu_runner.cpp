@@ -224,6 +224,7 @@ void GpuRunner::start_self_test() {
 Status GpuRunner::end_self_test(std::span<const u8> bytes) {
   test_.finish(bytes);
   const Status verdict = self_test_verdict(test_, device_.info());
+  test_.forget_cases();
   if (verdict) tested_ = true;
   if (!verdict && features_.subgroups) {
     use_safer_kernels();  // and they are tested in their turn

@@ -30,6 +30,7 @@ class OpRun {
   void prepare(OpCase op_case, const Pipelines& pipelines);
   void submit_repeated(u32 times);
   void free_buffers();
+  void forget_cases() { cases_ = {}; }  // and their memory on the host
 
   std::span<const OpCase> cases() const { return cases_; }
   OpResult result(std::size_t i) const { return check_answers(cases_[i], cases_[i].memory); }

@@ -1,0 +1,139 @@
+#include "synth_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace pronk::cli {
+
+namespace {
+
+constexpr VocabularyShape smollm_vocabulary = {.pre = "smollm",
+                                               .size = 49152,
+                                               .special_first = true,
+                                               .specials = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"},
+                                               .special_count = 17,
+                                               .bos = 1,
+                                               .eos = 2};
+constexpr VocabularyShape qwen_vocabulary = {.pre = "qwen2",
+                                             .size = 151936,
+                                             .specials = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"},
+                                             .special_count = 293,  // 151643 and up
+                                             .bos = 0,
+                                             .eos = 2};
+constexpr VocabularyShape llama_vocabulary = {.pre = "llama-bpe",
+                                              .size = 128256,
+                                              .specials = {"<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>",
+                                                           "<|im_end|>"},
+                                              .special_count = 256,  // 128000 and up
+                                              .bos = 0,
+                                              .eos = 3,
+                                              .add_bos = true};
+
+constexpr SynthPreset presets[] = {
+    {"smollm2-135m", "SmolLM2 135M", "llama", 30, 576, 1536, 9, 3, 64, 8192, 1e5f, 1e-5f, true, false, false, 0,
+     smollm_vocabulary},
+    {"qwen2.5-0.5b", "Qwen2.5 0.5B", "qwen2", 24, 896, 4864, 14, 2, 64, 32768, 1e6f, 1e-6f, true, true, false, 0,
+     qwen_vocabulary},
+    {"qwen3-0.6b", "Qwen3 0.6B", "qwen3", 28, 1024, 3072, 16, 8, 128, 40960, 1e6f, 1e-6f, true, false, true, 0,
+     qwen_vocabulary},
+    {"llama-3.2-1b", "Llama 3.2 1B", "llama", 16, 2048, 8192, 32, 8, 64, 131072, 5e5f, 1e-5f, true, false, false, 32,
+     llama_vocabulary},
+    {"llama-3.2-3b", "Llama 3.2 3B", "llama", 28, 3072, 8192, 24, 8, 128, 131072, 5e5f, 1e-5f, true, false, false, 32,
+     llama_vocabulary},
+    {"llama-3.1-8b", "Llama 3.1 8B", "llama", 32, 4096, 14336, 32, 8, 128, 131072, 5e5f, 1e-5f, false, false, false, 8,
+     llama_vocabulary},
+};
+
+}  // namespace
+
+std::span<const SynthPreset> synth_presets() { return presets; }
+
+SynthModel::SynthModel(const SynthPreset& preset, const formats::Format& format) : preset_(preset), format_(format) {
+  add_metadata();
+  list_tensors();
+  for (const SynthTensor& tensor : tensors_) writer_.add_tensor(tensor.name, tensor.format->ggml_type, tensor.shape);
+}
+
+void SynthModel::add_metadata() {
+  const SynthPreset& p = preset_;
+  const std::string arch = std::string(p.architecture) + ".";
+  writer_.add_string("general.architecture", p.architecture);
+  writer_.add_string("general.name", std::string(p.title) + " shape, random weights");
+  writer_.add_string("general.description", "synthetic: seeded random weights, made-up vocabulary");
+  writer_.add_u32(arch + "block_count", p.layers);
+  writer_.add_u32(arch + "context_length", p.context);
+  writer_.add_u32(arch + "embedding_length", p.width);
+  writer_.add_u32(arch + "feed_forward_length", p.ff);
+  writer_.add_u32(arch + "attention.head_count", p.heads);
+  writer_.add_u32(arch + "attention.head_count_kv", p.kv_heads);
+  writer_.add_f32(arch + "attention.layer_norm_rms_epsilon", p.norm_epsilon);
+  writer_.add_f32(arch + "rope.freq_base", p.rope_base);
+  if (p.architecture == "llama") {
+    writer_.add_u32(arch + "vocab_size", p.vocabulary.size);
+    writer_.add_u32(arch + "rope.dimension_count", p.head_size);
+  }
+  if (p.rope_scale != 0 || p.qk_norm) {
+    writer_.add_u32(arch + "attention.key_length", p.head_size);
+    writer_.add_u32(arch + "attention.value_length", p.head_size);
+  }
+  writer_.add_u32("general.quantization_version", 2);
+  add_vocabulary(writer_, p.vocabulary);
+}
+
+void SynthModel::add_matrix(const std::string& name, u64 columns, u64 rows) {
+  tensors_.push_back({name + ".weight", {columns, rows}, 0, 1 / std::sqrt(float(columns)), &format_});
+}
+
+void SynthModel::add_vector(const std::string& name, u64 size, float mean, float deviation) {
+  tensors_.push_back({name, {size}, mean, deviation, formats::find("F32")});
+}
+
+void SynthModel::list_tensors() {
+  const SynthPreset& p = preset_;
+  add_matrix("token_embd", p.width, p.vocabulary.size);
+  if (p.rope_scale != 0) {
+    tensors_.push_back({"rope_freqs.weight", {p.head_size / 2}, 0, 0, formats::find("F32"), rope_factors()});
+  }
+  for (u32 layer = 0; layer < p.layers; ++layer) list_layer("blk." + std::to_string(layer) + ".");
+  add_vector("output_norm.weight", p.width, 1, 0.05f);
+  if (!p.tied) add_matrix("output", p.width, p.vocabulary.size);
+}
+
+void SynthModel::list_layer(const std::string& blk) {
+  const SynthPreset& p = preset_;
+  const u64 q_width = p.heads * p.head_size, kv_width = p.kv_heads * p.head_size;
+  add_vector(blk + "attn_norm.weight", p.width, 1, 0.05f);
+  add_matrix(blk + "attn_q", p.width, q_width);
+  add_matrix(blk + "attn_k", p.width, kv_width);
+  add_matrix(blk + "attn_v", p.width, kv_width);
+  add_matrix(blk + "attn_output", q_width, p.width);
+  if (p.qkv_bias) {
+    add_vector(blk + "attn_q.bias", q_width, 0, 0.1f);
+    add_vector(blk + "attn_k.bias", kv_width, 0, 0.1f);
+    add_vector(blk + "attn_v.bias", kv_width, 0, 0.1f);
+  }
+  if (p.qk_norm) {
+    add_vector(blk + "attn_q_norm.weight", p.head_size, 1, 0.05f);
+    add_vector(blk + "attn_k_norm.weight", p.head_size, 1, 0.05f);
+  }
+  add_vector(blk + "ffn_norm.weight", p.width, 1, 0.05f);
+  add_matrix(blk + "ffn_gate", p.width, p.ff);
+  add_matrix(blk + "ffn_up", p.width, p.ff);
+  add_matrix(blk + "ffn_down", p.ff, p.width);
+}
+
+// Llama 3.1's frequency scaling: long waves are stretched by the factor, short ones kept, those between blended.
+std::vector<float> SynthModel::rope_factors() const {
+  constexpr double low = 1, high = 4, original_context = 8192;
+  std::vector<float> factors(preset_.head_size / 2);
+  for (u32 i = 0; i < factors.size(); ++i) {
+    const double frequency = std::pow(double(preset_.rope_base), -2.0 * i / preset_.head_size);
+    const double turns = original_context * frequency / (2 * std::numbers::pi);  // within the original context
+    const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    factors[i] = float(1 / ((1 - kept) / preset_.rope_scale + kept));
+  }
+  return factors;
+}
+
+}  // namespace pronk::cli

@@ -1,0 +1,107 @@
+// pronk test-ops as a program: what it prints, what it refuses. The operations themselves are tests/kernels'.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "formats/format.h"
+#include "gpu/native.h"
+
+namespace pronk::test {
+namespace {
+
+using nlohmann::json;
+
+struct Outcome {
+  int status = -1;
+  std::string out;  // with what went to stderr
+};
+
+Outcome test_ops(const std::string& arguments) {
+  Outcome run;
+  std::FILE* pipe = ::popen((PRONK_BINARY_DIR "/pronk test-ops " + arguments + " 2>&1").c_str(), "r");
+  if (!pipe) return run;
+  std::array<char, 4096> part;
+  for (std::size_t got; (got = std::fread(part.data(), 1, part.size(), pipe)) > 0;) run.out.append(part.data(), got);
+  const int status = ::pclose(pipe);
+  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return run;
+}
+
+TEST(TestOps, WrongNamesListTheChoices) {
+  Outcome run = test_ops("--op convolution");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.out, "pronk test-ops: --op is 'convolution', not one of embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling\n");
+  run = test_ops("--format Q4_9");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_TRUE(run.out.starts_with("pronk test-ops: --format is 'Q4_9', not one of F32|")) << run.out;
+  EXPECT_NE(run.out.find("|Q4_K|"), std::string::npos);
+  EXPECT_NE(run.out.find("|q8_0|"), std::string::npos);
+}
+
+class TestOpsRuns : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto device = gpu::create_native_device();
+    if (device) return;
+    ASSERT_TRUE(device.error().message.starts_with("no WebGPU adapter")) << device.error().message;
+    GTEST_SKIP() << device.error().message;
+  }
+};
+
+TEST_F(TestOpsRuns, ALineForEachTest) {
+  const Outcome run = test_ops("--quick --op matvec --format Q4_K");
+  EXPECT_EQ(run.status, 0) << run.out;
+  for (const char* part : {"adapter\n", "features\n", "limits\n", "max_storage_buffer_binding_size", "\nmatvec           Q4_K      70 x 512", "  ok\n", " tests, 0 failed, "}) {
+    EXPECT_NE(run.out.find(part), std::string::npos) << part << " in " << run.out;
+  }
+}
+
+TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
+  const Outcome run = test_ops("--quick --json");
+  ASSERT_EQ(run.status, 0) << run.out;
+  const json out = json::parse(run.out, nullptr, false);
+  ASSERT_TRUE(out.is_object()) << run.out;
+  EXPECT_TRUE(out["adapter"].is_object() && out["features"].is_object() && out["limits"].is_object());
+  EXPECT_EQ(out["failed"], 0);
+  EXPECT_EQ(out["count"], out["tests"].size());
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const json& test : out["tests"]) {
+    EXPECT_TRUE(test["ok"]) << test;
+    EXPECT_LE(test["error"].get<double>(), test["tolerance"].get<double>());
+    seen.emplace(test["op"], test["format"]);
+  }
+  for (const formats::Format& format : formats::table()) {
+    for (const char* op : {"embed", "matvec", "matvec-batch", "gemm"}) EXPECT_TRUE(seen.contains({op, std::string(format.name)})) << op << " " << format.name;
+  }
+  for (const char* kv : {"f32", "f16", "q8_0", "q4_0", "q8_0/q4_0"}) {
+    EXPECT_TRUE(seen.contains({"attention", kv})) << kv;
+    EXPECT_TRUE(seen.contains({"attention-decode", kv})) << kv;
+  }
+  EXPECT_TRUE(seen.contains({"rotate_store", "f16"}));
+  EXPECT_TRUE(seen.contains({"sampling", "f32"}));
+}
+
+TEST_F(TestOpsRuns, Perf) {
+  const Outcome run = test_ops("--quick --perf --json --op attention-decode --format q8_0");
+  ASSERT_EQ(run.status, 0) << run.out;
+  const json out = json::parse(run.out, nullptr, false);
+  ASSERT_TRUE(out.is_object()) << run.out;
+  ASSERT_EQ(out["timings"].size(), 1u);
+  const json& timing = out["timings"][0];
+  EXPECT_EQ(timing["format"], "q8_0");
+  for (const char* figure : {"compile_ms", "us", "gb_per_s", "gflop_per_s"}) EXPECT_GT(timing[figure].get<double>(), 0) << figure;
+}
+
+TEST_F(TestOpsRuns, NothingToTest) {
+  const Outcome run = test_ops("--op gemm --format q8_0");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_EQ(run.out.substr(run.out.find("pronk test-ops:")), "pronk test-ops: no operation 'gemm' works on format 'q8_0'\n");
+}
+
+}  // namespace
+}  // namespace pronk::test

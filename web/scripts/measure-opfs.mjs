@@ -1,0 +1,225 @@
+// How fast a model loads from the cache in a real browser, against plain reading of the same bytes from OPFS in the same
+// run; and where the time goes between the two. Needs web/dist (npm run build).
+//
+// usage: node scripts/measure-opfs.mjs --model FILE.gguf [--device webgpu|cpu] [--rounds N] [--cold] [--json]
+// A busy machine makes the rates small; the processor's time that Chromium took, all its processes together, is told too.
+//   --cold   before each reading the operating system forgets the profile's files (Linux), so that the disk is read
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import { listen, makeServer } from '../../tools/serve.mjs';
+
+const chromiumArguments = [
+  '--no-sandbox',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const deadline = 570_000; // milliseconds
+
+const page = `<!doctype html><meta charset="utf-8" /><title>OPFS</title><link rel="icon" href="data:," />
+<script type="module">
+  import { Pronk } from './api/index.js';
+  window.Pronk = Pronk;
+</script>`;
+
+// In a worker of its own: the one entry's data, read in order in parts of 4 MiB; then through the cache's own checks.
+const reader = `
+  import { openOpfs } from './runtime/cache-opfs.js';
+  import { EntryReader } from './runtime/cache-entry.js';
+  onmessage = async ({ data: checking }) => {
+    const folder = await openOpfs();
+    const [key] = await folder.keys();
+    const { size } = JSON.parse(await folder.readInfo(key));
+    const files = await folder.open(key, false);
+    const rate = (start) => size / (performance.now() - start) / 1000; // MB/s
+    const part = new Uint8Array(4 << 20);
+    const checked = new EntryReader(files, size);
+    const start = performance.now();
+    for (let at = 0; at < size; at += part.length) {
+      if (checking) await checked.part(at);
+      else await files.data.read(at, part);
+    }
+    const speed = rate(start);
+    await checked.release();
+    await files.close();
+    postMessage(speed);
+  };
+`;
+
+/** Runs in the page: MB/s. */
+function readAll(checking) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker('./reader.js', { type: 'module' });
+    worker.onmessage = ({ data }) => {
+      worker.terminate();
+      resolve(data);
+    };
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage(checking);
+  });
+}
+
+/** Runs in the page. Rates in MB/s of the file's bytes. */
+async function loadOnce({ url, device, cache }) {
+  let first = 0;
+  let last = 0;
+  let fromCache = 0;
+  const start = performance.now();
+  const engine = await window.Pronk.load(url, {
+    device,
+    cache,
+    contextSize: 256,
+    onProgress: (progress) => {
+      if (progress.phase === 'weights') first ||= performance.now();
+      if (progress.phase === 'prepare') last ||= performance.now();
+      fromCache = progress.fromCache ?? fromCache;
+    },
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const bytes = engine.plan.fileBytes;
+  await engine.unload();
+  return { bytes, fromCache, seconds, streaming: bytes / (last - first) / 1000 };
+}
+
+const middle = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
+
+/** Seconds of processor time that Chromium's processes have taken; 0 where there is no /proc. */
+function processorSeconds() {
+  let ticks = 0;
+  const parents = new Map();
+  try {
+    for (const name of readdirSync('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      parents.set(Number(name), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
+    }
+  } catch {
+    return processorSeconds.last ?? 0; // one ended while we looked
+  }
+  for (const [pid, { ticks: own }] of parents) {
+    let at = pid;
+    for (let i = 0; i < 16 && at !== process.pid && parents.has(at); i++) at = parents.get(at).parent;
+    if (at === process.pid && pid !== process.pid) ticks += own;
+  }
+  return (processorSeconds.last = ticks / 100);
+}
+
+/** What `run` gives, and the processor seconds it took. */
+async function timed(run) {
+  const start = processorSeconds();
+  return { value: await run(), seconds: processorSeconds() - start };
+}
+
+function forget(folder) {
+  for (const name of readdirSync(folder, { recursive: true })) {
+    const path = join(folder, name);
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (!info?.isFile() || info.size < 1 << 20) continue;
+    execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
+  }
+}
+
+async function measure(tab, values, profile) {
+  const given = { url: `models/${encodeURIComponent(basename(values.model))}`, device: values.device, cache: true };
+  const download = await tab.evaluate(loadOnce, given);
+  const rounds = [];
+  for (let i = 0; i < Number(values.rounds); i++) {
+    if (values.cold) forget(profile);
+    const plain = await timed(() => tab.evaluate(readAll, false));
+    if (values.cold) forget(profile);
+    const hashed = await timed(() => tab.evaluate(readAll, true));
+    if (values.cold) forget(profile);
+    const { value: load, seconds: busy } = await timed(() => tab.evaluate(loadOnce, given));
+    if (load.fromCache < 0.9 * load.bytes) throw new Error('the model did not come from the cache');
+    rounds.push({
+      plain: plain.value,
+      plainBusy: plain.seconds,
+      hashed: hashed.value,
+      hashedBusy: hashed.seconds,
+      load: load.streaming,
+      loadBusy: busy,
+      seconds: load.seconds,
+    });
+  }
+  const network = await tab.evaluate(loadOnce, { ...given, cache: false });
+  const of = (name) => middle(rounds.map((round) => round[name]));
+  return {
+    bytes: download.bytes,
+    download: download.streaming,
+    network: network.streaming,
+    plain: of('plain'),
+    hashed: of('hashed'),
+    load: of('load'),
+    ratio: middle(rounds.map((round) => round.load / round.plain)),
+    seconds: of('seconds'),
+    busy: { plain: of('plainBusy'), hashed: of('hashedBusy'), load: of('loadBusy') },
+    rounds,
+  };
+}
+
+function print(figures, device) {
+  const line = (name, rate, busy) => {
+    const processor = busy === undefined ? '' : `, ${busy.toFixed(2)} s of processor time`;
+    console.log(`${name.padEnd(42)} ${rate.toFixed(0).padStart(6)} MB/s${processor}`);
+  };
+  console.log(`${(figures.bytes / 1e6).toFixed(1)} MB of weights, median of ${figures.rounds.length} rounds`);
+  line(`load from localhost, no cache, ${device}`, figures.network);
+  line('the same, written to OPFS', figures.download);
+  line('plain reading of OPFS, 4 MiB parts', figures.plain, figures.busy.plain);
+  line('the same with its hashes checked', figures.hashed, figures.busy.hashed);
+  line(`load from OPFS, ${device}`, figures.load, figures.busy.load);
+  console.log(`load / plain reading ${figures.ratio.toFixed(2)}; a whole load takes ${figures.seconds.toFixed(2)} s`);
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string' },
+      device: { type: 'string', default: 'webgpu' },
+      rounds: { type: 'string', default: '5' },
+      cold: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  if (!values.model) throw new Error('--model is missing');
+  const root = mkdtempSync(join(tmpdir(), 'pronk-measure-'));
+  cpSync(fileURLToPath(new URL('../dist', import.meta.url)), root, { recursive: true });
+  writeFileSync(join(root, 'index.html'), page);
+  writeFileSync(join(root, 'reader.js'), reader);
+  const server = makeServer({ root, model: values.model });
+  // Not a context of its own: those are private windows, whose OPFS is in memory.
+  const launch = { executablePath: process.env.PRONK_CHROMIUM ?? '/usr/bin/chromium', headless: true, args: chromiumArguments };
+  const browser = await chromium.launchPersistentContext(join(root, 'profile'), { ...launch, timeout: 60_000 });
+  const late = setTimeout(() => void browser.close(), deadline);
+  try {
+    const port = await listen(server, 18_600);
+    const tab = browser.pages()[0] ?? (await browser.newPage());
+    await tab.goto(`http://localhost:${port}/`);
+    await tab.waitForFunction('window.Pronk !== undefined');
+    const figures = await measure(tab, values, join(root, 'profile'));
+    if (values.json) console.log(JSON.stringify(figures));
+    else print(figures, values.device);
+  } finally {
+    clearTimeout(late);
+    await browser.close();
+    server.close();
+    server.closeAllConnections();
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+main().catch((error) => {
+  console.error(`measure-opfs: ${error.message}`);
+  process.exit(1);
+});

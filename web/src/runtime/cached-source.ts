@@ -1,0 +1,343 @@
+// A file over HTTP that is kept in the cache as it is read, and read from there as far as it is there.
+import { cachePart, keyOf, makeRoom, readEntry, writeEntry, type CacheFolder, type EntryFiles, type EntryInfo } from './cache.js';
+import { EntryReader, EntryWriter, mendPart, type ReadPart } from './cache-entry.js';
+import { messageOf, PronkError, throwIfAborted } from './errors.js';
+import type { RunningHash } from './hash.js';
+import { UrlSource, type HttpOptions, type Probe } from './http-source.js';
+import { hubFile, hubHash, isFixed } from './hub.js';
+import { fileName, type ByteSource } from './source.js';
+import type { FileSpec } from './types.js';
+
+export interface CacheHooks {
+  /** null: there is no place for a cache here. */
+  folder(): Promise<CacheFolder | null>;
+  /** What the address names can never change: a whole entry is used without asking the server. */
+  fixed?: boolean;
+  /** SHA-256 of the whole file in hex, when its source tells it. */
+  knownHash?: () => Promise<string | null>;
+  /** null: this place cannot hash. */
+  startHash?: () => Promise<RunningHash | null>;
+}
+
+/** The source of a URL, with the cache where the spec wants it. */
+export function cachedUrl(
+  spec: FileSpec & { kind: 'url' },
+  hooks: Pick<CacheHooks, 'folder' | 'startHash'>,
+  http: HttpOptions = {},
+): ByteSource {
+  if (!spec.cache) return new UrlSource(spec.url, http);
+  const file = hubFile(spec.url, spec.hub);
+  return new CachedSource(spec.url, new UrlSource(spec.url, { ...http, browserCache: false }), {
+    ...hooks,
+    fixed: isFixed(file),
+    ...(file && { knownHash: () => hubHash(file, http.fetch) }),
+  });
+}
+
+const smallGap = 16 << 20; // bytes between what is kept and what is asked for that are read to close it
+const smallTail = 1 << 20; // bytes behind the last one asked for that are read to make an entry whole
+
+interface Checksum {
+  hash: RunningHash;
+  position: number;
+  known: Promise<string | null>;
+}
+
+export class CachedSource implements ByteSource {
+  readonly name: string;
+  fromCache = 0;
+  note = '';
+  private key = '';
+  private folder: CacheFolder | null = null;
+  private files: EntryFiles | null = null; // of the reader, and of the writer where there was an entry
+  private reader: EntryReader | null = null;
+  private writer: EntryWriter | null = null;
+  private checksum: Checksum | null = null;
+  private opened: Promise<void> | null = null;
+  private knownSize = -1;
+  private offline = false;
+  private finished = false; // the last byte has been dealt with
+  private failed = false;
+
+  constructor(
+    private readonly url: string,
+    private readonly http: UrlSource,
+    private readonly hooks: CacheHooks,
+  ) {
+    this.name = fileName(url);
+  }
+
+  get size(): number {
+    return this.knownSize >= 0 ? this.knownSize : this.http.size;
+  }
+
+  async read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal);
+    await (this.opened ??= this.open(signal));
+    if (this.size >= 0 && offset >= this.size) return new Uint8Array(0);
+    try {
+      if (this.reader && offset < this.reader.end) return await this.readCached(offset, most, signal);
+      return await this.readNetwork(offset, most, end, signal);
+    } catch (error) {
+      this.failed = true;
+      if (this.http.changed) await this.drop();
+      else await this.writer?.save();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.http.close();
+    await this.opened?.catch(() => {});
+    await this.reader?.release();
+    // The first bytes of a file that somebody only looked at are not worth an entry.
+    if (this.writer?.started || this.failed) await this.writer?.save();
+    await this.writer?.close();
+    await this.files?.close().catch(() => {});
+    this.reader = this.writer = this.files = null;
+  }
+
+  // --- opening -------------------------------------------------------------------------------------------------------
+
+  private async open(signal?: AbortSignal): Promise<void> {
+    try {
+      this.folder = await this.hooks.folder();
+      if (!this.folder) return;
+      this.key = await keyOf(this.url);
+      const entry = await this.validEntry(this.folder, signal);
+      if (entry?.complete) return await this.openWhole(this.folder, entry);
+      if (entry && entry.have > 0) await this.openPart(this.folder, entry);
+      if (!this.writer) this.writer = new EntryWriter(this.folder, this.key, this.newInfo(), null);
+      await this.startChecksum();
+    } catch (error) {
+      throwIfAborted(signal);
+      await this.giveUp(`the cache cannot be used: ${messageOf(error)}`);
+    }
+  }
+
+  /** The entry, if the file on the server is still that file or cannot be asked after. */
+  private async validEntry(folder: CacheFolder, signal?: AbortSignal): Promise<EntryInfo | null> {
+    const entry = await readEntry(folder, this.key, this.url);
+    if (!entry || (entry.complete && this.hooks.fixed)) return entry;
+    const now = await this.http.probe(signal);
+    this.offline = now === 'offline';
+    return now === null || now === 'offline' || sameFile(entry, now) ? entry : null;
+  }
+
+  private async openWhole(folder: CacheFolder, entry: EntryInfo): Promise<void> {
+    this.finished = true;
+    const files = await folder.open(this.key, false);
+    if (!files) return; // deleted meanwhile
+    this.useEntry(entry, files, entry.size);
+    void writeEntry(folder, this.key, { ...entry, used: Date.now() }).catch(() => {});
+  }
+
+  private async openPart(folder: CacheFolder, entry: EntryInfo): Promise<void> {
+    const files = await folder.open(this.key, true);
+    if (!files) {
+      this.note = 'another load is writing this file to the cache';
+      this.writer = new EntryWriter(folder, this.key, entry, null);
+      await this.writer.close();
+      return;
+    }
+    // What another one wrote before we had the lock counts too.
+    const latest = (await readEntry(folder, this.key, this.url)) ?? entry;
+    this.writer = await EntryWriter.resume(folder, this.key, latest, files);
+    this.useEntry(latest, files, this.writer.position);
+  }
+
+  private useEntry(entry: EntryInfo, files: EntryFiles, end: number): void {
+    this.files = files;
+    this.knownSize = entry.size;
+    this.reader = new EntryReader(files, end);
+    this.http.expect({ size: entry.size, validator: entry.etag });
+  }
+
+  private newInfo(): EntryInfo {
+    const unknown = { etag: null, size: -1, sha256: null, have: 0, complete: false };
+    return { version: 1, url: this.url, ...unknown, pinned: false, used: Date.now() };
+  }
+
+  private async startChecksum(): Promise<void> {
+    const { knownHash, startHash } = this.hooks;
+    if (!knownHash || !startHash || this.offline) return;
+    const known = knownHash();
+    const hash = await startHash().catch(() => null);
+    if (hash) this.checksum = { hash, position: 0, known };
+    else this.note = 'the file cannot be checked by its SHA-256 here, only by its length';
+  }
+
+  private async giveUp(note: string): Promise<void> {
+    this.note = note;
+    await this.writer?.close();
+    await this.files?.close().catch(() => {});
+    this.writer = this.files = this.reader = null;
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------
+
+  private async readCached(offset: number, most: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const part = await this.reader!.part(offset);
+    throwIfAborted(signal);
+    if (part.state === 'damaged' || part.state === 'unread') await this.mend(part, signal);
+    const from = offset - part.index * cachePart;
+    const bytes = part.bytes.subarray(from, from + most);
+    if (part.state === 'good') this.fromCache += bytes.length;
+    this.feed(offset, bytes);
+    if (offset + bytes.length === this.size) {
+      await this.finish(); // all may have been there without its end having been seen
+      await this.reader!.release(); // one file of many: its memory is needed no more
+    }
+    return bytes;
+  }
+
+  /** Gets a part from the server again that could not be read or is damaged, here and in the cache. */
+  private async mend({ index, bytes, state }: ReadPart & { index: number }, signal?: AbortSignal): Promise<void> {
+    const start = index * cachePart;
+    try {
+      await this.fetchInto(bytes, start, signal);
+    } catch (error) {
+      throwIfAborted(signal);
+      const why = `${messageOf(error)}; `;
+      if (state === 'unread') {
+        throw new PronkError('network', `${why}the copy of ${this.name} in the cache cannot be read`, { cause: error });
+      }
+      await this.drop();
+      throw new PronkError('damaged', `${why}the copy of ${this.name} in the cache was damaged and is deleted now`, {
+        cause: error,
+      });
+    }
+    const whole = bytes.length === cachePart || start + bytes.length === this.size;
+    if (whole) await this.keepMended(index, bytes).catch(() => {}); // else the next load finds it again
+    this.reader?.mended(index, bytes);
+  }
+
+  private async fetchInto(bytes: Uint8Array, start: number, signal?: AbortSignal): Promise<void> {
+    for (let filled = 0; filled < bytes.length; ) {
+      const end = start + bytes.length;
+      const got = await this.http.read(start + filled, bytes.length - filled, end, signal);
+      if (got.length === 0) throw new PronkError('network', `${this.name} ends at byte ${start + filled}`);
+      bytes.set(got, filled);
+      filled += got.length;
+    }
+  }
+
+  private async keepMended(index: number, bytes: Uint8Array): Promise<void> {
+    if (this.writer) return mendPart(this.files!, index, bytes);
+    // Writing wants the entry for itself.
+    await this.reader!.release();
+    await this.files!.close();
+    const writable = await this.folder!.open(this.key, true);
+    try {
+      if (writable) await mendPart(writable, index, bytes);
+    } finally {
+      await writable?.close();
+      this.files = await this.folder!.open(this.key, false);
+      if (this.files) this.reader!.files = this.files;
+      else this.reader = null;
+    }
+  }
+
+  private async readNetwork(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    await this.reader?.release();
+    const writer = this.writer?.failure === '' ? this.writer : null;
+    if (writer && offset > writer.position && offset - writer.position <= smallGap) {
+      await this.readOn(writer.position, offset, end, signal);
+    }
+    const bytes = await this.http.read(offset, most, end, signal);
+    await this.keep(offset, bytes);
+    const next = offset + bytes.length;
+    const left = this.size - next;
+    if (!writer || next !== writer.position || next < end || left < 0 || left > smallTail) return bytes;
+    // The read that made the caller content. What follows must not change its bytes.
+    const given = left > 0 ? bytes.slice() : bytes;
+    if (left > 0) await this.readOn(next, this.size, this.size, signal);
+    return given;
+  }
+
+  /** Reads from `from` to `to` only to keep it. */
+  private async readOn(from: number, to: number, end: number, signal?: AbortSignal): Promise<void> {
+    for (let at = from; at < to; ) {
+      const bytes = await this.http.read(at, to - at, end, signal);
+      if (bytes.length === 0) return;
+      await this.keep(at, bytes);
+      at += bytes.length;
+    }
+  }
+
+  private async keep(offset: number, bytes: Uint8Array): Promise<void> {
+    this.feed(offset, bytes);
+    const writer = this.writer;
+    if (writer && offset === writer.position) {
+      if (offset === 0 && !writer.started) await this.begin(writer);
+      await writer.append(bytes);
+      if (writer.failure && !this.note) this.note = `this file is not kept in the cache: ${writer.failure}`;
+    }
+    if (this.size >= 0 && offset + bytes.length === this.size) await this.finish();
+  }
+
+  /** The first bytes are here, and with them what the server tells. */
+  private async begin(writer: EntryWriter): Promise<void> {
+    const { size, validator } = this.http;
+    writer.describe(size, validator);
+    try {
+      if (size < 0) writer.failure = 'the server does not tell its size';
+      else if (!(await makeRoom(this.folder!, size, this.key))) writer.failure = 'there is not enough room for it';
+    } catch (error) {
+      writer.failure = messageOf(error);
+    }
+  }
+
+  private feed(offset: number, bytes: Uint8Array): void {
+    const sum = this.checksum;
+    if (!sum || offset > sum.position || offset + bytes.length <= sum.position) return;
+    sum.hash.update(bytes.subarray(sum.position - offset));
+    sum.position = offset + bytes.length;
+  }
+
+  // --- ending --------------------------------------------------------------------------------------------------------
+
+  /** All bytes are there: checks them where a hash is known. */
+  private async finish(): Promise<void> {
+    if (this.finished) return;
+    this.finished = true;
+    const { checksum, writer, size } = this;
+    const whole = writer !== null && writer.failure === '' && writer.position === size;
+    const known = (await checksum?.known) ?? null;
+    if (checksum && known !== null) {
+      if (checksum.position < size && whole) await this.feedKept(checksum, writer);
+      if (checksum.position === size && checksum.hash.digest() !== known) {
+        await this.drop();
+        throw new PronkError('damaged', `${this.name} is not the file that its source promises: its SHA-256 is another`);
+      }
+    }
+    if (!whole) return;
+    await writer.finish(known);
+    if (writer.failure) this.note = `this file is not kept in the cache: ${writer.failure}`;
+    await writer.close();
+  }
+
+  // Bytes that were not given out in order, from where they are kept.
+  private async feedKept(checksum: Checksum, writer: EntryWriter): Promise<void> {
+    const files = await writer.written();
+    const part = new Uint8Array(cachePart);
+    while (files && checksum.position < writer.position) {
+      const count = await files.data.read(checksum.position, part);
+      if (count === 0) return;
+      this.feed(checksum.position, part.subarray(0, count));
+    }
+  }
+
+  private async drop(): Promise<void> {
+    await this.reader?.release();
+    await this.writer?.close();
+    await this.files?.close().catch(() => {});
+    this.reader = this.writer = this.files = null;
+    await this.folder?.remove(this.key).catch(() => {});
+  }
+}
+
+function sameFile(entry: EntryInfo, now: Probe): boolean {
+  if (now.size >= 0 && now.size !== entry.size) return false;
+  return now.validator === null || entry.etag === null || now.validator === entry.etag;
+}

@@ -1,0 +1,62 @@
+// Files on Hugging Face: their addresses, and the hash that the hub promises.
+// https://huggingface.co/docs/hub/api
+import { PronkError } from './errors.js';
+
+export const hubEndpoint = 'https://huggingface.co';
+
+const patience = 10_000; // milliseconds
+
+interface HubFile {
+  endpoint: string;
+  repo: string; // owner/name
+  revision: string;
+  path: string;
+}
+
+/** The address of `hf:owner/repo/file.gguf` or `hf:owner/repo@revision/folder/file.gguf`; null: the text is none. */
+export function hubUrl(text: string, endpoint = hubEndpoint): string | null {
+  if (!/^hf:/i.test(text)) return null;
+  const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/]+))?\/([^?#]+)$/i.exec(text);
+  if (!match) {
+    throw new PronkError('bad-argument', `'${text}' is not of the form hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf`);
+  }
+  const [, owner, repo, revision = 'main', path] = match;
+  const encoded = path!.split('/').map(encodeURIComponent).join('/');
+  return `${endpoint.replace(/\/+$/, '')}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
+}
+
+/** `hub`: whether the address is known to be of a hub; else only Hugging Face's own hosts are. */
+export function hubFile(url: string, hub = false): HubFile | null {
+  if (!URL.canParse(url)) return null;
+  const { origin, hostname, pathname } = new URL(url);
+  if (!hub && hostname !== 'huggingface.co' && hostname !== 'hf.co') return null;
+  const match = /^(.*)\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
+  if (!match) return null;
+  const [, prefix, repo, revision, path] = match;
+  return { endpoint: origin + prefix, repo: repo!, revision: revision!, path: decodeURIComponent(path!) };
+}
+
+/** Whether what the address names can never change: a revision that is a commit. */
+export function isFixed(file: HubFile | null): boolean {
+  return file !== null && /^[0-9a-f]{40}$/.test(file.revision);
+}
+
+/** The file's SHA-256 in hex as the hub's list of files has it; null where it cannot be had. */
+export async function hubHash(file: HubFile, fetchText: typeof fetch = (...a) => fetch(...a)): Promise<string | null> {
+  const folder = file.path.split('/').slice(0, -1).map(encodeURIComponent).join('/');
+  const list = `${file.endpoint}/api/models/${file.repo}/tree/${file.revision}${folder && `/${folder}`}`;
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), patience);
+  try {
+    const response = await fetchText(list, { signal: abort.signal });
+    if (!response.ok) return null;
+    const entries = (await response.json()) as { path?: unknown; lfs?: { oid?: unknown } }[];
+    const oid = entries.find((entry) => entry.path === file.path)?.lfs?.oid;
+    const hash = typeof oid === 'string' ? oid.replace(/^sha256:/, '').toLowerCase() : '';
+    return /^[0-9a-f]{64}$/.test(hash) ? hash : null;
+  } catch {
+    return null; // without it the length is all that is checked
+  } finally {
+    clearTimeout(timer);
+  }
+}
