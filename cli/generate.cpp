@@ -75,7 +75,8 @@ Outcome run(const Args& args) {
     PRONK_TRY(prompt, parse_tokens(args.text("--tokens")));
   }
   const auto load_start = Clock::now();
-  PRONK_TRY(const EngineChoice choice, engine_choice(args));
+  PRONK_TRY(EngineChoice choice, engine_choice(args));
+  choice.options.self_test = !args.flag("--no-self-test");
   PRONK_TRY(const auto engine, open_engine(choice));
   const double load_ms = seconds_since(load_start) * 1000;
 
@@ -118,6 +119,7 @@ constexpr Option options[] = {
     {.name = "--top-p", .kind = OptionKind::number, .value = "P", .help = "keep the smallest set of this probability (default 1)", .minimum = 0, .maximum = 1},
     {.name = "--min-p", .kind = OptionKind::number, .value = "M", .help = "drop what is less likely than M times the likeliest (default 0)", .minimum = 0, .maximum = 1},
     {.name = "--seed", .kind = OptionKind::integer, .value = "S", .help = "of the random numbers (default 0)", .minimum = 0, .maximum = 0x1p53},
+    {.name = "--no-self-test", .kind = OptionKind::flag, .help = "do not compare the GPU's arithmetic with the CPU's at load"},
     {.name = "--ignore-eos", .kind = OptionKind::flag, .help = "go on after an end token"},
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object at the end instead of a stream of text"},
     backend_option,

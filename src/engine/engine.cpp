@@ -24,6 +24,9 @@ struct Model::Parts {
   std::optional<models::Model> model;
   std::optional<text::Tokenizer> tokenizer;
   std::string name;
+  std::optional<Status> read;  // what came of read_headers(), once it was called
+
+  Status read_headers();
 };
 
 Model::Model() : parts_(std::make_unique<Parts>()) {}
@@ -32,15 +35,21 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
 Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
-  if (file != parts_->headers.size()) return fail("headers of split files must come in order");
+  if (parts_->read || file != parts_->headers.size()) return fail("headers of split files must come in order");
   const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
-  PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size));
+  PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size, files::Keep::view));
   if (!parsed.gguf) return parsed.bytes_needed;
   if (file == 0) {
     PRONK_TRY(const u64 count, parsed.gguf->metadata.u64_or("split.count", 1));
     if (count > 10000) return fail("metadata key 'split.count' is out of range");
     parts_->file_count = std::max(1u, u32(count));
   }
+  if (parts_->file_count == 1) {
+    parts_->headers.push_back(std::move(*parsed.gguf));
+    parts_->read = parts_->read_headers();  // while the prefix is there: a vocabulary is not held twice
+    return u64{0};
+  }
+  PRONK_TRY(parsed, files::parse_gguf(prefix, size));
   parts_->headers.push_back(std::move(*parsed.gguf));
   return u64{0};
 }
@@ -48,22 +57,26 @@ Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_siz
 u32 Model::file_count() const { return parts_->file_count; }
 
 Status Model::finish_headers() {
-  Parts& p = *parts_;
-  if (p.headers.size() != p.file_count) return fail("not all files of the split model are here");
-  if (p.headers.size() == 1) {
-    p.file = std::move(p.headers[0]);
+  if (!parts_->read) parts_->read = parts_->read_headers();
+  return *parts_->read;
+}
+
+Status Model::Parts::read_headers() {
+  if (headers.size() != file_count) return fail("not all files of the split model are here");
+  if (headers.size() == 1) {
+    file = std::move(headers[0]);
   } else {
-    PRONK_TRY(p.file, files::join_splits(std::move(p.headers)));
+    PRONK_TRY(file, files::join_splits(std::move(headers)));
   }
-  p.headers.clear();
-  PRONK_TRY(p.model, models::read_model(p.file));
-  PRONK_TRY(p.tokenizer, text::Tokenizer::from_metadata(p.file.metadata));
-  if (p.tokenizer->vocab_size() > p.model->hyper.vocab) {
-    return fail("the vocabulary has " + std::to_string(p.tokenizer->vocab_size()) + " tokens, more than the " +
-                std::to_string(p.model->hyper.vocab) + " rows of 'token_embd.weight'");
+  headers.clear();
+  PRONK_TRY(model, models::read_model(file));
+  PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  if (tokenizer->vocab_size() > model->hyper.vocab) {
+    return fail("the vocabulary has " + std::to_string(tokenizer->vocab_size()) + " tokens, more than the " +
+                std::to_string(model->hyper.vocab) + " rows of 'token_embd.weight'");
   }
-  p.name = std::string(p.file.metadata.string_or("general.name", "").value_or(""));
-  p.file.metadata = {};  // the vocabulary's bytes live on in the tokenizer alone
+  name = std::string(file.metadata.string_or("general.name", "").value_or(""));
+  file.metadata = {};  // the vocabulary's bytes live on in the tokenizer alone
   return {};
 }
 

@@ -29,16 +29,21 @@ std::string one_line(std::string text) {
 GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test)
     : model_(model), plan_(std::move(plan)), device_(device), tested_(!self_test), features_(device.features()), test_(device),
       scratch_(scratch_bytes) {
-  for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
+  slot_generation_.assign(plan_.token_readback.size(), 0);
+  arrived_.resize(plan_.token_readback.size());
+}
+
+// Not before there is something to write: until then the device's compiler can have the memory.
+void GpuRunner::create_buffers() {
+  if (!buffers_.empty()) return;
+  for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   prefill_ = prepare(plan_.prefill);
   decode_ = prepare(plan_.decode);
   greedy_ = prepare(plan_.greedy);
   sampling_ = prepare(plan_.sampling);
   for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
-  slot_generation_.assign(plan_.token_readback.size(), 0);
-  arrived_.resize(plan_.token_readback.size());
 }
 
 GpuRunner::Program GpuRunner::prepare(const std::vector<Dispatch>& dispatches) {
@@ -63,6 +68,7 @@ void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64
 // ---- Weights
 
 void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
+  create_buffers();
   for (const Matrix& matrix : plan_.weights.matrices) {
     for (u32 source = 0; source < matrix.sources.size(); ++source) {
       if (matrix.sources[source] == weight) write_matrix(matrix, source, first_block, blocks, bytes);
@@ -144,6 +150,7 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
 }
 
 Status GpuRunner::weights_done() {
+  create_buffers();
   for (float factor : factors_) {
     if (!(std::abs(factor) > 0)) return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
   }
@@ -237,7 +244,7 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
 void GpuRunner::use_safer_kernels() {
   features_ = {};
   auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
-  CHECK(safer && safer->pipelines.size() == pipelines_.size() && safer->buffers.size() == buffers_.size());
+  CHECK(safer && safer->pipelines.size() == pipelines_.size() && safer->buffers.size() == plan_.buffers.size());
   for (std::size_t i = 0; i < pipelines_.size(); ++i) {
     if (safer->pipelines[i].label == plan_.pipelines[i].label) continue;
     pipelines_[i] = device_.create_pipeline(safer->pipelines[i]);

@@ -16,8 +16,9 @@ MemoryUse planned_memory(const GpuPlan& plan);  // with the runner's own staging
 
 class GpuRunner final : public Runner, private WeightSink {
  public:
-  // Creates every buffer, pipeline and bind group of the plan. model and device must outlive it. self_test: before it is
-  // ready the kernels calculate something small; wrong ones are replaced by safer ones, or are an error.
+  // Creates every pipeline of the plan, and its buffers and bind groups when the first weights come. model and device must
+  // outlive it. self_test: before it is ready the kernels calculate something small; wrong ones are replaced by safer
+  // ones, or are an error.
   GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false);
 
   WeightSink& sink() override { return *this; }
@@ -55,6 +56,7 @@ class GpuRunner final : public Runner, private WeightSink {
   void write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes);
   void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
 
+  void create_buffers();
   Program prepare(const std::vector<Dispatch>& dispatches);
   gpu::BufferRange resolve(const Range& range) const;
   void write_range(const Range& range, const void* bytes, u64 size, u64 offset = 0);

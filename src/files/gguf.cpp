@@ -157,13 +157,13 @@ Status index_names(Gguf& gguf) {
   return {};
 }
 
-Result<Gguf> read_header(HeaderReader& reader, std::optional<u64> file_size) {
+Result<Gguf> read_header(HeaderReader& reader, std::optional<u64> file_size, Keep keep) {
   PRONK_TRY(const FixedHeader header, read_fixed(reader));
   Gguf gguf;
   gguf.version = header.version;
   const std::string tensor_count = "tensor_count " + std::to_string(header.tensor_count);
   PRONK_OK(reader.expect(header.tensor_count, min_tensor_bytes, tensor_count));
-  PRONK_TRY(gguf.metadata, read_metadata(reader, header.metadata_count));
+  PRONK_TRY(gguf.metadata, read_metadata(reader, header.metadata_count, keep));
   PRONK_TRY(gguf.alignment, read_alignment(gguf.metadata));
   PRONK_OK(reader.expect(header.tensor_count, min_tensor_bytes, tensor_count));
   gguf.tensors.reserve(header.tensor_count);
@@ -194,14 +194,15 @@ const TensorInfo* Gguf::find(std::string_view name) const {
   return at != by_name.end() && tensors[*at].name == name ? &tensors[*at] : nullptr;
 }
 
-Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size) {
+Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size, Keep keep) {
   HeaderReader reader(prefix, file_size, max_header_bytes);
-  Result<Gguf> gguf = read_header(reader, file_size);
+  Result<Gguf> gguf = read_header(reader, file_size, keep);
   GgufPrefix out;
   if (gguf) {
     out.gguf = std::move(*gguf);
   } else if (gguf.error().message.empty()) {
-    const u64 more = std::min(std::max(u64(prefix.size()) * 2, first_request), file_size.value_or(max_header_bytes));
+    const u64 quarter_more = u64(prefix.size()) + prefix.size() / 4 + 1;
+    const u64 more = std::min(std::max(quarter_more, first_request), file_size.value_or(max_header_bytes));
     out.bytes_needed = std::max(reader.needed(), more);
   } else {
     return std::unexpected(std::move(gguf.error()));

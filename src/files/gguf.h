@@ -51,11 +51,12 @@ struct GgufPrefix {
   u64 bytes_needed = 0;      // else: call again with at least so many bytes from the start of the file
 };
 
-// Parses the header from the first bytes of a file. What bytes_needed asks for at least doubles the prefix (as far as
-// the file goes), so that parsing from the start each time stays linear. With file_size, a header or a tensor that ends
-// past it is an error; a caller that meets the end of a file of unknown size calls once more with file_size set.
-// Nothing is allocated that the prefix does not back. Errors name the field, key or tensor.
-Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size);
+// Parses the header from the first bytes of a file. What bytes_needed asks for is at least a quarter more than the prefix
+// (as far as the file goes), so that parsing from the start each time stays linear, and little is read beyond the header.
+// With file_size, a header or a tensor that ends past it is an error; a caller that meets the end of a file of unknown
+// size calls once more with file_size set. Nothing is allocated that the prefix does not back. Errors name the field, key
+// or tensor.
+Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size, Keep keep = Keep::copy);
 
 // "name-00002-of-00003.gguf": number is 1-based as in the name.
 struct SplitName {

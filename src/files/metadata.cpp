@@ -123,7 +123,7 @@ ValueType Metadata::type(u64 i) const {
 std::span<const u8> Metadata::raw(u64 i) const {
   CHECK(i < entries_.size());
   const u64 end = i + 1 < entries_.size() ? entries_[i + 1].key : bytes_.size();
-  return std::span(bytes_).subspan(entries_[i].key, end - entries_[i].key);
+  return bytes_.subspan(entries_[i].key, end - entries_[i].key);
 }
 
 const Metadata::Entry* Metadata::find(std::string_view key) const {
@@ -243,12 +243,16 @@ Result<const Array*> Metadata::numbers_or_null(std::string_view key) const {
 
 class MetadataParser {
  public:
-  explicit MetadataParser(HeaderReader& reader) : reader_(reader) {}
+  MetadataParser(HeaderReader& reader, Keep keep) : reader_(reader), keep_(keep) {}
 
   Result<Metadata> run(u64 count) {
     PRONK_OK(reader_.expect(count, min_entry_bytes, "metadata_kv_count " + std::to_string(count)));
     for (u64 i = 0; i < count; ++i) PRONK_OK(entry(i));
-    metadata_.bytes_.assign(reader_.start(), reader_.start() + reader_.position());
+    metadata_.bytes_ = {reader_.start(), std::size_t(reader_.position())};
+    if (keep_ == Keep::copy) {
+      metadata_.own_.assign(metadata_.bytes_.begin(), metadata_.bytes_.end());
+      metadata_.bytes_ = metadata_.own_;
+    }
     for (Array& array : metadata_.arrays_) rebase(array);
     PRONK_OK(sort_keys());
     return std::move(metadata_);
@@ -368,10 +372,11 @@ class MetadataParser {
   }
 
   HeaderReader& reader_;
+  Keep keep_;
   Metadata metadata_;
   u64 nested_arrays_ = 0;
 };
 
-Result<Metadata> read_metadata(HeaderReader& reader, u64 count) { return MetadataParser(reader).run(count); }
+Result<Metadata> read_metadata(HeaderReader& reader, u64 count, Keep keep) { return MetadataParser(reader, keep).run(count); }
 
 }  // namespace pronk::files

@@ -1,4 +1,4 @@
-// The metadata of a GGUF file: typed values under dotted keys, kept as the file's own bytes plus an index.
+// The metadata of a GGUF file: typed values under dotted keys, kept as the file's own bytes (or a view) plus an index.
 // A string array costs its bytes and four more a string. Format: ggml's docs/gguf.md.
 #pragma once
 
@@ -110,14 +110,18 @@ class Metadata {
   std::string_view string_at_offset(u64 offset) const;
   Result<const Array*> checked_array(std::string_view key, bool (*accepts)(ValueType), std::string_view wanted) const;
 
-  std::vector<u8> bytes_;        // the file from its start to the end of the metadata
+  std::span<const u8> bytes_;    // the file from its start to the end of the metadata
+  std::vector<u8> own_;          // the same, unless they are somebody else's
   std::vector<Entry> entries_;   // in file order
   std::vector<u32> by_key_;      // indices into entries_, sorted by key
   std::vector<Array> arrays_;
 };
 
+// Whether what is read keeps its own bytes, or only points into those it was read from, which must then outlive it.
+enum class Keep : u8 { copy, view };
+
 // Reads `count` entries from where the reader stands. What the reader cannot give is its error; so are a duplicate key,
 // an unknown type, arrays nested deeper than eight levels and a bool that is neither 0 nor 1.
-Result<Metadata> read_metadata(HeaderReader& reader, u64 count);
+Result<Metadata> read_metadata(HeaderReader& reader, u64 count, Keep keep = Keep::copy);
 
 }  // namespace pronk::files

@@ -1,4 +1,3 @@
-#include <bit>
 #include <cstring>
 
 #include "base/quote.h"
@@ -31,7 +30,18 @@ u64 hash(std::string_view text) {
 
 u64 hash(u32 left, u32 right) { return mix(mix(u64{left} << 32 | right)); }
 
-std::vector<u32> empty_slots(u64 count) { return std::vector<u32>(std::bit_ceil(count + count / 3 * 2 + 2), no_token); }
+std::vector<u32> empty_slots(u64 count) { return std::vector<u32>(count + count / 2 + 2, no_token); }
+
+// Slots of a hash, one after the other from where it points to (Lemire 2019: a product's upper half in place of modulo).
+class Probe {
+ public:
+  Probe(u64 hash, const std::vector<u32>& slots) : count_(slots.size()), at_((hash >> 32) * count_ >> 32) {}
+  u64 operator*() const { return at_; }
+  void operator++() { at_ = at_ + 1 == count_ ? 0 : at_ + 1; }
+
+ private:
+  u64 count_, at_;
+};
 
 }  // namespace
 
@@ -45,7 +55,6 @@ Status Spellings::load(const files::Array& strings, std::string_view key) {
   bytes_.reserve(bytes);
   starts_.reserve(count + 1);
   slots_ = empty_slots(count);
-  const u64 mask = slots_.size() - 1;
   for (u32 id = 0; id < count; ++id) {
     const std::string_view spelling = strings.string(id);
     if (spelling.size() > longest_spelling) {
@@ -55,18 +64,17 @@ Status Spellings::load(const files::Array& strings, std::string_view key) {
     starts_.push_back(u32(bytes_.size()));
     if (spelling.empty()) continue;
     longest_ = std::max(longest_, u32(spelling.size()));
-    u64 slot = hash(spelling) & mask;
-    while (slots_[slot] != no_token && (*this)[slots_[slot]] != spelling) slot = (slot + 1) & mask;
-    if (slots_[slot] == no_token) slots_[slot] = id;
+    Probe slot(hash(spelling), slots_);
+    while (slots_[*slot] != no_token && (*this)[slots_[*slot]] != spelling) ++slot;
+    if (slots_[*slot] == no_token) slots_[*slot] = id;
   }
   return {};
 }
 
 u32 Spellings::find(std::string_view spelling) const {
   if (spelling.size() > longest_ || spelling.empty()) return no_token;
-  const u64 mask = slots_.size() - 1;
-  for (u64 slot = hash(spelling) & mask; slots_[slot] != no_token; slot = (slot + 1) & mask) {
-    if ((*this)[slots_[slot]] == spelling) return slots_[slot];
+  for (Probe slot(hash(spelling), slots_); slots_[*slot] != no_token; ++slot) {
+    if ((*this)[slots_[*slot]] == spelling) return slots_[*slot];
   }
   return no_token;
 }
@@ -76,7 +84,6 @@ Status Merges::load(const files::Array& strings, const Spellings& spellings, std
   if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
   merges_.reserve(count);
   slots_ = empty_slots(count);
-  const u64 mask = slots_.size() - 1;
   std::string joined;
   for (u32 rank = 0; rank < count; ++rank) {
     const std::string_view merge = strings.string(rank);
@@ -91,22 +98,21 @@ Status Merges::load(const files::Array& strings, const Spellings& spellings, std
     if (ids.left == no_token || ids.right == no_token) return wrong("a part is not in the vocabulary");
     if (ids.result == no_token) return wrong("its result is not in the vocabulary");
     merges_.push_back(ids);
-    u64 slot = hash(ids.left, ids.right) & mask;
-    while (slots_[slot] != no_token &&
-           (merges_[slots_[slot]].left != ids.left || merges_[slots_[slot]].right != ids.right)) {
-      slot = (slot + 1) & mask;
+    Probe slot(hash(ids.left, ids.right), slots_);
+    while (slots_[*slot] != no_token &&
+           (merges_[slots_[*slot]].left != ids.left || merges_[slots_[*slot]].right != ids.right)) {
+      ++slot;
     }
-    if (slots_[slot] == no_token) slots_[slot] = rank;
+    if (slots_[*slot] == no_token) slots_[*slot] = rank;
   }
   return {};
 }
 
 u32 Merges::rank(u32 left, u32 right) const {
   if (slots_.empty()) return no_token;
-  const u64 mask = slots_.size() - 1;
-  for (u64 slot = hash(left, right) & mask; slots_[slot] != no_token; slot = (slot + 1) & mask) {
-    const Merge& merge = merges_[slots_[slot]];
-    if (merge.left == left && merge.right == right) return slots_[slot];
+  for (Probe slot(hash(left, right), slots_); slots_[*slot] != no_token; ++slot) {
+    const Merge& merge = merges_[slots_[*slot]];
+    if (merge.left == left && merge.right == right) return slots_[*slot];
   }
   return no_token;
 }

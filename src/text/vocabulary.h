@@ -36,7 +36,7 @@ class Spellings {
  private:
   std::string bytes_;
   std::vector<u32> starts_{0};  // count() + 1
-  std::vector<u32> slots_;      // id or no_token; a power of two, at most 3/5 full
+  std::vector<u32> slots_;      // id or no_token; at most 2/3 full
   u32 longest_ = 0;
 };
 

@@ -145,6 +145,11 @@ u8* pronk_alloc(u32 bytes) {
   if (!memory) __builtin_trap();
   return memory;
 }
+u8* pronk_realloc(u8* memory, u32 bytes) {
+  auto* moved = static_cast<u8*>(std::realloc(memory, bytes > 0 ? bytes : 1));
+  if (!moved) __builtin_trap();
+  return moved;
+}
 void pronk_free(u8* memory) { std::free(memory); }
 const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
 u32 pronk_result_len() { return u32(result.size()); }

@@ -32,6 +32,7 @@ using pronk::i32, pronk::u32, pronk::u8;
 
 // Memory for arguments; pronk_alloc never returns null (the module traps when memory is exhausted).
 PRONK_EXPORT(pronk_alloc) u8* pronk_alloc(u32 bytes);
+PRONK_EXPORT(pronk_realloc) u8* pronk_realloc(u8* memory, u32 bytes);  // keeps what it held; memory may be null
 PRONK_EXPORT(pronk_free) void pronk_free(u8* memory);
 PRONK_EXPORT(pronk_result_ptr) const u8* pronk_result_ptr();
 PRONK_EXPORT(pronk_result_len) u32 pronk_result_len();

@@ -100,7 +100,7 @@ TEST_F(TestOpsRuns, Perf) {
 TEST_F(TestOpsRuns, NothingToTest) {
   const Outcome run = test_ops("--op gemm --format q8_0");
   EXPECT_EQ(run.status, 2);
-  EXPECT_EQ(run.out.substr(run.out.find("pronk test-ops:")), "pronk test-ops: no operation 'gemm' works on format 'q8_0'\n");
+  EXPECT_NE(run.out.find("pronk test-ops: no operation 'gemm' works on format 'q8_0'\n"), std::string::npos) << run.out;
 }
 
 }  // namespace

@@ -369,6 +369,8 @@ void expect_failed(Engine& engine, std::string_view part) {
 TEST(Failure, BufferRefused) {
   auto e = NullEngine::create(test::make_model({}), {}, {.memory_budget = 20000});
   ASSERT_TRUE(e);
+  const Status fed = test::feed(*e->engine, test::model_files({}));  // the first bytes ask for the memory
+  ASSERT_FALSE(fed);
   expect_failed(*e->engine, "the device refused memory");
   const std::string message = e->engine->pump().error().message;
   for (const char* part : {"; the plan needs ", "KV cache", "; half the context needs ", "; a KV cache of 8 bits needs "}) {

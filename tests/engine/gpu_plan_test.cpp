@@ -130,7 +130,7 @@ TEST(GpuPlan, LowLimitsCutMatrices) {
                              .dim = 32, .tied = tied, .matrix = format};
         const gpu::NullOptions null{.limits = low_limits(30000, 90000)};
         expect_good(spec, {.context = 64}, null);
-        const auto plan = NullEngine::create(test::make_model(spec), {.context = 64}, null);
+        const auto plan = NullEngine::load(test::model_files(spec), {.context = 64}, null);
         ASSERT_TRUE(plan) << plan.error().message;
         u32 weight_buffers = 0;
         for (u32 id = 1; id <= plan->device->counters().buffers_created; ++id) {
