@@ -2,18 +2,22 @@
 // WebGPU (SwiftShader, which keeps "GPU" memory in its process), over an empty tab of the same browser.
 // Linux only; needs web/dist (npm run build).
 //
-// usage: node scripts/measure-memory.mjs --model FILE.gguf [--source url|file] [--context N] [--kv TYPE] [--tokens N]
-//          [--peak MB --steady MB] [--json] [--verbose]
+// Nothing drives the page from outside: DevTools would keep what it downloads in the memory that is measured.
+//
+// usage: node scripts/measure-memory.mjs --model FILE.gguf [--context N] [--kv TYPE] [--tokens N]
+//          [--no-cache] [--peak MB --steady MB] [--json] [--verbose]
 // With --peak and --steady (over weights and KV cache) and a heap of 32 MiB, what takes more is an error.
+import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { createServer } from 'node:http';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
 import { listen, makeServer } from '../../tools/serve.mjs';
 
 const chromiumArguments = [
+  '--headless=new',
   '--no-sandbox',
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
@@ -29,11 +33,16 @@ const settleTime = 4000; // until a tab is at rest
 const deadline = 570_000;
 const mostHeap = 32 << 20;
 
-const page = `<!doctype html><meta charset="utf-8" /><title>memory</title><link rel="icon" href="data:," />
-<input id="file" type="file" />
+// A tab that is empty at first, then loads and generates, and tells what the engine says of itself.
+const page = (task) => `<!doctype html><meta charset="utf-8" /><title>memory</title><link rel="icon" href="data:," />
 <script type="module">
-  import { Pronk } from './api/index.js';
-  window.Pronk = Pronk;
+  const tell = (message) => fetch('report', { method: 'POST', body: JSON.stringify(message) });
+  await new Promise((resolve) => setTimeout(resolve, ${2 * settleTime}));
+  try {
+    await tell(await (${loadAndGenerate})(${JSON.stringify(task)}));
+  } catch (error) {
+    await tell({ error: String(error) });
+  }
 </script>`;
 
 /** Ids of all processes below `root`. */
@@ -63,15 +72,28 @@ function readText(path) {
   }
 }
 
+// Pages of the program's own files are shared with other Chromiums: what they add depends on who else runs.
+let alone = true;
+
+function isStranger(pid, ours) {
+  return !ours.has(pid) && /\/chromium(\0|$)/.test(readText(`/proc/${pid}/cmdline`));
+}
+
 /** Bytes by kind of process: their proportional set size (PSS), so that what they share counts once. */
 function sample() {
-  const bytes = { total: 0 };
-  for (const pid of descendants(process.pid)) {
-    const kilobytes = /^Pss:\s+(\d+)/m.exec(readText(`/proc/${pid}/smaps_rollup`))?.[1];
-    if (kilobytes === undefined) continue;
+  const bytes = { total: 0, files: 0 };
+  const ours = new Set(descendants(process.pid));
+  for (const name of readdirSync('/proc')) {
+    if (/^\d+$/.test(name) && isStranger(Number(name), ours)) alone = false;
+  }
+  for (const pid of ours) {
+    const rollup = readText(`/proc/${pid}/smaps_rollup`);
+    const field = (name) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1] ?? 0);
     const kind = /--type=([\w-]+)/.exec(readText(`/proc/${pid}/cmdline`))?.[1] ?? 'browser';
-    bytes[kind] = (bytes[kind] ?? 0) + 1024 * Number(kilobytes);
-    bytes.total += 1024 * Number(kilobytes);
+    const own = field('Pss') - field('Pss_File');
+    bytes[kind] = (bytes[kind] ?? 0) + own;
+    bytes.files += field('Pss_File');
+    bytes.total += own;
   }
   return bytes;
 }
@@ -94,16 +116,12 @@ function startSampling() {
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const largest = (samples) => samples.reduce((most, one) => (one.bytes.total > most.bytes.total ? one : most), samples[0]);
 
-/** Runs in the page: loads, generates, and says what the engine says of itself, with the time of each phase's start. */
+/** Runs in the page: what the engine says of itself, with the time of each phase's start. */
 async function loadAndGenerate({ url, tokens, options }) {
-  const source = url ?? document.getElementById('file').files[0];
   const phases = [{ phase: 'start', at: Date.now() }];
   const enter = (phase) => phases.at(-1).phase === phase || phases.push({ phase, at: Date.now() });
-  const engine = await window.Pronk.load(source, {
-    ...options,
-    device: 'webgpu',
-    onProgress: ({ phase }) => void enter(phase),
-  });
+  const { Pronk } = await import('./api/index.js');
+  const engine = await Pronk.load(url, { ...options, device: 'webgpu', onProgress: ({ phase }) => void enter(phase) });
   enter('generate');
   const generation = engine.generate('Once upon a time, the old engine in the browser began to hum and it', {
     maxTokens: tokens,
@@ -112,37 +130,36 @@ async function loadAndGenerate({ url, tokens, options }) {
   });
   const result = await generation.result;
   enter('end');
-  window.engine = engine;
+  window.engine = engine; // stays
   return { phases, result, plan: engine.plan, stats: await engine.stats() };
 }
 
-async function measure(browser, origin, values) {
-  const tab = await (await browser.newContext()).newPage();
-  await tab.goto('about:blank');
+/** Serves the page and takes its report. */
+function makeReportServer(files, onReport) {
+  return createServer((request, response) => {
+    if (request.method !== 'POST') return void files.emit('request', request, response);
+    let text = '';
+    request.on('data', (part) => (text += part));
+    request.on('end', () => {
+      response.end();
+      onReport(JSON.parse(text));
+    });
+  });
+}
+
+async function measure(reported) {
   await pause(settleTime);
   const empty = sample();
-  await tab.goto(origin);
-  await tab.waitForFunction('window.Pronk !== undefined');
-  const byFile = values.source === 'file';
-  if (byFile) await tab.locator('#file').setInputFiles(values.model);
   const stop = startSampling();
-  const options = {};
-  if (values.context) options.contextSize = Number(values.context);
-  if (values.kv) options.kv = values.kv;
-  const url = byFile ? null : `models/${encodeURIComponent(basename(values.model))}`;
-  let made;
-  try {
-    made = await tab.evaluate(loadAndGenerate, { url, tokens: Number(values.tokens), options });
-    await pause(settleTime);
-  } finally {
-    stop();
-  }
+  const made = await reported;
+  if (made.error) throw new Error(made.error);
+  await pause(settleTime);
   const samples = stop();
-  const steady = sample();
-  return { empty, steady, samples, ...made };
+  return { empty, steady: sample(), samples, ...made };
 }
 
 function report({ empty, steady, samples, phases, result, plan, stats }) {
+  if (alone) for (const { bytes } of [{ bytes: empty }, { bytes: steady }, ...samples]) bytes.total += bytes.files;
   const peak = largest(samples);
   const least = plan.memory.weights + plan.memory.kvCache;
   const startOf = (name) => phases.find(({ phase }) => phase === name).at;
@@ -161,6 +178,7 @@ function report({ empty, steady, samples, phases, result, plan, stats }) {
     peakOver: peak.bytes.total - empty.total - least,
     steadyOver: steady.total - empty.total - least,
     heap: stats.heapBytes,
+    alone,
     loadSeconds: (startOf('generate') - startOf('start')) / 1000,
     tokens: result.generatedTokens,
     tokensPerSecond: result.timings.tokensPerSecond,
@@ -178,6 +196,7 @@ function print(figures, verbose) {
   console.log(`peak    ${mega(figures.peak)} = ${over(figures.peakOver)}`);
   console.log(`steady  ${mega(figures.steady)} = ${over(figures.steadyOver)}`);
   console.log(`WASM heap ${(figures.heap / 2 ** 20).toFixed(1)} MiB; loaded in ${figures.loadSeconds.toFixed(1)} s; ${figures.tokensPerSecond.toFixed(2)} tok/s`);
+  if (!figures.alone) console.log('another Chromium ran meanwhile: pages of the program\'s own files are left out');
   if (!verbose) return;
   for (const [phase, bytes] of Object.entries(figures.peakByPhase)) {
     if (bytes !== null) console.log(`  peak in '${phase}': ${mega(bytes)} = ${over(bytes - figures.weights - figures.kvCache)}`);
@@ -197,7 +216,7 @@ function exceeded(figures, { peak, steady }) {
 }
 
 function killChromium() {
-  for (const pid of descendants(process.pid)) {
+  for (const pid of descendants(process.pid).reverse()) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
@@ -210,32 +229,39 @@ async function main() {
   const { values } = parseArgs({
     options: {
       model: { type: 'string' },
-      source: { type: 'string', default: 'url' },
       context: { type: 'string' },
       kv: { type: 'string' },
       tokens: { type: 'string', default: '16' },
       peak: { type: 'string' },
       steady: { type: 'string' },
+      'no-cache': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
   if (!values.model) throw new Error('--model is missing');
-  if (!['url', 'file'].includes(values.source)) throw new Error("--source is 'url' or 'file'");
   const root = mkdtempSync(join(tmpdir(), 'pronk-memory-'));
-  const server = makeServer({ root, model: values.model });
+  // A profile on the disk, as people have: a private window would keep its OPFS and its HTTP cache in memory.
+  const profile = mkdtempSync(join(tmpdir(), 'pronk-profile-'));
+  let onReport;
+  const reported = new Promise((resolve) => (onReport = resolve));
+  const server = makeReportServer(makeServer({ root, model: values.model }), onReport);
   const late = setTimeout(() => {
     console.error('measure-memory: it takes too long');
     killChromium();
     process.exit(1);
   }, deadline);
   try {
+    const options = { cache: !values['no-cache'] };
+    if (values.context) options.contextSize = Number(values.context);
+    if (values.kv) options.kv = values.kv;
+    const url = `models/${encodeURIComponent(basename(values.model))}`;
     cpSync(fileURLToPath(new URL('../dist', import.meta.url)), root, { recursive: true });
-    writeFileSync(join(root, 'index.html'), page);
+    writeFileSync(join(root, 'index.html'), page({ url, tokens: Number(values.tokens), options }));
     const origin = `http://localhost:${await listen(server, 18_600)}`;
-    const executablePath = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
-    const browser = await chromium.launch({ executablePath, headless: true, args: chromiumArguments, timeout: 60_000 });
-    const figures = report(await measure(browser, origin, values));
+    const executable = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
+    spawn(executable, [...chromiumArguments, `--user-data-dir=${profile}`, origin], { stdio: 'ignore' });
+    const figures = report(await measure(reported));
     if (values.json) console.log(JSON.stringify(figures));
     else print(figures, values.verbose);
     for (const line of exceeded(figures, values)) {
@@ -247,7 +273,7 @@ async function main() {
     killChromium();
     server.close();
     server.closeAllConnections();
-    rmSync(root, { recursive: true, force: true });
+    for (const folder of [root, profile]) rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 

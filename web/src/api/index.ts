@@ -23,7 +23,9 @@ function urlSpec(text: string): FileSpec & { kind: 'url' } {
 
 // Bytes go as a Blob: postMessage() would put a second copy of them on the worker's heap.
 function filesOf(source: ModelSource, options: LoadOptions): FileSpec[] {
-  if (typeof options.cache === 'string') throw new PronkError('bad-argument', 'a browser has one cache, not a folder for it');
+  if (typeof options.cache === 'string') {
+    throw new PronkError('bad-argument', 'a browser has one cache, not a folder for it');
+  }
   return fileSpecs(source, urlSpec, options).map((spec) =>
     spec.kind === 'bytes' ? { kind: 'blob', blob: new Blob([spec.bytes as Uint8Array<ArrayBuffer>]) } : spec,
   );

@@ -160,7 +160,8 @@ export class EntryWriter {
     const tail = this.position % cachePart;
     if (tail > 0 && this.failure === '' && this.position > this.saved) await this.storePart(tail);
     await this.pending;
-    if (this.failure === '' && this.position > this.saved) await this.attempt(() => this.saveInfo(this.position, false));
+    const behind = this.failure === '' && this.position > this.saved;
+    if (behind) await this.attempt(() => this.saveInfo(this.position, false));
   }
 
   /** The file is whole. */

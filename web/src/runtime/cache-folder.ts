@@ -1,6 +1,19 @@
 // The cache in Node: a plain folder, with the layout of cache.ts. A file `lock` in an entry holds the id of the process
 // that writes it.
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink, utimes, writeFile, type FileHandle } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  unlink,
+  utimes,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { CacheFolder, EntryFile, EntryFiles } from './cache.js';
@@ -29,6 +42,7 @@ const realSystem: FolderSystem = {
   },
 };
 
+let written = 0;
 const lockedHere = new Set<string>(); // entries that this process writes
 
 export class PlainFolder implements CacheFolder {
@@ -50,7 +64,7 @@ export class PlainFolder implements CacheFolder {
 
   async writeInfo(key: string, text: string): Promise<void> {
     const path = join(this.root, key, 'entry.json');
-    const fresh = `${path}.${process.pid}`;
+    const fresh = `${path}.${process.pid}.${++written}`;
     await writeFile(fresh, text);
     await rename(fresh, path);
     if (lockedHere.has(join(this.root, key))) {

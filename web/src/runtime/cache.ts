@@ -104,8 +104,8 @@ export function writeEntry(folder: CacheFolder, key: string, info: EntryInfo): P
 }
 
 /**
- * Deletes complete entries, unpinned, those used longest ago first, until `wanted` bytes more are free; none, and false,
- * where that cannot be done.
+ * Deletes complete entries, unpinned, those used longest ago first, until `wanted` bytes more are free. Where that cannot
+ * be done: none, and false.
  */
 export async function freeSpace(folder: CacheFolder, wanted: number, except: string): Promise<boolean> {
   if (!folder.evicts) return false;

@@ -1,5 +1,14 @@
 // A file over HTTP that is kept in the cache as it is read, and read from there as far as it is there.
-import { cachePart, keyOf, makeRoom, readEntry, writeEntry, type CacheFolder, type EntryFiles, type EntryInfo } from './cache.js';
+import {
+  cachePart,
+  keyOf,
+  makeRoom,
+  readEntry,
+  writeEntry,
+  type CacheFolder,
+  type EntryFiles,
+  type EntryInfo,
+} from './cache.js';
 import { EntryReader, EntryWriter, mendPart, type ReadPart } from './cache-entry.js';
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 import type { RunningHash } from './hash.js';
@@ -58,6 +67,7 @@ export class CachedSource implements ByteSource {
   private offline = false;
   private finished = false; // the last byte has been dealt with
   private failed = false;
+  private touched: Promise<void> | null = null; // entry.json is being told of this use
 
   constructor(
     private readonly url: string,
@@ -89,6 +99,7 @@ export class CachedSource implements ByteSource {
   async close(): Promise<void> {
     await this.http.close();
     await this.opened?.catch(() => {});
+    await this.touched;
     await this.reader?.release();
     // The first bytes of a file that somebody only looked at are not worth an entry.
     if (this.writer?.started || this.failed) await this.writer?.save();
@@ -129,7 +140,7 @@ export class CachedSource implements ByteSource {
     const files = await folder.open(this.key, false);
     if (!files) return; // deleted meanwhile
     this.useEntry(entry, files, entry.size);
-    void writeEntry(folder, this.key, { ...entry, used: Date.now() }).catch(() => {});
+    this.touched = writeEntry(folder, this.key, { ...entry, used: Date.now() }).catch(() => {});
   }
 
   private async openPart(folder: CacheFolder, entry: EntryInfo): Promise<void> {
@@ -308,7 +319,7 @@ export class CachedSource implements ByteSource {
       if (checksum.position < size && whole) await this.feedKept(checksum, writer);
       if (checksum.position === size && checksum.hash.digest() !== known) {
         await this.drop();
-        throw new PronkError('damaged', `${this.name} is not the file that its source promises: its SHA-256 is another`);
+        throw new PronkError('damaged', `${this.name} is not what its source promises: its SHA-256 is another`);
       }
     }
     if (!whole) return;

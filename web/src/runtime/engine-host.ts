@@ -43,7 +43,7 @@ type OnProgress = (progress: LoadProgress) => void;
 
 export class EngineHost {
   private sources: ByteSource[] = [];
-  private heads: Uint8Array[] = []; // what was read of each file for its header
+  private tails: (Tail | undefined)[] = []; // of each file
   protected gpu: GPU | null = null; // only held: Node's must outlive its devices
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
@@ -106,6 +106,7 @@ export class EngineHost {
     this.driving = true;
     try {
       this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments()));
+      await this.compileKernels(plan.fileBytes, onProgress, signal);
       await this.streamWeights(plan.fileBytes, onProgress, signal);
       onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
       let state = this.pump();
@@ -244,20 +245,24 @@ export class EngineHost {
   }
 
   private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {
-    const head = new Head();
-    for (let wanted = firstHeaderBytes; ; ) {
-      const before = head.length;
-      await head.fill(source, wanted, signal);
-      const more = this.module.withBytes(head.bytes, (at) =>
-        this.module.call('bad-model', (m) => m.pronk_header(index, at, head.length, source.size)),
-      );
-      if (more === 0) break;
-      if (head.length < wanted || (before > 0 && head.length === before)) {
-        throw new PronkError('bad-model', `${source.name || 'the file'} ends inside its header`);
+    const head = new Head(this.module);
+    try {
+      for (let wanted = firstHeaderBytes; ; ) {
+        const before = head.length;
+        await head.fill(source, wanted, signal);
+        const more = this.module.call('bad-model', (m) => m.pronk_header(index, head.at, head.length, source.size));
+        if (more === 0) {
+          this.tails[index] = { start: before, bytes: head.tail(before) };
+          return;
+        }
+        if (head.length < wanted || (before > 0 && head.length === before)) {
+          throw new PronkError('bad-model', `${source.name || 'the file'} ends inside its header`);
+        }
+        wanted = more;
       }
-      wanted = Math.max(more, 2 * head.length);
+    } finally {
+      head.free();
     }
-    this.heads[index] = head.bytes;
   }
 
   private loadArguments(): [number, number, number, number] {
@@ -277,6 +282,16 @@ export class EngineHost {
   }
 
   // --- loading -------------------------------------------------------------------------------------------------------
+
+  /** Before the weights: the compiler's memory on top of theirs would be the peak of all. */
+  private async compileKernels(totalBytes: number, onProgress: OnProgress, signal?: AbortSignal): Promise<void> {
+    if (this.gpuHost?.compiling) onProgress({ phase: 'prepare', loadedBytes: 0, totalBytes });
+    while (this.gpuHost?.compiling) {
+      throwIfAborted(signal);
+      this.pump();
+      await this.untilEvent(true, signal);
+    }
+  }
 
   private async streamWeights(totalBytes: number, onProgress: OnProgress, signal?: AbortSignal): Promise<void> {
     let loadedBytes = 0;
@@ -312,22 +327,20 @@ export class EngineHost {
       m.pronk_space_len() >>> 0,
     ]) as [number, number, number, number];
     const source = this.sources[file];
-    const head = this.heads[file] ?? new Uint8Array(0);
+    const tail = this.tails[file];
     if (!source) throw new PronkError('internal', `the module asks for file ${file} of ${this.sources.length}`);
     const count = Math.min(room, end - position);
     let filled = 0;
     while (filled < count) {
       const at = position + filled;
-      const part =
-        at < head.length
-          ? head.subarray(at, at + count - filled)
-          : await source.read(at, count - filled, end, signal);
+      const read = tail && at >= tail.start ? tail.bytes.subarray(at - tail.start, at - tail.start + count - filled) : none;
+      const part = read.length > 0 ? read : await source.read(at, count - filled, end, signal);
       if (this.failure) throw this.failure;
       if (part.length === 0) throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
       this.module.put(space + filled, part);
       filled += part.length;
     }
-    if (position + count >= head.length) this.heads[file] = new Uint8Array(0);
+    if (tail && position + count >= tail.start + tail.bytes.length) this.tails[file] = undefined;
     return count;
   }
 
@@ -338,7 +351,7 @@ export class EngineHost {
     const sources = this.sources;
     for (const { name, note } of sources) if (note) this.sourceNotes.push(`${name}: ${note}`);
     this.sources = [];
-    this.heads = [];
+    this.tails = [];
     await Promise.all(sources.map((source) => source.close().catch(() => {})));
   }
 
@@ -448,28 +461,38 @@ export class EngineHost {
   }
 }
 
-/** The first bytes of a file, growing. */
+/** What was read last of a file's header: behind the header's end come bytes of weights. */
+interface Tail {
+  start: number; // in the file
+  bytes: Uint8Array;
+}
+
+const none = new Uint8Array(0);
+
+/** The first bytes of a file, growing, in the module's memory alone. */
 class Head {
-  private memory = new Uint8Array(0);
+  at = 0;
   length = 0;
 
-  get bytes(): Uint8Array {
-    return this.memory.subarray(0, this.length);
-  }
+  constructor(private readonly module: EngineModule) {}
 
   /** Reads on until there are `wanted` bytes or the file ends. */
   async fill(source: ByteSource, wanted: number, signal?: AbortSignal): Promise<void> {
+    this.at = this.module.grow(this.at, wanted);
     while (this.length < wanted) {
       const part = await source.read(this.length, wanted - this.length, wanted, signal);
       if (part.length === 0) return;
-      if (this.length + part.length > this.memory.length) {
-        const grown = new Uint8Array(Math.max(2 * this.memory.length, this.length + part.length));
-        grown.set(this.bytes);
-        this.memory = grown;
-      }
-      this.memory.set(part, this.length);
+      this.module.put(this.at + this.length, part);
       this.length += part.length;
     }
+  }
+
+  tail(from: number): Uint8Array {
+    return this.module.copy(this.at + from, this.length - from);
+  }
+
+  free(): void {
+    if (this.at !== 0) this.module.free(this.at);
   }
 }
 

@@ -91,6 +91,16 @@ interface HostLayout {
   pipeline: GPUPipelineLayout;
 }
 
+interface Uncompiled {
+  id: number;
+  label: string;
+  code: string;
+  layout: Promise<string | null>; // of scoped()
+}
+
+// Pipelines that are compiled at a time. Each takes a core, and up to 200 MB where the GPU is a CPU (SwiftShader).
+const compilers = Math.max(1, Math.min(4, (globalThis.navigator?.hardwareConcurrency ?? 2) >> 1));
+
 const encodeText = new TextEncoder();
 const decodeText = new TextDecoder();
 
@@ -114,6 +124,8 @@ export class GpuHost {
   private pipelineLayouts: (HostLayout | undefined)[] = [];
   private groups: (GPUBindGroup | undefined)[] = [];
 
+  private uncompiled: Uncompiled[] = [];
+  private compilersBusy = 0;
   private layouts = new Map<string, HostLayout>();
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
@@ -177,6 +189,11 @@ export class GpuHost {
     };
   }
 
+  /** Whether pipelines are still to come. */
+  get compiling(): boolean {
+    return this.compilersBusy + this.uncompiled.length > 0;
+  }
+
   /** Frees all memory on the GPU; nothing is reported afterwards. */
   destroy(): void {
     if (this.closed) return;
@@ -188,6 +205,7 @@ export class GpuHost {
     this.pipelineLayouts = [];
     this.groups = [];
     this.layouts.clear();
+    this.uncompiled = [];
     this.encoder = null;
     this.pass = null;
     this.module = null;
@@ -330,43 +348,48 @@ export class GpuHost {
   }
 
   private createPipeline(id: number, label: string, code: string, bindings: number[]): void {
-    let module: GPUShaderModule | null = null;
-    let pipeline: Promise<GPUComputePipeline> | null = null;
-    const failure = this.scoped(() => {
-      const layout = this.layoutOf(bindings);
-      this.pipelineLayouts[id] = layout;
-      module = this.device.createShaderModule({ label, code });
-      pipeline = this.device.createComputePipelineAsync({
-        label,
-        layout: layout.pipeline,
-        compute: { module, entryPoint: 'main' },
-      });
-      pipeline.catch(() => {}); // awaited below; here only so that it is never an unhandled rejection
+    const layout = this.scoped(() => {
+      this.pipelineLayouts[id] = this.layoutOf(bindings);
     });
-    void this.finishPipeline(id, failure, () => module, () => pipeline);
+    this.uncompiled.push({ id, label, code, layout });
+    if (this.compilersBusy < compilers) void this.compileNext();
   }
 
-  private async finishPipeline(
-    id: number,
-    failure: Promise<string | null>,
-    module: () => GPUShaderModule | null,
-    pipeline: () => Promise<GPUComputePipeline> | null,
-  ): Promise<void> {
-    const texts = [await failure];
-    let made: GPUComputePipeline | null = null;
+  private async compileNext(): Promise<void> {
+    const next = this.uncompiled.shift();
+    if (!next || this.closed) return;
+    this.compilersBusy++;
+    const failure = await this.compile(next);
+    this.compilersBusy--;
+    if (this.closed) return;
+    void this.compileNext();
+    if (failure === null) this.report(EventKind.pipelineReady, next.id);
+    else this.report(EventKind.pipelineFailed, next.id, failure);
+  }
+
+  /** The text of its failure, null when all went well. */
+  private async compile({ id, label, code, layout }: Uncompiled): Promise<string | null> {
+    const texts = [await layout];
+    const made: { module?: GPUShaderModule; pipeline?: Promise<GPUComputePipeline> } = {};
+    const failure = this.scoped(() => {
+      made.module = this.device.createShaderModule({ label, code });
+      made.pipeline = this.device.createComputePipelineAsync({
+        label,
+        layout: this.pipelineLayouts[id]!.pipeline,
+        compute: { module: made.module, entryPoint: 'main' },
+      });
+      made.pipeline.catch(() => {}); // awaited below; here only so that it is never an unhandled rejection
+    });
+    texts.push(await failure);
     try {
-      made = await pipeline();
+      this.pipelines[id] = await made.pipeline;
     } catch (error) {
       texts.push(messageOf(error));
     }
-    if (this.closed) return;
-    if (made && texts[0] === null) {
-      this.pipelines[id] = made;
-      this.report(EventKind.pipelineReady, id);
-      return;
-    }
-    texts.unshift(await this.compilerMessages(module()));
-    this.report(EventKind.pipelineFailed, id, texts.filter((text) => text).join('\n'));
+    if (texts.every((text) => text === null)) return null;
+    this.pipelines[id] = undefined;
+    texts.unshift(await this.compilerMessages(made.module ?? null));
+    return texts.filter((text) => text).join('\n');
   }
 
   /** The compiler's own text, a line a message: `line:column type: text`. */

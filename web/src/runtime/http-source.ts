@@ -1,4 +1,5 @@
 // A file over HTTP: several Range requests at once where the server answers them, one body from its start where not.
+import { readBody, type BodyReader } from './body-reader.js';
 import { isAbort, messageOf, PronkError, throwIfAborted } from './errors.js';
 import { pause } from './pause.js';
 import { fileName, type ByteSource } from './source.js';
@@ -100,7 +101,7 @@ interface Run {
 }
 
 interface Body {
-  reader: ReadableStreamDefaultReader<Uint8Array>;
+  reader: BodyReader;
   position: number; // of the next byte that the reader gives
   end: number; // where the body must end; -1: not told
   rest: Uint8Array; // read, not yet given out; it lies before position
@@ -261,7 +262,8 @@ export class UrlSource implements ByteSource {
     const delay = delays[tries];
     if (error.wait > longestWait) {
       const seconds = Math.ceil(error.wait / 1000);
-      return new PronkError('network', `${this.name}: ${error.message}, and asks to wait ${seconds} s`, { cause: error });
+      const why = `${error.message}, and asks to wait ${seconds} s`;
+      return new PronkError('network', `${this.name}: ${why}`, { cause: error });
     }
     if (delay === undefined || ++this.retries > mostRetries) {
       return new PronkError('network', `${this.name}: ${error.message}`, { cause: error });
@@ -280,7 +282,7 @@ export class UrlSource implements ByteSource {
       const from = part.start + part.filled;
       const headers = { Range: `bytes=${from}-${part.end - 1}` };
       const asked = this.target;
-      const response = await request.race(this.fetch(asked, { headers, signal: request.signal }));
+      const response = await request.watch(this.fetch(asked, { headers, signal: request.signal }));
       this.accept(response, asked);
       if (response.redirected) this.target = response.url;
       if (response.status !== 206) {
@@ -301,10 +303,10 @@ export class UrlSource implements ByteSource {
   }
 
   private async receive(request: Connection, response: Response, part: Part): Promise<void> {
-    const reader = response.body!.getReader();
+    const reader = readBody(response.body!);
     try {
       while (part.filled < part.length) {
-        const { done, value } = await request.race(reader.read());
+        const { done, value } = await request.watch(reader.read());
         if (!done) {
           part.add(value);
         } else if (this.size < 0) {
@@ -386,7 +388,7 @@ export class UrlSource implements ByteSource {
     // The length of an encoded body is not that of the file.
     const length = response.headers.get('content-encoding') ? -1 : lengthOf(response);
     if (length >= 0) this.sameSize(length);
-    return { reader: response.body!.getReader(), position: 0, end: this.size, rest: new Uint8Array(0) };
+    return { reader: readBody(response.body!), position: 0, end: this.size, rest: new Uint8Array(0) };
   }
 
   private finish(body: Body): Uint8Array {
@@ -464,6 +466,9 @@ class Connection {
   private readonly abort = new AbortController();
   private readonly onAbort = (): void => this.abort.abort();
   private kept = false;
+  private late = false;
+  private heard = 0; // when there last was something, or the wait for it began
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly outer: AbortSignal | undefined,
@@ -477,29 +482,46 @@ class Connection {
     return this.abort.signal;
   }
 
-  /** `promise`, or an Interrupted when it fails or takes too long. */
+  /** `promise`, which ends with this connection; an Interrupted when it fails or takes too long. */
+  async watch<T>(promise: Promise<T>): Promise<T> {
+    this.heard = performance.now();
+    this.timer ??= setTimeout(this.look, this.patience);
+    try {
+      return await promise;
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  /** The same for one that need not end with this connection; dearer. */
   async race<T>(promise: Promise<T>): Promise<T> {
-    let stop = (): void => {};
-    const late = new Promise<never>((_, reject) => {
-      const seconds = Math.round(this.patience / 1000);
-      const timer = setTimeout(() => reject(new Interrupted(`the server sent nothing for ${seconds} s`)), this.patience);
-      const onAbort = (): void => reject(new PronkError('aborted', 'aborted'));
+    let onAbort = (): void => {};
+    const ended = new Promise<never>((_, reject) => {
+      onAbort = () => reject(new PronkError('aborted', 'aborted'));
       this.signal.addEventListener('abort', onAbort);
-      stop = () => {
-        clearTimeout(timer);
-        this.signal.removeEventListener('abort', onAbort);
-      };
       if (this.signal.aborted) onAbort();
     });
     try {
-      return await Promise.race([promise, late]);
-    } catch (error) {
-      if (this.outer?.aborted || error instanceof PronkError || error instanceof Interrupted) throw error;
-      throw new Interrupted(failureText(error), -1, { cause: error });
+      return await this.watch(Promise.race([promise, ended]));
     } finally {
-      stop();
+      this.signal.removeEventListener('abort', onAbort);
     }
   }
+
+  private failure(error: unknown): unknown {
+    if (this.outer?.aborted) return error;
+    if (this.late) return new Interrupted(`the server sent nothing for ${Math.round(this.patience / 1000)} s`);
+    if (error instanceof PronkError || error instanceof Interrupted) return error;
+    return new Interrupted(failureText(error), -1, { cause: error });
+  }
+
+  // One timer for many waits.
+  private readonly look = (): void => {
+    const left = this.heard + this.patience - performance.now();
+    this.late = left <= 1;
+    if (this.late) this.abort.abort();
+    else this.timer = setTimeout(this.look, left);
+  };
 
   /** Its answer goes to another owner: end() leaves it alone. */
   keep(): void {
@@ -507,6 +529,7 @@ class Connection {
   }
 
   end(): void {
+    clearTimeout(this.timer);
     this.outer?.removeEventListener('abort', this.onAbort);
     if (!this.kept) this.abort.abort();
   }

@@ -18,7 +18,8 @@ export function hubUrl(text: string, endpoint = hubEndpoint): string | null {
   if (!/^hf:/i.test(text)) return null;
   const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/]+))?\/([^?#]+)$/i.exec(text);
   if (!match) {
-    throw new PronkError('bad-argument', `'${text}' is not of the form hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf`);
+    const forms = 'hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf';
+    throw new PronkError('bad-argument', `'${text}' is not of the form ${forms}`);
   }
   const [, owner, repo, revision = 'main', path] = match;
   const encoded = path!.split('/').map(encodeURIComponent).join('/');

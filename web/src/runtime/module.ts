@@ -11,6 +11,7 @@ export interface ModuleExports {
   _initialize?(): void;
   pronk_gpu_event(kind: number, id: number, length: number): number;
   pronk_alloc(bytes: number): number;
+  pronk_realloc(at: number, bytes: number): number;
   pronk_free(at: number): void;
   pronk_result_ptr(): number;
   pronk_result_len(): number;
@@ -87,7 +88,7 @@ export class EngineModule {
     try {
       return use(at);
     } finally {
-      if (!this.trapped) this.run((exports) => exports.pronk_free(at));
+      this.free(at);
     }
   }
 
@@ -98,6 +99,19 @@ export class EngineModule {
 
   withIds<T>(ids: ArrayLike<number>, use: (at: number) => T): T {
     return this.withBytes(new Uint8Array(Uint32Array.from(ids).buffer), use);
+  }
+
+  /** Moves memory of the module to where there is room for `bytes`; at = 0: it is new. */
+  grow(at: number, bytes: number): number {
+    return this.run((exports) => exports.pronk_realloc(at, bytes));
+  }
+
+  free(at: number): void {
+    if (!this.trapped) this.run((exports) => exports.pronk_free(at));
+  }
+
+  copy(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.exports.memory.buffer, at >>> 0, length).slice();
   }
 
   // The memory may have grown since the last look: a view is made at each use.

@@ -1,5 +1,6 @@
 // Model files as ranges of bytes, read in order: from memory or a Blob. URLs are in http-source.ts and cached-source.ts,
 // Node's files in source-node.ts.
+import { readBody, type BodyReader } from './body-reader.js';
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 
 export interface ByteSource {
@@ -19,8 +20,6 @@ export interface ByteSource {
   readonly note?: string;
 }
 
-const partBytes = 4 << 20;
-
 export class MemorySource implements ByteSource {
   readonly name = '';
   constructor(private readonly bytes: Uint8Array) {}
@@ -39,6 +38,9 @@ export class MemorySource implements ByteSource {
 
 export class BlobSource implements ByteSource {
   readonly name: string;
+  private reader: BodyReader | null = null;
+  private position = 0; // where the reader stands
+
   constructor(private readonly blob: Blob) {
     this.name = 'name' in blob && typeof blob.name === 'string' ? blob.name : '';
   }
@@ -50,16 +52,23 @@ export class BlobSource implements ByteSource {
   async read(offset: number, most: number, _end: number, signal?: AbortSignal): Promise<Uint8Array> {
     throwIfAborted(signal);
     try {
-      const part = await this.blob.slice(offset, offset + Math.min(most, partBytes)).arrayBuffer();
+      if (this.position !== offset) await this.close();
+      this.reader ??= readBody(this.blob.slice(offset).stream());
+      const { value } = await this.reader.read(most);
       throwIfAborted(signal);
-      return new Uint8Array(part);
+      this.position = offset + value.length;
+      return value;
     } catch (error) {
       if (error instanceof PronkError) throw error;
       throw new PronkError('network', `${this.name || 'the file'} cannot be read: ${messageOf(error)}`, { cause: error });
     }
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    const reader = this.reader;
+    this.reader = null;
+    await reader?.cancel().catch(() => {});
+  }
 }
 
 export function fileName(urlOrPath: string): string {

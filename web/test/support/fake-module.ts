@@ -84,6 +84,11 @@ export class FakeModule {
     memory: this.memory,
     pronk_gpu_event: () => 0,
     pronk_alloc: (bytes) => this.alloc(bytes),
+    pronk_realloc: (at, bytes) => {
+      const moved = this.alloc(bytes);
+      if (at !== 0) new Uint8Array(this.memory.buffer).copyWithin(moved, at, at + bytes);
+      return moved;
+    },
     pronk_free: () => {},
     pronk_result_ptr: () => this.resultAt,
     pronk_result_len: () => this.resultLength,

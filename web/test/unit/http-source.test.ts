@@ -42,7 +42,7 @@ const isAll = (read: Buffer): boolean => read.equals(bytes);
 
 describe('several requests at once', () => {
   it('give the bytes in order, four in flight and no more', async () => {
-    const [source, server] = await open({ delay: 15 });
+    const [source, server] = await open({ delay: 80 });
     expect(isAll(await readAll(source))).toBe(true);
     expect(server.most).toBe(4);
     expect(server.requests).toHaveLength(12);
@@ -52,6 +52,7 @@ describe('several requests at once', () => {
   it('hold no more than their parts, however slow the reader is', async () => {
     const [source, server] = await open();
     expect(await source.read(0, 10, size)).toHaveLength(10);
+    while (server.sent < 4 * (256 << 10)) await new Promise((resolve) => setTimeout(resolve, 5));
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(server.sent).toBe(4 * (256 << 10));
   });
@@ -178,9 +179,9 @@ describe('faults', () => {
   });
 
   it('a connection that falls silent is taken up again', async () => {
-    const [source, server] = await open({ delay: 400 }, { ...small, patience: 60 });
+    const [source, server] = await open({ delay: 5000 }, { ...small, patience: 400 });
     const reading = readAll(source, 0, 1000);
-    await new Promise((resolve) => setTimeout(resolve, 90));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     server.faults = {};
     expect((await reading).equals(bytes.subarray(0, 1000))).toBe(true);
     const [never] = await open({ delay: 10_000 }, { ...small, patience: 30 });
