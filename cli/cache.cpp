@@ -1,6 +1,7 @@
 #include "cache.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +119,35 @@ Status write_entry(const std::string& folder, const EntryInfo& info) {
   return good;
 }
 
+// Whether the process that a lock file names still writes: it lives, and has touched the file lately. An empty file is
+// just being written.
+bool is_held(const std::string& path) {
+  constexpr u64 patience = 10 * 60;  // seconds
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0 || now_ms() / 1000 > u64(status.st_mtime) + patience) return false;
+  const auto text = read_small(path, 32);
+  if (!text || text->empty()) return text.has_value();
+  const long id = std::strtol(std::string(text->begin(), text->end()).c_str(), nullptr, 10);
+  if (id <= 0 || id == long(::getpid())) return false;  // within a process flock() tells
+  return ::kill(pid_t(id), 0) == 0 || errno == EPERM;
+}
+
+// Node has no flock(), so a file with the writer's process id says the same to both.
+bool take_lock_file(const std::string& path) {
+  for (u32 attempt = 0; attempt < 2; ++attempt) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file >= 0) {
+      const std::string id = std::to_string(::getpid());
+      (void)write_all(file, 0, {reinterpret_cast<const u8*>(id.data()), id.size()}, path);
+      ::close(file);
+      return true;
+    }
+    if (errno != EEXIST || is_held(path)) return false;
+    ::unlink(path.c_str());
+  }
+  return false;
+}
+
 void remove_folder(const std::string& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
@@ -179,6 +209,7 @@ CacheEntry::CacheEntry(CacheEntry&& other) noexcept
 
 CacheEntry::~CacheEntry() {
   if (writable() && dirty_) (void)save();
+  if (locked_) ::unlink((folder_ + "/lock").c_str());
   if (data_ >= 0) ::close(data_);
 }
 
@@ -209,6 +240,10 @@ bool CacheEntry::lock(bool to_write) {
     locked_ = may_write && ::flock(data_, LOCK_EX | LOCK_NB) == 0;
     struct stat opened = {}, named = {};
     const bool same = ::fstat(data_, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
+    if (same && locked_ && !take_lock_file(folder_ + "/lock")) {
+      ::flock(data_, LOCK_UN);
+      locked_ = false;
+    }
     if (same || !may_write) return true;
     std::error_code error;
     fs::create_directories(folder_, error);
@@ -248,6 +283,7 @@ void CacheEntry::load() {
 
 Status CacheEntry::save() {
   PRONK_OK(write_entry(folder_, info_));
+  ::utimensat(AT_FDCWD, (folder_ + "/lock").c_str(), nullptr, 0);
   dirty_ = false;
   return {};
 }

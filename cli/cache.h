@@ -1,6 +1,7 @@
 // The folder of downloaded files, the same in the npm package: a directory an entry, named by the first 32 hex digits of
 // SHA-256(URL). In it: `data`, the file's bytes from the first on; `hashes`, SHA-256 of each part of 4 MiB (of the last,
-// shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo.
+// shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo; while it is written `lock`, with
+// the id of the process that does.
 #pragma once
 
 #include <optional>
@@ -35,7 +36,7 @@ Status delete_entry(const std::string& cache, const std::string& url);
 Status clear_cache(const std::string& cache);  // of all that is neither pinned nor in use
 Status pin_entry(const std::string& cache, const std::string& url, bool pinned);
 
-// One entry, open. Its data file is locked: whoever comes second may read what is there, but not write.
+// One entry, open. Its data file is locked, by flock() and the file `lock`: whoever comes second may read what is there, but not write.
 class CacheEntry {
  public:
   // An entry that is damaged beyond use counts as empty. to_write: makes the entry when there is none; where that fails

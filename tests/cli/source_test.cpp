@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -285,6 +286,21 @@ TEST_F(Source, TwoAtOnce) {
   EXPECT_EQ(read_all(**first), bytes_) << error_;
   first->reset();
   expect_complete();
+}
+
+// Node takes and honours the file `lock`.
+TEST_F(Source, ALockOfAnotherProgram) {
+  std::filesystem::create_directories(entry_folder(folder_, url_));
+  std::ofstream(entry("lock")) << ::getppid();  // which lives
+  EXPECT_EQ(load(), bytes_) << error_;
+  EXPECT_TRUE(entry_json().is_null());
+  EXPECT_EQ(test::read_file(entry("data")).value_or(std::vector<u8>(1)).size(), 0u);
+  std::ofstream(entry("lock")) << "999999999";  // which cannot
+  EXPECT_EQ(load(), bytes_) << error_;
+  expect_complete();
+  EXPECT_FALSE(std::filesystem::exists(entry("lock")));
+  auto source = open();
+  EXPECT_EQ(test::read_file(entry("lock")).value_or(std::vector<u8>()).size(), std::to_string(::getpid()).size());
 }
 
 TEST_F(Source, AFullDiskIsNoError) {

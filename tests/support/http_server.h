@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -77,7 +78,9 @@ class HttpServer {
   void put(const std::string& path, std::vector<u8> bytes) {
     change([&](auto& files, auto&) { files[path] = File{.bytes = std::move(bytes)}; });
   }
+  // Once the answers on their way have gone out, or after two seconds.
   std::vector<Request> take_requests() {
+    for (u32 i = 0; i < 200 && answering_ > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     const std::lock_guard lock(mutex_);
     return std::exchange(requests_, {});
   }
@@ -187,12 +190,14 @@ class HttpServer {
     const std::string path = head->substr(path_begin, head->find(' ', path_begin) - path_begin);
     const std::size_t range_at = head->find("Range: ");
     const std::string range = range_at == head->npos ? "" : head->substr(range_at + 7, head->find("\r\n", range_at) - range_at - 7);
+    ++answering_;
     const Answer answer = make_answer(path, range);
     send_all(connection, reinterpret_cast<const u8*>(answer.head.data()), answer.head.size());
     const u64 wanted = std::min<u64>(answer.cut, answer.body.size());
     const u64 sent = send_all(connection, answer.body.data(), wanted);
     const std::lock_guard lock(mutex_);
     requests_.push_back({path, range, sent});
+    --answering_;
     return sent == answer.body.size() && !answer.close;
   }
 
@@ -200,6 +205,7 @@ class HttpServer {
   u16 port_ = 0;
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<u32> answering_ = 0;
   std::mutex mutex_;
   std::map<std::string, File> files_;
   Manners manners_;

@@ -88,6 +88,11 @@ export class PlainFolder implements CacheFolder {
     }
   }
 
+  async modified(key: string): Promise<number | null> {
+    const info = await stat(join(this.root, key, 'data')).catch(orMissing);
+    return info ? info.mtimeMs : null;
+  }
+
   async remove(key: string): Promise<boolean> {
     const entry = join(this.root, key);
     const unlock = await lock(entry).catch(orMissing);

@@ -78,6 +78,11 @@ class OpfsFolder implements CacheFolder {
     return { data: bytes, hashes: sums, close: async () => {} };
   }
 
+  async modified(key: string): Promise<number | null> {
+    const file = await this.file(key, 'data', false);
+    return file && (await file.getFile()).lastModified;
+  }
+
   async remove(key: string): Promise<boolean> {
     try {
       await this.root.removeEntry(key, { recursive: true });

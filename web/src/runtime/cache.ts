@@ -5,6 +5,7 @@
 //   data        the file from byte 0 on
 //   hashes      SHA-256 of each part of 4 MiB of the first `have` bytes of data, raw; the last part may be shorter
 //   entry.json  EntryInfo; what is beyond its `have` is not there
+// A whole entry is checked by its hashes once, and again whenever `data` has been written since.
 // `data` and `hashes` are flushed before `have` moves on, so that no crash leaves an entry that promises too much.
 import { PronkError } from './errors.js';
 import { sha256, toHex } from './hash.js';
@@ -23,6 +24,7 @@ export interface EntryInfo {
   complete: boolean;
   pinned: boolean;
   used: number; // milliseconds since 1970
+  checked?: number; // modified() of data when all its parts were found to be right
 }
 
 /** A file of an entry. Errors are thrown as the platform gives them. */
@@ -50,6 +52,8 @@ export interface CacheFolder {
   writeInfo(key: string, text: string): Promise<void>;
   /** To write: for this caller alone, made if missing. null: another one has it, or there is nothing to read. */
   open(key: string, write: boolean): Promise<EntryFiles | null>;
+  /** When `data` was last written, in milliseconds since 1970; null: unknown. */
+  modified(key: string): Promise<number | null>;
   /** false: it is in use. */
   remove(key: string): Promise<boolean>;
   /** Bytes that may be written; Infinity where that is not known. */

@@ -65,9 +65,10 @@ export class CachedSource implements ByteSource {
   private opened: Promise<void> | null = null;
   private knownSize = -1;
   private offline = false;
+  private whole: { entry: EntryInfo; written: number | null } | null = null; // the entry as it was found, if complete
+  private whole: { entry: EntryInfo; written: number | null } | null = null; // as it was found, where it is complete
   private finished = false; // the last byte has been dealt with
   private failed = false;
-  private touched: Promise<void> | null = null; // entry.json is being told of this use
 
   constructor(
     private readonly url: string,
@@ -99,13 +100,20 @@ export class CachedSource implements ByteSource {
   async close(): Promise<void> {
     await this.http.close();
     await this.opened?.catch(() => {});
-    await this.touched;
     await this.reader?.release();
+    if (this.reader && this.whole) await this.markUsed(this.whole.entry, this.whole.written);
     // The first bytes of a file that somebody only looked at are not worth an entry.
     if (this.writer?.started || this.failed) await this.writer?.save();
     await this.writer?.close();
     await this.files?.close().catch(() => {});
     this.reader = this.writer = this.files = null;
+  }
+
+  private async markUsed(found: EntryInfo, written: number | null): Promise<void> {
+    const checked = this.reader!.checkedAll && written !== null ? { checked: written } : {};
+    const pinned = (await readEntry(this.folder!, this.key, this.url))?.pinned; // it may have been pinned meanwhile
+    if (pinned === undefined) return; // or deleted
+    await writeEntry(this.folder!, this.key, { ...found, ...checked, pinned }).catch(() => {});
   }
 
   // --- opening -------------------------------------------------------------------------------------------------------
@@ -139,8 +147,9 @@ export class CachedSource implements ByteSource {
     this.finished = true;
     const files = await folder.open(this.key, false);
     if (!files) return; // deleted meanwhile
-    this.useEntry(entry, files, entry.size);
-    this.touched = writeEntry(folder, this.key, { ...entry, used: Date.now() }).catch(() => {});
+    const written = await folder.modified(this.key).catch(() => null);
+    this.whole = { entry: { ...entry, used: Date.now() }, written };
+    this.useEntry(entry, files, entry.size, written !== null && written === entry.checked);
   }
 
   private async openPart(folder: CacheFolder, entry: EntryInfo): Promise<void> {
@@ -157,10 +166,10 @@ export class CachedSource implements ByteSource {
     this.useEntry(latest, files, this.writer.position);
   }
 
-  private useEntry(entry: EntryInfo, files: EntryFiles, end: number): void {
+  private useEntry(entry: EntryInfo, files: EntryFiles, end: number, trusted = false): void {
     this.files = files;
     this.knownSize = entry.size;
-    this.reader = new EntryReader(files, end);
+    this.reader = new EntryReader(files, end, trusted);
     this.http.expect({ size: entry.size, validator: entry.etag });
   }
 

@@ -263,6 +263,28 @@ describe('faults, with nothing lost', () => {
     expect(await load(server.url, noRetry, broken)).toMatchObject({ right: true, note: expect.stringMatching(/cache/) });
   });
 
+  it('a whole entry is hashed once, and again when its data has been written since', async () => {
+    const { url } = await serve();
+    await load(url);
+    const digest = vi.spyOn(crypto.subtle, 'digest');
+    const hashed = async (): Promise<number> => {
+      digest.mockClear();
+      expect(await load(url)).toMatchObject({ right: true });
+      return digest.mock.calls.filter(([, part]) => part.byteLength > 1000).length;
+    };
+    try {
+      expect(await hashed()).toBe(3);
+      expect((await entryOf(url))?.checked).toBe(statSync(await pathOf(url, 'data')).mtimeMs);
+      expect(await hashed()).toBe(0);
+      await damage(await pathOf(url, 'data'), cachePart + 5);
+      expect(await hashed()).toBeGreaterThanOrEqual(3);
+      expect(await hashed()).toBe(3); // after the repair
+      expect(await hashed()).toBe(0);
+    } finally {
+      digest.mockRestore();
+    }
+  });
+
   it('a damaged byte is found and fetched again; without a server it is an error and the entry goes', async () => {
     const server = await serve();
     await load(server.url);
