@@ -102,7 +102,7 @@ export async function choose(choice: Choice, load: boolean): Promise<void> {
     const plan = await Pronk.plan(choice.source, { ...engineOptions(), signal: abort.signal });
     if (work !== abort) return;
     model.value = { at: 'planned', choice, plan };
-    if (load) await loadChosen();
+    if (load && plan.fits) await loadChosen();
   } catch (error) {
     if (work !== abort) return;
     model.value = { at: 'none' };
@@ -122,7 +122,7 @@ async function loadNow(choice: Choice, plan: Plan | null): Promise<void> {
   model.value = { at: 'loading', choice, plan, progress: null, speed: null };
   try {
     const onProgress = (progress: LoadProgress): void => {
-      if (progress.phase === 'prepare') performance.mark('pronk:bytes-loaded');
+      if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
       if (work === abort) model.value = { at: 'loading', choice, plan, progress, speed: meter(progress) };
     };
     const engine = await Pronk.load(choice.source, { ...engineOptions(), onProgress, signal: abort.signal });

@@ -33,7 +33,7 @@ export function ModelCard() {
         <button class="button" type="button" onClick={() => void unload()}>
           Cancel
         </button>
-        {state.at === 'planned' && (
+        {state.at === 'planned' && state.plan.fits && (
           <button class="button-main" type="button" ref={(button) => button?.focus()} onClick={() => void loadChosen()}>
             Load model
           </button>
@@ -52,6 +52,8 @@ export function summary(plan: Plan): string {
 export function Memory({ plan }: { plan: Plan }) {
   const parts = partsOf(plan);
   const { total } = plan.memory;
+  const { memoryBudget: budget } = plan;
+  const scale = Math.max(total, budget ?? 0);
   const where = plan.device === 'webgpu' ? 'on the GPU' : 'on the CPU';
   return (
     <div class="memory">
@@ -59,10 +61,13 @@ export function Memory({ plan }: { plan: Plan }) {
         <strong>{format.bytes(total)}</strong> of memory {where}
         <span class="memory-file">{format.bytes(plan.fileBytes)} to read</span>
       </p>
-      <div class="stack" aria-hidden="true">
-        {kinds.map(([kind]) => (
-          <span key={kind} class={`stack-part kind-${kind}`} style={{ flexGrow: parts[kind] / total }} />
-        ))}
+      <div class="stack-room" aria-hidden="true">
+        <div class="stack" style={{ width: `${(100 * total) / scale}%` }}>
+          {kinds.map(([kind]) => (
+            <span key={kind} class={`stack-part kind-${kind}`} style={{ flexGrow: parts[kind] / total }} />
+          ))}
+        </div>
+        {budget !== null && <span class="stack-budget" style={{ left: `${(100 * budget) / scale}%` }} />}
       </div>
       <dl class="legend">
         {kinds.map(([kind, label]) => (
@@ -75,9 +80,21 @@ export function Memory({ plan }: { plan: Plan }) {
           </div>
         ))}
       </dl>
+      {plan.fits ? (
+        <p class="note">{fitText(plan)}</p>
+      ) : (
+        <p class="note note-refusal" role="alert">
+          It does not fit: {plan.refusal}.
+        </p>
+      )}
       {plan.deviceNote && <p class="note">Runs on the CPU, slowly: {plan.deviceNote}.</p>}
     </div>
   );
+}
+
+function fitText({ memoryBudget: budget, largestContext }: Plan): string {
+  const within = budget === null ? 'It fits' : `It fits into the budget of ${format.bytes(budget)}`;
+  return `${within}. Its context could be as long as ${format.whole(largestContext)} tokens.`;
 }
 
 function Progress({ progress, speed }: { progress: LoadProgress | null; speed: Speed | null }) {
@@ -108,6 +125,7 @@ function Progress({ progress, speed }: { progress: LoadProgress | null; speed: S
         {format.bytes(loadedBytes)} of {format.bytes(totalBytes)}
         {speed && ` · ${format.bytes(speed.bytesPerSecond)}/s`}
         {speed?.secondsLeft != null && ` · ${format.duration(speed.secondsLeft)} left`}
+        {progress.fromCache ? ` · ${format.bytes(progress.fromCache)} from the cache` : ''}
       </p>
     </div>
   );

@@ -34,6 +34,7 @@ const finishReasons: readonly FinishReason[] = ['length', 'stop', 'cancelled', '
 const brokenByLoss = new Set<PronkErrorCode>(['internal', 'device-lost', 'out-of-memory', 'unsupported', 'wrong-gpu']);
 
 const firstHeaderBytes = 1 << 20;
+const smallWeights = 32 << 20; // bytes that are streamed while kernels compile
 const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
 const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
 const lossPatience = 300; // milliseconds for a lost device to be told, after something failed that it may have caused
@@ -283,8 +284,9 @@ export class EngineHost {
 
   // --- loading -------------------------------------------------------------------------------------------------------
 
-  /** Before the weights: the compiler's memory on top of theirs would be the peak of all. */
+  /** Before large weights: the compiler's memory on top of theirs would be the peak of all. */
   private async compileKernels(totalBytes: number, onProgress: OnProgress, signal?: AbortSignal): Promise<void> {
+    if (totalBytes <= smallWeights) return;
     if (this.gpuHost?.compiling) onProgress({ phase: 'prepare', loadedBytes: 0, totalBytes });
     while (this.gpuHost?.compiling) {
       throwIfAborted(signal);

@@ -81,7 +81,7 @@ interface Tensor {
   constant?: number;
 }
 
-function tensorList(vocab: number): Tensor[] {
+function tensorList(vocab: number, tied: boolean): Tensor[] {
   const { layers, width, ff, heads, kvHeads, headSize } = shape;
   const matrix = (name: string, columns: number, rows: number): Tensor => ({
     name: `${name}.weight`,
@@ -104,7 +104,8 @@ function tensorList(vocab: number): Tensor[] {
       matrix(`${b}.ffn_down`, ff, width),
     );
   }
-  list.push(norm('output_norm'), matrix('output', width, vocab));
+  list.push(norm('output_norm'));
+  if (!tied) list.push(matrix('output', width, vocab));
   return list;
 }
 
@@ -131,6 +132,59 @@ export interface TinyOptions {
   shards?: number;
   /** Tensors start at multiples of this; default 32. The file has holes then, and may be of any size. */
   spread?: number;
+  /** A vocabulary of the size of Llama 3's, byte-level BPE, and an output matrix that is the embedding. */
+  largeVocabulary?: boolean;
+}
+
+// 128256 tokens and 280147 merges: bytes, then all texts of two, three and four letters as far as they fit, with a merge
+// for each way to cut one.
+function largeVocabulary(): { tokens: string[]; metadata: [string, Value][] } {
+  const tokens: string[] = [];
+  for (let i = 0; i < 256; i++) tokens.push(String.fromCodePoint(i > 0x20 && i < 0x7f ? i : 0x100 + i));
+  const merges: string[] = [];
+  let shorter = [...'abcdefghijklmnopqrstuvwxyz'];
+  for (let length = 2; length <= 4; length++) {
+    const made: string[] = [];
+    for (const first of shorter) {
+      for (const last of 'abcdefghijklmnopqrstuvwxyz') {
+        if (tokens.length === 128_256) break;
+        const text = first + last;
+        made.push(text);
+        tokens.push(text);
+        for (let cut = 1; cut < length && merges.length < 280_147; cut++) merges.push(`${text.slice(0, cut)} ${text.slice(cut)}`);
+      }
+    }
+    shorter = made;
+  }
+  return {
+    tokens,
+    metadata: [
+      ['tokenizer.ggml.model', { text: 'gpt2' }],
+      ['tokenizer.ggml.pre', { text: 'llama-bpe' }],
+      ['tokenizer.ggml.tokens', { texts: tokens }],
+      ['tokenizer.ggml.token_type', { i32s: tokens.map(() => 1) }],
+      ['tokenizer.ggml.merges', { texts: merges }],
+      ['tokenizer.ggml.eos_token_id', { u32: 0 }],
+    ],
+  };
+}
+
+function smallVocabulary(): { tokens: string[]; metadata: [string, Value][] } {
+  const tokens = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
+  for (let i = 0; i < 256; i++) tokens.push(`<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
+  tokens.push(...'▁abcdefghijklmnopqrstuvwxyz,.', '▁t', 'he', '▁the');
+  const kinds = tokens.map((_, i) => (i === 0 ? 2 : i < 5 ? 3 : i < 261 ? 6 : 1)); // unknown, control, byte, normal
+  return {
+    tokens,
+    metadata: [
+      ['tokenizer.ggml.model', { text: 'llama' }],
+      ['tokenizer.ggml.tokens', { texts: tokens }],
+      ['tokenizer.ggml.scores', { f32s: tokens.map((_, i) => -i) }],
+      ['tokenizer.ggml.token_type', { i32s: kinds }],
+      ['tokenizer.ggml.bos_token_id', { u32: 1 }],
+      ['tokenizer.ggml.eos_token_id', { u32: 2 }],
+    ],
+  };
 }
 
 /** A file of which only the pieces are not zero. */
@@ -158,10 +212,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
 
 /** The same, for files too large to be made. */
 export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
-  const tokens = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
-  for (let i = 0; i < 256; i++) tokens.push(`<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
-  tokens.push(...'▁abcdefghijklmnopqrstuvwxyz,.', '▁t', 'he', '▁the');
-  const kinds = tokens.map((_, i) => (i === 0 ? 2 : i < 5 ? 3 : i < 261 ? 6 : 1)); // unknown, control, byte, normal
+  const { tokens, metadata: vocabulary } = options.largeVocabulary ? largeVocabulary() : smallVocabulary();
   const metadata: [string, Value][] = [
     ['general.architecture', { text: 'llama' }],
     ['llama.block_count', { u32: shape.layers }],
@@ -172,18 +223,13 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
     ['llama.attention.head_count_kv', { u32: shape.kvHeads }],
     ['llama.attention.layer_norm_rms_epsilon', { f32: 1e-5 }],
     ['llama.rope.dimension_count', { u32: shape.headSize }],
-    ['tokenizer.ggml.model', { text: 'llama' }],
-    ['tokenizer.ggml.tokens', { texts: tokens }],
-    ['tokenizer.ggml.scores', { f32s: tokens.map((_, i) => -i) }],
-    ['tokenizer.ggml.token_type', { i32s: kinds }],
-    ['tokenizer.ggml.bos_token_id', { u32: 1 }],
-    ['tokenizer.ggml.eos_token_id', { u32: 2 }],
+    ...vocabulary,
   ];
   if (options.name !== null) metadata.push(['general.name', { text: options.name ?? 'Tiny test model' }]);
   if (options.chatTemplate) metadata.push(['tokenizer.chat_template', { text: options.chatTemplate }]);
 
   const next = normalNumbers(options.seed ?? 1);
-  const tensors = tensorList(tokens.length).map((tensor) => {
+  const tensors = tensorList(tokens.length, options.largeVocabulary === true).map((tensor) => {
     const count = tensor.dims.reduce((a, b) => a * b, 1);
     return { ...tensor, data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()) };
   });
