@@ -66,7 +66,6 @@ export class CachedSource implements ByteSource {
   private knownSize = -1;
   private offline = false;
   private whole: { entry: EntryInfo; written: number | null } | null = null; // the entry as it was found, if complete
-  private whole: { entry: EntryInfo; written: number | null } | null = null; // as it was found, where it is complete
   private finished = false; // the last byte has been dealt with
   private failed = false;
 
