@@ -1,6 +1,7 @@
 // The cache in a browser: the folder `pronk` of the Origin Private File System. https://fs.spec.whatwg.org
 // Entries are read and written in a worker, where synchronous handles exist; the page's thread lists and deletes.
 import type { CacheFolder, EntryFile, EntryFiles } from './cache.js';
+import { pause } from './pause.js';
 
 interface SyncHandle {
   read(into: Uint8Array, options: { at: number }): number;
@@ -29,6 +30,7 @@ export async function openOpfs(): Promise<CacheFolder | null> {
 
 class OpfsFolder implements CacheFolder {
   readonly evicts = true;
+  private clock: Promise<boolean> | null = null;
 
   constructor(private readonly root: FileSystemDirectoryHandle) {}
 
@@ -80,7 +82,24 @@ class OpfsFolder implements CacheFolder {
 
   async modified(key: string): Promise<number | null> {
     const file = await this.file(key, 'data', false);
-    return file && (await file.getFile()).lastModified;
+    if (!file || !(await (this.clock ??= this.tellsTime()))) return null;
+    return (await file.getFile()).lastModified;
+  }
+
+  /** Whether files tell when they were written: in private windows of Chromium it is always when they were made. */
+  private async tellsTime(): Promise<boolean> {
+    const name = 'clock';
+    const file = await this.root.getFileHandle(name, { create: true });
+    const times: number[] = [];
+    for (const text of ['1', '2']) {
+      const stream = await file.createWritable({ keepExistingData: true });
+      await stream.write(text);
+      await stream.close();
+      times.push((await file.getFile()).lastModified);
+      await pause(20);
+    }
+    await this.root.removeEntry(name);
+    return times[1]! > times[0]!;
   }
 
   async remove(key: string): Promise<boolean> {
