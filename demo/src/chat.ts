@@ -147,7 +147,8 @@ async function answer(continued?: Message): Promise<void> {
     writer.flush();
     replace(id, { figures: figuresOf(await generation.result, prompt.left) });
   } catch (error) {
-    const gone = error instanceof PronkError && ['device-lost', 'worker-crashed'].includes(error.code);
+    // A worker that crashed is started again by the next message; a device that came back too often is not.
+    const gone = error instanceof PronkError && error.code === 'device-lost';
     if (gone && model.value === state) model.value = { at: 'none' };
     report('The answer could not be written', error);
     if (message && messages.value.find(({ id }) => id === message!.id)?.text === '') {

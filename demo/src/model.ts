@@ -1,6 +1,6 @@
 // The model of the page: chosen, planned, loading, ready.
 import { computed, effect, signal } from '@preact/signals';
-import { Pronk, PronkError, type KvType, type LoadProgress, type ModelSource, type Plan } from 'pronk';
+import { Pronk, PronkError, type KvType, type LoadProgress, type Notice, type ModelSource, type Plan } from 'pronk';
 import { engineOptions, settings, suitingTemperature } from './settings';
 
 export interface Choice {
@@ -31,6 +31,8 @@ export interface Problem {
 
 export const model = signal<ModelState>({ at: 'none' });
 export const problem = signal<Problem | null>(null);
+/** What the engine says of itself: that it came back, that a file is not kept. */
+export const notice = signal<string | null>(null);
 export const lastChoice = signal<Choice | null>(null);
 
 const box: Choice = { source: 'builtin', name: 'Pronk Box', url: null, builtin: true };
@@ -62,7 +64,7 @@ const hints: Partial<Record<PronkError['code'], string>> = {
   'no-webgpu': 'Choose “automatic” or “CPU” as the device in the settings, or another browser.',
   'device-lost': 'The graphics driver took the device away, often for lack of memory. Loading again usually helps.',
   network: 'Check the address and the connection. Other sites must allow downloads by this page (CORS).',
-  'worker-crashed': 'The engine stopped. Loading the model again starts a new one.',
+  'worker-crashed': 'The engine stopped. The next message starts it again.',
 };
 
 export function report(title: string, error: unknown): void {
@@ -91,6 +93,7 @@ export async function unload(): Promise<void> {
 /** Takes a model: shows what it costs and, where `load` is set, loads it at once. */
 export async function choose(choice: Choice, load: boolean): Promise<void> {
   problem.value = null;
+  notice.value = null;
   await unload();
   lastChoice.value = choice;
   rememberInAddress(choice);
@@ -115,7 +118,13 @@ export async function loadChosen(): Promise<void> {
   if (state.at === 'planned') await loadNow(state.choice, state.plan);
 }
 
-async function loadNow(choice: Choice, plan: Plan | null): Promise<void> {
+/** Loads what does not fit with the longest context that does. */
+export async function loadShorter(): Promise<void> {
+  const state = model.value;
+  if (state.at === 'planned') await loadNow(state.choice, state.plan, state.plan.largestContext);
+}
+
+async function loadNow(choice: Choice, plan: Plan | null, contextSize?: number): Promise<void> {
   const { kv } = settings.value;
   const abort = (work = new AbortController());
   const meter = speedMeter();
@@ -125,7 +134,11 @@ async function loadNow(choice: Choice, plan: Plan | null): Promise<void> {
       if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
       if (work === abort) model.value = { at: 'loading', choice, plan, progress, speed: meter(progress) };
     };
-    const engine = await Pronk.load(choice.source, { ...engineOptions(), onProgress, signal: abort.signal });
+    const onNotice = ({ kind, message }: Notice): void => {
+      if (work === abort && kind !== 'running-on-cpu') notice.value = message; // the device is shown anyway
+    };
+    const options = { ...engineOptions(), ...(contextSize && { contextSize }), onProgress, onNotice, signal: abort.signal };
+    const engine = await Pronk.load(choice.source, options);
     if (work !== abort) return void engine.unload();
     model.value = { at: 'ready', choice, plan: engine.plan, engine, kv };
     performance.mark('pronk:ready');
@@ -157,8 +170,8 @@ export function openFiles(files: File[]): void {
 
 export function openUrl(text: string, load: boolean): void {
   const url = URL.canParse(text, document.baseURI) ? new URL(text, document.baseURI) : null;
-  if (!url || !/^https?:$/.test(url.protocol)) {
-    const hint = 'It should start with https:// and end in .gguf.';
+  if (!url || !/^(https?|hf):$/.test(url.protocol)) {
+    const hint = 'It should start with https:// (or be like hf:owner/repo/file.gguf) and end in .gguf.';
     problem.value = { title: 'This is not an address', detail: text, hint, retry: false };
     return;
   }
@@ -181,8 +194,11 @@ export function openFromAddress(): void {
 export function needsReload(): boolean {
   const state = model.value;
   if (state.at !== 'ready') return false;
-  const { contextSize, device, kv } = settings.value;
-  const otherContext = contextSize !== null && contextSize !== state.plan.contextLength;
+  const { contextSize, largestContext, memoryGigabytes, device, kv } = settings.value;
+  const { contextLength, memory } = state.plan;
+  const wantedContext = largestContext ? state.plan.largestContext : contextSize;
+  const otherContext = wantedContext !== null && wantedContext !== contextLength;
+  if (memoryGigabytes !== null && memory.total > memoryGigabytes * 1e9) return true;
   return otherContext || kv !== state.kv || (device !== 'auto' && device !== state.plan.device);
 }
 

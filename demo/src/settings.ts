@@ -11,6 +11,8 @@ export interface Settings {
   maxTokens: number;
   seed: number | null; // null: random
   contextSize: number | null; // null: as the model suggests
+  largestContext: boolean; // instead as many tokens as fit
+  memoryGigabytes: number | null; // null: no budget but the device's
   device: 'auto' | 'webgpu' | 'cpu';
   kv: KvType;
 }
@@ -24,6 +26,8 @@ export const defaults: Settings = {
   maxTokens: 1024,
   seed: null,
   contextSize: null,
+  largestContext: false,
+  memoryGigabytes: null,
   device: 'auto',
   kv: 'f16',
 };
@@ -44,6 +48,8 @@ export const settings = stored<Settings>('settings', (found) => {
     maxTokens: number(known.maxTokens, defaults.maxTokens),
     seed: optional(known.seed),
     contextSize: optional(known.contextSize),
+    largestContext: known.largestContext === true,
+    memoryGigabytes: optional(known.memoryGigabytes),
     device: known.device === 'webgpu' || known.device === 'cpu' ? known.device : 'auto',
     kv: kvTypes.find((type) => type === known.kv) ?? defaults.kv,
   };
@@ -59,8 +65,9 @@ export function change(part: Partial<Settings>): void {
 
 /** What loading depends on. */
 export function engineOptions(): EngineOptions {
-  const { contextSize, device, kv } = settings.value;
-  return { contextSize: contextSize ?? undefined, device, kv };
+  const { contextSize, largestContext, memoryGigabytes, device, kv } = settings.value;
+  const memoryBudget = memoryGigabytes === null ? undefined : Math.round(memoryGigabytes * 1e9);
+  return { contextSize: largestContext ? 'auto' : (contextSize ?? undefined), memoryBudget, device, kv };
 }
 
 export function samplingOptions(): GenerateOptions {

@@ -7,7 +7,7 @@ import { Conversation } from './conversation';
 import { Header } from './header';
 import { ModelCard } from './model-card';
 import { Picker } from './picker';
-import { ProblemBox } from './problem';
+import { NoticeBox, ProblemBox } from './problem';
 import { SettingsDrawer } from './settings-drawer';
 
 export function App() {
@@ -29,6 +29,7 @@ export function App() {
       <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
         <Conversation />
         <ProblemBox />
+        <NoticeBox />
         {at === 'none' && <Picker />}
         {(at === 'planning' || at === 'planned' || (at === 'loading' && !open.value)) && <ModelCard />}
       </main>

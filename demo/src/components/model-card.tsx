@@ -1,7 +1,7 @@
 // What a chosen model costs, and how far its loading is.
 import type { LoadProgress, Plan } from 'pronk';
 import * as format from '../format';
-import { loadChosen, model, modelName, open, unload, type Speed } from '../model';
+import { loadChosen, loadShorter, model, modelName, open, unload, type Speed } from '../model';
 
 const kinds = [
   ['weights', 'Weights'],
@@ -33,6 +33,11 @@ export function ModelCard() {
         <button class="button" type="button" onClick={() => void unload()}>
           Cancel
         </button>
+        {state.at === 'planned' && !state.plan.fits && state.plan.largestContext > 0 && (
+          <button class="button-main" type="button" onClick={() => void loadShorter()}>
+            Load with {format.whole(state.plan.largestContext)} tokens
+          </button>
+        )}
         {state.at === 'planned' && state.plan.fits && (
           <button class="button-main" type="button" ref={(button) => button?.focus()} onClick={() => void loadChosen()}>
             Load model

@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { model, problem, reload } from '../model';
+import { model, notice, problem, reload } from '../model';
 import { CloseIcon } from './icons';
 
 export function ProblemBox() {
@@ -20,6 +20,18 @@ export function ProblemBox() {
         )}
       </div>
       <button class="button-icon" type="button" aria-label="Dismiss" onClick={() => (problem.value = null)}>
+        <CloseIcon />
+      </button>
+    </div>
+  );
+}
+
+export function NoticeBox() {
+  if (notice.value === null) return null;
+  return (
+    <div class="notice" role="status">
+      <p>{notice.value}</p>
+      <button class="button-icon" type="button" aria-label="Dismiss the notice" onClick={() => (notice.value = null)}>
         <CloseIcon />
       </button>
     </div>

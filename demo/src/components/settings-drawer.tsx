@@ -4,6 +4,7 @@ import { answering, storyMode } from '../chat';
 import { model, needsReload, reload } from '../model';
 import { change, defaults, kvTypes, settings, temperature, type Settings } from '../settings';
 import { CloseIcon } from './icons';
+import { KeptModels } from './kept-models';
 
 export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -31,6 +32,7 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
         </div>
         <Sampling />
         <Loading close={close} />
+        {open.value && <KeptModels />}
       </div>
     </dialog>
   );
@@ -82,6 +84,7 @@ function Loading({ close }: { close(): void }) {
           hint={`${trained}, empty for automatic`}
           value={at.contextSize}
           min={16}
+          disabled={at.largestContext}
           set={(contextSize) => change({ contextSize })}
         />
         <label class="field">
@@ -93,6 +96,22 @@ function Loading({ close }: { close(): void }) {
           </select>
         </label>
       </div>
+      <label class="field-check">
+        <input
+          type="checkbox"
+          checked={at.largestContext}
+          onChange={(event) => change({ largestContext: event.currentTarget.checked })}
+        />
+        Context as long as memory allows
+      </label>
+      <NumberField
+        label="Memory budget"
+        hint="GB for everything the model takes"
+        value={at.memoryGigabytes}
+        min={0.1}
+        step={0.1}
+        set={(memoryGigabytes) => change({ memoryGigabytes })}
+      />
       <details class="advanced" open={at.kv !== defaults.kv}>
         <summary>Advanced</summary>
         <label class="field">
@@ -172,12 +191,14 @@ interface NumberFieldProps {
   hint: string;
   value: number | null;
   min: number;
+  step?: number;
+  disabled?: boolean;
   set(value: number | null): void;
 }
 
-function NumberField({ label, hint, value, min, set }: NumberFieldProps) {
+function NumberField({ label, hint, value, min, step = 1, disabled = false, set }: NumberFieldProps) {
   const onChange = (field: HTMLInputElement): void => {
-    const number = Math.round(Number(field.value));
+    const number = step < 1 ? Number(field.value) : Math.round(Number(field.value));
     const good = field.value.trim() !== '' && number >= min && number <= 2 ** 31 - 1;
     set(good ? number : null);
     field.value = good ? String(number) : '';
@@ -187,9 +208,10 @@ function NumberField({ label, hint, value, min, set }: NumberFieldProps) {
       <span class="field-name">{label}</span>
       <input
         type="number"
-        inputMode="numeric"
+        inputMode={step < 1 ? 'decimal' : 'numeric'}
         min={min}
-        step={1}
+        step={step}
+        disabled={disabled}
         value={value ?? ''}
         placeholder="automatic"
         onChange={(event) => onChange(event.currentTarget)}

@@ -225,6 +225,23 @@ describe('the chat page', () => {
     });
   });
 
+  it('says what does not fit and loads what does; shows what it keeps, and deletes it', async (context) => {
+    if (!browser) return context.skip();
+    const settings = { device: 'cpu', contextSize: 200_000, memoryGigabytes: 0.02, maxTokens: 4, temperature: 0 };
+    await visit({ path: '/?model=/models/chatty.gguf', settings }, async (page) => {
+      await page.getByRole('alert').getByText(/over the budget of 19 MiB; 256 tokens would fit/).waitFor();
+      expect(await page.getByRole('button', { name: 'Load model' }).count()).toBe(0);
+      await page.getByRole('button', { name: 'Load with 256 tokens' }).click();
+      await page.getByRole('textbox', { name: 'Message' }).waitFor();
+      await page.getByRole('button', { name: 'Settings', exact: true }).click();
+      const kept = page.getByRole('region', { name: 'Kept models' });
+      await kept.getByText('chatty.gguf').waitFor();
+      await kept.getByLabel('Keep always').check();
+      await kept.getByRole('button', { name: 'Delete chatty.gguf' }).click();
+      await kept.getByText('nothing yet').waitFor();
+    });
+  });
+
   it('shows Markdown, and nothing in it that would run or send', async (context) => {
     if (!browser) return context.skip();
     const text = [

@@ -1,0 +1,58 @@
+// The model files that this browser keeps, so that they need no second download.
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Pronk, type CacheEntry } from 'pronk';
+import * as format from '../format';
+import { report } from '../model';
+
+export function KeptModels() {
+  const entries = useSignal<CacheEntry[] | null>(null);
+  const show = async (change?: Promise<unknown>): Promise<void> => {
+    try {
+      await change;
+      entries.value = await Pronk.cache.list();
+    } catch (error) {
+      report('The kept models cannot be changed', error);
+    }
+  };
+  useEffect(() => void show(), []);
+  if (entries.value === null) return null;
+  const total = entries.value.reduce((sum, { bytes }) => sum + bytes, 0);
+  return (
+    <section class="group kept" aria-label="Kept models">
+      <h3>
+        Kept in this browser <span class="field-hint">{total > 0 ? format.bytes(total) : 'nothing yet'}</span>
+      </h3>
+      <ul>
+        {entries.value.map((entry) => (
+          <li key={entry.url}>
+            <span class="kept-name" title={entry.url}>
+              {entry.name}
+            </span>
+            <span class="field-hint">{sizeText(entry)}</span>
+            <label class="field-check">
+              <input
+                type="checkbox"
+                checked={entry.pinned}
+                onChange={(event) => void show(Pronk.cache.pin(entry.url, event.currentTarget.checked))}
+              />
+              Keep always
+            </label>
+            <button
+              class="button-link"
+              type="button"
+              aria-label={`Delete ${entry.name}`}
+              onClick={() => void show(Pronk.cache.delete(entry.url))}
+            >
+              Delete
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function sizeText({ bytes, size, complete }: CacheEntry): string {
+  return complete ? format.bytes(bytes) : `${format.bytes(bytes)} of ${format.bytes(size)}, goes on from there`;
+}
