@@ -81,11 +81,18 @@ class Planner {
       return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
                   " for the keys of a layer, over this device's " + mebibytes(most));
     }
-    for (u32 layer = 0; layer < graph_.layers; ++layer) {
-      const u64 v_offset = align_up(k_bytes, binding_alignment);
-      const u32 buffer = add_buffer("kv cache " + std::to_string(layer), v_offset + v_bytes, gpu::usage_storage, MemoryKind::kv_cache);
-      keys_.push_back({buffer, 0, k_bytes});
-      values_.push_back({buffer, v_offset, v_bytes});
+    // As many layers in a buffer as it may hold: drivers round small buffers up.
+    const u64 v_offset = align_up(k_bytes, binding_alignment), layer_bytes = align_up(v_offset + v_bytes, binding_alignment);
+    const u32 layers_a_buffer = u32(std::clamp<u64>(limits_.max_buffer_size / layer_bytes, 1, graph_.layers));
+    for (u32 layer = 0; layer < graph_.layers; layer += layers_a_buffer) {
+      const u32 layers = std::min(layers_a_buffer, graph_.layers - layer);
+      const u64 last = (layers - 1) * layer_bytes;
+      const u32 buffer = add_buffer("kv cache from layer " + std::to_string(layer), last + v_offset + v_bytes, gpu::usage_storage,
+                                    MemoryKind::kv_cache);
+      for (u64 start = 0; start <= last; start += layer_bytes) {
+        keys_.push_back({buffer, start, k_bytes});
+        values_.push_back({buffer, start + v_offset, v_bytes});
+      }
     }
     return {};
   }
