@@ -11,7 +11,7 @@
 namespace pronk::cli {
 
 struct Profile {
-  std::string name;    // "chrome-nvidia-rtx"
+  std::string name;    // "webgpu-default"
   std::string device;  // what it stands for, in words
   std::string api;     // the browser or library whose limits these are
   std::string source;  // where the figures are published, or "measured" and how

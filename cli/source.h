@@ -16,7 +16,7 @@ namespace pronk::cli {
 
 constexpr u64 unknown_size = ~u64{0};
 
-// One file, read by position. Forwards is quick; other jumps may ask the server anew.
+// One file, read by position. Reading on is quick; a jump may ask the server anew.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

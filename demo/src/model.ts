@@ -10,16 +10,11 @@ export interface Choice {
   builtin: boolean; // the small model that comes with the page: it opens unasked, and one may type meanwhile
 }
 
-export interface Speed {
-  bytesPerSecond: number;
-  secondsLeft: number | null;
-}
-
 export type ModelState =
   | { at: 'none' }
   | { at: 'planning'; choice: Choice }
   | { at: 'planned'; choice: Choice; plan: Plan }
-  | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null; speed: Speed | null }
+  | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null }
   | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk; kv: KvType };
 
 export interface Problem {
@@ -127,12 +122,11 @@ export async function loadShorter(): Promise<void> {
 async function loadNow(choice: Choice, plan: Plan | null, contextSize?: number): Promise<void> {
   const { kv } = settings.value;
   const abort = (work = new AbortController());
-  const meter = speedMeter();
-  model.value = { at: 'loading', choice, plan, progress: null, speed: null };
+  model.value = { at: 'loading', choice, plan, progress: null };
   try {
     const onProgress = (progress: LoadProgress): void => {
       if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
-      if (work === abort) model.value = { at: 'loading', choice, plan, progress, speed: meter(progress) };
+      if (work === abort) model.value = { at: 'loading', choice, plan, progress };
     };
     const onNotice = ({ kind, message }: Notice): void => {
       if (work === abort && kind !== 'running-on-cpu') notice.value = message; // the device is shown anyway
@@ -208,22 +202,4 @@ function rememberInAddress(choice: Choice): void {
   if (choice.builtin) address.searchParams.delete('model');
   else address.searchParams.set('model', choice.url ?? '');
   history.replaceState(null, '', address);
-}
-
-function speedMeter(): (progress: LoadProgress) => Speed | null {
-  let startTime = 0;
-  let startBytes = 0;
-  return ({ phase, loadedBytes, totalBytes }) => {
-    if (phase !== 'weights') return null;
-    const now = performance.now();
-    if (startTime === 0) {
-      startTime = now;
-      startBytes = loadedBytes;
-    }
-    const elapsed = (now - startTime) / 1000;
-    if (elapsed < 0.5) return null;
-    const bytesPerSecond = (loadedBytes - startBytes) / elapsed;
-    const secondsLeft = elapsed > 2 && bytesPerSecond > 0 ? (totalBytes - loadedBytes) / bytesPerSecond : null;
-    return { bytesPerSecond, secondsLeft };
-  };
 }

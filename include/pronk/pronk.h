@@ -133,12 +133,12 @@ class Session {
 // A model on a device. Loading streams the files once through a small staging buffer; after that nothing is created.
 class Engine {
  public:
-  // device: null for the CPU. Buffers are created and pipelines start to compile at once.
+  // device: null for the CPU. Pipelines start to compile at once; buffers are created when the first bytes come.
   static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const LoadOptions& options,
                                                 std::unique_ptr<gpu::Device> device);
   ~Engine();
 
-  // Streaming: put bytes of `file()` from offset `position()` at `space()` and commit them, until loaded_bytes().
+  // Streaming: put bytes of `file()` from offset `position()` at `space()` and commit them, while wants_bytes().
   u32 file() const;
   u64 position() const;
   u64 stream_end() const;  // of the current file: no byte from here on is wanted
@@ -148,7 +148,7 @@ class Engine {
 
   // Moves loading and the session on as far as they go. The first error stays.
   Status pump();
-  bool ready() const;       // all bytes are in, all pipelines compiled
+  bool ready() const;       // all bytes are in, all pipelines compiled and tested
   bool wants_pump() const;  // there is work that needs no event: the CPU's
   Session& session();
 

@@ -1,7 +1,7 @@
 // What a chosen model costs, and how far its loading is.
 import type { LoadProgress, Plan } from 'pronk';
 import * as format from '../format';
-import { loadChosen, loadShorter, model, modelName, open, unload, type Speed } from '../model';
+import { loadChosen, loadShorter, model, modelName, open, unload } from '../model';
 
 const kinds = [
   ['weights', 'Weights'],
@@ -28,7 +28,7 @@ export function ModelCard() {
       </div>
       {plan && <Memory plan={plan} />}
       {state.at === 'planning' && <div class="bar bar-unknown" role="progressbar" aria-label="Reading the header" />}
-      {state.at === 'loading' && <Progress progress={state.progress} speed={state.speed} />}
+      {state.at === 'loading' && <Progress progress={state.progress} />}
       <div class="card-buttons">
         <button class="button" type="button" onClick={() => void unload()}>
           Cancel
@@ -102,7 +102,7 @@ function fitText({ memoryBudget: budget, largestContext }: Plan): string {
   return `${within}. Its context could be as long as ${format.whole(largestContext)} tokens.`;
 }
 
-function Progress({ progress, speed }: { progress: LoadProgress | null; speed: Speed | null }) {
+function Progress({ progress }: { progress: LoadProgress | null }) {
   if (!progress || progress.phase !== 'weights') {
     const text = progress?.phase === 'prepare' ? 'Preparing the device …' : 'Opening …';
     return (
@@ -112,7 +112,7 @@ function Progress({ progress, speed }: { progress: LoadProgress | null; speed: S
       </div>
     );
   }
-  const { loadedBytes, totalBytes } = progress;
+  const { loadedBytes, totalBytes, bytesPerSecond = 0, secondsLeft, fromCache } = progress;
   const share = totalBytes > 0 ? loadedBytes / totalBytes : 0;
   return (
     <div class="progress">
@@ -128,9 +128,9 @@ function Progress({ progress, speed }: { progress: LoadProgress | null; speed: S
       </div>
       <p class="progress-text">
         {format.bytes(loadedBytes)} of {format.bytes(totalBytes)}
-        {speed && ` · ${format.bytes(speed.bytesPerSecond)}/s`}
-        {speed?.secondsLeft != null && ` · ${format.duration(speed.secondsLeft)} left`}
-        {progress.fromCache ? ` · ${format.bytes(progress.fromCache)} from the cache` : ''}
+        {bytesPerSecond > 0 && ` · ${format.bytes(bytesPerSecond)}/s`}
+        {secondsLeft != null && ` · ${format.duration(secondsLeft)} left`}
+        {fromCache ? ` · ${format.bytes(fromCache)} from the cache` : ''}
       </p>
     </div>
   );
