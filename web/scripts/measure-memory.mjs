@@ -15,19 +15,9 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { listen, makeServer } from '../../tools/serve.mjs';
+import { chromiumArguments } from './chromium-arguments.mjs';
 
-const chromiumArguments = [
-  '--headless=new',
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--enable-features=Vulkan',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+const programArguments = ['--headless=new', ...chromiumArguments];
 const sampleInterval = 100; // milliseconds
 const settleTime = 4000; // until a tab is at rest
 const deadline = 570_000;
@@ -260,7 +250,7 @@ async function main() {
     writeFileSync(join(root, 'index.html'), page({ url, tokens: Number(values.tokens), options }));
     const origin = `http://localhost:${await listen(server, 18_600)}`;
     const executable = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
-    spawn(executable, [...chromiumArguments, `--user-data-dir=${profile}`, origin], { stdio: 'ignore' });
+    spawn(executable, [...programArguments, `--user-data-dir=${profile}`, origin], { stdio: 'ignore' });
     const figures = report(await measure(reported));
     if (values.json) console.log(JSON.stringify(figures));
     else print(figures, values.verbose);

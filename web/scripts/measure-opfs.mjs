@@ -12,18 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { listen, makeServer } from '../../tools/serve.mjs';
+import { chromiumArguments } from './chromium-arguments.mjs';
 
-const chromiumArguments = [
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--enable-features=Vulkan',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const deadline = 570_000; // milliseconds
 
 const page = `<!doctype html><meta charset="utf-8" /><title>OPFS</title><link rel="icon" href="data:," />

@@ -3,20 +3,9 @@ import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser } from 'playwright-core';
+import { chromiumArguments } from '../../scripts/chromium-arguments.mjs';
 
 const executablePath = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
-
-const args = [
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--enable-features=Vulkan',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** null, and a line that says so, where there is no Chromium. */
 export async function launchChromium(): Promise<Browser | null> {
@@ -24,7 +13,7 @@ export async function launchChromium(): Promise<Browser | null> {
     console.log(`skipped: there is no ${executablePath}`);
     return null;
   }
-  return chromium.launch({ executablePath, headless: true, args, timeout: 60_000 });
+  return chromium.launch({ executablePath, headless: true, args: chromiumArguments, timeout: 60_000 });
 }
 
 interface ServerModule {
