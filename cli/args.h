@@ -27,26 +27,28 @@ inline std::unexpected<Failure> bad_usage(std::string message) {
 enum class OptionKind : u8 { flag, text, integer, number };
 
 struct Option {
-  std::string_view name;               // "-m", "--ctx"
+  std::string_view name;  // "-m", "--ctx"
   OptionKind kind = OptionKind::text;
-  std::string_view value = {};         // what help calls the value: "FILE"; empty for flags, or to show the choices
-  std::string_view help = {};          // one line
+  std::string_view value = {};  // what help calls the value: "FILE"; empty for flags, or to show the choices
+  std::string_view help = {};   // one line
   bool required = false;
-  std::string_view choices = {};       // text: the only values allowed, separated by '|'
-  double minimum = -1e300;             // integer, number
+  std::string_view choices = {};  // text: the only values allowed, separated by '|'
+  double minimum = -1e300;        // integer, number
   double maximum = 1e300;
 };
 
 class Args {
  public:
-  bool has(std::string_view option) const;   // given on the command line
+  bool has(std::string_view option) const;  // given on the command line
   bool flag(std::string_view option) const { return has(option); }
   std::string_view text(std::string_view option, std::string_view fallback = {}) const;
   i64 integer(std::string_view option, i64 fallback = 0) const;
   double number(std::string_view option, double fallback = 0) const;
   bool help() const { return help_; }  // --help was given; nothing else was checked
   // Those that Command::positional names; empty where an optional one is not given.
-  std::string_view positional(u32 i = 0) const { return i < positionals_.size() ? std::string_view(positionals_[i]) : std::string_view(); }
+  std::string_view positional(u32 i = 0) const {
+    return i < positionals_.size() ? std::string_view(positionals_[i]) : std::string_view();
+  }
 
  private:
   friend class ArgsParser;
@@ -65,8 +67,9 @@ class Args {
 
 struct Command {
   std::string_view name;
-  std::string_view summary;             // one line
-  std::string_view positional = {};     // names in help of what is required: "FILE", "IN OUT", or may follow: "A [B]". Empty: none
+  std::string_view summary;  // one line
+  std::string_view positional =
+      {};  // names in help of what is required: "FILE", "IN OUT", or may follow: "A [B]". Empty: none
   std::span<const Option> options = {};
   Outcome (*run)(const Args& args) = nullptr;
 };

@@ -29,7 +29,8 @@ constexpr u64 most_size = u64{1} << 46;  // 64 TiB: 512 MiB of hashes
 std::unexpected<Error> os_error(const std::string& path) { return fail(path + ": " + std::strerror(errno)); }
 
 u64 now_ms() {
-  return u64(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  return u64(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+                 .count());
 }
 
 Status write_all(int file, u64 at, std::span<const u8> bytes, const std::string& path) {
@@ -89,8 +90,14 @@ std::optional<EntryInfo> parse_entry(const std::vector<u8>& text) {
     return at != json.end() && at->is_boolean() && at->get<bool>();
   };
   if (!json.is_object() || integer("version") != 1 || string("url").empty() || !integer("have")) return std::nullopt;
-  EntryInfo info{.url = string("url"), .etag = string("etag"), .size = integer("size"), .sha256 = string("sha256"),
-                 .have = *integer("have"), .complete = flag("complete"), .pinned = flag("pinned"), .used = integer("used").value_or(0)};
+  EntryInfo info{.url = string("url"),
+                 .etag = string("etag"),
+                 .size = integer("size"),
+                 .sha256 = string("sha256"),
+                 .have = *integer("have"),
+                 .complete = flag("complete"),
+                 .pinned = flag("pinned"),
+                 .used = integer("used").value_or(0)};
   const bool sane = info.have <= info.size.value_or(most_size) && info.size.value_or(0) <= most_size &&
                     (!info.complete || info.size == info.have);
   return sane ? std::optional(info) : std::nullopt;
@@ -103,11 +110,18 @@ std::optional<EntryInfo> read_entry(const std::string& folder) {
 
 // Replaces the file in one step: a reader sees the old text or the new.
 Status write_entry(const std::string& folder, const EntryInfo& info) {
-  const auto text_or_null = [](const std::string& text) { return text.empty() ? nlohmann::json() : nlohmann::json(text); };
-  const nlohmann::ordered_json json = {
-      {"version", 1}, {"url", info.url}, {"etag", text_or_null(info.etag)},
-      {"size", info.size ? nlohmann::json(*info.size) : nlohmann::json()}, {"sha256", text_or_null(info.sha256)},
-      {"have", info.have}, {"complete", info.complete}, {"pinned", info.pinned}, {"used", info.used}};
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::json() : nlohmann::json(text);
+  };
+  const nlohmann::ordered_json json = {{"version", 1},
+                                       {"url", info.url},
+                                       {"etag", text_or_null(info.etag)},
+                                       {"size", info.size ? nlohmann::json(*info.size) : nlohmann::json()},
+                                       {"sha256", text_or_null(info.sha256)},
+                                       {"have", info.have},
+                                       {"complete", info.complete},
+                                       {"pinned", info.pinned},
+                                       {"used", info.used}};
   const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const std::string path = folder + "/entry.json", next = path + "." + std::to_string(::getpid());
   const int file = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -180,7 +194,8 @@ std::vector<EntryInfo> list_entries(const std::string& cache) {
 Status delete_entry(const std::string& cache, const std::string& url) {
   if (!read_entry(entry_folder(cache, url))) return fail("the cache has no '" + url + "'");
   CacheEntry entry = CacheEntry::open(cache, url, true);
-  if (!entry.writable()) return fail("'" + url + "' is in use" + (entry.trouble().empty() ? "" : " (" + entry.trouble() + ")"));
+  if (!entry.writable())
+    return fail("'" + url + "' is in use" + (entry.trouble().empty() ? "" : " (" + entry.trouble() + ")"));
   entry.drop();
   return {};
 }
@@ -203,9 +218,15 @@ Status pin_entry(const std::string& cache, const std::string& url, bool pinned) 
 }
 
 CacheEntry::CacheEntry(CacheEntry&& other) noexcept
-    : folder_(std::move(other.folder_)), trouble_(std::move(other.trouble_)), info_(std::move(other.info_)),
-      hashes_(std::move(other.hashes_)), tail_(std::move(other.tail_)), data_(std::exchange(other.data_, -1)),
-      locked_(std::exchange(other.locked_, false)), stopped_(other.stopped_), dirty_(std::exchange(other.dirty_, false)) {}
+    : folder_(std::move(other.folder_)),
+      trouble_(std::move(other.trouble_)),
+      info_(std::move(other.info_)),
+      hashes_(std::move(other.hashes_)),
+      tail_(std::move(other.tail_)),
+      data_(std::exchange(other.data_, -1)),
+      locked_(std::exchange(other.locked_, false)),
+      stopped_(other.stopped_),
+      dirty_(std::exchange(other.dirty_, false)) {}
 
 CacheEntry::~CacheEntry() {
   if (writable() && dirty_) (void)save();
@@ -239,7 +260,8 @@ bool CacheEntry::lock(bool to_write) {
     if (data_ < 0) return false;
     locked_ = may_write && ::flock(data_, LOCK_EX | LOCK_NB) == 0;
     struct stat opened = {}, named = {};
-    const bool same = ::fstat(data_, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
+    const bool same =
+        ::fstat(data_, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
     if (same && locked_ && !take_lock_file(folder_ + "/lock")) {
       ::flock(data_, LOCK_UN);
       locked_ = false;

@@ -1,7 +1,7 @@
-// The folder of downloaded files, the same in the npm package: a directory an entry, named by the first 32 hex digits of
-// SHA-256(URL). In it: `data`, the file's bytes from the first on; `hashes`, SHA-256 of each part of 4 MiB (of the last,
-// shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo; while it is written `lock`, with
-// the id of the process that does.
+// The folder of downloaded files, the same in the npm package: a directory an entry, named by the first 32 hex digits
+// of SHA-256(URL). In it: `data`, the file's bytes from the first on; `hashes`, SHA-256 of each part of 4 MiB (of the
+// last, shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo; while it is written
+// `lock`, with the id of the process that does.
 #pragma once
 
 #include <optional>
@@ -20,13 +20,13 @@ constexpr u64 cache_part = 4 << 20;
 // entry.json: these fields and "version": 1.
 struct EntryInfo {
   std::string url = {};
-  std::string etag = {};           // what the server named this content; empty (null): it did not
-  std::optional<u64> size = {};    // of the whole file, once known
-  std::string sha256 = {};         // of the whole file, 64 hex digits, when the server gives it; else empty (null)
-  u64 have = 0;                    // bytes from the start on that are here and good
+  std::string etag = {};         // what the server named this content; empty (null): it did not
+  std::optional<u64> size = {};  // of the whole file, once known
+  std::string sha256 = {};       // of the whole file, 64 hex digits, when the server gives it; else empty (null)
+  u64 have = 0;                  // bytes from the start on that are here and good
   bool complete = false;
-  bool pinned = false;             // `cache clear` leaves it
-  u64 used = 0;                    // ms since 1970
+  bool pinned = false;  // `cache clear` leaves it
+  u64 used = 0;         // ms since 1970
 };
 
 std::string default_cache_folder();  // $XDG_CACHE_HOME/pronk or ~/.cache/pronk; empty when there is no home
@@ -36,7 +36,8 @@ Status delete_entry(const std::string& cache, const std::string& url);
 Status clear_cache(const std::string& cache);  // of all that is neither pinned nor in use
 Status pin_entry(const std::string& cache, const std::string& url, bool pinned);
 
-// One entry, open. Its data file is locked, by flock() and the file `lock`: whoever comes second may read what is there, but not write.
+// One entry, open. Its data file is locked, by flock() and the file `lock`: whoever comes second may read what is
+// there, but not write.
 class CacheEntry {
  public:
   // An entry that is damaged beyond use counts as empty. to_write: makes the entry when there is none; where that fails
@@ -57,8 +58,9 @@ class CacheEntry {
   void drop();                               // removes the entry
   void stop_writing();                       // after a failed write: what is noted stays
 
-  u64 part_bytes(u64 part) const;                 // of it that are here
-  Result<bool> read_part(u64 part, std::span<u8> into) const;  // part_bytes() of them; false: they are not what was written
+  u64 part_bytes(u64 part) const;  // of it that are here
+  Result<bool> read_part(u64 part,
+                         std::span<u8> into) const;  // part_bytes() of them; false: they are not what was written
   Status mend_part(u64 part, std::span<const u8> bytes);
 
  private:
@@ -72,11 +74,11 @@ class CacheEntry {
   std::string folder_, trouble_;
   EntryInfo info_;
   std::vector<Digest> hashes_;
-  Sha256 tail_;          // of the part that info_.have lies in
+  Sha256 tail_;  // of the part that info_.have lies in
   int data_ = -1;
   bool locked_ = false;
   bool stopped_ = false;
-  bool dirty_ = false;   // entry.json is behind
+  bool dirty_ = false;  // entry.json is behind
 };
 
 }  // namespace pronk::cli

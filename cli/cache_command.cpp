@@ -15,11 +15,15 @@ void list(const std::string& folder, bool json) {
   for (const EntryInfo& info : list_entries(folder)) {
     const double percent = info.size.value_or(0) > 0 ? 100.0 * double(info.have) / double(*info.size) : 0;
     if (json) {
-      out.push_back({{"url", info.url}, {"bytes", info.have}, {"size", info.size ? nlohmann::json(*info.size) : nlohmann::json()},
-                     {"complete", info.complete}, {"pinned", info.pinned}, {"used", info.used}});
+      out.push_back({{"url", info.url},
+                     {"bytes", info.have},
+                     {"size", info.size ? nlohmann::json(*info.size) : nlohmann::json()},
+                     {"complete", info.complete},
+                     {"pinned", info.pinned},
+                     {"used", info.used}});
     } else {
-      std::printf("%14llu %5.1f %% %s %s\n", static_cast<unsigned long long>(info.have), info.complete ? 100.0 : percent,
-                  info.pinned ? "pinned" : "      ", info.url.c_str());
+      std::printf("%14llu %5.1f %% %s %s\n", static_cast<unsigned long long>(info.have),
+                  info.complete ? 100.0 : percent, info.pinned ? "pinned" : "      ", info.url.c_str());
     }
   }
   if (json) std::puts(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());

@@ -24,7 +24,9 @@ bool is_fixed_revision(const std::string& url) {
 class CachedSource final : public ByteSource {
  public:
   CachedSource(const std::string& url, const SourceOptions& options)
-      : http_(url), entry_(CacheEntry::open(options.cache, url, !options.header_only)), keep_(!options.header_only && entry_.writable()) {
+      : http_(url),
+        entry_(CacheEntry::open(options.cache, url, !options.header_only)),
+        keep_(!options.header_only && entry_.writable()) {
     if (!entry_.trouble().empty()) note("no cache: " + entry_.trouble());
   }
 
@@ -127,7 +129,8 @@ class CachedSource final : public ByteSource {
     const bool removed = entry_.writable();
     if (removed) entry_.drop();
     keep_ = false;
-    return fail("the cache's copy of '" + http_.url() + "' is damaged (" + place + ")" + (removed ? " and now removed: " : ": ") +
+    return fail("the cache's copy of '" + http_.url() + "' is damaged (" + place + ")" +
+                (removed ? " and now removed: " : ": ") +
                 (got ? "the file has changed on the server" : got.error().message));
   }
 
@@ -146,7 +149,8 @@ class CachedSource final : public ByteSource {
     std::vector<u8> bytes(std::min<u64>(1 << 20, position - std::min(position, entry_.info().have)));
     while (keep_ && entry_.info().have < position) {
       const u64 have = entry_.info().have;
-      PRONK_TRY(const u64 got, http_.read(have, std::span(bytes).first(std::min<u64>(bytes.size(), position - have)), unknown_size));
+      PRONK_TRY(const u64 got,
+                http_.read(have, std::span(bytes).first(std::min<u64>(bytes.size(), position - have)), unknown_size));
       if (got == 0) break;
       keep_bytes(std::span(bytes).first(got));
     }
@@ -161,7 +165,9 @@ class CachedSource final : public ByteSource {
 
   // The whole file's hash grows with what passes by in order.
   void add_to_whole(u64 position, std::span<const u8> bytes) {
-    if (entry_.info().sha256.empty() || entry_.info().complete || position > whole_at_ || position + bytes.size() <= whole_at_) return;
+    if (entry_.info().sha256.empty() || entry_.info().complete || position > whole_at_ ||
+        position + bytes.size() <= whole_at_)
+      return;
     const std::span<const u8> fresh = bytes.subspan(whole_at_ - position);
     whole_.update(fresh);
     whole_at_ += fresh.size();
@@ -180,7 +186,8 @@ class CachedSource final : public ByteSource {
     const std::string published = info.sha256;
     entry_.drop();
     keep_ = false;
-    return fail(name + ": the bytes have SHA-256 " + found + ", published is " + published + "; the download is removed");
+    return fail(name + ": the bytes have SHA-256 " + found + ", published is " + published +
+                "; the download is removed");
   }
 
   HttpFile http_;

@@ -22,7 +22,8 @@ std::string known_formats() {
 Outcome run(const Args& args) {
   const formats::Format* format = formats::find(args.text("--type"));
   if (format == nullptr) {
-    return bad_usage("pronk dequant: --type " + std::string(args.text("--type")) + " is not a format pronk runs (" + known_formats() + ")");
+    return bad_usage("pronk dequant: --type " + std::string(args.text("--type")) + " is not a format pronk runs (" +
+                     known_formats() + ")");
   }
   const std::string path(args.text("--in"));
   PRONK_TRY(const MappedFile in, MappedFile::open(path));

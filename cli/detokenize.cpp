@@ -40,7 +40,10 @@ Outcome run(const Args& args) {
 }
 
 constexpr Option options[] = {
-    {.name = "-m", .value = "MODEL", .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf", .required = true},
+    {.name = "-m",
+     .value = "MODEL",
+     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf",
+     .required = true},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens are written out"},
     cache_option,
     no_cache_option,

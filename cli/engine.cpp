@@ -16,8 +16,10 @@ Status stream(Engine& engine, OpenModel& from) {
   while (engine.wants_bytes()) {
     const std::span<u8> space = engine.space();
     const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
-    PRONK_TRY(const u64 got, from.files[engine.file()]->read(engine.position(), space.first(wanted), engine.stream_end()));
-    if (got == 0) return fail("a file of the model ends at byte " + std::to_string(engine.position()) + ", within its tensors");
+    PRONK_TRY(const u64 got,
+              from.files[engine.file()]->read(engine.position(), space.first(wanted), engine.stream_end()));
+    if (got == 0)
+      return fail("a file of the model ends at byte " + std::to_string(engine.position()) + ", within its tensors");
     PRONK_OK(engine.commit(got));
     if (engine.device()) engine.device()->poll();
   }
@@ -77,7 +79,8 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
     return bad_usage("--ctx is " + quoted(context) + ", neither auto nor a whole number from 1 to 16777216");
   }
   if (args.has("--budget") && !parse_bytes(args.text("--budget"), choice.options.budget)) {
-    return bad_usage("--budget is " + quoted(args.text("--budget")) + ", not a number of bytes such as 800000000, 500M or 1.5G");
+    return bad_usage("--budget is " + quoted(args.text("--budget")) +
+                     ", not a number of bytes such as 800000000, 500M or 1.5G");
   }
   const std::string_view keys = args.text("--kv", "f16");
   choice.options.kv = {kv_type(keys), kv_type(args.text("--kv-v", keys))};
@@ -92,7 +95,8 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
   for (u32 file = 0; file < std::max<u64>(model->file_count(), 1); ++file) {
     if (file >= parts.size()) return fail("'" + location + "' is one part of a split model but is not named like one");
     PRONK_TRY(auto source, open_source(parts[file], options));
-    PRONK_OK(read_header(*source, parts[file], [&](std::span<const u8> prefix, u64 size) { return model->add_header(file, prefix, size); }));
+    PRONK_OK(read_header(*source, parts[file],
+                         [&](std::span<const u8> prefix, u64 size) { return model->add_header(file, prefix, size); }));
     open.files.push_back(std::move(source));
   }
   PRONK_OK(model->finish_headers());
@@ -111,7 +115,8 @@ Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
 Status turn(Engine& engine) {
   constexpr int most_waits = 1800;  // a chunk of a large prompt on a CPU driver takes minutes
   if (!engine.wants_pump() && engine.device()) {
-    for (int i = 0; i < most_waits && !engine.device()->has_event(); ++i) gpu::wait(*engine.device(), std::chrono::seconds(1));
+    for (int i = 0; i < most_waits && !engine.device()->has_event(); ++i)
+      gpu::wait(*engine.device(), std::chrono::seconds(1));
     if (!engine.device()->has_event()) return fail("the device has not answered for half an hour");
   }
   return engine.pump();

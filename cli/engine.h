@@ -11,16 +11,25 @@
 
 namespace pronk::cli {
 
-constexpr Option model_option{.name = "-m", .value = "MODEL",
-                              .help = "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf; of a split model any part (default: the model in the box)"};
-constexpr Option backend_option{.name = "--backend", .value = "NAME", .help = "default: webgpu if there is an adapter",
-                                .choices = "webgpu|cpu"};
-constexpr Option context_option{.name = "--ctx", .value = "N|auto",
-                                .help = "context length (default: the model's, at most 4096); auto: the largest that fits"};
-constexpr Option budget_option{.name = "--budget", .value = "BYTES",
-                               .help = "most bytes that everything may take, such as 500M or 1.5G (of 1024; default: what the device allows)"};
-constexpr Option kv_option{.name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16|q8_0|q4_0"};
-constexpr Option kv_values_option{.name = "--kv-v", .value = "TYPE", .help = "type of its values, when another", .choices = "f32|f16|q8_0|q4_0"};
+constexpr Option model_option{.name = "-m",
+                              .value = "MODEL",
+                              .help =
+                                  "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf; of a split model any "
+                                  "part (default: the model in the box)"};
+constexpr Option backend_option{
+    .name = "--backend", .value = "NAME", .help = "default: webgpu if there is an adapter", .choices = "webgpu|cpu"};
+constexpr Option context_option{
+    .name = "--ctx",
+    .value = "N|auto",
+    .help = "context length (default: the model's, at most 4096); auto: the largest that fits"};
+constexpr Option budget_option{
+    .name = "--budget",
+    .value = "BYTES",
+    .help = "most bytes that everything may take, such as 500M or 1.5G (of 1024; default: what the device allows)"};
+constexpr Option kv_option{
+    .name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16|q8_0|q4_0"};
+constexpr Option kv_values_option{
+    .name = "--kv-v", .value = "TYPE", .help = "type of its values, when another", .choices = "f32|f16|q8_0|q4_0"};
 
 // -m, --ctx, --budget, --kv, --backend, --cache and --no-cache as given; `scoring` as in LoadOptions.
 struct EngineChoice {

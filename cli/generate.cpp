@@ -51,10 +51,14 @@ Result<Generated> generate(Engine& engine, std::span<const u32> prompt, const Ge
 
 std::string_view finish_name(Finish finish) {
   switch (finish) {
-    case Finish::length: return "length";
-    case Finish::end_token: return "stop";
-    case Finish::cancelled: return "cancelled";
-    case Finish::context_full: return "context";
+    case Finish::length:
+      return "length";
+    case Finish::end_token:
+      return "stop";
+    case Finish::cancelled:
+      return "cancelled";
+    case Finish::context_full:
+      return "context";
   }
   return "";
 }
@@ -86,8 +90,11 @@ Outcome run(const Args& args) {
   GenerateOptions options;
   options.max_tokens = u32(args.integer("-n", 128));
   options.ignore_end = args.flag("--ignore-eos");
-  options.sampling = {.temperature = float(args.number("--temp")), .top_k = u32(args.integer("--top-k")),
-                      .top_p = float(args.number("--top-p", 1)), .min_p = float(args.number("--min-p")), .seed = u64(args.integer("--seed"))};
+  options.sampling = {.temperature = float(args.number("--temp")),
+                      .top_k = u32(args.integer("--top-k")),
+                      .top_p = float(args.number("--top-p", 1)),
+                      .min_p = float(args.number("--min-p")),
+                      .seed = u64(args.integer("--seed"))};
 
   const bool json = args.flag("--json");
   PRONK_TRY(const Generated result, generate(*engine, prompt, options, !json));
@@ -101,9 +108,10 @@ Outcome run(const Args& args) {
       {"tokens", result.tokens},
       {"text", result.text},
       {"finish_reason", finish_name(engine->session().finish())},
-      {"timings", {{"load_ms", load_ms},
-                   {"prefill_tps", result.first_seconds > 0 ? double(prompt.size()) / result.first_seconds : 0.0},
-                   {"decode_tps", count > 1 && result.rest_seconds > 0 ? (count - 1) / result.rest_seconds : 0.0}}},
+      {"timings",
+       {{"load_ms", load_ms},
+        {"prefill_tps", result.first_seconds > 0 ? double(prompt.size()) / result.first_seconds : 0.0},
+        {"decode_tps", count > 1 && result.rest_seconds > 0 ? (count - 1) / result.rest_seconds : 0.0}}},
       {"counters", as_json(engine->run_counters())}};
   std::puts(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   return {};
@@ -113,13 +121,45 @@ constexpr Option options[] = {
     model_option,
     {.name = "-p", .value = "TEXT", .help = "the prompt"},
     {.name = "--tokens", .value = "IDS", .help = "the prompt as ids with commas between"},
-    {.name = "-n", .kind = OptionKind::integer, .value = "N", .help = "most tokens to generate (default 128)", .minimum = 0, .maximum = 1 << 24},
-    {.name = "--temp", .kind = OptionKind::number, .value = "T", .help = "temperature (default 0: greedy)", .minimum = 0, .maximum = 1000},
-    {.name = "--top-k", .kind = OptionKind::integer, .value = "K", .help = "keep the K most likely (default 0: all)", .minimum = 0, .maximum = 1 << 24},
-    {.name = "--top-p", .kind = OptionKind::number, .value = "P", .help = "keep the smallest set of this probability (default 1)", .minimum = 0, .maximum = 1},
-    {.name = "--min-p", .kind = OptionKind::number, .value = "M", .help = "drop what is less likely than M times the likeliest (default 0)", .minimum = 0, .maximum = 1},
-    {.name = "--seed", .kind = OptionKind::integer, .value = "S", .help = "of the random numbers (default 0)", .minimum = 0, .maximum = 0x1p53},
-    {.name = "--no-self-test", .kind = OptionKind::flag, .help = "do not compare the GPU's arithmetic with the CPU's at load"},
+    {.name = "-n",
+     .kind = OptionKind::integer,
+     .value = "N",
+     .help = "most tokens to generate (default 128)",
+     .minimum = 0,
+     .maximum = 1 << 24},
+    {.name = "--temp",
+     .kind = OptionKind::number,
+     .value = "T",
+     .help = "temperature (default 0: greedy)",
+     .minimum = 0,
+     .maximum = 1000},
+    {.name = "--top-k",
+     .kind = OptionKind::integer,
+     .value = "K",
+     .help = "keep the K most likely (default 0: all)",
+     .minimum = 0,
+     .maximum = 1 << 24},
+    {.name = "--top-p",
+     .kind = OptionKind::number,
+     .value = "P",
+     .help = "keep the smallest set of this probability (default 1)",
+     .minimum = 0,
+     .maximum = 1},
+    {.name = "--min-p",
+     .kind = OptionKind::number,
+     .value = "M",
+     .help = "drop what is less likely than M times the likeliest (default 0)",
+     .minimum = 0,
+     .maximum = 1},
+    {.name = "--seed",
+     .kind = OptionKind::integer,
+     .value = "S",
+     .help = "of the random numbers (default 0)",
+     .minimum = 0,
+     .maximum = 0x1p53},
+    {.name = "--no-self-test",
+     .kind = OptionKind::flag,
+     .help = "do not compare the GPU's arithmetic with the CPU's at load"},
     {.name = "--ignore-eos", .kind = OptionKind::flag, .help = "go on after an end token"},
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object at the end instead of a stream of text"},
     backend_option,

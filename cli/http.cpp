@@ -131,8 +131,8 @@ struct HttpFile::State {
 
   // The response that is being read.
   bool active = false;
-  bool done = false;     // all of its body has arrived
-  bool judged = false;   // its head has been looked at
+  bool done = false;    // all of its body has arrived
+  bool judged = false;  // its head has been looked at
   u64 asked_from = 0, asked_until = 0;
   u64 position = 0;      // in the file, of the next byte that body() gives
   u64 skip = 0;          // bytes of a body without ranges that are dropped first
@@ -294,8 +294,9 @@ Status HttpFile::State::finished(CURLcode code) {
   }
   const std::string text = curl_text[0] ? curl_text : curl_easy_strerror(code);
   const bool unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
-  retryable = (unreachable && first) || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
-              code == CURLE_SEND_ERROR || code == CURLE_SSL_CONNECT_ERROR;
+  retryable = (unreachable && first) || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PARTIAL_FILE ||
+              code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+              code == CURLE_SSL_CONNECT_ERROR;
   return error(text.substr(0, text.find('\n')));
 }
 
@@ -326,7 +327,7 @@ Status HttpFile::State::step(Clock::time_point& last_sign) {
   if (Clock::now() - last_sign > longest_silence) {
     stop();
     retryable = true;
-      return error("the server has been silent for a minute");
+    return error("the server has been silent for a minute");
   }
   if (!(paused && judged)) curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
   return {};
@@ -445,7 +446,8 @@ Result<u64> HttpFile::read(u64 position, std::span<u8> into, u64 until) {
     }
     if (part && s.first && s.first->size && position + got >= *s.first->size) break;
     if (attempt == most_retries) {
-      const std::string what = part ? "'" + s.url + "': the connection ends at byte " + std::to_string(position + got) : part.error().message;
+      const std::string what = part ? "'" + s.url + "': the connection ends at byte " + std::to_string(position + got)
+                                    : part.error().message;
       return s.short_of(got, {what + ", after " + std::to_string(attempt) + " retries"});
     }
     s.pause_before(attempt++);

@@ -29,9 +29,9 @@ struct RemoteInfo {
 Result<std::string> normal_url(const std::string& url);
 
 // Errors are one line that names the URL. A request that fails with a cut connection, a time-out, 408, 429 or 5xx is
-// tried again from where it stopped (but a server that was never reached is not), at most five times in a row, after 0.25 s doubling or what Retry-After asks (30 s
-// at most). Up to ten redirects are followed, none from https to http. A file that changes while it is read (ETag or
-// size) is an error.
+// tried again from where it stopped (but a server that was never reached is not), at most five times in a row, after
+// 0.25 s doubling or what Retry-After asks (30 s at most). Up to ten redirects are followed, none from https to http. A
+// file that changes while it is read (ETag or size) is an error.
 class HttpFile {
  public:
   explicit HttpFile(std::string url);
@@ -42,10 +42,9 @@ class HttpFile {
   const std::string& url() const;
   const RemoteInfo& info() const;  // of the first response
 
-  // Fills `into` from byte `position` on and returns its size, or less: at the end of the file, where the next read gives
-  // nothing, or before an error, which the next read then gives. No byte from `until` on
-  // will be wanted: a server with ranges is not asked for more. Reading on where the last read ended goes on with its
-  // response.
+  // Fills `into` from byte `position` on and returns its size, or less: at the end of the file, where the next read
+  // gives nothing, or before an error, which the next read then gives. No byte from `until` on will be wanted: a server
+  // with ranges is not asked for more. Reading on where the last read ended goes on with its response.
   Result<u64> read(u64 position, std::span<u8> into, u64 until = ~u64{0});
   // Asks for a response that starts at `position` and waits for its head: info() is known then.
   Status open(u64 position, u64 until, bool retry);

@@ -59,13 +59,19 @@ Json array_json(const Array& array) {
 Json value_json(const Metadata& metadata, u64 i) {
   const std::string_view key = metadata.key(i);
   switch (metadata.type(i)) {
-    case ValueType::string: return std::string(*metadata.string_at(key));
-    case ValueType::array: return array_json(**metadata.array_at(key));
-    case ValueType::boolean: return *metadata.bool_at(key);
+    case ValueType::string:
+      return std::string(*metadata.string_at(key));
+    case ValueType::array:
+      return array_json(**metadata.array_at(key));
+    case ValueType::boolean:
+      return *metadata.bool_at(key);
     case ValueType::float32:
-    case ValueType::float64: return *metadata.f64_at(key);
-    case ValueType::uint64: return *metadata.u64_at(key);
-    default: return *metadata.i64_at(key);
+    case ValueType::float64:
+      return *metadata.f64_at(key);
+    case ValueType::uint64:
+      return *metadata.u64_at(key);
+    default:
+      return *metadata.i64_at(key);
   }
 }
 

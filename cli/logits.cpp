@@ -29,7 +29,10 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     model_option,
     {.name = "--tokens", .value = "IDS", .help = "ids with commas between: 1,2,3", .required = true},
-    {.name = "--out", .value = "FILE", .help = "raw float32, little-endian: a row of the vocabulary for each token", .required = true},
+    {.name = "--out",
+     .value = "FILE",
+     .help = "raw float32, little-endian: a row of the vocabulary for each token",
+     .required = true},
     backend_option,
     context_option,
     budget_option,

@@ -66,7 +66,10 @@ Outcome run(const Args& args) {
 
 constexpr Option options[] = {
     model_option,
-    {.name = "-f", .value = "TEXT", .help = "UTF-8 text file, cut into windows of the context length", .required = true},
+    {.name = "-f",
+     .value = "TEXT",
+     .help = "UTF-8 text file, cut into windows of the context length",
+     .required = true},
     context_option,
     budget_option,
     kv_option,

@@ -13,8 +13,9 @@ namespace {
 constexpr int does_not_fit = 3;  // exit status
 
 nlohmann::ordered_json as_json(const MemoryUse& use) {
-  return {{"weights", use.weights}, {"kv_cache", use.kv_cache}, {"activations", use.activations}, {"parameters", use.parameters},
-          {"staging", use.staging}, {"readback", use.readback}, {"total", use.total()}};
+  return {{"weights", use.weights},       {"kv_cache", use.kv_cache}, {"activations", use.activations},
+          {"parameters", use.parameters}, {"staging", use.staging},   {"readback", use.readback},
+          {"total", use.total()}};
 }
 
 // What is planned for: a profile, this machine's adapter, or the CPU (no limits).
@@ -24,7 +25,9 @@ struct Target {
   std::unique_ptr<gpu::Device> device;
 
   const gpu::Limits* limits() const { return profile ? &profile->limits : device ? &device->limits() : nullptr; }
-  const gpu::Features* features() const { return profile ? &profile->features : device ? &device->features() : nullptr; }
+  const gpu::Features* features() const {
+    return profile ? &profile->features : device ? &device->features() : nullptr;
+  }
 };
 
 Result<Target> choose_target(const Args& args, EngineChoice& choice) {
@@ -37,7 +40,9 @@ Result<Target> choose_target(const Args& args, EngineChoice& choice) {
   PRONK_TRY(target.device, open_device(choice.backend));
   if (!target.device) choice.backend = "cpu";
   target.name = "the CPU";
-  if (target.device) target.name = target.device->info().device.empty() ? target.device->info().description : target.device->info().device;
+  if (target.device)
+    target.name =
+        target.device->info().device.empty() ? target.device->info().description : target.device->info().device;
   return target;
 }
 
@@ -51,7 +56,8 @@ void print_table(const nlohmann::ordered_json& out, const Plan& plan, const Mode
     std::printf("%-12s %16llu", kind.c_str(), bytes.get<unsigned long long>());
     if (allocated) std::printf(" %16llu", out["allocated"][kind].get<unsigned long long>());
     if (kind == "activations" && plan.activations_lower_bound > 0) {
-      std::printf("  (at least %llu are alive at one time)", static_cast<unsigned long long>(plan.activations_lower_bound));
+      std::printf("  (at least %llu are alive at one time)",
+                  static_cast<unsigned long long>(plan.activations_lower_bound));
     }
     std::puts("");
   }
@@ -100,18 +106,26 @@ Outcome run(const Args& args) {
 }
 
 constexpr Option options[] = {
-    model_option, context_option, budget_option, kv_option, kv_values_option, backend_option,
+    model_option,
+    context_option,
+    budget_option,
+    kv_option,
+    kv_values_option,
+    backend_option,
     {.name = "--profile", .value = "NAME", .help = "plan for this device instead of the machine's; 'list' prints them"},
     {.name = "--allocate", .kind = OptionKind::flag, .help = "load the model too, and print what was allocated"},
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object"},
-    cache_option, no_cache_option,
+    cache_option,
+    no_cache_option,
 };
 
 }  // namespace
 
 const Command plan_command = {
     .name = "plan",
-    .summary = "Prints the bytes a model takes, by kind, without loading it; of a URL only the header is read. Exit status 3: it does not fit.",
+    .summary =
+        "Prints the bytes a model takes, by kind, without loading it; of a URL only the header is read. Exit status 3: "
+        "it does not fit.",
     .options = options,
     .run = run,
 };

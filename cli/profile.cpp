@@ -16,8 +16,8 @@ using nlohmann::json;
 
 struct LimitName {
   std::string_view name;
-  u64 gpu::Limits::*wide = nullptr;
-  u32 gpu::Limits::*narrow = nullptr;
+  u64 gpu::Limits::* wide = nullptr;
+  u32 gpu::Limits::* narrow = nullptr;
   bool alignment = false;  // less is better
 };
 
@@ -30,11 +30,17 @@ constexpr LimitName limit_names[] = {
     {.name = "maxComputeInvocationsPerWorkgroup", .narrow = &gpu::Limits::max_compute_invocations_per_workgroup},
     {.name = "maxComputeWorkgroupSizeX", .narrow = &gpu::Limits::max_compute_workgroup_size_x},
     {.name = "maxComputeWorkgroupsPerDimension", .narrow = &gpu::Limits::max_compute_workgroups_per_dimension},
-    {.name = "minStorageBufferOffsetAlignment", .narrow = &gpu::Limits::min_storage_buffer_offset_alignment, .alignment = true},
-    {.name = "minUniformBufferOffsetAlignment", .narrow = &gpu::Limits::min_uniform_buffer_offset_alignment, .alignment = true},
+    {.name = "minStorageBufferOffsetAlignment",
+     .narrow = &gpu::Limits::min_storage_buffer_offset_alignment,
+     .alignment = true},
+    {.name = "minUniformBufferOffsetAlignment",
+     .narrow = &gpu::Limits::min_uniform_buffer_offset_alignment,
+     .alignment = true},
 };
 
-u64 get(const LimitName& limit, const gpu::Limits& limits) { return limit.wide ? limits.*limit.wide : limits.*limit.narrow; }
+u64 get(const LimitName& limit, const gpu::Limits& limits) {
+  return limit.wide ? limits.*limit.wide : limits.*limit.narrow;
+}
 
 void set(const LimitName& limit, gpu::Limits& limits, u64 value) {
   if (limit.wide) {
@@ -47,9 +53,11 @@ void set(const LimitName& limit, gpu::Limits& limits, u64 value) {
 Status read_limits(const json& from, gpu::Limits& limits) {
   const gpu::Limits defaults;
   for (const auto& [name, value] : from.items()) {
-    const auto limit = std::find_if(std::begin(limit_names), std::end(limit_names), [&](const LimitName& each) { return each.name == name; });
+    const auto limit = std::find_if(std::begin(limit_names), std::end(limit_names),
+                                    [&](const LimitName& each) { return each.name == name; });
     if (limit == std::end(limit_names)) return fail("limit " + pronk::quoted(name) + " is unknown");
-    if (!value.is_number_unsigned() || (limit->narrow && value.get<u64>() > ~u32{0})) return fail("limit " + name + " is no size");
+    if (!value.is_number_unsigned() || (limit->narrow && value.get<u64>() > ~u32{0}))
+      return fail("limit " + name + " is no size");
     set(*limit, limits, value.get<u64>());
     const u64 now = get(*limit, limits), least = get(*limit, defaults);
     if (limit->alignment ? now > least : now < least) return fail("limit " + name + " is worse than WebGPU's default");
@@ -67,16 +75,22 @@ Status read_features(const json& from, gpu::Features& features) {
 }
 
 Status read_field(const std::string& key, const json& value, Profile& profile) {
-  std::string* text = key == "name" ? &profile.name : key == "device" ? &profile.device : key == "api" ? &profile.api
-                      : key == "source" ? &profile.source : nullptr;
+  std::string* text = key == "name"     ? &profile.name
+                      : key == "device" ? &profile.device
+                      : key == "api"    ? &profile.api
+                      : key == "source" ? &profile.source
+                                        : nullptr;
   if (text && value.is_string()) {
     *text = value.get<std::string>();
     return {};
   }
   if (key == "limits" && value.is_object()) return read_limits(value, profile.limits);
   if (key == "features" && value.is_array()) return read_features(value, profile.features);
-  u32* size = key == "subgroupMinSize" ? &profile.features.subgroup_min_size : key == "subgroupMaxSize" ? &profile.features.subgroup_max_size : nullptr;
-  if (!size || !value.is_number_unsigned() || value.get<u64>() > 128) return fail("key " + pronk::quoted(key) + " is wrong or unknown");
+  u32* size = key == "subgroupMinSize"   ? &profile.features.subgroup_min_size
+              : key == "subgroupMaxSize" ? &profile.features.subgroup_max_size
+                                         : nullptr;
+  if (!size || !value.is_number_unsigned() || value.get<u64>() > 128)
+    return fail("key " + pronk::quoted(key) + " is wrong or unknown");
   *size = value.get<u32>();
   return {};
 }
@@ -89,7 +103,8 @@ Result<Profile> read_profile(const json& from) {
     const Status good = read_field(key, value, profile);
     if (!good) return fail("profile " + pronk::quoted(profile.name) + ": " + good.error().message);
   }
-  const bool whole = !profile.name.empty() && !profile.device.empty() && !profile.api.empty() && !profile.source.empty();
+  const bool whole =
+      !profile.name.empty() && !profile.device.empty() && !profile.api.empty() && !profile.source.empty();
   if (!whole) return fail("profile " + pronk::quoted(profile.name) + " lacks its name, device, api or source");
   return profile;
 }
@@ -102,7 +117,8 @@ Result<std::vector<Profile>> parse_profiles(std::string_view text) {
   std::vector<Profile> result;
   for (const json& each : list) {
     PRONK_TRY(Profile profile, read_profile(each));
-    const bool twice = std::any_of(result.begin(), result.end(), [&](const Profile& other) { return other.name == profile.name; });
+    const bool twice =
+        std::any_of(result.begin(), result.end(), [&](const Profile& other) { return other.name == profile.name; });
     if (twice) return fail("profile " + pronk::quoted(profile.name) + " is there twice");
     result.push_back(std::move(profile));
   }
@@ -133,11 +149,12 @@ void print_profiles(bool as_json) {
   }
   for (const Profile& profile : profiles()) {
     const gpu::Limits& limits = profile.limits;
-    std::printf("%-20s %-42s %5llu MiB bindings, %5llu MiB buffers, %2u storage buffers, %2u KiB workgroups%s%s\n", profile.name.c_str(),
-                profile.device.c_str(), static_cast<unsigned long long>(limits.max_storage_buffer_binding_size + 4) >> 20,
-                static_cast<unsigned long long>(limits.max_buffer_size + 4) >> 20, limits.max_storage_buffers_per_shader_stage,
-                limits.max_compute_workgroup_storage_size >> 10, profile.features.shader_f16 ? ", f16" : "",
-                profile.features.subgroups ? ", subgroups" : "");
+    std::printf("%-20s %-42s %5llu MiB bindings, %5llu MiB buffers, %2u storage buffers, %2u KiB workgroups%s%s\n",
+                profile.name.c_str(), profile.device.c_str(),
+                static_cast<unsigned long long>(limits.max_storage_buffer_binding_size + 4) >> 20,
+                static_cast<unsigned long long>(limits.max_buffer_size + 4) >> 20,
+                limits.max_storage_buffers_per_shader_stage, limits.max_compute_workgroup_storage_size >> 10,
+                profile.features.shader_f16 ? ", f16" : "", profile.features.subgroups ? ", subgroups" : "");
   }
 }
 

@@ -22,10 +22,10 @@ struct Recipe {
 };
 
 constexpr Recipe recipes[] = {
-    {"F16", "F16", "F16", 1},       {"BF16", "BF16", "BF16", 32},   {"Q8_0", "Q8_0", "Q8_0", 7},
-    {"Q4_0", "Q4_0", "Q6_K", 2},    {"Q4_1", "Q4_1", "Q6_K", 3},    {"Q5_0", "Q5_0", "Q6_K", 8},
-    {"Q5_1", "Q5_1", "Q6_K", 9},    {"Q4_K", "Q4_K", "Q6_K", 14},   {"Q5_K", "Q5_K", "Q6_K", 16},
-    {"Q6_K", "Q6_K", "Q6_K", 18},   {"Q4_K_M", "Q4_K", "Q6_K", 15}, {"Q5_K_M", "Q5_K", "Q6_K", 17},
+    {"F16", "F16", "F16", 1},         {"BF16", "BF16", "BF16", 32},   {"Q8_0", "Q8_0", "Q8_0", 7},
+    {"Q4_0", "Q4_0", "Q6_K", 2},      {"Q4_1", "Q4_1", "Q6_K", 3},    {"Q5_0", "Q5_0", "Q6_K", 8},
+    {"Q5_1", "Q5_1", "Q6_K", 9},      {"Q4_K", "Q4_K", "Q6_K", 14},   {"Q5_K", "Q5_K", "Q6_K", 16},
+    {"Q6_K", "Q6_K", "Q6_K", 18},     {"Q4_K_M", "Q4_K", "Q6_K", 15}, {"Q5_K_M", "Q5_K", "Q6_K", 17},
     {"IQ4_NL", "IQ4_NL", "Q6_K", 25}, {"MXFP4", "MXFP4", "Q8_0", 38},
 };
 
@@ -106,7 +106,8 @@ Status convert(const Job& job, std::span<const u8> bytes, const files::Sink& sin
 }
 
 Outcome run(const Args& args) {
-  const auto recipe = std::find_if(std::begin(recipes), std::end(recipes), [&](const Recipe& r) { return r.name == args.text("--type"); });
+  const auto recipe = std::find_if(std::begin(recipes), std::end(recipes),
+                                   [&](const Recipe& r) { return r.name == args.text("--type"); });
   if (recipe == std::end(recipes)) {
     return bad_usage("pronk quantize: --type is " + quoted(args.text("--type")) + ", not one of " + recipe_names());
   }
@@ -117,18 +118,21 @@ Outcome run(const Args& args) {
   const files::Metadata& metadata = model.gguf.metadata;
   for (u64 i = 0; i < metadata.size(); ++i) {
     const std::string_view key = metadata.key(i);
-    const bool rewritten = key == "general.file_type" || key == "general.quantization_version" || key == "general.alignment";
+    const bool rewritten =
+        key == "general.file_type" || key == "general.quantization_version" || key == "general.alignment";
     if (!rewritten && !key.starts_with("split.")) writer.add_entry(metadata.raw(i));
   }
   writer.add_u32("general.file_type", recipe->file_type);
   writer.add_u32("general.quantization_version", 2);
   for (const Job& job : jobs) {
     const auto& shape = job.tensor->shape;
-    writer.add_tensor(job.tensor->name, job.to ? job.to->ggml_type : job.tensor->type, std::span(shape).first(job.tensor->dims));
+    writer.add_tensor(job.tensor->name, job.to ? job.to->ggml_type : job.tensor->type,
+                      std::span(shape).first(job.tensor->dims));
   }
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.positional(1))));
-  PRONK_OK(writer.write([&](std::span<const u8> bytes) { return out.write(bytes); },
-                        [&](u64 i, const files::Sink& sink) { return convert(jobs[i], model.bytes(*jobs[i].tensor), sink); }));
+  PRONK_OK(writer.write(
+      [&](std::span<const u8> bytes) { return out.write(bytes); },
+      [&](u64 i, const files::Sink& sink) { return convert(jobs[i], model.bytes(*jobs[i].tensor), sink); }));
   PRONK_OK(out.close());
   return {};
 }

@@ -83,7 +83,9 @@ class UrlSource final : public ByteSource {
 
 // hf:owner/repo[@revision]/path
 Result<std::string> hugging_face_url(const std::string& name) {
-  const auto bad = [&] { return fail("'" + name + "' is not hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf"); };
+  const auto bad = [&] {
+    return fail("'" + name + "' is not hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf");
+  };
   const std::string rest = name.substr(3);
   const std::size_t owner_end = rest.find('/');
   const std::size_t repo_end = owner_end == rest.npos ? rest.npos : rest.find('/', owner_end + 1);
@@ -168,7 +170,8 @@ Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& opti
   PRONK_TRY(const auto source, open_source(first, options));
   files::Gguf gguf;
   PRONK_OK(read_header(*source, first, [&](std::span<const u8> prefix, u64 size) -> Result<u64> {
-    PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size == unknown_size ? std::nullopt : std::optional(size)));
+    PRONK_TRY(files::GgufPrefix parsed,
+              files::parse_gguf(prefix, size == unknown_size ? std::nullopt : std::optional(size)));
     if (parsed.gguf) gguf = std::move(*parsed.gguf);
     return parsed.bytes_needed;
   }));

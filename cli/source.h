@@ -34,9 +34,12 @@ struct SourceOptions {
   bool header_only = false;  // little will be read: nothing is written to the cache
 };
 
-constexpr Option cache_option{.name = "--cache", .value = "DIR", .help = "folder for downloads (default $XDG_CACHE_HOME/pronk or ~/.cache/pronk)"};
-constexpr Option no_cache_option{.name = "--no-cache", .kind = OptionKind::flag, .help = "keep no downloads and use none"};
-std::string cache_folder(const Args& args);         // of --cache; empty when there is none
+constexpr Option cache_option{.name = "--cache",
+                              .value = "DIR",
+                              .help = "folder for downloads (default $XDG_CACHE_HOME/pronk or ~/.cache/pronk)"};
+constexpr Option no_cache_option{
+    .name = "--no-cache", .kind = OptionKind::flag, .help = "keep no downloads and use none"};
+std::string cache_folder(const Args& args);      // of --cache; empty when there is none
 SourceOptions source_options(const Args& args);  // of both
 
 // -m as given: a path stays; an http(s) URL is put into its one spelling; "hf:owner/repo/file.gguf" and

@@ -91,8 +91,8 @@ class Synthesizer {
 
   const SynthModel& model_;
   u64 seed_;
-  std::vector<float> pool_;      // standard normal
-  std::vector<u8> encoded_;      // the pool as encoded for the last tensor
+  std::vector<float> pool_;  // standard normal
+  std::vector<u8> encoded_;  // the pool as encoded for the last tensor
   const formats::Format* encoded_format_ = nullptr;
   float encoded_mean_ = 0, encoded_deviation_ = 0;
 };

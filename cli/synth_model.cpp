@@ -21,14 +21,14 @@ constexpr VocabularyShape qwen_vocabulary = {.pre = "qwen2",
                                              .special_count = 293,  // 151643 and up
                                              .bos = 0,
                                              .eos = 2};
-constexpr VocabularyShape llama_vocabulary = {.pre = "llama-bpe",
-                                              .size = 128256,
-                                              .specials = {"<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>",
-                                                           "<|im_end|>"},
-                                              .special_count = 256,  // 128000 and up
-                                              .bos = 0,
-                                              .eos = 3,
-                                              .add_bos = true};
+constexpr VocabularyShape llama_vocabulary = {
+    .pre = "llama-bpe",
+    .size = 128256,
+    .specials = {"<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>", "<|im_end|>"},
+    .special_count = 256,  // 128000 and up
+    .bos = 0,
+    .eos = 3,
+    .add_bos = true};
 
 constexpr SynthPreset presets[] = {
     {"smollm2-135m", "SmolLM2 135M", "llama", 30, 576, 1536, 9, 3, 64, 8192, 1e5f, 1e-5f, true, false, false, 0,

@@ -1,5 +1,5 @@
-// The real models whose shapes `pronk synth` can take: what is in their files, but for the weights. Dimensions are those of
-// the models' published configurations.
+// The real models whose shapes `pronk synth` can take: what is in their files, but for the weights. Dimensions are
+// those of the models' published configurations.
 #pragma once
 
 #include <span>
@@ -18,10 +18,10 @@ struct SynthPreset {
   std::string_view architecture;
   u32 layers, width, ff, heads, kv_heads, head_size, context;
   float rope_base, norm_epsilon;
-  bool tied;              // the output matrix is the embedding
+  bool tied;  // the output matrix is the embedding
   bool qkv_bias;
   bool qk_norm;
-  float rope_scale;       // Llama 3's factor; 0: no rope_freqs tensor
+  float rope_scale;  // Llama 3's factor; 0: no rope_freqs tensor
   VocabularyShape vocabulary;
 };
 
@@ -36,7 +36,8 @@ struct SynthTensor {
   std::vector<float> values = {};  // when not empty: the tensor itself, F32
 };
 
-// Matrices in `format`, whose blocks must divide the preset's width; vectors in F32. `preset` and `format` must outlive it.
+// Matrices in `format`, whose blocks must divide the preset's width; vectors in F32. `preset` and `format` must outlive
+// it.
 class SynthModel {
  public:
   SynthModel(const SynthPreset& preset, const formats::Format& format);

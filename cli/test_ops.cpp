@@ -107,7 +107,8 @@ class Bench {
     return seconds_since(start);
   }
 
-  // The event that is waited for; any failure instead is an error. What an earlier, failed test left behind is passed over.
+  // The event that is waited for; any failure instead is an error. What an earlier, failed test left behind is passed
+  // over.
   Result<gpu::Event> next(gpu::Event::Kind wanted, u32 id) {
     using Kind = gpu::Event::Kind;
     gpu::Event event;
@@ -133,24 +134,28 @@ struct Choice {
 
   bool wants(std::string_view an_op) const { return op.empty() || op == an_op; }
   bool wants(const formats::Format& f) const { return format.empty() || format == f.name; }
-  bool wants(graph::KvTypes kv) const { return format.empty() || format == kv_option_name(kv.k) || format == kv_option_name(kv.v); }
+  bool wants(graph::KvTypes kv) const {
+    return format.empty() || format == kv_option_name(kv.k) || format == kv_option_name(kv.v);
+  }
 };
 
 using Visit = std::function<Status(const std::function<OpCase()>& make)>;
 
 constexpr std::string_view matmul_names[] = {"matvec", "matvec-batch", "gemm"};
 constexpr kernels::MatMulKind matmul_kinds[] = {
-    {nullptr, false, false, Epilogue::none},  {nullptr, true, false, Epilogue::swiglu}, {nullptr, true, true, Epilogue::none},
-    {nullptr, false, true, Epilogue::add},    {nullptr, true, false, Epilogue::gate},   {nullptr, true, false, Epilogue::none},
+    {nullptr, false, false, Epilogue::none}, {nullptr, true, false, Epilogue::swiglu},
+    {nullptr, true, true, Epilogue::none},   {nullptr, false, true, Epilogue::add},
+    {nullptr, true, false, Epilogue::gate},  {nullptr, true, false, Epilogue::none},
     {nullptr, false, false, Epilogue::add},
 };
 
-// All kinds for a plain format, one with blocks, and one asked for; three for the others, which differ in how weights are
-// decoded alone; two when it has to be quick.
+// All kinds for a plain format, one with blocks, and one asked for; three for the others, which differ in how weights
+// are decoded alone; two when it has to be quick.
 bool wants_kind(const Choice& choice, const formats::Format& format, u32 kind) {
   if (choice.quick) return kind < 2;
   const auto all = formats::table();
-  const bool first_with_blocks = &format == &*std::find_if(all.begin(), all.end(), [](const auto& f) { return f.block_weights > 1; });
+  const bool first_with_blocks =
+      &format == &*std::find_if(all.begin(), all.end(), [](const auto& f) { return f.block_weights > 1; });
   if (&format == all.data() || first_with_blocks || !choice.format.empty()) return true;
   return kind < 2 || kind == 2 + u32(&format - all.data()) % (std::size(matmul_kinds) - 2);
 }
@@ -162,11 +167,16 @@ struct MatMulShape {
 std::vector<MatMulShape> matmul_shapes(const formats::Format& format, bool quick) {
   const u32 block = format.block_weights;
   if (quick) return {{70, block == 1 ? 300 : u32(align_up(300, block))}};
-  return {{7, block == 1 ? 4 : block}, {70, block == 1 ? 300 : u32(align_up(300, block))}, {133, block == 1 ? 1100 : u32(align_up(1100, block))}, {5, 16384}};
+  return {{7, block == 1 ? 4 : block},
+          {70, block == 1 ? 300 : u32(align_up(300, block))},
+          {133, block == 1 ? 1100 : u32(align_up(1100, block))},
+          {5, 16384}};
 }
 
-Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const gpu::Features& features, const Visit& visit) {
-  constexpr u32 few[] = {2, 5, 16}, many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
+Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const gpu::Features& features,
+                   const Visit& visit) {
+  constexpr u32 few[] = {2, 5, 16},
+                many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
     if (!choice.wants(format)) continue;
@@ -177,7 +187,8 @@ Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel
       const auto shapes = matmul_shapes(format, choice.quick);
       for (u32 s = 0; s < shapes.size(); ++s) {
         const u32 tokens = kernel == MatMulKernel::gemm ? many[s] : kernel == MatMulKernel::batch ? few[round % 3] : 1;
-        const engine::MatMulSpec spec{kernel, kind, shapes[s].rows, shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
+        const engine::MatMulSpec spec{kernel,         kind,   shapes[s].rows,
+                                      shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
         PRONK_OK(visit([&] { return engine::matmul_case(spec, device.limits(), features, round); }));
         ++round;
       }
@@ -189,7 +200,8 @@ Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel
 Status each_embed(const Choice& choice, const Visit& visit) {
   u32 seed = 0;
   for (const formats::Format& format : formats::table()) {
-    for (const u32 width : {format.block_weights == 1 ? 20 : format.block_weights, u32(align_up(1100, format.block_weights))}) {
+    for (const u32 width :
+         {format.block_weights == 1 ? 20 : format.block_weights, u32(align_up(1100, format.block_weights))}) {
       if (choice.wants(format)) PRONK_OK(visit([&] { return engine::embed_case(format, 13, width, ++seed); }));
     }
   }
@@ -197,8 +209,12 @@ Status each_embed(const Choice& choice, const Visit& visit) {
 }
 
 Heads heads_of(u32 group, u32 kv, u32 dim, u32 rotated, bool adjacent, float sharpness = 1) {
-  return {.query = group * kv, .kv = kv, .dim = dim, .rotated = rotated,
-          .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves, .scale = sharpness / std::sqrt(float(dim))};
+  return {.query = group * kv,
+          .kv = kv,
+          .dim = dim,
+          .rotated = rotated,
+          .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves,
+          .scale = sharpness / std::sqrt(float(dim))};
 }
 
 Status each_rotate(const Choice& choice, const Visit& visit) {
@@ -207,8 +223,12 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
     for (const KvType kv : {KvType::f32, KvType::f16}) {
       for (const bool adjacent : {false, true}) {
         constexpr u32 positions[] = {0, 61, 127, 3000};
-        const AttentionSpec spec{.heads = heads_of(1 + round % 4, 1 + round % 3, dim, round % 2 ? dim : dim / 2, adjacent), .kv = kv,
-                                 .q_norm = round % 4 == 1 || round % 4 == 2, .k_norm = round % 4 > 1, .tokens = 1 + round % 7};
+        const AttentionSpec spec{
+            .heads = heads_of(1 + round % 4, 1 + round % 3, dim, round % 2 ? dim : dim / 2, adjacent),
+            .kv = kv,
+            .q_norm = round % 4 == 1 || round % 4 == 2,
+            .k_norm = round % 4 > 1,
+            .tokens = 1 + round % 7};
         if (choice.wants(kv)) PRONK_OK(visit([&] { return engine::rotate_case(spec, positions[round % 4], round); }));
         ++round;
       }
@@ -218,7 +238,8 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
 }
 
 Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
-  constexpr u32 dims[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33}, cached[] = {1, 70, 300, 63, 1000, 129};
+  constexpr u32 dims[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33},
+                cached[] = {1, 70, 300, 63, 1000, 129};
   u32 round = 0;
   for (const KvType k : kv_types) {
     for (const KvType v : kv_types) {
@@ -226,7 +247,8 @@ Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
         const u32 turn = round++;
         if (!choice.wants({k, v}) || (choice.quick && turn % 5 != turn / 5 % 5)) continue;
         const bool exact = k == KvType::f32 && v == KvType::f32;
-        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2, exact ? 1 : 0.25f), .kv = {k, v}};
+        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2, exact ? 1 : 0.25f),
+                           .kv = {k, v}};
         spec.tokens = std::max((decode ? cached : lengths)[turn / 2 % 6], exact ? 1u : 33u), spec.decode = decode;
         spec.attend = !decode;  // then only what it stores is wanted
         spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
@@ -241,12 +263,17 @@ Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
 
 Status each_sampling(const Choice& choice, const Visit& visit) {
   if (!choice.format.empty()) return {};
-  constexpr graph::SamplingParams all[] = {{}, {.temperature = 1, .seed = 5}, {.temperature = 0.7f, .top_k = 40, .seed = 6},
-                                           {.temperature = 1, .top_p = 0.9f, .seed = 7}, {.temperature = 1.3f, .min_p = 0.05f, .seed = 8},
-                                           {.temperature = 0.8f, .top_k = 100, .top_p = 0.95f, .min_p = 0.01f, .seed = 9}};
+  constexpr graph::SamplingParams all[] = {
+      {},
+      {.temperature = 1, .seed = 5},
+      {.temperature = 0.7f, .top_k = 40, .seed = 6},
+      {.temperature = 1, .top_p = 0.9f, .seed = 7},
+      {.temperature = 1.3f, .min_p = 0.05f, .seed = 8},
+      {.temperature = 0.8f, .top_k = 100, .top_p = 0.95f, .min_p = 0.01f, .seed = 9}};
   for (const u32 vocab : {17u, 1025u, 32000u, 151936u}) {
     u32 seed = vocab;
-    for (const graph::SamplingParams& sampling : all) PRONK_OK(visit([&] { return engine::sampling_case(vocab, sampling, ++seed); }));
+    for (const graph::SamplingParams& sampling : all)
+      PRONK_OK(visit([&] { return engine::sampling_case(vocab, sampling, ++seed); }));
   }
   return {};
 }
@@ -256,7 +283,8 @@ Status each_case(const Choice& choice, const gpu::Device& device, const Visit& v
   for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
     if (!choice.wants(matmul_names[u32(kernel)])) continue;
     PRONK_OK(each_matmul(choice, device, kernel, {}, visit));
-    if (kernel != MatMulKernel::gemm && device.features().subgroups) PRONK_OK(each_matmul(choice, device, kernel, device.features(), visit));
+    if (kernel != MatMulKernel::gemm && device.features().subgroups)
+      PRONK_OK(each_matmul(choice, device, kernel, device.features(), visit));
   }
   if (choice.wants("rotate_store")) PRONK_OK(each_rotate(choice, visit));
   if (choice.wants("attention")) PRONK_OK(each_attention(choice, false, visit));
@@ -277,8 +305,16 @@ Status each_timing(const Choice& choice, const gpu::Device& device, const std::f
       if (!choice.wants(format)) continue;
       PRONK_OK(visit([&](u32 size) {
         constexpr MatMulShape shapes[] = {{1024, 1024}, {4096, 4096}, {8192, 16384}};
-        const u32 tokens = kernel == MatMulKernel::matvec ? 1 : kernel == MatMulKernel::batch ? kernels::batch_tokens : size == 0 ? 32 : 256;
-        const engine::MatMulSpec spec{.kernel = kernel, .kind = {&format}, .rows = shapes[size].rows, .cols = shapes[size].cols, .tokens = tokens, .answer = false};
+        const u32 tokens = kernel == MatMulKernel::matvec  ? 1
+                           : kernel == MatMulKernel::batch ? kernels::batch_tokens
+                           : size == 0                     ? 32
+                                                           : 256;
+        const engine::MatMulSpec spec{.kernel = kernel,
+                                      .kind = {&format},
+                                      .rows = shapes[size].rows,
+                                      .cols = shapes[size].cols,
+                                      .tokens = tokens,
+                                      .answer = false};
         return engine::matmul_case(spec, device.limits(), device.features(), 1);
       }));
     }
@@ -300,8 +336,16 @@ ordered_json device_json(const gpu::Device& device) {
   const gpu::AdapterInfo& info = device.info();
   const gpu::Limits& l = device.limits();
   const gpu::Features& f = device.features();
-  return {{"adapter", {{"vendor", info.vendor}, {"architecture", info.architecture}, {"device", info.device}, {"description", info.description}}},
-          {"features", {{"shader_f16", f.shader_f16}, {"subgroups", f.subgroups}, {"subgroup_min_size", f.subgroup_min_size}, {"subgroup_max_size", f.subgroup_max_size}}},
+  return {{"adapter",
+           {{"vendor", info.vendor},
+            {"architecture", info.architecture},
+            {"device", info.device},
+            {"description", info.description}}},
+          {"features",
+           {{"shader_f16", f.shader_f16},
+            {"subgroups", f.subgroups},
+            {"subgroup_min_size", f.subgroup_min_size},
+            {"subgroup_max_size", f.subgroup_max_size}}},
           {"limits",
            {{"max_buffer_size", l.max_buffer_size},
             {"max_storage_buffer_binding_size", l.max_storage_buffer_binding_size},
@@ -318,7 +362,9 @@ ordered_json device_json(const gpu::Device& device) {
 void print_device(const ordered_json& device) {
   for (const auto& [group, fields] : device.items()) {
     std::printf("%s\n", group.c_str());
-    for (const auto& [name, value] : fields.items()) std::printf("  %-40s %s\n", name.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    for (const auto& [name, value] : fields.items())
+      std::printf("  %-40s %s\n", name.c_str(),
+                  value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
   }
 }
 
@@ -329,7 +375,8 @@ class Report {
     out_["tests"] = ordered_json::array();
     if (json_) return;
     print_device(device_json(bench.device()));
-    std::printf("\n%-16s %-9s %-34s %-26s %10s %10s\n", "operation", "format", "shape", "variant", "error", "tolerance");
+    std::printf("\n%-16s %-9s %-34s %-26s %10s %10s\n", "operation", "format", "shape", "variant", "error",
+                "tolerance");
   }
 
   // A kernel that does not compile fails its case; a device that is gone ends everything.
@@ -360,14 +407,18 @@ class Report {
     constexpr double slow = 0.2;  // seconds: the next size takes sixteen times and more
     if (!out_.contains("timings")) {
       out_["timings"] = ordered_json::array();
-      if (!json_) std::printf("\n%-16s %-9s %-34s %-26s %10s %10s %10s %10s\n", "operation", "format", "shape", "variant", "compile ms", "µs", "GB/s", "GFLOP/s");
+      if (!json_)
+        std::printf("\n%-16s %-9s %-34s %-26s %10s %10s %10s %10s\n", "operation", "format", "shape", "variant",
+                    "compile ms", "µs", "GB/s", "GFLOP/s");
     }
     ordered_json row;
     OpCase c = make(0);
     PRONK_TRY(const double compile_ms, bench_.compile(c));
     for (u32 size = 0; size < 3; ++size) {
       if (size > 0) c = make(size);
-      const auto large = [&](const auto& memory) { return memory.size() > bench_.device().limits().max_storage_buffer_binding_size; };
+      const auto large = [&](const auto& memory) {
+        return memory.size() > bench_.device().limits().max_storage_buffer_binding_size;
+      };
       if (std::any_of(c.memory.begin(), c.memory.end(), large)) break;
       row = describe(c);
       const double bytes = double(c.bytes), operations = double(c.operations);
@@ -380,8 +431,8 @@ class Report {
       if (seconds > limit) break;
     }
     if (!json_) {
-      std::printf("%s %10.1f %10.1f %10.2f %10.2f\n", columns(row).c_str(), row["compile_ms"].get<double>(), row["us"].get<double>(), row["gb_per_s"].get<double>(),
-                  row["gflop_per_s"].get<double>());
+      std::printf("%s %10.1f %10.1f %10.2f %10.2f\n", columns(row).c_str(), row["compile_ms"].get<double>(),
+                  row["us"].get<double>(), row["gb_per_s"].get<double>(), row["gflop_per_s"].get<double>());
     }
     out_["timings"].push_back(std::move(row));
     return {};
@@ -407,7 +458,8 @@ class Report {
     std::string format = c.format;
     for (const KvType type : {KvType::q8, KvType::q4}) {
       const std::string_view name = engine::kv_name(type);
-      for (std::size_t at = format.find(name); at != format.npos; at = format.find(name, at + 3)) format.replace(at, name.size(), kv_option_name(type));
+      for (std::size_t at = format.find(name); at != format.npos; at = format.find(name, at + 3))
+        format.replace(at, name.size(), kv_option_name(type));
     }
     return {{"op", c.op}, {"format", format}, {"shape", c.shape}, {"variant", c.variant}};
   }
@@ -450,18 +502,25 @@ Outcome run(const Args& args) {
   Bench bench(std::move(device));
   Report report(bench, args.flag("--json"));
   PRONK_OK(each_case(choice, bench.device(), [&](const auto& make) { return report.test(make); }));
-  if (report.tests() == 0) return bad_usage("pronk test-ops: no operation " + quoted(choice.op) + " works on format " + quoted(choice.format));
-  if (args.flag("--perf")) PRONK_OK(each_timing(choice, bench.device(), [&](const MakeAt& make) { return report.time(make); }));
+  if (report.tests() == 0)
+    return bad_usage("pronk test-ops: no operation " + quoted(choice.op) + " works on format " + quoted(choice.format));
+  if (args.flag("--perf"))
+    PRONK_OK(each_timing(choice, bench.device(), [&](const MakeAt& make) { return report.time(make); }));
   report.finish(seconds_since(start));
   if (report.failed() == 0) return {};
-  return fail(std::to_string(report.failed()) + " of " + std::to_string(report.tests()) + " operation tests failed on this device");
+  return fail(std::to_string(report.failed()) + " of " + std::to_string(report.tests()) +
+              " operation tests failed on this device");
 }
 
 constexpr Option options[] = {
-    {.name = "--op", .help = "only this operation", .choices = "embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling"},
+    {.name = "--op",
+     .help = "only this operation",
+     .choices = "embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling"},
     {.name = "--format", .value = "NAME", .help = "only this weight format (Q4_K) or type of the KV cache (q8_0)"},
     {.name = "--quick", .kind = OptionKind::flag, .help = "fewer shapes and variants"},
-    {.name = "--perf", .kind = OptionKind::flag, .help = "also time kernels at shapes of real models: compile time, GB/s, GFLOP/s"},
+    {.name = "--perf",
+     .kind = OptionKind::flag,
+     .help = "also time kernels at shapes of real models: compile time, GB/s, GFLOP/s"},
     {.name = "--backend", .value = "NAME", .help = "the CPU is what it is compared with", .choices = "webgpu"},
     {.name = "--json", .kind = OptionKind::flag, .help = "print one JSON object"},
 };

@@ -49,10 +49,15 @@ Outcome run(const Args& args) {
 }
 
 constexpr Option options[] = {
-    {.name = "-m", .value = "MODEL", .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf", .required = true},
+    {.name = "-m",
+     .value = "MODEL",
+     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf",
+     .required = true},
     {.name = "--jsonl", .kind = OptionKind::flag, .help = "each input line is a JSON string, each output line its ids"},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens written in the text become their ids"},
-    {.name = "--bos", .value = "WHEN", .help = "auto: bos and eos as the file says; off: neither",
+    {.name = "--bos",
+     .value = "WHEN",
+     .help = "auto: bos and eos as the file says; off: neither",
      .choices = "auto|on|off"},
     cache_option,
     no_cache_option,

@@ -56,9 +56,22 @@ test('serves the page isolated from other origins', async () => {
 });
 
 test('serves nothing outside of the page', async () => {
-  const paths = ['/../secret.txt', '/%2e%2e/secret.txt', '/..%2fsecret.txt', '/assets/../../secret.txt', '/link.txt',
-    '/../dist-beside/secret.txt', '/models/..%2fsecret.txt', '/models/secret.txt', '/models/m-00001-of-00003.gguf',
-    '//etc/passwd', '/assets', '/missing', '/index.html/x', '/a%00b'];
+  const paths = [
+    '/../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/assets/../../secret.txt',
+    '/link.txt',
+    '/../dist-beside/secret.txt',
+    '/models/..%2fsecret.txt',
+    '/models/secret.txt',
+    '/models/m-00001-of-00003.gguf',
+    '//etc/passwd',
+    '/assets',
+    '/missing',
+    '/index.html/x',
+    '/a%00b',
+  ];
   for (const path of paths) {
     const answer = await get(path);
     assert.equal(answer.status, 404, path);

@@ -1,8 +1,8 @@
 // The conversation: sending, streaming, stopping, trying again.
 import { batch, computed, signal } from '@preact/signals';
-import { PronkError, type FinishReason, type GenerationResult } from 'pronk';
+import { type FinishReason, type GenerationResult, PronkError } from 'pronk';
 import { model, open, report, settled } from './model';
-import { chatPrompt, storyPrompt, type Prompt, type Turn } from './prompt';
+import { chatPrompt, type Prompt, storyPrompt, type Turn } from './prompt';
 import { samplingOptions, settings } from './settings';
 import { stored } from './storage';
 import { runTool, splitCall, tools } from './tools';

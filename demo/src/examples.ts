@@ -7,7 +7,11 @@ export interface Example {
 }
 
 export const examples: Example[] = [
-  { title: 'A story', text: 'Tell me a story about a brave rabbit named Milo.', next: 'What was the name of the hero?' },
+  {
+    title: 'A story',
+    text: 'Tell me a story about a brave rabbit named Milo.',
+    next: 'What was the name of the hero?',
+  },
   { title: 'Memory', text: 'I have a grey cat called Luna.', next: 'What is my cat called?' },
   { title: 'A sum', text: 'What is 7 + 8?' },
   { title: 'JSON', text: 'Give me a JSON list of four animals.' },

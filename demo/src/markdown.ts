@@ -9,7 +9,20 @@ export interface Block {
 
 // Images would be fetched from elsewhere: nothing a model writes may make the page send something.
 const rules = {
-  FORBID_TAGS: ['img', 'picture', 'audio', 'video', 'source', 'track', 'form', 'input', 'button', 'textarea', 'style', 'svg'],
+  FORBID_TAGS: [
+    'img',
+    'picture',
+    'audio',
+    'video',
+    'source',
+    'track',
+    'form',
+    'input',
+    'button',
+    'textarea',
+    'style',
+    'svg',
+  ],
   FORBID_ATTR: ['style', 'srcset', 'background'],
 };
 

@@ -1,6 +1,6 @@
 // The model of the page: chosen, planned, loading, ready.
 import { computed, effect, signal } from '@preact/signals';
-import { Pronk, PronkError, type KvType, type LoadProgress, type Notice, type ModelSource, type Plan } from 'pronk';
+import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
 import { engineOptions, settings, suitingTemperature } from './settings';
 
 export interface Choice {
@@ -131,7 +131,13 @@ async function loadNow(choice: Choice, plan: Plan | null, contextSize?: number):
     const onNotice = ({ kind, message }: Notice): void => {
       if (work === abort && kind !== 'running-on-cpu') notice.value = message; // the device is shown anyway
     };
-    const options = { ...engineOptions(), ...(contextSize && { contextSize }), onProgress, onNotice, signal: abort.signal };
+    const options = {
+      ...engineOptions(),
+      ...(contextSize && { contextSize }),
+      onProgress,
+      onNotice,
+      signal: abort.signal,
+    };
     const engine = await Pronk.load(choice.source, options);
     if (work !== abort) return void engine.unload();
     model.value = { at: 'ready', choice, plan: engine.plan, engine, kv };

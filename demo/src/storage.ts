@@ -1,5 +1,5 @@
 // What survives a reload. Storage may be full or forbidden; the page then works without.
-import { effect, signal, type Signal } from '@preact/signals';
+import { effect, type Signal, signal } from '@preact/signals';
 
 function read(key: string): unknown {
   try {

@@ -1,8 +1,5 @@
 // The tools that the page offers in a conversation begun with one. They show how a model calls a program; they ask nobody.
-export const tools = [
-  tool('get_weather', 'Get the weather in a city'),
-  tool('get_time', 'Get the time in a city'),
-];
+export const tools = [tool('get_weather', 'Get the weather in a city'), tool('get_time', 'Get the time in a city')];
 
 function tool(name: string, description: string) {
   const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
@@ -41,7 +38,9 @@ export function runTool({ name, arguments: given }: ToolCall): string {
 
 // JSON as most models have seen it, with spaces.
 function spaced(values: Record<string, string | number>): string {
-  return `{${Object.entries(values).map(([key, value]) => `"${key}": ${JSON.stringify(value)}`).join(', ')}}`;
+  return `{${Object.entries(values)
+    .map(([key, value]) => `"${key}": ${JSON.stringify(value)}`)
+    .join(', ')}}`;
 }
 
 // The same for a city each time.

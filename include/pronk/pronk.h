@@ -38,26 +38,27 @@ struct MemoryUse {
 
 // What the device was asked for, counted in the device layer. All zero on the CPU.
 struct RunCounters {
-  double dispatches_per_token = 0, submits_per_token = 0, readback_bytes_per_token = 0;  // of the last run's decode steps
+  double dispatches_per_token = 0, submits_per_token = 0,
+         readback_bytes_per_token = 0;  // of the last run's decode steps
   u64 buffers_created_after_load = 0, bind_groups_created_after_load = 0, pipelines_created_after_load = 0;
 };
 
 struct LoadOptions {
-  u32 context = 0;  // tokens; 0: what the model was trained for, at most 4096
+  u32 context = 0;               // tokens; 0: what the model was trained for, at most 4096
   bool largest_context = false;  // instead: as many as fit, at most what the model was trained for
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
-  bool scoring = false;  // Session::score() will be used: memory for the logits of whole chunks
+  bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
   bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.
 struct Plan {
-  u32 context = 0;                     // tokens
-  MemoryUse memory;                    // at that context
-  u64 activations_lower_bound = 0;     // the most that is alive at one time; 0 on the CPU
-  u32 largest_context = 0;             // that fits, at most what the model was trained for; 0: none does
-  std::string refusal;                 // one line on what is in the way; empty: it fits
+  u32 context = 0;                  // tokens
+  MemoryUse memory;                 // at that context
+  u64 activations_lower_bound = 0;  // the most that is alive at one time; 0 on the CPU
+  u32 largest_context = 0;          // that fits, at most what the model was trained for; 0: none does
+  std::string refusal;              // one line on what is in the way; empty: it fits
 
   bool fits() const { return refusal.empty(); }
 };

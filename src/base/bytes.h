@@ -32,7 +32,8 @@ class ByteReader {
   u64 position() const { return position_; }
   u64 remaining() const { return bytes_.size() - position_; }
   bool overrun() const { return needed_ != 0; }
-  u64 needed() const { return needed_; }  // total bytes from the start that the first failed read wanted; 0 if none failed
+  // Total bytes from the start that the first failed read wanted; 0 if none failed.
+  u64 needed() const { return needed_; }
 
   template <class T>
   T read() {

@@ -1,5 +1,5 @@
-// One declaration of a plain struct from which its fields can be walked by name: PRONK_STRUCT(Name, (u32, a), (float, b))
-// declares struct Name { u32 a{}; float b{}; } with each_field(f), which calls f("a", a) and so on.
+// One declaration of a plain struct from which its fields can be walked by name: PRONK_STRUCT(Name, (u32, a), (float,
+// b)) declares struct Name { u32 a{}; float b{}; } with each_field(f), which calls f("a", a) and so on.
 #pragma once
 
 #define PRONK_PARENS ()
@@ -13,11 +13,11 @@
 #define PRONK_FIELD(type, name) type name{};
 #define PRONK_VISIT(type, name) visit(#name, name);
 
-#define PRONK_STRUCT(Name, ...)                     \
-  struct Name {                                     \
-    PRONK_EACH(PRONK_FIELD, __VA_ARGS__)            \
-    template <class Visit>                          \
+#define PRONK_STRUCT(Name, ...)                      \
+  struct Name {                                      \
+    PRONK_EACH(PRONK_FIELD, __VA_ARGS__)             \
+    template <class Visit>                           \
     constexpr void each_field(Visit&& visit) const { \
-      PRONK_EACH(PRONK_VISIT, __VA_ARGS__)          \
-    }                                               \
+      PRONK_EACH(PRONK_VISIT, __VA_ARGS__)           \
+    }                                                \
   }

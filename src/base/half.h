@@ -21,8 +21,8 @@ constexpr u16 f32_to_f16(float value) {
   const u16 sign = u16((bits >> 16) & 0x8000u);
   const u32 magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return u16(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return u16(sign | 0x7c00u);  // 65520 and above round to infinity
-  if (magnitude < 0x38800000u) {                              // below 2⁻¹⁴: the float unit rounds for us
+  if (magnitude >= 0x477ff000u) return u16(sign | 0x7c00u);        // 65520 and above round to infinity
+  if (magnitude < 0x38800000u) {                                   // below 2⁻¹⁴: the float unit rounds for us
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;  // one unit of 0.5f's last place is 2⁻²⁴
     return u16(sign | (std::bit_cast<u32>(shifted) - 0x3f000000u));
   }

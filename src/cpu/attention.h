@@ -33,7 +33,10 @@ template <class Real>
 class KvRows {
  public:
   KvRows(graph::KvType type, u32 dim, u64 rows)
-      : type_(graph::kv_stored(type, dim)), dim_(dim), block_(graph::kv_block_of(dim)), row_bytes_(row_bytes(type, dim)) {
+      : type_(graph::kv_stored(type, dim)),
+        dim_(dim),
+        block_(graph::kv_block_of(dim)),
+        row_bytes_(row_bytes(type, dim)) {
     if (type == graph::KvType::f32) {
       reals_.resize(to_size(rows * dim));
     } else {

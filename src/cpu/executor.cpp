@@ -84,7 +84,8 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 }
 
 template <class Real>
-Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk, u32 logit_rows) {
+Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk,
+                                    u32 logit_rows) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
   result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];
@@ -119,8 +120,8 @@ std::span<const Real> Executor<Real>::run(std::span<const u32> tokens, u32 posit
     tokens_ = tokens.subspan(first, std::min<u64>(chunk_, tokens.size() - first));
     position_ = u32(position + first);
     const bool last = first + tokens_.size() == tokens.size();
-    logits_out_ = {logits_.data() + (all_logits ? first * vocabulary : 0),
-                   all_logits ? u32(tokens_.size()) : u32(last), vocabulary, vocabulary};
+    logits_out_ = {logits_.data() + (all_logits ? first * vocabulary : 0), all_logits ? u32(tokens_.size()) : u32(last),
+                   vocabulary, vocabulary};
     turn();
     for (const auto& op : graph_.ops) std::visit([&](const auto& o) { step(o); }, op);
   }

@@ -29,7 +29,8 @@ template <class Real>
 class Executor {
  public:
   // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
-  // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the logits.
+  // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the
+  // logits.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
            u32 chunk = default_chunk, u32 logit_rows = 1);
 
@@ -67,11 +68,11 @@ class Executor {
   u32 chunk_;
   KvCache<Real> cache_;
   AttentionScratch<Real> scratch_;
-  std::vector<u64> places_;                // first element of each value in the arena
-  std::vector<Real> arena_;                // values: [chunk][row_stride(width)]
-  std::vector<Real> logits_;               // [1 or tokens of the run][vocabulary]
-  std::vector<std::vector<Real>> vectors_; // of each weight that is a norm, a bias or a divisor; else empty
-  std::vector<Real> cosines_, sines_;      // [chunk][rotated / 2]
+  std::vector<u64> places_;                 // first element of each value in the arena
+  std::vector<Real> arena_;                 // values: [chunk][row_stride(width)]
+  std::vector<Real> logits_;                // [1 or tokens of the run][vocabulary]
+  std::vector<std::vector<Real>> vectors_;  // of each weight that is a norm, a bias or a divisor; else empty
+  std::vector<Real> cosines_, sines_;       // [chunk][rotated / 2]
 
   // The chunk that is being run.
   std::span<const u32> tokens_;

@@ -36,7 +36,8 @@ float top_k_threshold(std::vector<float>& logits, u32 k) {
   return logits[k - 1];
 }
 
-// The last logit of the nucleus among `kept`, which becomes a heap and is taken from. top_k: they are not all there are.
+// The last logit of the nucleus among `kept`, which becomes a heap and is taken from. top_k: they are not all there
+// are.
 float top_p_threshold(std::vector<float>& kept, bool top_k, float top_p, const Relative& relative, float sum) {
   const auto weight = [&](float logit) { return u32(relative.exp(logit) / sum * 0x1p30f); };
   u32 total = 0;

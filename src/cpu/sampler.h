@@ -1,15 +1,16 @@
 // The definition of sampling, which the GPU's kernels follow step by step.
 //
-// Greedy (graph::is_greedy): the largest logit, the lowest id on ties. Else, with d = (logit − largest) · (1 / temperature):
+// Greedy (graph::is_greedy): the largest logit, the lowest id on ties. Else, with d = (logit − largest) · (1 /
+// temperature):
 //   top-k  keeps logits of at least the k-th largest (ties are kept);
 //   top-p  gives each token that top-k kept the weight w = ⌊exp(d) / Z · 2³⁰⌋, Z = Σ exp(d) over the whole vocabulary.
-//          With W = 2³⁰ when top-k is off, else Σ w of all that it kept: walking down from the largest, the nucleus ends
-//          where Σ w reaches max(1, ⌊top_p · float(W)⌋), and logits of at least its last are kept; should it never
+//          With W = 2³⁰ when top-k is off, else Σ w of all that it kept: walking down from the largest, the nucleus
+//          ends where Σ w reaches max(1, ⌊top_p · float(W)⌋), and logits of at least its last are kept; should it never
 //          reach, all are. Integer weights make the sum the same in any order;
 //   min-p  keeps d of at least ln(min_p).
-// The token is the arg max of d + g over what is kept, lowest id on ties, with g = gumbel(seed, step, token): a draw from
-// softmax(d) (the Gumbel-max trick, arXiv 1411.0030).
-// Logits above 3e38 count as 3e38; those that are NaN or not above −3e38 are never drawn, but when all are, token 0 is.
+// The token is the arg max of d + g over what is kept, lowest id on ties, with g = gumbel(seed, step, token): a draw
+// from softmax(d) (the Gumbel-max trick, arXiv 1411.0030). Logits above 3e38 count as 3e38; those that are NaN or not
+// above −3e38 are never drawn, but when all are, token 0 is.
 #pragma once
 
 #include <span>

@@ -30,8 +30,10 @@ CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv,
 }
 
 MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring) {
-  const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1);
-  MemoryUse use{.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
+  const cpu::Footprint footprint =
+      cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1);
+  MemoryUse use{
+      .kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
   for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);
   return use;
 }
@@ -60,7 +62,8 @@ Status CpuRunner::weights_done() {
   }
   std::vector<const u8*> bytes;
   for (const auto& weight : weights_) bytes.push_back(weight.data());
-  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk, scoring_ ? chunk : 1);
+  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk,
+                                                     scoring_ ? chunk : 1);
   return {};
 }
 

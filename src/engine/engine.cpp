@@ -108,12 +108,14 @@ std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; 
 // Plans a model for one device, or for the CPU where limits are null.
 class Preflight {
  public:
-  Preflight(const models::Model& model, const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features)
+  Preflight(const models::Model& model, const LoadOptions& options, const gpu::Limits* limits,
+            const gpu::Features* features)
       : model_(model), options_(options), limits_(limits), features_(features) {}
 
   // search: also finds the largest context that fits, which takes some twenty plans.
   Result<Plan> run(bool search) {
-    if (options_.context > most_context) return fail("context length " + std::to_string(options_.context) + " is absurd");
+    if (options_.context > most_context)
+      return fail("context length " + std::to_string(options_.context) + " is absurd");
     const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
     Plan plan;
     if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);
@@ -131,8 +133,9 @@ class Preflight {
   std::string figures_and_less(const Plan& plan) const {
     using graph::KvType;
     const MemoryUse& use = plan.memory;
-    std::string text = "the plan needs " + mebibytes(use.total()) + " (weights " + mebibytes(use.weights) + ", KV cache " +
-                       mebibytes(use.kv_cache) + ", all else " + mebibytes(use.total() - use.weights - use.kv_cache) + ")";
+    std::string text = "the plan needs " + mebibytes(use.total()) + " (weights " + mebibytes(use.weights) +
+                       ", KV cache " + mebibytes(use.kv_cache) + ", all else " +
+                       mebibytes(use.total() - use.weights - use.kv_cache) + ")";
     const auto offer = [&](const std::string& change, u32 context, graph::KvTypes kv) {
       const u64 total = at(context, kv).memory.total();
       if (total < use.total()) text += "; " + change + " needs " + mebibytes(total);
@@ -178,8 +181,10 @@ class Preflight {
 
   std::string over_budget(u64 total, u32 context) const {
     constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
-    const std::string need = "with a context of " + std::to_string(context) + " tokens the model needs " + mebibytes(total);
-    if (options_.budget > 0 && total > options_.budget) return need + ", over the budget of " + mebibytes(options_.budget);
+    const std::string need =
+        "with a context of " + std::to_string(context) + " tokens the model needs " + mebibytes(total);
+    if (options_.budget > 0 && total > options_.budget)
+      return need + ", over the budget of " + mebibytes(options_.budget);
     if (!limits_ && total > room) return need + ", which does not fit this machine's memory";
     return {};
   }
@@ -199,7 +204,8 @@ class Preflight {
   std::string what_would_fit(u32 context, u32 trained) const {
     using graph::KvType;
     const u32 most = largest(std::min(context, trained), options_.kv);
-    std::string text = most > 0 ? "; " + std::to_string(most) + " tokens would fit" : "; no shorter context would fit either";
+    std::string text =
+        most > 0 ? "; " + std::to_string(most) + " tokens would fit" : "; no shorter context would fit either";
     for (const auto& [type, name] : {std::pair{KvType::q8, "8"}, std::pair{KvType::q4, "4"}}) {
       if (graph::kv_row_bytes(type, 64) >= graph::kv_row_bytes(options_.kv.k, 64) || !fits(context, type)) continue;
       return text + ", and all of it with a KV cache of " + name + " bits";
@@ -245,7 +251,12 @@ class RunnerSession final : public Session {
     wanted_ = options.max_tokens;
     finish_ = Finish::length;
     taken_ = 0;
-    runner_.start({{tokens.begin() + std::ptrdiff_t(common), tokens.end()}, reused_, wanted_, options.resumed, options.sampling, ends_});
+    runner_.start({{tokens.begin() + std::ptrdiff_t(common), tokens.end()},
+                   reused_,
+                   wanted_,
+                   options.resumed,
+                   options.sampling,
+                   ends_});
     return {};
   }
 
@@ -286,10 +297,13 @@ class RunnerSession final : public Session {
     if (running()) return fail("a generation is still running");
     if (tokens.empty()) return fail("the prompt is empty");
     if (tokens.size() > context_) {
-      return fail("the prompt has " + std::to_string(tokens.size()) + " tokens, more than the context length " + std::to_string(context_));
+      return fail("the prompt has " + std::to_string(tokens.size()) + " tokens, more than the context length " +
+                  std::to_string(context_));
     }
     for (u32 token : tokens) {
-      if (token >= model_.vocab_size()) return fail("token " + std::to_string(token) + " is not below the vocabulary size " + std::to_string(model_.vocab_size()));
+      if (token >= model_.vocab_size())
+        return fail("token " + std::to_string(token) + " is not below the vocabulary size " +
+                    std::to_string(model_.vocab_size()));
     }
     return {};
   }
@@ -338,9 +352,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   const u32 context = parts->plan.context;
   PRONK_TRY(parts->loader, engine::Loader::create(model->parts_->file, inner.graph));
   if (device) {
-    PRONK_TRY(engine::GpuPlan plan, engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
-                                                     device->limits(), device->features()));
-    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device, options.self_test && device->computes());
+    PRONK_TRY(engine::GpuPlan plan,
+              engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
+                               device->limits(), device->features()));
+    parts->runner =
+        std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device, options.self_test && device->computes());
   } else {
     parts->runner = std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring);
   }

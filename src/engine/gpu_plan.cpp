@@ -13,15 +13,15 @@ using gpu::MemoryKind;
 using graph::ValueId;
 using graph::WeightId;
 
-constexpr u32 symbolic = 0x80000000u;    // a Range's buffer is an activation whose place is not known yet
-constexpr u32 most_scored_tokens = 32;   // rows of logits made at once for scoring
+constexpr u32 symbolic = 0x80000000u;   // a Range's buffer is an activation whose place is not known yet
+constexpr u32 most_scored_tokens = 32;  // rows of logits made at once for scoring
 
 std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 class Planner {
  public:
-  Planner(const models::Model& model, const graph::FusedGraph& fused, const PlanOptions& options, const gpu::Limits& limits,
-          const gpu::Features& features)
+  Planner(const models::Model& model, const graph::FusedGraph& fused, const PlanOptions& options,
+          const gpu::Limits& limits, const gpu::Features& features)
       : graph_(model.graph), heads_(model.graph.heads), fused_(fused), limits_(limits), features_(features) {
     plan_.options = options;
   }
@@ -33,7 +33,8 @@ class Planner {
       add_buffer("weights", bytes, gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::weights);
     }
     PRONK_OK(add_cache());
-    parameters_ = add_buffer("parameters", 0, gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::parameters);
+    parameters_ = add_buffer("parameters", 0, gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_dst,
+                             MemoryKind::parameters);
     lay_out_state();
 
     lower(plan_.prefill, plan_.options.chunk, plan_.prefill_state, plan_.prefill_tokens, true);
@@ -65,7 +66,8 @@ class Planner {
     if (o.all_logits) o.chunk = std::min(o.chunk, most_scored_tokens);
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
     o.chunk = u32(std::min<u64>(o.chunk, most / std::max<u64>(row, 1)));
-    if (o.chunk == 0) return fail("an activation of " + std::to_string(row) + " bytes a token does not fit this device's bindings");
+    if (o.chunk == 0)
+      return fail("an activation of " + std::to_string(row) + " bytes a token does not fit this device's bindings");
     return {};
   }
 
@@ -76,19 +78,21 @@ class Planner {
     const u64 position_bytes = std::max(k_position, v_position);
     const u64 bytes = position_bytes * plan_.options.context;  // of K or V of a layer, whichever is larger
     const u64 k_bytes = k_position * plan_.options.context, v_bytes = v_position * plan_.options.context;
-    const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
+    const u64 most =
+        std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
     if (bytes > most) {
       return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
                   " for the keys of a layer, over this device's " + mebibytes(most));
     }
     // As many layers in a buffer as it may hold: drivers round small buffers up.
-    const u64 v_offset = align_up(k_bytes, binding_alignment), layer_bytes = align_up(v_offset + v_bytes, binding_alignment);
+    const u64 v_offset = align_up(k_bytes, binding_alignment),
+              layer_bytes = align_up(v_offset + v_bytes, binding_alignment);
     const u32 layers_a_buffer = u32(std::clamp<u64>(limits_.max_buffer_size / layer_bytes, 1, graph_.layers));
     for (u32 layer = 0; layer < graph_.layers; layer += layers_a_buffer) {
       const u32 layers = std::min(layers_a_buffer, graph_.layers - layer);
       const u64 last = (layers - 1) * layer_bytes;
-      const u32 buffer = add_buffer("kv cache from layer " + std::to_string(layer), last + v_offset + v_bytes, gpu::usage_storage,
-                                    MemoryKind::kv_cache);
+      const u32 buffer = add_buffer("kv cache from layer " + std::to_string(layer), last + v_offset + v_bytes,
+                                    gpu::usage_storage, MemoryKind::kv_cache);
       for (u64 start = 0; start <= last; start += layer_bytes) {
         keys_.push_back({buffer, start, k_bytes});
         values_.push_back({buffer, start + v_offset, v_bytes});
@@ -159,7 +163,9 @@ class Planner {
     return u32(plan_.pipelines.size() - 1);
   }
 
-  u32 stride_of(ValueId id) const { return graph::row_stride(fused_.values[u32(graph::place(fused_.values, id).root)].width); }
+  u32 stride_of(ValueId id) const {
+    return graph::row_stride(fused_.values[u32(graph::place(fused_.values, id).root)].width);
+  }
   bool is_logits(const graph::FusedMatMul& matmul) const { return matmul.out == graph_.logits; }
 
   Range new_activation(u64 bytes) {
@@ -189,7 +195,9 @@ class Planner {
     prefill_ = prefill;
     // Without logits nothing after the last write to the cache is needed.
     std::size_t end = fused_.nodes.size();
-    while (prefill && !plan_.options.all_logits && !std::holds_alternative<graph::RotateStore>(fused_.nodes[end - 1].op)) --end;
+    while (prefill && !plan_.options.all_logits &&
+           !std::holds_alternative<graph::RotateStore>(fused_.nodes[end - 1].op))
+      --end;
     for (std::size_t i = 0; i < end; ++i) {
       const graph::FusedOp& op = fused_.nodes[i].op;
       if (const auto* embed = std::get_if<graph::Embed>(&op)) lower(*embed, tokens);
@@ -250,16 +258,23 @@ class Planner {
       set_planes(p, part);
       const kernels::Grid grid = kernels::matvec_grid(p.padded_rows, limits_);
       p.grid_x = grid.x;
-      std::vector<Range> bindings{params(p), state_, part.range, part.range, activation(matmul.x), vector_or_nothing(matmul.norm),
-                                  biases.empty() ? nothing() : plan_.weights.vector(biases).range, activation(matmul.out)};
+      std::vector<Range> bindings{params(p),
+                                  state_,
+                                  part.range,
+                                  part.range,
+                                  activation(matmul.x),
+                                  vector_or_nothing(matmul.norm),
+                                  biases.empty() ? nothing() : plan_.weights.vector(biases).range,
+                                  activation(matmul.out)};
       add_table(*matrix.format, bindings);
       if (!prefill_) {
         emit(kernels::matvec(kind, features_), std::move(bindings), grid, Kernel::Scale::none);
         continue;
       }
-      emit(kernels::gemm(kind), std::move(bindings), kernels::gemm_grid(p.padded_rows, swiglu), Kernel::Scale::y, 1, kernels::gemm_tokens());
-      program_->back().few = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid, Kernel::Scale::z, 1,
-                                    kernels::batch_tokens};
+      emit(kernels::gemm(kind), std::move(bindings), kernels::gemm_grid(p.padded_rows, swiglu), Kernel::Scale::y, 1,
+           kernels::gemm_tokens());
+      program_->back().few = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid,
+                                    Kernel::Scale::z, 1, kernels::batch_tokens};
     }
   }
 
@@ -305,12 +320,13 @@ class Planner {
     emit(kernels::sample_blocks(), bindings, {blocks}, Kernel::Scale::none);
     emit(kernels::sample_filter(), bindings, {blocks}, Kernel::Scale::none);
     emit(kernels::sample_pick(),
-         {params, plan_.logits, block_sums, candidates, plan_.end_tokens, plan_.decode_state, plan_.next_token, plan_.sampled},
+         {params, plan_.logits, block_sums, candidates, plan_.end_tokens, plan_.decode_state, plan_.next_token,
+          plan_.sampled},
          {1}, Kernel::Scale::none);
   }
 
-  void emit(gpu::PipelineDesc desc, std::vector<Range> bindings, kernels::Grid grid, Kernel::Scale scale, u32 per_token = 1,
-            u32 tile = 1) {
+  void emit(gpu::PipelineDesc desc, std::vector<Range> bindings, kernels::Grid grid, Kernel::Scale scale,
+            u32 per_token = 1, u32 tile = 1) {
     const Kernel kernel{pipeline(std::move(desc)), grid, prefill_ ? scale : Kernel::Scale::none, per_token, tile};
     program_->push_back({kernel, std::move(bindings), std::nullopt});
   }
@@ -328,7 +344,8 @@ class Planner {
     plan_.activations_lower_bound = memory.lower_bound;
     const u32 first = u32(plan_.buffers.size());
     for (u64 bytes : memory.buffer_bytes) {
-      if (bytes > limits_.max_buffer_size) return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
+      if (bytes > limits_.max_buffer_size)
+        return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
       add_buffer("activations", bytes, gpu::usage_storage | gpu::usage_copy_src, MemoryKind::activations);
     }
     const auto resolve = [&](Range& range) {
@@ -386,8 +403,8 @@ class Planner {
   Status check_limits() const {
     for (const gpu::BufferDesc& buffer : plan_.buffers) {
       if (buffer.size <= limits_.max_buffer_size) continue;
-      return fail("buffer '" + buffer.label + "' needs " + std::to_string(buffer.size) + " bytes, over this device's limit of " +
-                  std::to_string(limits_.max_buffer_size));
+      return fail("buffer '" + buffer.label + "' needs " + std::to_string(buffer.size) +
+                  " bytes, over this device's limit of " + std::to_string(limits_.max_buffer_size));
     }
     for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
       for (const Dispatch& dispatch : *program) {
@@ -395,8 +412,9 @@ class Planner {
         if (dispatch.few) PRONK_OK(check_grid(*dispatch.few, std::min(plan_.options.chunk, kernels::batch_limit)));
         for (const Range& range : dispatch.bindings) {
           if (range.size <= limits_.max_storage_buffer_binding_size) continue;
-          return fail("kernel '" + plan_.pipelines[dispatch.kernel.pipeline].label + "' needs " + std::to_string(range.size) +
-                      " bytes at once, over this device's bindings of " + std::to_string(limits_.max_storage_buffer_binding_size));
+          return fail("kernel '" + plan_.pipelines[dispatch.kernel.pipeline].label + "' needs " +
+                      std::to_string(range.size) + " bytes at once, over this device's bindings of " +
+                      std::to_string(limits_.max_storage_buffer_binding_size));
         }
       }
     }

@@ -22,8 +22,8 @@ struct PlanOptions {
 };
 
 struct Kernel {
-  u32 pipeline = 0;     // index into GpuPlan::pipelines
-  kernels::Grid grid;   // for one token
+  u32 pipeline = 0;    // index into GpuPlan::pipelines
+  kernels::Grid grid;  // for one token
   // In prefill the grid's y or z is ceil(tokens · per_token / tile).
   enum class Scale : u8 { none, y, z } scale = Scale::none;
   u32 per_token = 1, tile = 1;
@@ -41,18 +41,19 @@ struct GpuPlan {
   PlanOptions options;
   std::vector<gpu::BufferDesc> buffers;
   std::vector<gpu::PipelineDesc> pipelines;
-  WeightPlan weights;               // its buffers are the first of `buffers`
+  WeightPlan weights;  // its buffers are the first of `buffers`
 
-  std::vector<Dispatch> prefill;    // one chunk of the prompt
-  std::vector<Dispatch> decode;     // one token up to its logits
-  std::vector<Dispatch> greedy;     // then one of these
+  std::vector<Dispatch> prefill;  // one chunk of the prompt
+  std::vector<Dispatch> decode;   // one token up to its logits
+  std::vector<Dispatch> greedy;   // then one of these
   std::vector<Dispatch> sampling;
 
   // Where the host writes and reads.
-  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, turns, logits, all_logits;
+  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, turns, logits,
+      all_logits;
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
-  std::vector<u32> token_readback;  // buffers of four bytes, used in turn
-  u32 logits_readback = ~0u;        // buffer for all_logits, or ~0
+  std::vector<u32> token_readback;                           // buffers of four bytes, used in turn
+  u32 logits_readback = ~0u;                                 // buffer for all_logits, or ~0
   u64 activations_lower_bound = 0;
 
   u64 bytes(gpu::MemoryKind kind) const;

@@ -27,7 +27,12 @@ std::string one_line(std::string text) {
 }  // namespace
 
 GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test)
-    : model_(model), plan_(std::move(plan)), device_(device), tested_(!self_test), features_(device.features()), test_(device),
+    : model_(model),
+      plan_(std::move(plan)),
+      device_(device),
+      tested_(!self_test),
+      features_(device.features()),
+      test_(device),
       scratch_(scratch_bytes) {
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
@@ -62,7 +67,8 @@ gpu::BufferRange GpuRunner::resolve(const Range& range) const {
 
 void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64 offset) {
   CHECK(offset + size <= align_up(range.size, 16));
-  device_.write_buffer(buffers_[range.buffer], range.offset + offset, std::span(static_cast<const u8*>(bytes), std::size_t(size)));
+  device_.write_buffer(buffers_[range.buffer], range.offset + offset,
+                       std::span(static_cast<const u8*>(bytes), std::size_t(size)));
 }
 
 // ---- Weights
@@ -97,7 +103,8 @@ void GpuRunner::write_matrix(const Matrix& matrix, u32 source, u64 first_block, 
     const u64 from = std::max(begin, part_begin), to = std::min(end, part_end);
     if (from >= to) continue;
     const u64 before_in_part = matrix.paired ? source * part.rows * row_blocks : 0;
-    write_blocks(matrix, part, before_in_part + from - part_begin, to - from, bytes + (from - begin) * matrix.format->block_bytes);
+    write_blocks(matrix, part, before_in_part + from - part_begin, to - from,
+                 bytes + (from - begin) * matrix.format->block_bytes);
   }
 }
 
@@ -144,7 +151,8 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
   format.decode(bytes, count / format.block_weights, values.data());
   u64 offset = 0;
   for (std::size_t s = 0; s < vector.sources.size(); ++s) {
-    if (vector.sources[s] == weight) write_range(vector.range, values.data(), count * sizeof(float), (offset + first) * sizeof(float));
+    if (vector.sources[s] == weight)
+      write_range(vector.range, values.data(), count * sizeof(float), (offset + first) * sizeof(float));
     offset += vector.lengths[s];
   }
 }
@@ -152,7 +160,8 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
 Status GpuRunner::weights_done() {
   create_buffers();
   for (float factor : factors_) {
-    if (!(std::abs(factor) > 0)) return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
+    if (!(std::abs(factor) > 0))
+      return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
   }
   const auto table = kernels::turn_table(model_.graph.rotation, factors_, plan_.options.context);
   write_range(plan_.turns, table.data(), table.size() * sizeof(float));
@@ -240,7 +249,8 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
   return verdict;
 }
 
-// The plan of a device without optional features has the same buffers, bindings and grids; some of its kernels are others.
+// The plan of a device without optional features has the same buffers, bindings and grids; some of its kernels are
+// others.
 void GpuRunner::use_safer_kernels() {
   features_ = {};
   auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
@@ -342,7 +352,8 @@ void GpuRunner::begin_decode() {
   write_range(plan_.next_token, &run_.tokens.back(), 4);
 
   const u32 end_count = u32(std::min<std::size_t>(run_.end_tokens.size(), max_end_tokens));
-  const kernels::SampleParams p = kernels::sample_params(run_.sampling, model_.hyper.vocab, plan_.options.context, end_count);
+  const kernels::SampleParams p =
+      kernels::sample_params(run_.sampling, model_.hyper.vocab, plan_.options.context, end_count);
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;

@@ -16,9 +16,9 @@ MemoryUse planned_memory(const GpuPlan& plan);  // with the runner's own staging
 
 class GpuRunner final : public Runner, private WeightSink {
  public:
-  // Creates every pipeline of the plan, and its buffers and bind groups when the first weights come. model and device must
-  // outlive it. self_test: before it is ready the kernels calculate something small; wrong ones are replaced by safer
-  // ones, or are an error.
+  // Creates every pipeline of the plan, and its buffers and bind groups when the first weights come. model and device
+  // must outlive it. self_test: before it is ready the kernels calculate something small; wrong ones are replaced by
+  // safer ones, or are an error.
   GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false);
 
   WeightSink& sink() override { return *this; }
@@ -82,31 +82,31 @@ class GpuRunner final : public Runner, private WeightSink {
   std::vector<gpu::PipelineId> pipelines_;
   Program prefill_, decode_, greedy_, sampling_;
   u32 pipelines_pending_ = 0;
-  bool tested_ = false;          // the kernels compute right, or nobody asked
-  gpu::Features features_;       // that the kernels make use of
+  bool tested_ = false;     // the kernels compute right, or nobody asked
+  gpu::Features features_;  // that the kernels make use of
   OpRun test_;
   bool weights_done_ = false;
   bool memory_refused_ = false;
-  std::vector<u8> scratch_;      // repacked bytes on their way to the device
-  std::vector<float> factors_;   // divisors of the rotation's frequencies
+  std::vector<u8> scratch_;     // repacked bytes on their way to the device
+  std::vector<float> factors_;  // divisors of the rotation's frequencies
 
   // The current run.
   Phase phase_ = Phase::idle;
   Run run_;
-  u32 generation_ = 0;           // counts runs, so that late reads of an earlier one are told apart
-  u32 fed_ = 0;                  // tokens of run_ that have been submitted to prefill
+  u32 generation_ = 0;  // counts runs, so that late reads of an earlier one are told apart
+  u32 fed_ = 0;         // tokens of run_ that have been submitted to prefill
   u32 chunks_in_flight_ = 0;
   u32 submitted_ = 0, received_ = 0;  // decode steps
   bool by_steps_ = false;
   u32 cached_ = 0;
   std::optional<gpu::Counters> counters_at_decode_;
-  std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free
-  std::deque<u32> slot_order_;                // slots of the steps in flight, oldest first
-  std::vector<std::optional<u32>> arrived_;   // what was read into each slot and not taken yet
+  std::vector<u32> slot_generation_;         // of the run that each read-back buffer serves; 0: free
+  std::deque<u32> slot_order_;               // slots of the steps in flight, oldest first
+  std::vector<std::optional<u32>> arrived_;  // what was read into each slot and not taken yet
   std::deque<u32> tokens_;
   std::vector<float> rows_, rows_out_;
   bool rows_ready_ = false;
-  u32 score_generation_ = 0;          // of the run that the read of logits on its way serves; 0: there is none
+  u32 score_generation_ = 0;  // of the run that the read of logits on its way serves; 0: there is none
 };
 
 }  // namespace pronk::engine

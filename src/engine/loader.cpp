@@ -16,8 +16,10 @@ Result<Loader> Loader::create(const files::Gguf& file, const graph::Graph& graph
     // Rows that are padded on the way go whole; else four blocks fill whole words in every plane.
     const bool padded = formats::gpu_row_weights(format, weight.cols) != weight.cols;
     const u64 granule = padded ? weight.cols / format.block_weights : 4;
-    if (granule * format.block_bytes > row_bytes_limit) return fail("tensor '" + weight.name + "' has rows too long to load");
-    loader.tensors_.push_back({graph::WeightId(id), &format, tensor->file, tensor->offset, tensor->offset + tensor->bytes, granule});
+    if (granule * format.block_bytes > row_bytes_limit)
+      return fail("tensor '" + weight.name + "' has rows too long to load");
+    loader.tensors_.push_back(
+        {graph::WeightId(id), &format, tensor->file, tensor->offset, tensor->offset + tensor->bytes, granule});
   }
   std::sort(loader.tensors_.begin(), loader.tensors_.end(),
             [](const Tensor& a, const Tensor& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
@@ -62,7 +64,8 @@ void Loader::consume(WeightSink& sink) {
     const u64 unit = tensor.granule * tensor.format->block_bytes;
     const u64 bytes = filled_ - used >= left ? left : (filled_ - used) / unit * unit;
     if (bytes == 0) break;
-    sink.write(tensor.weight, offset / tensor.format->block_bytes, bytes / tensor.format->block_bytes, part_.data() + used);
+    sink.write(tensor.weight, offset / tensor.format->block_bytes, bytes / tensor.format->block_bytes,
+               part_.data() + used);
     used += bytes;
     if (bytes == left) ++next_;
   }

@@ -39,8 +39,8 @@ class Loader {
     graph::WeightId weight;
     const formats::Format* format;
     u32 file;
-    u64 begin, end;      // in its file
-    u64 granule;         // blocks that are written together
+    u64 begin, end;  // in its file
+    u64 granule;     // blocks that are written together
   };
 
   void consume(WeightSink& sink);
@@ -49,7 +49,7 @@ class Loader {
   std::vector<Tensor> tensors_;  // in file order
   std::size_t next_ = 0;         // the tensor that bytes are awaited of
   std::vector<u8> part_;
-  u64 filled_ = 0;               // bytes in part_, from file offset position_ - filled_ on
+  u64 filled_ = 0;  // bytes in part_, from file offset position_ - filled_ on
   u64 position_ = 0;
 };
 

@@ -73,7 +73,8 @@ struct MadeUpMatrix {
   Memory file, gpu;
   formats::GpuExtent extent;
 
-  MadeUpMatrix(const formats::Format& f, u32 r, u32 c, u32 seed) : format(f), rows(r), cols(c), extent(formats::gpu_extent(f, r, c)) {
+  MadeUpMatrix(const formats::Format& f, u32 r, u32 c, u32 seed)
+      : format(f), rows(r), cols(c), extent(formats::gpu_extent(f, r, c)) {
     const u64 row_blocks = cols / format.block_weights;
     const u64 padded_blocks = formats::gpu_row_weights(format, cols) / format.block_weights;
     file = made_up_blocks(format, rows * row_blocks, seed, 1 / std::sqrt(float(cols)));
@@ -125,7 +126,8 @@ struct MatMulInput {
         norm(made_up_floats(align_up(s.cols, 8), seed + 2, 0.3f, 1)),
         bias(made_up_floats(bias_base + s.rows, seed + 3)),
         y(made_up_floats(y_base + u64(s.tokens) * y_stride + 9, seed + 4)) {
-    for (u32 t = 0; t < s.tokens; ++t) std::fill_n(&x[x_base + u64(t) * x_stride + s.cols], align_up(s.cols, 8) - s.cols, 0.0f);
+    for (u32 t = 0; t < s.tokens; ++t)
+      std::fill_n(&x[x_base + u64(t) * x_stride + s.cols], align_up(s.cols, 8) - s.cols, 0.0f);
     std::fill(norm.begin() + s.cols, norm.end(), 0.0f);
   }
 };
@@ -139,7 +141,8 @@ OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {
   if (s.kind.norm) cpu::rms_norm<double>(rows, norm.data(), s.cols, matmul_eps, rows);
   const auto product = [&](u32 first) {
     std::vector<double> out(u64(s.tokens) * s.rows);
-    cpu::matmul<double>(in.w.on_cpu(first, s.rows), rows, s.kind.bias ? &bias[bias_base] : nullptr, {out.data(), s.tokens, s.rows, s.rows});
+    cpu::matmul<double>(in.w.on_cpu(first, s.rows), rows, s.kind.bias ? &bias[bias_base] : nullptr,
+                        {out.data(), s.tokens, s.rows, s.rows});
     return out;
   };
   const auto silu = [](double v) { return v / (1 + std::exp(-v)); };
@@ -154,10 +157,18 @@ OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {
         continue;
       }
       switch (s.kind.epilogue) {
-        case Epilogue::none: expect(answer, at, first[i]); break;
-        case Epilogue::add: expect(answer, at, in.y[at] + first[i]); break;
-        case Epilogue::gate: expect(answer, at, silu(in.y[at]) * first[i]); break;
-        case Epilogue::swiglu: expect(answer, at, silu(first[i]) * second[i]); break;
+        case Epilogue::none:
+          expect(answer, at, first[i]);
+          break;
+        case Epilogue::add:
+          expect(answer, at, in.y[at] + first[i]);
+          break;
+        case Epilogue::gate:
+          expect(answer, at, silu(in.y[at]) * first[i]);
+          break;
+        case Epilogue::swiglu:
+          expect(answer, at, silu(first[i]) * second[i]);
+          break;
       }
     }
   }
@@ -167,7 +178,9 @@ OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {
 std::string matmul_variant(const kernels::MatMulKind& kind) {
   constexpr std::string_view epilogues[] = {"", "add", "gate", "swiglu"};
   std::string text;
-  const auto add = [&](std::string_view word) { text += (text.empty() || word.empty() ? "" : "+") + std::string(word); };
+  const auto add = [&](std::string_view word) {
+    text += (text.empty() || word.empty() ? "" : "+") + std::string(word);
+  };
   if (kind.norm) add("norm");
   if (kind.bias) add("bias");
   add(epilogues[u32(kind.epilogue)]);
@@ -224,7 +237,8 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
   const MatMulInput in(s, seed);
   kernels::MatMulParams p;
   p.rows = s.rows, p.padded_rows = s.rows + s.padding;
-  p.x_base = x_base / 4, p.x_stride = in.x_stride / 4, p.y_base = y_base, p.y_stride = in.y_stride, p.bias_base = bias_base;
+  p.x_base = x_base / 4, p.x_stride = in.x_stride / 4, p.y_base = y_base, p.y_stride = in.y_stride,
+  p.bias_base = bias_base;
   p.width = float(s.cols), p.eps = matmul_eps;
   in.w.set_planes(p);
   const bool swiglu = s.kind.epilogue == Epilogue::swiglu;
@@ -235,12 +249,17 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
   kernels::StepState state;
   state.rows = s.tokens;
 
-  OpCase c{.op = gemm ? "gemm" : batch ? "matvec-batch" : "matvec", .format = std::string(s.kind.format->name), .variant = matmul_variant(s.kind)};
+  OpCase c{.op = gemm    ? "gemm"
+                 : batch ? "matvec-batch"
+                         : "matvec",
+           .format = std::string(s.kind.format->name),
+           .variant = matmul_variant(s.kind)};
   c.shape = by(s.rows, s.cols) + (s.tokens > 1 ? " x " + std::to_string(s.tokens) : "");
   c.tolerance = sum_tolerance(s.cols);
   c.bytes = in.w.gpu.size();
   c.operations = 2 * u64(in.w.rows) * s.cols * s.tokens;
-  c.memory = {params_of(p), params_of(state), in.w.gpu, memory_of(in.x), memory_of(in.norm), memory_of(in.bias), memory_of(in.y)};
+  c.memory = {params_of(p),       params_of(state),   in.w.gpu,       memory_of(in.x),
+              memory_of(in.norm), memory_of(in.bias), memory_of(in.y)};
   OpStep step{matmul_kernel(s.kernel, s.kind, features), {0, 1, 2, 2, 3, 4, 5, 6}, grid};
   in.w.bind_table(c, step);
   if (step.kernel.label.find("subgroup") != step.kernel.label.npos) c.variant += "+subgroups";
@@ -253,7 +272,9 @@ OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed) 
   constexpr u32 first_row = 40;  // of the part of the table that is bound
   const MadeUpMatrix w(format, rows, width, seed);
   const u32 stride = u32(align_up(width, 8)) + 4;
-  const std::vector<u32> tokens{first_row, first_row + rows - 1, first_row - 1, first_row + rows, first_row + rows / 2, first_row + rows / 2, 0, ~0u};
+  const std::vector<u32> tokens{
+      first_row, first_row + rows - 1, first_row - 1, first_row + rows, first_row + rows / 2, first_row + rows / 2, 0,
+      ~0u};
   const auto y = made_up_floats(tokens.size() * stride, seed + 100);
   kernels::EmbedParams p;
   p.first_row = first_row, p.rows = rows, p.y_stride = stride / 4;
@@ -296,8 +317,12 @@ struct Tokens {
   std::vector<float> qkv;
   std::vector<double> rotated;  // [count][width]
 
-  Tokens(const AttentionSpec& s, u32 first, u32 tokens, const std::vector<float>& q_norm, const std::vector<float>& k_norm, u32 seed)
-      : position(first), count(tokens), stride(width_of(s.heads) + 8), qkv(made_up_floats(u64(tokens) * stride, seed, 1.5f)) {
+  Tokens(const AttentionSpec& s, u32 first, u32 tokens, const std::vector<float>& q_norm,
+         const std::vector<float>& k_norm, u32 seed)
+      : position(first),
+        count(tokens),
+        stride(width_of(s.heads) + 8),
+        qkv(made_up_floats(u64(tokens) * stride, seed, 1.5f)) {
     const u32 width = width_of(s.heads);
     const graph::Rotation turn = made_up_rotation(s.heads);
     std::vector<double> cosines, sines;
@@ -350,15 +375,19 @@ std::string rotate_variant(const AttentionSpec& s) {
   return text + (s.q_norm ? "+qnorm" : "") + (s.k_norm ? "+knorm" : "");
 }
 
-// A device may round to either neighbour of f16, as WGSL leaves open; and where its arithmetic differs in the last place, a
-// stored number may become its other neighbour.
+// A device may round to either neighbour of f16, as WGSL leaves open; and where its arithmetic differs in the last
+// place, a stored number may become its other neighbour.
 double kv_tolerance(graph::KvTypes kv, u32 dim) {
   const auto of = [&](KvType type) {
     switch (type) {
-      case KvType::f32: return sum_tolerance(dim);
-      case KvType::f16: return 1e-3;
-      case KvType::q8: return 2e-3;
-      case KvType::q4: return 1e-2;
+      case KvType::f32:
+        return sum_tolerance(dim);
+      case KvType::f16:
+        return 1e-3;
+      case KvType::q8:
+        return 2e-3;
+      case KvType::q4:
+        return 1e-2;
     }
     return 0.0;
   };
@@ -379,10 +408,11 @@ Memory empty_cache(KvType type, const graph::Heads& heads, u32 context) {
   return Memory(align_up(graph::kv_row_bytes(type, heads.dim) * heads.kv * context, 16));
 }
 
-AttentionMemory add_attention_memory(OpCase& c, const AttentionSpec& s, u32 stride, u32 context, const std::vector<float>& q_norm,
-                                     const std::vector<float>& k_norm) {
+AttentionMemory add_attention_memory(OpCase& c, const AttentionSpec& s, u32 stride, u32 context,
+                                     const std::vector<float>& q_norm, const std::vector<float>& k_norm) {
   kernels::RotateParams r;
-  r.stride = stride / 4, r.q_heads = s.heads.query, r.kv_heads = s.heads.kv, r.context = context, r.eps = Tokens::norm_eps;
+  r.stride = stride / 4, r.q_heads = s.heads.query, r.kv_heads = s.heads.kv, r.context = context,
+  r.eps = Tokens::norm_eps;
   kernels::AttentionParams a;
   a.group_heads = s.heads.query / s.heads.kv, a.stride = stride / 4, a.context = context, a.scale = s.heads.scale;
   AttentionMemory m;
@@ -428,7 +458,8 @@ std::string_view kv_name(KvType type) {
 
 OpCase attention_case(const AttentionSpec& s, u32 seed) {
   const u32 context = s.tokens + s.decode + 5, group = s.heads.query / s.heads.kv;
-  const auto q_norm = made_up_floats(s.heads.dim, seed, 0.3f, 1), k_norm = made_up_floats(s.heads.dim, seed + 1, 0.3f, 1);
+  const auto q_norm = made_up_floats(s.heads.dim, seed, 0.3f, 1),
+             k_norm = made_up_floats(s.heads.dim, seed + 1, 0.3f, 1);
   OpCase c{.op = s.decode ? "attention-decode" : "attention", .format = kv_format(s.kv), .variant = rotate_variant(s)};
   c.shape = heads_shape(s.heads) + " tokens " + std::to_string(s.tokens + s.decode);
   c.tolerance = kv_tolerance(s.kv, s.heads.dim);
@@ -464,7 +495,8 @@ OpCase attention_case(const AttentionSpec& s, u32 seed) {
 
 OpCase rotate_case(const AttentionSpec& s, u32 position, u32 seed) {
   const u32 context = position + s.tokens + 3;
-  const auto q_norm = made_up_floats(s.heads.dim, seed, 0.3f, 1), k_norm = made_up_floats(s.heads.dim, seed + 1, 0.3f, 1);
+  const auto q_norm = made_up_floats(s.heads.dim, seed, 0.3f, 1),
+             k_norm = made_up_floats(s.heads.dim, seed + 1, 0.3f, 1);
   OpCase c{.op = "rotate_store", .format = kv_format(s.kv), .variant = rotate_variant(s)};
   c.shape = heads_shape(s.heads) + " tokens " + std::to_string(position) + "+" + std::to_string(s.tokens);
   Tokens tokens(s, position, s.tokens, q_norm, k_norm, seed + 2);
@@ -490,9 +522,14 @@ OpCase rotate_case(const AttentionSpec& s, u32 position, u32 seed) {
 }
 
 OpCase decode_attention_timing(const graph::Heads& heads, graph::KvTypes kv, u32 context) {
-  const AttentionSpec s{.heads = heads, .kv = kv, .decode_vectors = kernels::attention_vectors(heads, 1), .splits = kernels::attention_splits(heads)};
+  const AttentionSpec s{.heads = heads,
+                        .kv = kv,
+                        .decode_vectors = kernels::attention_vectors(heads, 1),
+                        .splits = kernels::attention_splits(heads)};
   const std::vector<float> norm(heads.dim, 1.0f);
-  OpCase c{.op = "attention-decode", .format = kv_format(kv), .shape = heads_shape(heads) + " tokens " + std::to_string(context)};
+  OpCase c{.op = "attention-decode",
+           .format = kv_format(kv),
+           .shape = heads_shape(heads) + " tokens " + std::to_string(context)};
   const AttentionMemory m = add_attention_memory(c, s, width_of(heads), context, norm, norm);
   const u32 state = add_state(c, context - 1, 1);
   add_decode_attention(c, s, m, state, add_memory(c, memory_of(made_up_floats(width_of(heads), 1))));
@@ -514,14 +551,22 @@ OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed)
   if (!p.greedy && p.top_p < 1) c.variant += "+top_p";
   if (!p.greedy && sampling.min_p > 0) c.variant += "+min_p";
   enum { params, step_state, values, blocks, candidates, ends, next, sampled };
-  c.memory = {params_of(p), params_of(state), memory_of(logits), Memory(align_up(p.blocks * kernels::sample_block_bytes, 16)),
-              Memory(align_up((u64(vocab) + 1) * 4, 16)), Memory(16), Memory(16), Memory(16)};
+  c.memory = {params_of(p),
+              params_of(state),
+              memory_of(logits),
+              Memory(align_up(p.blocks * kernels::sample_block_bytes, 16)),
+              Memory(align_up((u64(vocab) + 1) * 4, 16)),
+              Memory(16),
+              Memory(16),
+              Memory(16)};
   const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
   c.steps.push_back({kernels::sample_blocks(), bindings, {p.blocks}});
   if (!p.greedy) c.steps.push_back({kernels::sample_filter(), bindings, {p.blocks}});
-  c.steps.push_back({kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
+  c.steps.push_back(
+      {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
   const double token = cpu::sample(logits, sampling, seed);
-  for (const u32 memory : {u32(next), u32(sampled)}) c.answers.push_back({memory, OpAnswer::Type::u32, {token}, {Match::same}});
+  for (const u32 memory : {u32(next), u32(sampled)})
+    c.answers.push_back({memory, OpAnswer::Type::u32, {token}, {Match::same}});
   return c;
 }
 

@@ -42,7 +42,7 @@ struct OpCase {
 };
 
 struct OpResult {
-  double error = 0;         // the largest of the answers; infinite when anything was written that should not have been
+  double error = 0;          // the largest of the answers; infinite when anything was written that should not have been
   std::string kernels = {};  // labels of those that wrote that answer
 };
 // memory: the case's after its steps.

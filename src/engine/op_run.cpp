@@ -25,8 +25,8 @@ gpu::BufferId OpRun::create_buffer(u64 size, u32 usage) {
   return buffers_.back();
 }
 
-// A dispatch must not bind one buffer read-only and writable: what any step writes has a buffer of its own, all the rest
-// shares one.
+// A dispatch must not bind one buffer read-only and writable: what any step writes has a buffer of its own, all the
+// rest shares one.
 void OpRun::create(std::size_t index, const Pipelines& pipelines) {
   const OpCase& c = cases_[index];
   std::vector<gpu::BufferRange> ranges(c.memory.size());

@@ -19,7 +19,7 @@ struct Run {
   std::vector<u32> tokens;  // not empty; the cache holds what comes before them
   u32 position = 0;         // of tokens[0]
   u32 count = 0;
-  u32 first_step = 0;       // tokens of this text that were sampled before: part of what makes the noise
+  u32 first_step = 0;  // tokens of this text that were sampled before: part of what makes the noise
   graph::SamplingParams sampling;
   std::vector<u32> end_tokens;
 };
@@ -41,15 +41,15 @@ class Runner {
   virtual void cancel() = 0;  // no further tokens of this run come out
   virtual bool next(u32& token) = 0;
   virtual std::span<const float> next_rows() = 0;
-  virtual bool finished() const = 0;        // nothing more will come out
-  virtual u32 cached_tokens() const = 0;    // positions from 0 on whose keys and values are known to be right
+  virtual bool finished() const = 0;      // nothing more will come out
+  virtual u32 cached_tokens() const = 0;  // positions from 0 on whose keys and values are known to be right
 
   // Of the device, when the last run began to decode; none when it has not, or on the CPU.
   virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }
 
   virtual bool memory_refused() const { return false; }  // pump() failed because the device has too little
 
-  virtual MemoryUse planned() const = 0;    // staging apart
+  virtual MemoryUse planned() const = 0;  // staging apart
   virtual MemoryUse allocated() const = 0;
 };
 

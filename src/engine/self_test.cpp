@@ -26,7 +26,8 @@ class Cases {
       if (const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op)) add(*matmul);
       if (const auto* rotate = std::get_if<graph::RotateStore>(&node.op)) add(*rotate);
     }
-    for (const graph::SamplingParams& sampling : {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
+    for (const graph::SamplingParams& sampling :
+         {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
       cases_.push_back(sampling_case(vocab, sampling, 1));
     }
     std::erase_if(cases_, [&](const OpCase& c) {
@@ -49,14 +50,17 @@ class Cases {
   }
 
   void add(const graph::FusedMatMul& matmul) {
-    const kernels::MatMulKind kind{graph_[matmul.parts[0].weight].format, matmul.norm != WeightId::none, !part_biases(matmul).empty(),
-                                   matmul.epilogue};
+    const kernels::MatMulKind kind{graph_[matmul.parts[0].weight].format, matmul.norm != WeightId::none,
+                                   !part_biases(matmul).empty(), matmul.epilogue};
     const auto key = std::tuple(kind.format, kind.norm, kind.bias, kind.epilogue);
     if (std::find(kinds_.begin(), kinds_.end(), key) != kinds_.end()) return;
     kinds_.push_back(key);
-    for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u}, {MatMulKernel::batch, batch_tokens}, {MatMulKernel::gemm, gemm_tokens}}) {
+    for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
+                                         {MatMulKernel::batch, batch_tokens},
+                                         {MatMulKernel::gemm, gemm_tokens}}) {
       if (!planned(matmul_kernel(kernel, kind, features_))) continue;
-      const MatMulSpec spec{.kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
+      const MatMulSpec spec{
+          .kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
       cases_.push_back(matmul_case(spec, limits_, features_, u32(cases_.size())));
     }
   }
@@ -119,8 +123,8 @@ Status self_test_verdict(const OpRun& run, const gpu::AdapterInfo& adapter) {
   if (furthest <= 1) return {};
   char digits[32];
   std::snprintf(digits, sizeof digits, "%.1e", worst.error);  // to_chars() would add its tables to the WASM module
-  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits + " (adapter " + adapter_name(adapter) +
-              "); another driver or browser may do better, the CPU works");
+  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits + " (adapter " +
+              adapter_name(adapter) + "); another driver or browser may do better, the CPU works");
 }
 
 }  // namespace pronk::engine

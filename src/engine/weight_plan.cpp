@@ -81,7 +81,8 @@ class Planner {
 
 template <class Item>
 const Item& find_sources(const std::vector<Item>& items, const std::vector<WeightId>& sources) {
-  const auto found = std::find_if(items.begin(), items.end(), [&](const Item& item) { return item.sources == sources; });
+  const auto found =
+      std::find_if(items.begin(), items.end(), [&](const Item& item) { return item.sources == sources; });
   CHECK(found != items.end());
   return *found;
 }

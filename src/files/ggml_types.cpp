@@ -4,6 +4,7 @@ namespace pronk::files {
 
 namespace {
 
+// clang-format off: a type is a row.
 constexpr GgmlType types[] = {
     {0, "F32", 1, 4},
     {1, "F16", 1, 2},
@@ -49,6 +50,7 @@ constexpr GgmlType types[] = {
     {41, "Q1_0", 128, 18},
     {42, "Q2_0", 64, 18},
 };
+// clang-format on
 
 constexpr bool ids_are_indices() {
   for (u32 i = 0; i < std::size(types); ++i) {

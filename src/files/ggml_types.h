@@ -9,8 +9,8 @@ namespace pronk::files {
 
 struct GgmlType {
   u32 id = 0;
-  std::string_view name;   // as GGUF tools print it: "Q4_0"
-  u32 block_weights = 0;   // 0: an id that was taken back; no file can be read with it
+  std::string_view name;  // as GGUF tools print it: "Q4_0"
+  u32 block_weights = 0;  // 0: an id that was taken back; no file can be read with it
   u32 block_bytes = 0;
 };
 

@@ -13,7 +13,7 @@ namespace pronk::files {
 
 namespace {
 
-constexpr u32 magic = 0x46554747;  // "GGUF"
+constexpr u32 magic = 0x46554747;                    // "GGUF"
 constexpr u64 min_tensor_bytes = 8 + 4 + 8 + 4 + 8;  // the name's length, dims, one dimension, type, offset
 constexpr u64 first_request = u64{64} << 10;
 

@@ -22,12 +22,12 @@ constexpr u32 max_key = 65535;       // bytes
 
 struct TensorInfo {
   std::string name;
-  u32 type = 0;                            // ggml type id; its size is known (ggml_types.h), pronk may not run it
-  std::array<u64, 4> shape{1, 1, 1, 1};    // fastest dimension first: [row weights, rows, …], filled up with 1
-  u32 dims = 0;                            // 1–4, as in the file
-  u64 offset = 0;                          // of its first byte, from the start of its file
+  u32 type = 0;                          // ggml type id; its size is known (ggml_types.h), pronk may not run it
+  std::array<u64, 4> shape{1, 1, 1, 1};  // fastest dimension first: [row weights, rows, …], filled up with 1
+  u32 dims = 0;                          // 1–4, as in the file
+  u64 offset = 0;                        // of its first byte, from the start of its file
   u64 bytes = 0;
-  u32 file = 0;                            // index of its file among the splits
+  u32 file = 0;  // index of its file among the splits
 
   u64 weights() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
   u64 rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -51,11 +51,11 @@ struct GgufPrefix {
   u64 bytes_needed = 0;      // else: call again with at least so many bytes from the start of the file
 };
 
-// Parses the header from the first bytes of a file. What bytes_needed asks for is at least a quarter more than the prefix
-// (as far as the file goes), so that parsing from the start each time stays linear, and little is read beyond the header.
-// With file_size, a header or a tensor that ends past it is an error; a caller that meets the end of a file of unknown
-// size calls once more with file_size set. Nothing is allocated that the prefix does not back. Errors name the field, key
-// or tensor.
+// Parses the header from the first bytes of a file. What bytes_needed asks for is at least a quarter more than the
+// prefix (as far as the file goes), so that parsing from the start each time stays linear, and little is read beyond
+// the header. With file_size, a header or a tensor that ends past it is an error; a caller that meets the end of a file
+// of unknown size calls once more with file_size set. Nothing is allocated that the prefix does not back. Errors name
+// the field, key or tensor.
 Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size, Keep keep = Keep::copy);
 
 // "name-00002-of-00003.gguf": number is 1-based as in the name.

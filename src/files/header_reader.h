@@ -15,8 +15,10 @@ namespace pronk::files {
 class HeaderReader {
  public:
   HeaderReader(std::span<const u8> prefix, std::optional<u64> file_size, u64 longest)
-      : file_size_(file_size), limit_(std::min(file_size.value_or(longest), longest)),
-        prefix_(prefix.first(static_cast<std::size_t>(std::min<u64>(prefix.size(), limit_)))), bytes_(prefix_) {}
+      : file_size_(file_size),
+        limit_(std::min(file_size.value_or(longest), longest)),
+        prefix_(prefix.first(static_cast<std::size_t>(std::min<u64>(prefix.size(), limit_)))),
+        bytes_(prefix_) {}
 
   template <class T>
   T read() {
@@ -32,9 +34,7 @@ class HeaderReader {
 
   // After reads: an error when the prefix did not reach. Its message is empty when more bytes may mend it (needed()
   // says how many), else it says that `what` runs past the end.
-  Status check(std::string_view what) const {
-    return overrun() ? Status(past(what, bytes_.needed())) : Status();
-  }
+  Status check(std::string_view what) const { return overrun() ? Status(past(what, bytes_.needed())) : Status(); }
 
   // Before a loop over count things of at least `least` bytes each: an error as of check() when they cannot be there.
   Status expect(u64 count, u64 least, std::string_view what) {

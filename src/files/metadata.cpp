@@ -28,18 +28,29 @@ template <class F>
 auto with_scalar(ValueType type, const u8* at, F use) {
   switch (type) {
     case ValueType::uint8:
-    case ValueType::boolean: return use(load_le<u8>(at));
-    case ValueType::int8: return use(load_le<i8>(at));
-    case ValueType::uint16: return use(load_le<u16>(at));
-    case ValueType::int16: return use(load_le<i16>(at));
-    case ValueType::uint32: return use(load_le<u32>(at));
-    case ValueType::int32: return use(load_le<i32>(at));
-    case ValueType::float32: return use(load_le<float>(at));
-    case ValueType::uint64: return use(load_le<u64>(at));
-    case ValueType::int64: return use(load_le<i64>(at));
-    case ValueType::float64: return use(load_le<double>(at));
+    case ValueType::boolean:
+      return use(load_le<u8>(at));
+    case ValueType::int8:
+      return use(load_le<i8>(at));
+    case ValueType::uint16:
+      return use(load_le<u16>(at));
+    case ValueType::int16:
+      return use(load_le<i16>(at));
+    case ValueType::uint32:
+      return use(load_le<u32>(at));
+    case ValueType::int32:
+      return use(load_le<i32>(at));
+    case ValueType::float32:
+      return use(load_le<float>(at));
+    case ValueType::uint64:
+      return use(load_le<u64>(at));
+    case ValueType::int64:
+      return use(load_le<i64>(at));
+    case ValueType::float64:
+      return use(load_le<double>(at));
     case ValueType::string:
-    case ValueType::array: break;
+    case ValueType::array:
+      break;
   }
   CHECK(false && "not a scalar");
 }
@@ -377,6 +388,8 @@ class MetadataParser {
   u64 nested_arrays_ = 0;
 };
 
-Result<Metadata> read_metadata(HeaderReader& reader, u64 count, Keep keep) { return MetadataParser(reader, keep).run(count); }
+Result<Metadata> read_metadata(HeaderReader& reader, u64 count, Keep keep) {
+  return MetadataParser(reader, keep).run(count);
+}
 
 }  // namespace pronk::files

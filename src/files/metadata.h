@@ -50,10 +50,10 @@ class Array {
   friend class Metadata;
   ValueType type_ = ValueType::uint8;
   u64 count_ = 0;
-  u64 start_ = 0;               // of the first element, from the start of the file
-  const u8* bytes_ = nullptr;   // start of the file's header
-  std::vector<u32> strings_;    // where each string's length lies; only when type() is string
-  std::vector<Array> arrays_;   // only when type() is array
+  u64 start_ = 0;              // of the first element, from the start of the file
+  const u8* bytes_ = nullptr;  // start of the file's header
+  std::vector<u32> strings_;   // where each string's length lies; only when type() is string
+  std::vector<Array> arrays_;  // only when type() is array
 };
 
 class Metadata {
@@ -82,8 +82,8 @@ class Metadata {
   Result<std::string_view> string_at(std::string_view key) const;  // valid while the Metadata lives
   Result<const Array*> array_at(std::string_view key) const;       // elements of any type
   Result<const Array*> strings_at(std::string_view key) const;
-  Result<const Array*> integers_at(std::string_view key) const;    // elements of an integer type or bool
-  Result<const Array*> numbers_at(std::string_view key) const;     // elements of any integer or float type
+  Result<const Array*> integers_at(std::string_view key) const;  // elements of an integer type or bool
+  Result<const Array*> numbers_at(std::string_view key) const;   // elements of any integer or float type
 
   // The same, with the fallback for an absent key; a key of the wrong type is still an error.
   Result<u64> u64_or(std::string_view key, u64 fallback) const;
@@ -110,10 +110,10 @@ class Metadata {
   std::string_view string_at_offset(u64 offset) const;
   Result<const Array*> checked_array(std::string_view key, bool (*accepts)(ValueType), std::string_view wanted) const;
 
-  std::span<const u8> bytes_;    // the file from its start to the end of the metadata
-  std::vector<u8> own_;          // the same, unless they are somebody else's
-  std::vector<Entry> entries_;   // in file order
-  std::vector<u32> by_key_;      // indices into entries_, sorted by key
+  std::span<const u8> bytes_;   // the file from its start to the end of the metadata
+  std::vector<u8> own_;         // the same, unless they are somebody else's
+  std::vector<Entry> entries_;  // in file order
+  std::vector<u32> by_key_;     // indices into entries_, sorted by key
   std::vector<Array> arrays_;
 };
 

@@ -10,11 +10,11 @@
 namespace pronk::formats {
 
 // A word holds two points of 16 bits: the even one in the lower half; coordinate 0 is in the lowest bits.
-std::span<const u32> eights_256();   // points of eight coordinates 0, 1, 2, two bits each
+std::span<const u32> eights_256();  // points of eight coordinates 0, 1, 2, two bits each
 std::span<const u32> eights_512();
 std::span<const u32> eights_1024();
 std::span<const u32> eights_2048();
-std::span<const u32> fours_256();    // points of four coordinates 0 … 7, four bits each
+std::span<const u32> fours_256();  // points of four coordinates 0 … 7, four bits each
 std::span<const u32> fours_512();
 
 inline u32 book_point(std::span<const u32> book, u32 index) { return book[index / 2] >> index % 2 * 16 & 0xffff; }

@@ -4,7 +4,6 @@
 
 #include "base/types.h"
 
-
 namespace pronk::formats::f32 {
 
 void decode(const u8* blocks, u64 count, float* out) { std::memcpy(out, blocks, count * sizeof(float)); }

@@ -14,8 +14,8 @@ constexpr float tiny = 1e-15f;  // far below what an f16 scale can say; its inve
 // Groups have a multiple of this many weights; sums are kept apart by lane, so that they become vector code.
 constexpr u32 lanes = 8;
 
-// The nearest whole number in low … high, ties to even: adding 1.5 · 2²³ leaves no bits for a fraction. NaN (weights too
-// large for float sums) gives low.
+// The nearest whole number in low … high, ties to even: adding 1.5 · 2²³ leaves no bits for a fraction. NaN (weights
+// too large for float sums) gives low.
 float nearest(float value, float low, float high) {
   return std::min(std::max(low, value), high) + 0x1.8p23f - 0x1.8p23f;
 }

@@ -25,11 +25,11 @@ struct AffineSuperBlock {
 // Candidates spread a group's range over largest + first, + first + step, … quants; of each the line of least squares
 // counts, and the one with the smallest error wins. Heavier weights matter more.
 struct AffineSearch {
-  u32 largest = 0;         // quant
-  u32 scale_largest = 0;   // of scales and offsets
+  u32 largest = 0;        // quant
+  u32 scale_largest = 0;  // of scales and offsets
   float first = 0, step = 0;
   u32 steps = 0;
-  bool absolute = false;   // error |w|·|Δ|, for few quants, instead of (rms + |w|)·Δ²
+  bool absolute = false;  // error |w|·|Δ|, for few quants, instead of (rms + |w|)·Δ²
 };
 void fit_affine(const float* weights, u32 group_weights, const AffineSearch& search, AffineSuperBlock& out);
 

@@ -41,8 +41,8 @@ struct Format {
 
 // All formats that pronk runs.
 std::span<const Format> table();
-const Format* find(u32 ggml_type);             // null: not one of ours
-const Format* find(std::string_view name);     // exact upper-case name; null: not one of ours
+const Format* find(u32 ggml_type);          // null: not one of ours
+const Format* find(std::string_view name);  // exact upper-case name; null: not one of ours
 // The name that the field gives a GGML type id, also of types pronk does not run; empty when unknown.
 std::string_view ggml_type_name(u32 ggml_type);
 

@@ -34,8 +34,7 @@ void decode(const u8* blocks, u64 count, float* out) {
 }
 
 void encode(const float* weights, u64 count, u8* blocks) {
-  constexpr AffineSearch search{
-      .largest = 31, .scale_largest = 63, .first = -0.5f, .step = 0.1f, .steps = 16};
+  constexpr AffineSearch search{.largest = 31, .scale_largest = 63, .first = -0.5f, .step = 0.1f, .steps = 16};
   AffineSuperBlock fitted;
   for (u64 b = 0; b < count; ++b, weights += block_weights, blocks += block_bytes) {
     fit_affine(weights, SixBitScales::group_weights, search, fitted);

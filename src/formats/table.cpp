@@ -4,11 +4,11 @@
 namespace pronk::formats {
 
 // What a codec's file defines; the contracts are those of Format's members.
-#define PRONK_CODEC(codec) \
-  namespace codec {                                                              \
-  void decode(const u8* blocks, u64 count, float* out);                          \
-  void encode(const float* weights, u64 count, u8* blocks);                      \
-  void repack(const u8* blocks, u64 count, std::span<u8* const> planes);         \
+#define PRONK_CODEC(codec)                                               \
+  namespace codec {                                                      \
+  void decode(const u8* blocks, u64 count, float* out);                  \
+  void encode(const float* weights, u64 count, u8* blocks);              \
+  void repack(const u8* blocks, u64 count, std::span<u8* const> planes); \
   }
 PRONK_CODEC(f32)
 PRONK_CODEC(f16)
@@ -33,14 +33,14 @@ PRONK_CODEC(q2_0)
 #undef PRONK_CODEC
 
 // Those that pronk reads and does not write, and the code books.
-#define PRONK_READER(codec) \
-  namespace codec {                                                              \
-  void decode(const u8* blocks, u64 count, float* out);                          \
-  void repack(const u8* blocks, u64 count, std::span<u8* const> planes);         \
+#define PRONK_READER(codec)                                              \
+  namespace codec {                                                      \
+  void decode(const u8* blocks, u64 count, float* out);                  \
+  void repack(const u8* blocks, u64 count, std::span<u8* const> planes); \
   }
-#define PRONK_BOOK_READER(codec) \
-  PRONK_READER(codec)            \
-  namespace codec {              \
+#define PRONK_BOOK_READER(codec)    \
+  PRONK_READER(codec)               \
+  namespace codec {                 \
   std::span<const u32> gpu_table(); \
   }
 PRONK_READER(iq4_xs)
@@ -57,6 +57,7 @@ PRONK_BOOK_READER(iq3_s)
 namespace {
 
 // name, ggml id, weights and bytes of a block, {planes, bytes in each}, fragment, codec, code book
+// clang-format off: a format is a row.
 constexpr Format rows[] = {
     {"F32", 0, 1, 4, {1, {4}}, "formats/f32", f32::decode, f32::encode, f32::repack},
     {"F16", 1, 1, 2, {1, {2}}, "formats/f16", f16::decode, f16::encode, f16::repack},
@@ -91,6 +92,7 @@ constexpr Format rows[] = {
     {"IQ3_S", 21, 256, 110, {4, {64, 32, 12, 2}}, "formats/iq3_s", iq3_s::decode, nullptr, iq3_s::repack,
      iq3_s::gpu_table},
 };
+// clang-format on
 
 }  // namespace
 

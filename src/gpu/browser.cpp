@@ -114,10 +114,8 @@ BrowserDevice::BrowserDevice(const HostDescription& host) {
                .subgroups = host.subgroups != 0,
                .subgroup_min_size = host.subgroup_min_size,
                .subgroup_max_size = host.subgroup_max_size};
-  info_ = {.vendor = host.vendor,
-           .architecture = host.architecture,
-           .device = host.device,
-           .description = host.description};
+  info_ = {
+      .vendor = host.vendor, .architecture = host.architecture, .device = host.device, .description = host.description};
   CHECK(current == nullptr);
   current = this;
 }

@@ -77,9 +77,12 @@ WGPUBufferUsage to_wgpu_usage(u32 usage) {
 
 WGPUBufferBindingType to_wgpu_type(BindingType type) {
   switch (type) {
-    case BindingType::uniform: return WGPUBufferBindingType_Uniform;
-    case BindingType::storage_read: return WGPUBufferBindingType_ReadOnlyStorage;
-    case BindingType::storage_read_write: return WGPUBufferBindingType_Storage;
+    case BindingType::uniform:
+      return WGPUBufferBindingType_Uniform;
+    case BindingType::storage_read:
+      return WGPUBufferBindingType_ReadOnlyStorage;
+    case BindingType::storage_read_write:
+      return WGPUBufferBindingType_Storage;
   }
   CHECK(false);
 }
@@ -113,7 +116,7 @@ struct Scope {
   LinkRef link;
   Event::Kind failure = Event::Kind::error;  // buffer_failed or pipeline_failed
   u32 id = 0;
-  int outstanding = 0;  // callbacks to come
+  int outstanding = 0;       // callbacks to come
   std::string message = {};  // of the error; empty while there is none
   WGPUComputePipeline pipeline = nullptr;
 };
@@ -479,8 +482,8 @@ void NativeDevice::do_create_buffer(BufferId id, const BufferDesc& desc) {
   CHECK(buffers_.size() == u32(id));
   buffers_.push_back({});
   if (lost_) return;
-  auto* scope = new Scope{
-      .link = link_, .failure = Event::Kind::buffer_failed, .id = u32(id), .outstanding = scope_count};
+  auto* scope =
+      new Scope{.link = link_, .failure = Event::Kind::buffer_failed, .id = u32(id), .outstanding = scope_count};
   pending_ += scope_count;
   push_scopes();
   WGPUBufferDescriptor descriptor{};

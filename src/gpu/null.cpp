@@ -12,11 +12,16 @@ constexpr u32 max_bindings_per_bind_group = 1000;
 
 const char* usage_name(u32 usage) {
   switch (usage) {
-    case usage_storage: return "storage";
-    case usage_uniform: return "uniform";
-    case usage_copy_src: return "copy_src";
-    case usage_copy_dst: return "copy_dst";
-    default: return "map_read";
+    case usage_storage:
+      return "storage";
+    case usage_uniform:
+      return "uniform";
+    case usage_copy_src:
+      return "copy_src";
+    case usage_copy_dst:
+      return "copy_dst";
+    default:
+      return "map_read";
   }
 }
 
@@ -74,8 +79,8 @@ void NullDevice::do_create_buffer(BufferId id, const BufferDesc& desc) {
   buffers_.push_back({.desc = desc});
   std::string refusal;
   if (desc.size > limits_.max_buffer_size) {
-    refusal = "size " + std::to_string(desc.size) + " is over max_buffer_size " +
-              std::to_string(limits_.max_buffer_size);
+    refusal =
+        "size " + std::to_string(desc.size) + " is over max_buffer_size " + std::to_string(limits_.max_buffer_size);
   } else if (desc.size > options_.memory_budget - allocated_) {
     refusal = "out of memory: " + std::to_string(desc.size) + " more bytes exceed the budget of " +
               std::to_string(options_.memory_budget);
@@ -139,8 +144,7 @@ void NullDevice::check_binding(BindingType type, const BufferRange& range, const
       uniform ? limits_.min_uniform_buffer_offset_alignment : limits_.min_storage_buffer_offset_alignment;
   const u64 largest = uniform ? limits_.max_uniform_buffer_binding_size : limits_.max_storage_buffer_binding_size;
   if (range.offset % alignment != 0) {
-    violation(what + ": offset " + std::to_string(range.offset) + " is not a multiple of " +
-              std::to_string(alignment));
+    violation(what + ": offset " + std::to_string(range.offset) + " is not a multiple of " + std::to_string(alignment));
   }
   if (range.size > largest) {
     violation(what + ": size " + std::to_string(range.size) + " is over the largest binding " +

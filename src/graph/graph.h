@@ -37,19 +37,19 @@ enum class RopePairs : u8 { adjacent, halves };  // rotate (2i, 2i+1), or (i, i 
 
 // Attention geometry, the same in every layer.
 struct Heads {
-  u32 query = 0;     // query heads
-  u32 kv = 0;        // key/value heads; each serves query/kv query heads
-  u32 dim = 0;       // floats a head
-  u32 rotated = 0;   // leading floats of a head that RoPE rotates, even
+  u32 query = 0;    // query heads
+  u32 kv = 0;       // key/value heads; each serves query/kv query heads
+  u32 dim = 0;      // floats a head
+  u32 rotated = 0;  // leading floats of a head that RoPE rotates, even
   RopePairs pairs = RopePairs::adjacent;
-  float scale = 0;   // multiplies q·k
+  float scale = 0;  // multiplies q·k
 };
 
 // RoPE turns pair i of a head at position p by the angle p · frequency[i] / factors[i] and scales it by magnitude.
 struct Rotation {
-  std::vector<double> frequency;       // radians a position, rotated/2 of them, context scaling included
-  double magnitude = 1;                // YaRN's attention factor (arXiv 2309.00071)
-  WeightId factors = WeightId::none;   // vector of rotated/2 divisors in the file (`rope_freqs.weight`), or none
+  std::vector<double> frequency;      // radians a position, rotated/2 of them, context scaling included
+  double magnitude = 1;               // YaRN's attention factor (arXiv 2309.00071)
+  WeightId factors = WeightId::none;  // vector of rotated/2 divisors in the file (`rope_freqs.weight`), or none
 };
 
 // out[t] = table[token[t]]
@@ -96,10 +96,10 @@ struct SwiGlu {
 using PlainOp = std::variant<Embed, RmsNorm, MatMul, Rope, StoreKv, Attention, Add, SwiGlu>;
 
 enum class Epilogue : u8 {
-  none,     // out = y
-  add,      // out += y                 (out holds the residual)
-  gate,     // out = silu(out) · y      (out holds the gate)
-  swiglu,   // out = silu(y of part 0) · y of part 1
+  none,    // out = y
+  add,     // out += y                 (out holds the residual)
+  gate,    // out = silu(out) · y      (out holds the gate)
+  swiglu,  // out = silu(y of part 0) · y of part 1
 };
 
 // out = epilogue(concat_i(part_i · norm(x) + bias_i)); all parts have one format and one width.

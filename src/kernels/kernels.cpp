@@ -266,8 +266,6 @@ SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32
 
 PipelineDesc sample_blocks() { return sample("sample_blocks", {uniform, uniform, read, write, write}); }
 PipelineDesc sample_filter() { return sample("sample_filter", {uniform, uniform, read, read, write}); }
-PipelineDesc sample_pick() {
-  return sample("sample_pick", {uniform, read, read, read, read, write, write, write});
-}
+PipelineDesc sample_pick() { return sample("sample_pick", {uniform, read, read, read, read, write, write, write}); }
 
 }  // namespace pronk::kernels

@@ -24,9 +24,9 @@ struct MatMulKind {
   graph::Epilogue epilogue = graph::Epilogue::none;
 };
 
-// Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them the
-// format's table when it has one; so for embed.
-// tokens: 1 in decode; batch_tokens serves up to batch_limit tokens, the grid's z counting batches.
+// Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
+// the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves up to batch_limit tokens,
+// the grid's z counting batches.
 gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens = 1);
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
 constexpr u32 batch_limit = 16;  // more tokens than that are a GEMM's
@@ -58,14 +58,15 @@ gpu::PipelineDesc combine(const graph::Heads& heads, u32 splits);
 std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
 u64 turn_table_bytes(u32 rotated, u32 context);
 
-constexpr u32 no_token = 0xffffffffu;  // what a step reads back after the end
-constexpr u32 sample_block = 1024;     // logits a workgroup sums up
-constexpr u64 sample_block_bytes = 12; // of its result
+constexpr u32 no_token = 0xffffffffu;   // what a step reads back after the end
+constexpr u32 sample_block = 1024;      // logits a workgroup sums up
+constexpr u64 sample_block_bytes = 12;  // of its result
 
 // What the kernels read of the settings; NaN and what is out of range count as off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
-// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates (vocab + 1 words). Grid: ceil(vocab / sample_block).
+// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates (vocab + 1 words). Grid: ceil(vocab /
+// sample_block).
 gpu::PipelineDesc sample_blocks();
 // filter: as blocks. Needed only when not greedy.
 gpu::PipelineDesc sample_filter();

@@ -7,6 +7,8 @@
 
 namespace pronk::kernels {
 
+// clang-format off: one field a line reads better than as a macro's arguments.
+
 // What a step works on; kernels read it, the pick kernel moves it on.
 PRONK_STRUCT(StepState,
   (u32, position),   // of the step's first token
@@ -80,5 +82,7 @@ PRONK_STRUCT(RotateConstants,
 PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
 PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));
 PRONK_STRUCT(SampleConstants, (u32, WORKGROUP), (u32, BLOCK));
+
+// clang-format on
 
 }  // namespace pronk::kernels

@@ -10,7 +10,8 @@ namespace {
 
 Result<u32> positive(const files::Metadata& metadata, const std::string& key) {
   PRONK_TRY(const u32 value, metadata.u32_at(key));
-  if (value == 0 || value > 1u << 24) return fail("metadata key '" + key + "' is " + std::to_string(value) + ": out of range");
+  if (value == 0 || value > 1u << 24)
+    return fail("metadata key '" + key + "' is " + std::to_string(value) + ": out of range");
   return value;
 }
 
@@ -20,7 +21,8 @@ Result<u32> positive_each_layer(const files::Metadata& metadata, const std::stri
   if (!array || *array == nullptr) return positive(metadata, key);
   const files::Array& values = **array;
   for (u64 i = 0; i < values.count(); ++i) {
-    if (values.integer(i) != values.integer(0)) return fail("metadata key '" + key + "' differs between layers: not supported");
+    if (values.integer(i) != values.integer(0))
+      return fail("metadata key '" + key + "' differs between layers: not supported");
   }
   if (values.count() == 0 || values.integer(0) < 1 || values.integer(0) > 1 << 24) {
     return fail("metadata key '" + key + "' is out of range");
@@ -43,7 +45,8 @@ Result<graph::Heads> read_heads(const files::Metadata& metadata, const std::stri
   PRONK_TRY(const u32 value_dim, metadata.u32_or(arch + ".attention.value_length", heads.dim));
   if (value_dim != heads.dim) return fail(arch + ".attention.value_length differs from key_length: not supported");
   if (heads.dim < 4 || heads.dim > 256 || heads.dim % 4 != 0) {
-    return fail("attention head size " + std::to_string(heads.dim) + " is not a multiple of 4 between 4 and 256: not supported");
+    return fail("attention head size " + std::to_string(heads.dim) +
+                " is not a multiple of 4 between 4 and 256: not supported");
   }
   PRONK_TRY(heads.rotated, metadata.u32_or(arch + ".rope.dimension_count", heads.dim));
   if (heads.rotated == 0 || heads.rotated > heads.dim || heads.rotated % 2 != 0) {
@@ -60,19 +63,22 @@ Result<Hyper> read_hyper(const files::Gguf& file, const std::string& arch) {
   const files::Metadata& metadata = file.metadata;
   Hyper hyper;
   PRONK_TRY(hyper.layers, positive(metadata, arch + ".block_count"));
-  if (hyper.layers > 1024) return fail("metadata key '" + arch + ".block_count' is " + std::to_string(hyper.layers) + ": out of range");
+  if (hyper.layers > 1024)
+    return fail("metadata key '" + arch + ".block_count' is " + std::to_string(hyper.layers) + ": out of range");
   PRONK_TRY(hyper.width, positive(metadata, arch + ".embedding_length"));
   PRONK_TRY(hyper.feed_forward, positive_each_layer(metadata, arch + ".feed_forward_length"));
   PRONK_TRY(hyper.context_length, metadata.u32_or(arch + ".context_length", 2048));
   if (hyper.context_length == 0) hyper.context_length = 2048;
   PRONK_TRY(const double eps, metadata.f64_at(arch + ".attention.layer_norm_rms_epsilon"));
-  if (!(eps >= 0 && eps < 1)) return fail("metadata key '" + arch + ".attention.layer_norm_rms_epsilon' is out of range");
+  if (!(eps >= 0 && eps < 1))
+    return fail("metadata key '" + arch + ".attention.layer_norm_rms_epsilon' is out of range");
   hyper.norm_eps = float(eps);
   PRONK_TRY(hyper.heads, read_heads(metadata, arch, hyper.width));
 
   const files::TensorInfo* embedding = file.find("token_embd.weight");
   if (!embedding) return fail("tensor 'token_embd.weight' is missing: the file holds no model weights");
-  if (embedding->rows() == 0 || embedding->rows() > 1u << 24) return fail("tensor 'token_embd.weight' has an absurd number of rows");
+  if (embedding->rows() == 0 || embedding->rows() > 1u << 24)
+    return fail("tensor 'token_embd.weight' has an absurd number of rows");
   hyper.vocab = u32(embedding->rows());
   return hyper;
 }
@@ -93,13 +99,15 @@ graph::WeightId Weights::take(const std::string& name, u32 rows, u32 cols, bool 
   if (!tensor && !required) return graph::WeightId::none;
   if (!tensor) return reject("tensor '" + name + "' is missing");
   if (tensor->shape[0] != cols || tensor->rows() != rows) {
-    return reject("tensor '" + name + "' has shape [" + std::to_string(tensor->shape[0]) + ", " + std::to_string(tensor->rows()) +
-                  "], the model needs [" + std::to_string(cols) + ", " + std::to_string(rows) + "]");
+    return reject("tensor '" + name + "' has shape [" + std::to_string(tensor->shape[0]) + ", " +
+                  std::to_string(tensor->rows()) + "], the model needs [" + std::to_string(cols) + ", " +
+                  std::to_string(rows) + "]");
   }
   const formats::Format* format = formats::find(tensor->type);
   if (!format) {
     const std::string_view type = formats::ggml_type_name(tensor->type);
-    return reject("tensor '" + name + "' has type " + (type.empty() ? std::to_string(tensor->type) : std::string(type)) +
+    return reject("tensor '" + name + "' has type " +
+                  (type.empty() ? std::to_string(tensor->type) : std::string(type)) +
                   ", which pronk does not support yet");
   }
   return builder_.weight(name, format, rows, cols);
@@ -110,7 +118,8 @@ graph::ValueId swiglu_feed_forward(LayerContext& c, graph::ValueId x) {
   const auto n = c.graph.rms_norm(x, c.weights.vector(c.name("ffn_norm.weight"), h.width), h.norm_eps);
   const auto project = [&](graph::ValueId in, std::string_view part, u32 rows, u32 cols) {
     const std::string stem = c.name(part);
-    return c.graph.matmul(in, c.weights.matrix(stem + ".weight", rows, cols), c.weights.optional_vector(stem + ".bias", rows));
+    return c.graph.matmul(in, c.weights.matrix(stem + ".weight", rows, cols),
+                          c.weights.optional_vector(stem + ".bias", rows));
   };
   const auto hidden = c.graph.swiglu(project(n, "ffn_gate", h.feed_forward, h.width),  // [tokens, feed_forward]
                                      project(n, "ffn_up", h.feed_forward, h.width));
@@ -139,8 +148,9 @@ Result<graph::Rotation> read_rotation(const files::Metadata& metadata, const std
   PRONK_TRY(const u64 trained, metadata.u64_or(arch + ".context_length", 2048));
   PRONK_TRY(const u64 original, metadata.u64_or(arch + ".rope.scaling.original_context_length", trained));
   PRONK_TRY(const double extrapolation, metadata.f64_or(arch + ".rope.scaling.yarn_ext_factor", 1.0));
-  PRONK_TRY(const double attention, metadata.f64_or(arch + ".rope.scaling.yarn_attn_factor",
-                                                    metadata.f64_or(arch + ".rope.scaling.attn_factor", 1.0).value_or(1.0)));
+  PRONK_TRY(const double attention,
+            metadata.f64_or(arch + ".rope.scaling.yarn_attn_factor",
+                            metadata.f64_or(arch + ".rope.scaling.attn_factor", 1.0).value_or(1.0)));
   PRONK_TRY(const double beta_fast, metadata.f64_or(arch + ".rope.scaling.yarn_beta_fast", 32.0));
   PRONK_TRY(const double beta_slow, metadata.f64_or(arch + ".rope.scaling.yarn_beta_slow", 1.0));
   const double low = std::max(0.0, std::floor(yarn_dimension(beta_fast, rotated, base, double(original))));

@@ -12,16 +12,17 @@ namespace pronk::models {
 
 // Names as in GGUF metadata, without the architecture's prefix.
 struct Hyper {
-  u32 layers = 0;           // block_count
-  u32 width = 0;            // embedding_length
-  u32 feed_forward = 0;     // feed_forward_length
-  u32 vocab = 0;            // rows of token_embd.weight
-  u32 context_length = 0;   // as trained
-  float norm_eps = 0;       // attention.layer_norm_rms_epsilon
+  u32 layers = 0;          // block_count
+  u32 width = 0;           // embedding_length
+  u32 feed_forward = 0;    // feed_forward_length
+  u32 vocab = 0;           // rows of token_embd.weight
+  u32 context_length = 0;  // as trained
+  float norm_eps = 0;      // attention.layer_norm_rms_epsilon
   graph::Heads heads;
 };
 
-// Looks tensors up by name, checks their shapes, and adds them to the graph. The first error is kept and ends the build.
+// Looks tensors up by name, checks their shapes, and adds them to the graph. The first error is kept and ends the
+// build.
 class Weights {
  public:
   Weights(const files::Gguf& file, graph::Builder& builder) : file_(file), builder_(builder) {}

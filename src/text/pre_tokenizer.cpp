@@ -216,11 +216,15 @@ std::optional<PreTokenizerKind> pre_tokenizer_by_name(std::string_view name) {
 void split_words(PreTokenizer splitter, std::string_view text, std::vector<u32>& ends) {
   const Stretch all{text, text.size()};
   switch (splitter) {
-    case PreTokenizer::gpt2: return split_gpt2(all, 0, ends);
-    case PreTokenizer::smollm: return split_smollm(text, ends);
-    case PreTokenizer::fallback: return split_fallback(text, ends);
+    case PreTokenizer::gpt2:
+      return split_gpt2(all, 0, ends);
+    case PreTokenizer::smollm:
+      return split_smollm(text, ends);
+    case PreTokenizer::fallback:
+      return split_fallback(text, ends);
     case PreTokenizer::llama3:
-    case PreTokenizer::qwen2: break;
+    case PreTokenizer::qwen2:
+      break;
   }
   const u32 most_digits = splitter == PreTokenizer::llama3 ? 3 : 1;
   for (u64 position = 0; position < text.size();) {

@@ -36,9 +36,8 @@ class Splitter {
       const bool wanted = control_ || vocabulary_.types[special[i]] == TokenType::user_defined;
       if (present[i] && wanted) found.push_back(special[i]);
     }
-    std::sort(found.begin(), found.end(), [&](u32 a, u32 b) {
-      return std::pair(spellings_[b].size(), a) < std::pair(spellings_[a].size(), b);
-    });
+    std::sort(found.begin(), found.end(),
+              [&](u32 a, u32 b) { return std::pair(spellings_[b].size(), a) < std::pair(spellings_[a].size(), b); });
     return found;
   }
 

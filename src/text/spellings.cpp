@@ -32,7 +32,8 @@ u64 hash(u32 left, u32 right) { return mix(mix(u64{left} << 32 | right)); }
 
 std::vector<u32> empty_slots(u64 count) { return std::vector<u32>(count + count / 2 + 2, no_token); }
 
-// Slots of a hash, one after the other from where it points to (Lemire 2019: a product's upper half in place of modulo).
+// Slots of a hash, one after the other from where it points to (Lemire 2019: a product's upper half in place of
+// modulo).
 class Probe {
  public:
   Probe(u64 hash, const std::vector<u32>& slots) : count_(slots.size()), at_((hash >> 32) * count_ >> 32) {}

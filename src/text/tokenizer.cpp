@@ -122,8 +122,11 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special) cons
     case TokenType::unknown:
       if (render_special) out += spelling;
       return;
-    case TokenType::user_defined: out += spelling; return;
-    case TokenType::unused: return;
+    case TokenType::user_defined:
+      out += spelling;
+      return;
+    case TokenType::unused:
+      return;
     case TokenType::byte:
       if (const auto byte = byte_of(spelling)) {
         out += char(*byte);
@@ -131,7 +134,8 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special) cons
       }
       break;
     case TokenType::normal:
-    case TokenType::undefined: break;
+    case TokenType::undefined:
+      break;
   }
   v.kind == Kind::byte_bpe ? append_byte_bpe(spelling, out) : append_sentencepiece(spelling, out);
 }

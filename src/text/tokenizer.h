@@ -68,7 +68,7 @@ class Tokenizer {
   std::span<const u32> end_tokens() const;
 
   bool is_control(u32 id) const;
-  bool strips_leading_space() const;   // whether decode() removes the space that encode() put in front
+  bool strips_leading_space() const;  // whether decode() removes the space that encode() put in front
   std::optional<u32> find(std::string_view spelling) const;  // the token written exactly so in the file
   std::string_view spelling(u32 id) const;                   // as the file writes it; empty for an id out of range
   std::string_view chat_template() const;                    // empty when the file has none

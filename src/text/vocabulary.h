@@ -61,16 +61,16 @@ struct Vocabulary {
   Kind kind = Kind::sentencepiece;
   PreTokenizerKind pre{};
   Spellings spellings;
-  std::vector<TokenType> types;      // by id
-  std::vector<u32> score_keys;       // sentencepiece, by id: the higher the score, the smaller the key
-  Merges merges;                     // byte_bpe
-  std::array<u32, 256> byte_tokens;  // what spells a single byte; no_token: nothing does
-  u32 unknown = no_token;            // sentencepiece: for a byte that has no token
-  std::vector<u32> special;          // control, user-defined and unknown tokens by spelling, in byte order
-  bool strips_after_special = false; // Phi-3: special tokens swallow the white space after them
+  std::vector<TokenType> types;       // by id
+  std::vector<u32> score_keys;        // sentencepiece, by id: the higher the score, the smaller the key
+  Merges merges;                      // byte_bpe
+  std::array<u32, 256> byte_tokens;   // what spells a single byte; no_token: nothing does
+  u32 unknown = no_token;             // sentencepiece: for a byte that has no token
+  std::vector<u32> special;           // control, user-defined and unknown tokens by spelling, in byte order
+  bool strips_after_special = false;  // Phi-3: special tokens swallow the white space after them
   bool add_bos = false, add_eos = false, add_space_prefix = false;
   u32 bos = no_token, eos = no_token;
-  std::vector<u32> ends;             // sorted
+  std::vector<u32> ends;  // sorted
   std::string chat_template;
 };
 

@@ -79,23 +79,36 @@ Result<gpu::Device*> choose_device(i32 kind) {
 JsonObject as_json(const MemoryUse& use) {
   JsonObject json;
   json.add("weights", use.weights).add("kv_cache", use.kv_cache).add("activations", use.activations);
-  json.add("parameters", use.parameters).add("staging", use.staging).add("readback", use.readback).add("total", use.total());
+  json.add("parameters", use.parameters)
+      .add("staging", use.staging)
+      .add("readback", use.readback)
+      .add("total", use.total());
   return json;
 }
 
 Result<std::string> plan(i32 kind, const LoadOptions& options) {
   PRONK_TRY(const gpu::Device* device, choose_device(kind));
   const Model& model = *instance.model;
-  PRONK_TRY(const Plan plan, model.plan(options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
+  PRONK_TRY(const Plan plan,
+            model.plan(options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr));
   const MemoryUse& use = plan.memory;
   JsonObject json;
-  json.add("device", std::string_view(device ? "webgpu" : "cpu")).add("architecture", model.architecture()).add("name", model.name());
+  json.add("device", std::string_view(device ? "webgpu" : "cpu"))
+      .add("architecture", model.architecture())
+      .add("name", model.name());
   json.add("context_length", plan.context).add("trained_context_length", model.trained_context());
-  json.add("largest_context", plan.largest_context).add("fits", plan.fits()).add("refusal", std::string_view(plan.refusal));
-  json.add("vocab_size", model.vocab_size()).add("parameters", model.parameter_count()).add("file_bytes", model.file_bytes());
+  json.add("largest_context", plan.largest_context)
+      .add("fits", plan.fits())
+      .add("refusal", std::string_view(plan.refusal));
+  json.add("vocab_size", model.vocab_size())
+      .add("parameters", model.parameter_count())
+      .add("file_bytes", model.file_bytes());
   json.add("weights", use.weights).add("kv_cache", use.kv_cache).add("activations", use.activations);
   json.add("activations_lower_bound", plan.activations_lower_bound);
-  json.add("parameters_bytes", use.parameters).add("staging", use.staging).add("readback", use.readback).add("total", use.total());
+  json.add("parameters_bytes", use.parameters)
+      .add("staging", use.staging)
+      .add("readback", use.readback)
+      .add("total", use.total());
   return json.str();
 }
 
@@ -115,7 +128,8 @@ i32 state() {
 }
 
 i32 finish_code(Finish finish) { return i32(finish); }
-static_assert(i32(Finish::length) == 0 && i32(Finish::end_token) == 1 && i32(Finish::cancelled) == 2 && i32(Finish::context_full) == 3);
+static_assert(i32(Finish::length) == 0 && i32(Finish::end_token) == 1 && i32(Finish::cancelled) == 2 &&
+              i32(Finish::context_full) == 3);
 
 std::string stats() {
   JsonObject json;
@@ -129,7 +143,9 @@ std::string stats() {
   counters.add("bind_groups_created_after_load", run.bind_groups_created_after_load);
   counters.add("pipelines_created_after_load", run.pipelines_created_after_load);
   counters.add("readback_bytes_per_token", run.readback_bytes_per_token);
-  json.add("counters", counters).add("planned", as_json(engine.planned())).add("allocated", as_json(engine.allocated()));
+  json.add("counters", counters)
+      .add("planned", as_json(engine.planned()))
+      .add("allocated", as_json(engine.allocated()));
   json.add("heap_bytes", u64(__builtin_wasm_memory_size(0)) << 16);
   return json.str();
 }
@@ -208,7 +224,9 @@ i32 pronk_pump() {
 i32 pronk_tokenize(const u8* text, u32 length, u32 flags) {
   if (!instance.headers_done) return failed("no header has been read");
   using Tokenizer = text::Tokenizer;
-  const auto bos = flags & tokenize_bos ? Tokenizer::Bos::on : flags & tokenize_no_bos ? Tokenizer::Bos::off : Tokenizer::Bos::automatic;
+  const auto bos = flags & tokenize_bos      ? Tokenizer::Bos::on
+                   : flags & tokenize_no_bos ? Tokenizer::Bos::off
+                                             : Tokenizer::Bos::automatic;
   const auto ids = instance.model->tokenizer().encode(text_of(text, length), {(flags & tokenize_special) != 0, bos});
   if (!ids) return failed(ids.error());
   return give(std::string(reinterpret_cast<const char*>(ids->data()), ids->size() * sizeof(u32)));
@@ -231,16 +249,19 @@ i32 pronk_special(u32 which) {
   return give(id ? std::string(tokenizer.spelling(*id)) : std::string());
 }
 
-i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p, u32 seed_low,
-                   u32 seed_high, i32 ignore_end, u32 resumed) {
+i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
+                   u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed) {
   if (!instance.engine || !instance.engine->ready()) return failed("the model is not ready");
   if (instance.decoder) return failed("a generation is still running");
   if (resumed >= count) return failed("a generation that goes on needs the prompt that it began with");
-  const GenerateOptions options{
-      .max_tokens = max_tokens,
-      .sampling = {.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .seed = u64(seed_high) << 32 | seed_low},
-      .ignore_end = ignore_end != 0,
-      .resumed = resumed};
+  const GenerateOptions options{.max_tokens = max_tokens,
+                                .sampling = {.temperature = temperature,
+                                             .top_k = top_k,
+                                             .top_p = top_p,
+                                             .min_p = min_p,
+                                             .seed = u64(seed_high) << 32 | seed_low},
+                                .ignore_end = ignore_end != 0,
+                                .resumed = resumed};
   const std::vector<u32> tokens = ids_of(ids, count);
   const Status status = instance.engine->session().start(tokens, options);
   if (!status) return failed(status.error());

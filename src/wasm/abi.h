@@ -14,16 +14,21 @@ namespace pronk::wasm {
 
 // What pronk_pump() returns.
 enum State : i32 {
-  state_failed = -1,      // the result has the message; only pronk_unload() helps
-  state_empty = 0,        // nothing loaded
-  state_loading = 1,      // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
+  state_failed = -1,  // the result has the message; only pronk_unload() helps
+  state_empty = 0,    // nothing loaded
+  state_loading = 1,  // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
   state_ready = 2,
-  state_busy = 3,         // generating; events will come (GPU)
-  state_again = 4,        // generating; call pronk_pump() again when convenient (CPU)
+  state_busy = 3,   // generating; events will come (GPU)
+  state_again = 4,  // generating; call pronk_pump() again when convenient (CPU)
 };
 
 enum DeviceKind : i32 { device_cpu = 0, device_gpu = 1 };
-enum KvKind : i32 { kv_f16 = 0, kv_f32 = 1, kv_q8 = 2, kv_q4 = 3 };  // of keys; + 16 · (1 + kind of values) when they differ
+enum KvKind : i32 {
+  kv_f16 = 0,
+  kv_f32 = 1,
+  kv_q8 = 2,
+  kv_q4 = 3
+};  // of keys; + 16 · (1 + kind of values) when they differ
 enum TokenizeFlags : u32 { tokenize_special = 1, tokenize_bos = 2, tokenize_no_bos = 4 };
 
 }  // namespace pronk::wasm
@@ -45,16 +50,16 @@ PRONK_EXPORT(pronk_header) double pronk_header(u32 file, const u8* bytes, u32 le
 // the names of all.
 PRONK_EXPORT(pronk_split_names) i32 pronk_split_names(const u8* name, u32 length);
 
-// Plans without allocating. context: tokens, 0: the default (min(trained, 4096)), ~0: as many as fit. budget: bytes that
-// everything may take, 0: no bound but the device's. With device_gpu by the limits of the host's device.
-// Result: JSON {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
+// Plans without allocating. context: tokens, 0: the default (min(trained, 4096)), ~0: as many as fit. budget: bytes
+// that everything may take, 0: no bound but the device's. With device_gpu by the limits of the host's device. Result:
+// JSON {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
 //  "parameters","file_bytes","weights","kv_cache","activations","activations_lower_bound","parameters_bytes","staging",
 //  "readback","total" (bytes),"fits","refusal" (one line, "" when it fits)}. Not to fit is no failure.
 PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv, double budget);
 
-// Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the host
-// puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and commits
-// them. pronk_stream_end(): offset after the last byte that is wanted of that file.
+// Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the
+// host puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and
+// commits them. pronk_stream_end(): offset after the last byte that is wanted of that file.
 PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv, double budget);
 PRONK_EXPORT(pronk_file) u32 pronk_file();
 PRONK_EXPORT(pronk_position) double pronk_position();
@@ -76,8 +81,8 @@ PRONK_EXPORT(pronk_chat_template) i32 pronk_chat_template();
 PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 
 // Starts a generation; the state must be ready and pronk_next() must have given the end of the last one. ids: u32, at
-// least one. temperature 0: greedy. resumed: the last so many ids were sampled by a generation that was interrupted; this
-// one draws, and puts characters together, as that one would have gone on. They do not count for max_tokens.
+// least one. temperature 0: greedy. resumed: the last so many ids were sampled by a generation that was interrupted;
+// this one draws, and puts characters together, as that one would have gone on. They do not count for max_tokens.
 PRONK_EXPORT(pronk_generate)
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed);

@@ -21,7 +21,8 @@ class JsonObject {
   JsonObject& add(std::string_view key, Number number) {
     begin(key);
     const std::string digits = std::to_string(number);
-    text_ += digits.find_first_not_of("0123456789.-") == std::string::npos ? digits : "null";  // inf and nan are no JSON
+    text_ +=
+        digits.find_first_not_of("0123456789.-") == std::string::npos ? digits : "null";  // inf and nan are no JSON
     return *this;
   }
   JsonObject& add(std::string_view key, bool flag) {

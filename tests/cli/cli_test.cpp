@@ -69,8 +69,9 @@ TEST(Cli, BadUsageIsStatus2AndOneLine) {
       {"inspect a --json=1", "pronk inspect: --json takes no value\n"},
       {"dequant --type F16 --in x", "pronk dequant: --out is missing\n"},
       {"dequant --type", "pronk dequant: --type needs a value\n"},
-      {"synth --preset nothing", "pronk synth: --preset is 'nothing', not one of smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|"
-                                 "llama-3.2-1b|llama-3.2-3b|llama-3.1-8b\n"},
+      {"synth --preset nothing",
+       "pronk synth: --preset is 'nothing', not one of smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|"
+       "llama-3.2-1b|llama-3.2-3b|llama-3.1-8b\n"},
       {"synth --seed 1x", "pronk synth: --seed is '1x', not a whole number\n"},
   };
   for (const auto& [arguments, message] : cases) {
@@ -201,9 +202,9 @@ TEST(CliSynth, EveryPresetHasItsModelsShape) {
     u32 layers, vocabulary;
   };
   constexpr Shape shapes[] = {
-      {"smollm2-135m", 134515008, 30, 49152},         {"qwen2.5-0.5b", 494032768, 24, 151936},
-      {"qwen3-0.6b", 596049920, 28, 151936},          {"llama-3.2-1b", 1235814400 + 32, 16, 128256},
-      {"llama-3.2-3b", 3212749824 + 64, 28, 128256},  {"llama-3.1-8b", 8030261248 + 64, 32, 128256},
+      {"smollm2-135m", 134515008, 30, 49152},        {"qwen2.5-0.5b", 494032768, 24, 151936},
+      {"qwen3-0.6b", 596049920, 28, 151936},         {"llama-3.2-1b", 1235814400 + 32, 16, 128256},
+      {"llama-3.2-3b", 3212749824 + 64, 28, 128256}, {"llama-3.1-8b", 8030261248 + 64, 32, 128256},
   };
   for (const Shape& shape : shapes) {
     const files::Gguf gguf = synth_header(shape.preset);

@@ -31,7 +31,8 @@ class EngineCli : public testing::Test {
     write("model.gguf", {reinterpret_cast<const char*>(files[0].data()), files[0].size()});
     const ModelFiles splits = model_files({.arch = "qwen2", .context = 64, .matrix = "Q8_0", .splits = 2});
     for (u32 i = 0; i < 2; ++i) {
-      write(i == 0 ? "split-00001-of-00002.gguf" : "split-00002-of-00002.gguf", {reinterpret_cast<const char*>(splits[i].data()), splits[i].size()});
+      write(i == 0 ? "split-00001-of-00002.gguf" : "split-00002-of-00002.gguf",
+            {reinterpret_cast<const char*>(splits[i].data()), splits[i].size()});
     }
     std::string text;
     for (u32 i = 0; i < 40; ++i) text += "word " + std::to_string(i * i);
@@ -41,7 +42,8 @@ class EngineCli : public testing::Test {
     if (device) backends_.push_back("webgpu");
   }
   static void TearDownTestSuite() {
-    for (const char* name : {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf", "text", "out", "err", "logits"}) {
+    for (const char* name :
+         {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf", "text", "out", "err", "logits"}) {
       std::remove(path(name).c_str());
     }
     ::rmdir(folder_.c_str());
@@ -60,7 +62,9 @@ class EngineCli : public testing::Test {
   static int run(const std::string& arguments) {
     // What the driver leaks (support/driver_leaks.h) is not the program's.
     const bool gpu = arguments.find("webgpu") != arguments.npos;
-    const std::string command = std::string(gpu ? "ASAN_OPTIONS=detect_leaks=0 " : "") + "timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " + path("err");
+    const std::string command = std::string(gpu ? "ASAN_OPTIONS=detect_leaks=0 " : "") +
+                                "timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " +
+                                path("err");
     const int status = std::system(command.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
@@ -106,7 +110,10 @@ TEST_F(EngineCli, Logits) {
     for (const char* how : {" --kv f32", " --kv f32 --by-steps", " --kv f16", ""}) {
       for (const char* name : {"model.gguf", "split-00002-of-00002.gguf"}) {
         if (name[0] == 's' && how[0] != 0) continue;
-        ASSERT_EQ(run("logits -m " + path(name) + " --tokens 1,2,3,299,7 --out " + path("logits") + " --backend " + backend + how), 0) << read("err");
+        ASSERT_EQ(run("logits -m " + path(name) + " --tokens 1,2,3,299,7 --out " + path("logits") + " --backend " +
+                      backend + how),
+                  0)
+            << read("err");
         const std::string bytes = read("logits");
         ASSERT_EQ(bytes.size(), expected.size() * 4);
         double difference = 0, size = 0;
@@ -120,7 +127,8 @@ TEST_F(EngineCli, Logits) {
       }
     }
   }
-  expect_error("logits" + model() + " --tokens 1,300 --backend cpu --out " + path("logits"), 1, "token 300 is not below the vocabulary size 300");
+  expect_error("logits" + model() + " --tokens 1,300 --backend cpu --out " + path("logits"), 1,
+               "token 300 is not below the vocabulary size 300");
   expect_error("logits" + model() + " --backend cpu --tokens 1,,2 --out " + path("logits"), 2, "--tokens");
   expect_error("logits" + model() + " --tokens 1,2", 2, "--out is missing");
 }
@@ -128,8 +136,10 @@ TEST_F(EngineCli, Logits) {
 TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
   std::vector<json> tokens;
   for (const std::string& backend : backends_) {
-    const json out = run_json("generate" + model() + " --tokens 5,6,7 -n 20 --ignore-eos --json --backend " + backend + " --kv f32");
-    EXPECT_EQ(keys(out), (std::set<std::string>{"prompt_tokens", "tokens", "text", "finish_reason", "timings", "counters"}));
+    const json out =
+        run_json("generate" + model() + " --tokens 5,6,7 -n 20 --ignore-eos --json --backend " + backend + " --kv f32");
+    EXPECT_EQ(keys(out),
+              (std::set<std::string>{"prompt_tokens", "tokens", "text", "finish_reason", "timings", "counters"}));
     EXPECT_EQ(out["prompt_tokens"], 3);
     EXPECT_EQ(out["tokens"].size(), 20u);
     EXPECT_TRUE(out["text"].is_string());
@@ -137,9 +147,11 @@ TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
     EXPECT_EQ(keys(out["timings"]), (std::set<std::string>{"load_ms", "prefill_tps", "decode_tps"}));
     for (const auto& [key, value] : out["timings"].items()) EXPECT_GT(value.get<double>(), 0) << key;
     const json& counters = out["counters"];
-    EXPECT_EQ(keys(counters), (std::set<std::string>{"dispatches_per_token", "submits_per_token", "buffers_created_after_load",
-                                                     "bind_groups_created_after_load", "pipelines_created_after_load", "readback_bytes_per_token"}));
-    for (const char* kind : {"buffers", "bind_groups", "pipelines"}) EXPECT_EQ(counters[std::string(kind) + "_created_after_load"], 0);
+    EXPECT_EQ(keys(counters), (std::set<std::string>{"dispatches_per_token", "submits_per_token",
+                                                     "buffers_created_after_load", "bind_groups_created_after_load",
+                                                     "pipelines_created_after_load", "readback_bytes_per_token"}));
+    for (const char* kind : {"buffers", "bind_groups", "pipelines"})
+      EXPECT_EQ(counters[std::string(kind) + "_created_after_load"], 0);
     const bool gpu = backend == "webgpu";
     EXPECT_EQ(counters["readback_bytes_per_token"], gpu ? 4 : 0);
     EXPECT_EQ(counters["submits_per_token"], gpu ? 1 : 0);
@@ -151,7 +163,9 @@ TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
 
 TEST_F(EngineCli, GenerateStreamsTheSameText) {
   for (const std::string& backend : backends_) {
-    const std::string arguments = "generate" + model() + " -p word -n 12 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.01 --backend " + backend + " --seed 3";
+    const std::string arguments = "generate" + model() +
+                                  " -p word -n 12 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.01 --backend " +
+                                  backend + " --seed 3";
     const json out = run_json(arguments + " --json");
     ASSERT_EQ(run(arguments), 0) << read("err");
     const std::string text = out["text"];
@@ -169,7 +183,8 @@ TEST_F(EngineCli, GenerateEndsForItsReasons) {
     EXPECT_EQ(full["tokens"].size(), 14u);
     EXPECT_EQ(full["counters"]["buffers_created_after_load"], 0);
   }
-  expect_error("generate" + model() + " --tokens 1,2,3 --ctx 2 --backend cpu", 1, "the prompt has 3 tokens, more than the context length 2");
+  expect_error("generate" + model() + " --tokens 1,2,3 --ctx 2 --backend cpu", 1,
+               "the prompt has 3 tokens, more than the context length 2");
   expect_error("generate" + model() + " -n 3", 2, "either -p TEXT or --tokens IDS");
   expect_error("generate" + model() + " -p a --tokens 1", 2, "either -p TEXT or --tokens IDS");
   expect_error("generate" + model() + " --tokens 1 --temp -1", 2, "--temp");
@@ -203,7 +218,8 @@ TEST_F(EngineCli, PerplexityEqualsADirectComputation) {
     double total = 0;
     u64 counted = 0;
     for (u64 begin = 0; begin < tokens->size(); begin += context) {
-      const std::vector<u32> window(tokens->begin() + i64(begin), tokens->begin() + i64(std::min<u64>(begin + context, tokens->size())));
+      const std::vector<u32> window(tokens->begin() + i64(begin),
+                                    tokens->begin() + i64(std::min<u64>(begin + context, tokens->size())));
       const std::vector<double> logits = reference(window);
       for (u64 i = 0; i + 1 < window.size(); ++i, ++counted) {
         const double* row = &logits[i * 300];
@@ -213,13 +229,15 @@ TEST_F(EngineCli, PerplexityEqualsADirectComputation) {
       }
     }
     for (const std::string& backend : backends_) {
-      const json out = run_json("perplexity" + model() + " -f " + path("text") + " --ctx " + std::to_string(context) + " --kv f32 --json --backend " + backend);
+      const json out = run_json("perplexity" + model() + " -f " + path("text") + " --ctx " + std::to_string(context) +
+                                " --kv f32 --json --backend " + backend);
       EXPECT_EQ(keys(out), (std::set<std::string>{"perplexity", "tokens"}));
       EXPECT_EQ(out["tokens"], counted);
       EXPECT_NEAR(out["perplexity"].get<double>() / std::exp(total / double(counted)), 1, 1e-5) << backend;
     }
   }
-  expect_error("perplexity" + model() + " -f " + path("text") + " --ctx 1 --backend cpu", 1, "the context length leaves no token to predict");
+  expect_error("perplexity" + model() + " -f " + path("text") + " --ctx 1 --backend cpu", 1,
+               "the context length leaves no token to predict");
   expect_error("perplexity" + model() + " -f " + path("nothing") + " --backend cpu", 1, "nothing");
 }
 

@@ -31,7 +31,8 @@ class Remote : public testing::Test {
     ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
     small_ = model_files({.context = 64, .matrix = "Q8_0"})[0];
     server_.put("/small.gguf", small_);
-    std::ofstream(path("small.gguf"), std::ios::binary).write(reinterpret_cast<const char*>(small_.data()), std::streamsize(small_.size()));
+    std::ofstream(path("small.gguf"), std::ios::binary)
+        .write(reinterpret_cast<const char*>(small_.data()), std::streamsize(small_.size()));
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
@@ -51,7 +52,8 @@ class Remote : public testing::Test {
   std::string err() const { return text_of(path("err")); }
 
   int run(const std::string& arguments, const std::string& before = "") const {
-    const std::string command = before + " XDG_CACHE_HOME=" + folder_ + " timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " + path("err");
+    const std::string command = before + " XDG_CACHE_HOME=" + folder_ + " timeout 100 " PRONK_BINARY_DIR "/pronk " +
+                                arguments + " > " + path("out") + " 2> " + path("err");
     const int status = std::system(command.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
@@ -69,7 +71,8 @@ class Remote : public testing::Test {
   }
   // Tokens of a generation on the CPU.
   json tokens(const std::string& model, const std::string& more = "", const std::string& before = "") const {
-    return run_json("generate -m " + model + " --tokens 5,6,7 -n 8 --ignore-eos --backend cpu " + more, 0, before)["tokens"];
+    return run_json("generate -m " + model + " --tokens 5,6,7 -n 8 --ignore-eos --backend cpu " + more, 0,
+                    before)["tokens"];
   }
   std::string cache() const { return folder_ + "/pronk"; }
 
@@ -144,13 +147,15 @@ TEST_F(Remote, GeneratesFromUrls) {
   server_.stop();
   EXPECT_EQ(tokens(server_.url("/small.gguf")), expected);
   EXPECT_EQ(run("tokenize -m " + server_.url("/small.gguf") + " < /dev/null"), 0) << err();
-  expect_error("generate -m " + server_.url("/other.gguf") + " --tokens 1 --backend cpu", 1, server_.url("/other.gguf"));
+  expect_error("generate -m " + server_.url("/other.gguf") + " --tokens 1 --backend cpu", 1,
+               server_.url("/other.gguf"));
 }
 
 TEST_F(Remote, SplitModelsAndHuggingFace) {
   const json expected = tokens(path("small.gguf"));
   const ModelFiles splits = model_files({.context = 64, .matrix = "Q8_0", .splits = 3});
-  for (u32 i = 0; i < 3; ++i) server_.put("/owner/repo/resolve/main/m-0000" + std::to_string(i + 1) + "-of-00003.gguf", splits[i]);
+  for (u32 i = 0; i < 3; ++i)
+    server_.put("/owner/repo/resolve/main/m-0000" + std::to_string(i + 1) + "-of-00003.gguf", splits[i]);
   EXPECT_EQ(tokens(server_.url("/owner/repo/resolve/main/m-00002-of-00003.gguf")), expected);
   const std::string endpoint = "PRONK_HF_ENDPOINT=" + server_.url("");
   EXPECT_EQ(tokens("hf:owner/repo/m-00001-of-00003.gguf", "", endpoint), expected);

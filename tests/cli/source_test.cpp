@@ -40,7 +40,9 @@ class Source : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  Result<std::unique_ptr<ByteSource>> open(bool header_only = false) const { return open_source(url_, {.cache = folder_, .header_only = header_only}); }
+  Result<std::unique_ptr<ByteSource>> open(bool header_only = false) const {
+    return open_source(url_, {.cache = folder_, .header_only = header_only});
+  }
 
   // The whole file in pieces of some size; nothing when there is an error, which error_ then holds.
   std::vector<u8> read_all(ByteSource& source, u64 piece = 1 << 20) {
@@ -100,26 +102,33 @@ class Source : public testing::Test {
 };
 
 TEST_F(Source, HashesOfKnownTexts) {
-  const auto hash = [](std::string_view text) { return hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})); };
+  const auto hash = [](std::string_view text) {
+    return hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()}));
+  };
   EXPECT_EQ(hash(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  EXPECT_EQ(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4's own example
+  EXPECT_EQ(hash("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4's own example
   EXPECT_EQ(entry_folder("/c", "abc"), "/c/ba7816bf8f01cfea414140de5dae2223");
 }
 
 TEST_F(Source, Locations) {
   ::setenv("PRONK_HF_ENDPOINT", "http://127.0.0.1:9/", 1);
-  EXPECT_EQ(resolve_location("hf:owner/repo/file.gguf").value_or(""), "http://127.0.0.1:9/owner/repo/resolve/main/file.gguf");
-  EXPECT_EQ(resolve_location("hf:o/r@v1.0/sub/file.gguf").value_or(""), "http://127.0.0.1:9/o/r/resolve/v1.0/sub/file.gguf");
+  EXPECT_EQ(resolve_location("hf:owner/repo/file.gguf").value_or(""),
+            "http://127.0.0.1:9/owner/repo/resolve/main/file.gguf");
+  EXPECT_EQ(resolve_location("hf:o/r@v1.0/sub/file.gguf").value_or(""),
+            "http://127.0.0.1:9/o/r/resolve/v1.0/sub/file.gguf");
   ::unsetenv("PRONK_HF_ENDPOINT");
   EXPECT_EQ(resolve_location("hf:o/r/f").value_or(""), "https://huggingface.co/o/r/resolve/main/f");
-  for (const char* bad : {"hf:", "hf:file.gguf", "hf:owner/file.gguf", "hf:/repo/file", "hf:owner/repo/", "hf:owner//file", "hf:o/r@/f", "hf:o/../f/g"}) {
+  for (const char* bad : {"hf:", "hf:file.gguf", "hf:owner/file.gguf", "hf:/repo/file", "hf:owner/repo/",
+                          "hf:owner//file", "hf:o/r@/f", "hf:o/../f/g"}) {
     EXPECT_FALSE(resolve_location(bad)) << bad;
   }
   EXPECT_EQ(resolve_location("HTTP://Host:80/a b#part").value_or(""), "http://Host/a%20b");
   EXPECT_FALSE(resolve_location("ftp://host/file"));
   EXPECT_EQ(resolve_location("some/file.gguf").value_or(""), "some/file.gguf");
   EXPECT_EQ(part_locations("http://h/d/m-00002-of-00003.gguf?x=/1"),
-            (std::vector<std::string>{"http://h/d/m-00001-of-00003.gguf?x=/1", "http://h/d/m-00002-of-00003.gguf?x=/1", "http://h/d/m-00003-of-00003.gguf?x=/1"}));
+            (std::vector<std::string>{"http://h/d/m-00001-of-00003.gguf?x=/1", "http://h/d/m-00002-of-00003.gguf?x=/1",
+                                      "http://h/d/m-00003-of-00003.gguf?x=/1"}));
   EXPECT_EQ(part_locations("d/m.gguf"), std::vector<std::string>{"d/m.gguf"});
 }
 
@@ -182,7 +191,8 @@ TEST_F(Source, ResumesAfterACutAtFiftyPlaces) {
 
 TEST_F(Source, CutsWhileLoadingAreTriedAgain) {
   for (const bool ranges : {true, false}) {
-    server_.change([&](auto&, auto& manners) { manners.ranges = ranges, manners.cuts = {100000, 3000000, 4200000, 2}; });
+    server_.change(
+        [&](auto&, auto& manners) { manners.ranges = ranges, manners.cuts = {100000, 3000000, 4200000, 2}; });
     EXPECT_EQ(load(), bytes_) << error_;
     expect_complete();
     ASSERT_TRUE(delete_entry(folder_, url_));
@@ -235,7 +245,9 @@ TEST_F(Source, ACutThenAnotherFile) {
   server_.change([&](auto&, auto& manners) { manners.cuts = {5000000}, manners.statuses = {0, 404}; });
   EXPECT_TRUE(load().empty());
   bytes_ = some_bytes(file_size, 9);
-  server_.change([&](auto& files, auto& manners) { files["/file"] = {.bytes = bytes_, .etag = "\"two\""}, manners.statuses.clear(); });
+  server_.change([&](auto& files, auto& manners) {
+    files["/file"] = {.bytes = bytes_, .etag = "\"two\""}, manners.statuses.clear();
+  });
   EXPECT_EQ(load(), bytes_) << error_;
   expect_complete();
 }
@@ -262,9 +274,12 @@ TEST_F(Source, DamagedBytesInTheCache) {
 }
 
 TEST_F(Source, DamagedEntriesCountAsEmpty) {
-  const std::string good = "{\"version\":1,\"url\":\"" + url_ + "\",\"etag\":null,\"size\":9000000,\"sha256\":null,\"have\":9000000,\"complete\":true,\"pinned\":false,\"used\":1}";
-  for (const std::string& text : {std::string("{"), std::string("[]"), std::string("{\"version\":2}"), good, std::string(100000, ' '),
-                                  good.substr(0, good.find("\"have\"")) + "\"have\":-5}", good.substr(0, good.find("\"have\"")) + "\"have\":1e300}"}) {
+  const std::string good = "{\"version\":1,\"url\":\"" + url_ +
+                           "\",\"etag\":null,\"size\":9000000,\"sha256\":null,\"have\":9000000,\"complete\":true,"
+                           "\"pinned\":false,\"used\":1}";
+  for (const std::string& text : {std::string("{"), std::string("[]"), std::string("{\"version\":2}"), good,
+                                  std::string(100000, ' '), good.substr(0, good.find("\"have\"")) + "\"have\":-5}",
+                                  good.substr(0, good.find("\"have\"")) + "\"have\":1e300}"}) {
     std::filesystem::create_directories(entry_folder(folder_, url_));
     std::ofstream(entry("entry.json")) << text;
     std::ofstream(entry("data")) << "short";
@@ -317,7 +332,9 @@ TEST_F(Source, AFullDiskIsNoError) {
 
 TEST_F(Source, TheWholeFilesHashIsChecked) {
   const std::string hash = hex(sha256(bytes_));
-  server_.change([&](auto& files, auto&) { files["/model"] = {.bytes = {}, .redirect = "/file", .linked_etag = '"' + hash + '"'}; });
+  server_.change([&](auto& files, auto&) {
+    files["/model"] = {.bytes = {}, .redirect = "/file", .linked_etag = '"' + hash + '"'};
+  });
   url_ = server_.url("/model");
   EXPECT_EQ(load(), bytes_) << error_;
   expect_complete();

@@ -25,7 +25,8 @@ struct Outcome {
 Outcome test_ops(const std::string& arguments, const char* redirect = " 2>&1") {
   Outcome run;
   // What the driver leaks (support/driver_leaks.h) is not the program's.
-  const std::string command = "ASAN_OPTIONS=detect_leaks=0 timeout 250 " PRONK_BINARY_DIR "/pronk test-ops " + arguments + redirect;
+  const std::string command =
+      "ASAN_OPTIONS=detect_leaks=0 timeout 250 " PRONK_BINARY_DIR "/pronk test-ops " + arguments + redirect;
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (!pipe) return run;
   std::array<char, 4096> part;
@@ -38,7 +39,9 @@ Outcome test_ops(const std::string& arguments, const char* redirect = " 2>&1") {
 TEST(TestOps, WrongNamesListTheChoices) {
   Outcome run = test_ops("--op convolution");
   EXPECT_EQ(run.status, 2);
-  EXPECT_EQ(run.out, "pronk test-ops: --op is 'convolution', not one of embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling\n");
+  EXPECT_EQ(run.out,
+            "pronk test-ops: --op is 'convolution', not one of "
+            "embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling\n");
   run = test_ops("--format Q4_9");
   EXPECT_EQ(run.status, 2);
   EXPECT_TRUE(run.out.starts_with("pronk test-ops: --format is 'Q4_9', not one of F32|")) << run.out;
@@ -59,7 +62,8 @@ class TestOpsRuns : public testing::Test {
 TEST_F(TestOpsRuns, ALineForEachTest) {
   const Outcome run = test_ops("--quick --op matvec --format Q4_K");
   EXPECT_EQ(run.status, 0) << run.out;
-  for (const char* part : {"adapter\n", "features\n", "limits\n", "max_storage_buffer_binding_size", "\nmatvec           Q4_K      70 x 512", "  ok\n", " tests, 0 failed, "}) {
+  for (const char* part : {"adapter\n", "features\n", "limits\n", "max_storage_buffer_binding_size",
+                           "\nmatvec           Q4_K      70 x 512", "  ok\n", " tests, 0 failed, "}) {
     EXPECT_NE(run.out.find(part), std::string::npos) << part << " in " << run.out;
   }
 }
@@ -79,7 +83,8 @@ TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
     seen.emplace(test["op"], test["format"]);
   }
   for (const formats::Format& format : formats::table()) {
-    for (const char* op : {"embed", "matvec", "matvec-batch", "gemm"}) EXPECT_TRUE(seen.contains({op, std::string(format.name)})) << op << " " << format.name;
+    for (const char* op : {"embed", "matvec", "matvec-batch", "gemm"})
+      EXPECT_TRUE(seen.contains({op, std::string(format.name)})) << op << " " << format.name;
   }
   for (const char* kv : {"f32", "f16", "q8_0", "q4_0", "q8_0/q4_0"}) {
     EXPECT_TRUE(seen.contains({"attention", kv})) << kv;
@@ -97,7 +102,8 @@ TEST_F(TestOpsRuns, Perf) {
   ASSERT_EQ(out["timings"].size(), 1u);
   const json& timing = out["timings"][0];
   EXPECT_EQ(timing["format"], "q8_0");
-  for (const char* figure : {"compile_ms", "us", "gb_per_s", "gflop_per_s"}) EXPECT_GT(timing[figure].get<double>(), 0) << figure;
+  for (const char* figure : {"compile_ms", "us", "gb_per_s", "gflop_per_s"})
+    EXPECT_GT(timing[figure].get<double>(), 0) << figure;
 }
 
 TEST_F(TestOpsRuns, NothingToTest) {

@@ -188,9 +188,8 @@ std::vector<Case> cases() {
   add("PartialRotationHalves", [](LlamaShape& s) { s.heads.rotated = 4, s.heads.pairs = halves; });
   add("BiasUntied", [](LlamaShape& s) { s.bias = true, s.tied = false; });
   add("HeadNormFactors", [](LlamaShape& s) { s.head_norm = true, s.factors = true; });
-  add("OddWidths", [](LlamaShape& s) {
-    s.width = 37, s.feed_forward = 61, s.vocab = 51, s.heads = {3, 1, 10, 10, halves, 0.3f};
-  });
+  add("OddWidths",
+      [](LlamaShape& s) { s.width = 37, s.feed_forward = 61, s.vocab = 51, s.heads = {3, 1, 10, 10, halves, 0.3f}; });
   add("OneWideHead", [](LlamaShape& s) { s.heads = {1, 1, 256, 256, halves, 0.0625f}; });
   add("NoGroups", [](LlamaShape& s) { s.heads = {5, 5, 12, 12, adjacent, 0.25f}; });
   add("RowsLongerThanAPiece", [](LlamaShape& s) { s.width = 1030, s.feed_forward = 2051, s.layers = 1; });

@@ -1,5 +1,5 @@
-// What quantized KV caches cost: KL divergence, in nats a token, from the logits with a cache of f16. The limits are the
-// project's. ../shared has models and tokens that not every machine has; the model in the box is always there.
+// What quantized KV caches cost: KL divergence, in nats a token, from the logits with a cache of f16. The limits are
+// the project's. ../shared has models and tokens that not every machine has; the model in the box is always there.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -57,7 +57,8 @@ void expect_close(const test::LoadedModel& model, std::span<const u32> tokens, W
   EXPECT_GT(q8, 0);  // the caches do differ
   EXPECT_LE(q8, most_q8);
   EXPECT_LE(q4, most_q4);
-  for (const KvTypes kv : {KvTypes(KvType::q8, KvType::q4), KvTypes(KvType::q4, KvType::q8), KvTypes(KvType::f16, KvType::q4)}) {
+  for (const KvTypes kv :
+       {KvTypes(KvType::q8, KvType::q4), KvTypes(KvType::q4, KvType::q8), KvTypes(KvType::f16, KvType::q4)}) {
     EXPECT_LE(of(kv), most_q4);
   }
   EXPECT_LE(of({KvType::q8, KvType::f16}), most_q8);
@@ -136,7 +137,8 @@ TEST(KvRowsTest, ErrorIsAStepOfTheBlock) {
       const auto expect_near = [&](const std::vector<double>& exact, const std::vector<double>& got) {
         for (u32 i = 0; i < dim; ++i) {
           double largest = 0;
-          for (u32 j = i / block * block; j < std::min(dim, i / block * block + block); ++j) largest = std::max(largest, std::abs(exact[j]));
+          for (u32 j = i / block * block; j < std::min(dim, i / block * block + block); ++j)
+            largest = std::max(largest, std::abs(exact[j]));
           EXPECT_NEAR(got[i], exact[i], bytes ? largest / 127 * 0.57 : largest / 8 * 1.01) << dim << " column " << i;
         }
       };

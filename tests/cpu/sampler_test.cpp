@@ -235,10 +235,14 @@ TEST(Sampler, GumbelIsFiniteAndHasItsMoments) {
 }
 
 TEST(Sampler, OddLogitsDoNotCrash) {
-  const std::vector<SamplingParams> all{{}, {.temperature = 1}, {.temperature = 1, .top_k = 2},
-                                        {.temperature = 1, .top_p = 0.5f}, {.temperature = 1, .min_p = 0.1f},
+  const std::vector<SamplingParams> all{{},
+                                        {.temperature = 1},
+                                        {.temperature = 1, .top_k = 2},
+                                        {.temperature = 1, .top_p = 0.5f},
+                                        {.temperature = 1, .min_p = 0.1f},
                                         {.temperature = 0.7f, .top_k = 3, .top_p = 0.9f, .min_p = 0.05f},
-                                        {.temperature = 1, .top_p = nan, .min_p = nan}, {.temperature = infinity}};
+                                        {.temperature = 1, .top_p = nan, .min_p = nan},
+                                        {.temperature = infinity}};
   for (const SamplingParams& params : all) {
     EXPECT_EQ(sample(std::vector<float>{nan, nan, nan}, params, 0), 0u);
     EXPECT_EQ(sample(std::vector<float>{-infinity, -infinity}, params, 0), 0u);

@@ -119,7 +119,8 @@ TEST(DecodeLoop, FewDispatchesOneSubmitFourBytesAToken) {
     for (const u32 layers : {1u, 5u}) {
       SCOPED_TRACE(arch);
       expect_frugal({.arch = arch, .layers = layers}, {});
-      expect_frugal({.arch = arch, .layers = layers, .tied = false}, {.temperature = 1, .top_k = 5, .top_p = 0.5f, .min_p = 0.1f});
+      expect_frugal({.arch = arch, .layers = layers, .tied = false},
+                    {.temperature = 1, .top_k = 5, .top_p = 0.5f, .min_p = 0.1f});
     }
   }
   expect_frugal({.bias = true}, {});
@@ -360,7 +361,8 @@ void expect_failed(Engine& engine, std::string_view part) {
   EXPECT_FALSE(engine.wants_bytes());
   EXPECT_FALSE(engine.wants_pump());
   const std::string message = first.error().message;
-  for (const Status& again : {engine.pump(), engine.commit(4), engine.session().start(prompt(3), {}), engine.session().score(prompt(3), false)}) {
+  for (const Status& again : {engine.pump(), engine.commit(4), engine.session().start(prompt(3), {}),
+                              engine.session().score(prompt(3), false)}) {
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().message, message);
   }
@@ -373,7 +375,8 @@ TEST(Failure, BufferRefused) {
   ASSERT_FALSE(fed);
   expect_failed(*e->engine, "the device refused memory");
   const std::string message = e->engine->pump().error().message;
-  for (const char* part : {"; the plan needs ", "KV cache", "; half the context needs ", "; a KV cache of 8 bits needs "}) {
+  for (const char* part :
+       {"; the plan needs ", "KV cache", "; half the context needs ", "; a KV cache of 8 bits needs "}) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   }
 }
@@ -385,7 +388,8 @@ TEST(Failure, PipelineRefused) {
   EXPECT_FALSE(e->engine->ready());
   e->device->complete_pipelines(2);
   e->device->fail_pipeline(gpu::PipelineId(4), "no such builtin\n  line 3 of the shader\n");
-  expect_failed(*e->engine, "the device refused kernel '" + e->device->pipeline(gpu::PipelineId(4)).desc.label + "': no such builtin");
+  expect_failed(*e->engine, "the device refused kernel '" + e->device->pipeline(gpu::PipelineId(4)).desc.label +
+                                "': no such builtin");
 }
 
 TEST(Failure, PipelinesMayBeReadyAfterTheWeights) {

@@ -49,8 +49,9 @@ void expect_as_planned(const NullEngine& e, const LoadOptions& options) {
 
 void expect_good(ModelSpec spec, const LoadOptions& options = {}, const gpu::NullOptions& null = {}) {
   spec.zeros = true;
-  SCOPED_TRACE(spec.arch + " " + spec.matrix + " vocab " + std::to_string(spec.vocab) + " heads " + std::to_string(spec.heads) +
-               "/" + std::to_string(spec.kv_heads) + " of " + std::to_string(spec.dim) + " context " + std::to_string(options.context));
+  SCOPED_TRACE(spec.arch + " " + spec.matrix + " vocab " + std::to_string(spec.vocab) + " heads " +
+               std::to_string(spec.heads) + "/" + std::to_string(spec.kv_heads) + " of " + std::to_string(spec.dim) +
+               " context " + std::to_string(options.context));
   auto e = NullEngine::load(test::model_files(spec), options, null);
   ASSERT_TRUE(e) << e.error().message;
   expect_as_planned(*e, options);
@@ -90,8 +91,14 @@ TEST(GpuPlan, ArchitecturesAndHeadShapesWithinDefaultLimits) {
     for (const u32 dim : {4u, 8u, 12u, 64u, 80u, 128u, 256u}) {
       for (const u32 kv_heads : {1u, 2u}) {
         const u32 group = groups[round % std::size(groups)];
-        expect_good({.arch = arch, .layers = 1 + round % 2, .heads = kv_heads * group, .kv_heads = kv_heads, .dim = dim,
-                     .rotated = round % 3 == 0 ? dim / 2 : dim, .tied = round % 2 == 0, .factors = round % 4 == 0},
+        expect_good({.arch = arch,
+                     .layers = 1 + round % 2,
+                     .heads = kv_heads * group,
+                     .kv_heads = kv_heads,
+                     .dim = dim,
+                     .rotated = round % 3 == 0 ? dim / 2 : dim,
+                     .tied = round % 2 == 0,
+                     .factors = round % 4 == 0},
                     {.context = 40 + 37 * round, .kv = round % 5 == 0 ? graph::KvType::f32 : graph::KvType::f16});
         ++round;
       }
@@ -115,10 +122,17 @@ TEST(GpuPlan, VocabulariesWidthsAndFormats) {
   for (const char* format : {"Q8_0", "Q4_0"}) {
     expect_good({.width = 96, .feed_forward = 160, .matrix = format});
     expect_good({.width = 32, .feed_forward = 33, .matrix = format, .formats = {{"ffn_down", "F16"}}});
-    expect_good({.width = 32, .feed_forward = 35, .heads = 3, .kv_heads = 1, .dim = 12, .matrix = format,
+    expect_good({.width = 32,
+                 .feed_forward = 35,
+                 .heads = 3,
+                 .kv_heads = 1,
+                 .dim = 12,
+                 .matrix = format,
                  .formats = {{"ffn_down", "BF16"}, {"attn_output", "F32"}, {"attn_v", "F16"}}});
   }
-  expect_good({.layers = 2, .width = 4096, .feed_forward = 14336, .heads = 32, .kv_heads = 8, .dim = 128, .matrix = "Q4_0"}, {.context = 4096});
+  expect_good(
+      {.layers = 2, .width = 4096, .feed_forward = 14336, .heads = 32, .kv_heads = 8, .dim = 128, .matrix = "Q4_0"},
+      {.context = 4096});
 }
 
 // Small limits: embedding, output, gate and up, down and qkv are all cut; weights take several buffers.
@@ -126,8 +140,15 @@ TEST(GpuPlan, LowLimitsCutMatrices) {
   for (const char* arch : {"llama", "qwen2", "qwen3"}) {
     for (const char* format : {"F32", "F16", "Q8_0", "Q4_0"}) {
       for (const bool tied : {true, false}) {
-        const ModelSpec spec{.arch = arch, .width = 256, .feed_forward = 544, .vocab = 1003, .heads = 6, .kv_heads = 2,
-                             .dim = 32, .tied = tied, .matrix = format};
+        const ModelSpec spec{.arch = arch,
+                             .width = 256,
+                             .feed_forward = 544,
+                             .vocab = 1003,
+                             .heads = 6,
+                             .kv_heads = 2,
+                             .dim = 32,
+                             .tied = tied,
+                             .matrix = format};
         const gpu::NullOptions null{.limits = low_limits(30000, 90000)};
         expect_good(spec, {.context = 64}, null);
         const auto plan = NullEngine::load(test::model_files(spec), {.context = 64}, null);
@@ -225,9 +246,11 @@ TEST(Refusal, AbsurdContext) {
 }
 
 TEST(Refusal, RowsAndActivationsTooLongForABinding) {
-  EXPECT_NE(refusal({.width = 1024, .feed_forward = 32, .zeros = true}, {.context = 16}, low_limits(8192, 65536)).find("token_embd.weight"),
+  EXPECT_NE(refusal({.width = 1024, .feed_forward = 32, .zeros = true}, {.context = 16}, low_limits(8192, 65536))
+                .find("token_embd.weight"),
             std::string::npos);
-  EXPECT_NE(refusal({.vocab = 5000, .zeros = true}, {.context = 16}, low_limits(16384, 65536)).find("16384"), std::string::npos);
+  EXPECT_NE(refusal({.vocab = 5000, .zeros = true}, {.context = 16}, low_limits(16384, 65536)).find("16384"),
+            std::string::npos);
   EXPECT_NE(refusal({.zeros = true}, {.context = 16, .scoring = true}, low_limits(1024, 65536)), "");
 }
 

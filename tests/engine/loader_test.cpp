@@ -13,14 +13,17 @@ using test::NullEngine;
 // What each buffer holds after all writes.
 std::vector<std::vector<u8>> contents(const gpu::NullDevice& device) {
   std::vector<std::vector<u8>> buffers;
-  for (u32 id = 1; id <= device.counters().buffers_created; ++id) buffers.emplace_back(device.buffer(gpu::BufferId(id)).desc.size);
+  for (u32 id = 1; id <= device.counters().buffers_created; ++id)
+    buffers.emplace_back(device.buffer(gpu::BufferId(id)).desc.size);
   for (const auto& write : device.writes()) {
-    std::copy(write.contents.begin(), write.contents.end(), buffers[u32(write.buffer) - 1].begin() + std::ptrdiff_t(write.offset));
+    std::copy(write.contents.begin(), write.contents.end(),
+              buffers[u32(write.buffer) - 1].begin() + std::ptrdiff_t(write.offset));
   }
   return buffers;
 }
 
-Result<std::vector<std::vector<u8>>> loaded(const test::ModelFiles& files, const FeedSize& size, const gpu::Limits& limits) {
+Result<std::vector<std::vector<u8>>> loaded(const test::ModelFiles& files, const FeedSize& size,
+                                            const gpu::Limits& limits) {
   PRONK_TRY(auto model, test::open_model(files));
   PRONK_TRY(NullEngine e, NullEngine::create(model, {.context = 64}, {.limits = limits, .keep_write_contents = true}));
   PRONK_OK(test::feed(*e.engine, files, size));
@@ -29,7 +32,8 @@ Result<std::vector<std::vector<u8>>> loaded(const test::ModelFiles& files, const
   return contents(*e.device);
 }
 
-void expect_same_however_fed(const ModelSpec& spec, const gpu::Limits& limits = {}, std::vector<u64> steps = {1, 3, 7, 61, 4096, 10007}) {
+void expect_same_however_fed(const ModelSpec& spec, const gpu::Limits& limits = {},
+                             std::vector<u64> steps = {1, 3, 7, 61, 4096, 10007}) {
   SCOPED_TRACE(spec.matrix + " width " + std::to_string(spec.width) + " splits " + std::to_string(spec.splits));
   const test::ModelFiles files = test::model_files(spec);
   const auto whole = loaded(files, [](u64 fits) { return fits; }, limits);
@@ -50,32 +54,51 @@ TEST(Loader, AllFormatsInAnyPieces) {
     const u32 block = format.block_weights;
     const std::string name(format.name);
     if (block == 1) {
-      expect_same_however_fed({.layers = 1, .width = 52, .feed_forward = 75, .heads = 2, .kv_heads = 1, .dim = 20, .tied = false, .matrix = name});
+      expect_same_however_fed({.layers = 1,
+                               .width = 52,
+                               .feed_forward = 75,
+                               .heads = 2,
+                               .kv_heads = 1,
+                               .dim = 20,
+                               .tied = false,
+                               .matrix = name});
     } else if (block <= 32) {
       expect_same_however_fed({.layers = 1, .heads = 2, .kv_heads = 1, .dim = 32, .tied = false, .matrix = name});
     } else {
-      expect_same_however_fed({.layers = 1, .width = 256, .feed_forward = 256, .heads = 4, .kv_heads = 1, .dim = 64, .matrix = name}, {}, {7, 61, 10007});
+      expect_same_however_fed(
+          {.layers = 1, .width = 256, .feed_forward = 256, .heads = 4, .kv_heads = 1, .dim = 64, .matrix = name}, {},
+          {7, 61, 10007});
     }
   }
 }
 
 TEST(Loader, SplitFilesGapsAndUnusedTensors) {
   expect_same_however_fed({.arch = "qwen2", .matrix = "Q4_0", .shuffled = true, .splits = 3});
-  expect_same_however_fed({.arch = "qwen3", .width = 36, .feed_forward = 50, .matrix = "F16", .shuffled = true, .splits = 2});
-  expect_same_however_fed({.factors = true, .bias = true, .matrix = "BF16", .formats = {{"attn_v", "Q8_0"}}, .shuffled = true});
+  expect_same_however_fed(
+      {.arch = "qwen3", .width = 36, .feed_forward = 50, .matrix = "F16", .shuffled = true, .splits = 2});
+  expect_same_however_fed(
+      {.factors = true, .bias = true, .matrix = "BF16", .formats = {{"attn_v", "Q8_0"}}, .shuffled = true});
 }
 
 TEST(Loader, MatricesThatAreCut) {
   gpu::Limits limits;
   limits.max_storage_buffer_binding_size = 12000;
   limits.max_buffer_size = 40000;
-  for (const char* format : {"F32", "F16", "Q8_0", "Q4_0"}) expect_same_however_fed({.matrix = format, .shuffled = true}, limits);
+  for (const char* format : {"F32", "F16", "Q8_0", "Q4_0"})
+    expect_same_however_fed({.matrix = format, .shuffled = true}, limits);
 }
 
 // Larger than the staging buffer, with pieces that end on every kind of boundary.
 TEST(Loader, TensorsLargerThanTheStagingBuffer) {
   for (const char* format : {"F32", "Q4_0"}) {
-    const ModelSpec spec{.layers = 1, .width = 1024, .feed_forward = 1056, .vocab = 9000, .heads = 2, .kv_heads = 1, .dim = 32, .matrix = format};
+    const ModelSpec spec{.layers = 1,
+                         .width = 1024,
+                         .feed_forward = 1056,
+                         .vocab = 9000,
+                         .heads = 2,
+                         .kv_heads = 1,
+                         .dim = 32,
+                         .matrix = format};
     const test::ModelFiles files = test::model_files(spec);
     const auto whole = loaded(files, [](u64 fits) { return fits; }, {});
     ASSERT_TRUE(whole) << whole.error().message;

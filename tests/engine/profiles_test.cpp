@@ -1,4 +1,5 @@
-// Every preset on every device profile: the plan lies within the profile's limits, or its refusal names the one in the way.
+// Every preset on every device profile: the plan lies within the profile's limits, or its refusal names the one in the
+// way.
 #include "profile.h"
 
 #include <gtest/gtest.h>
@@ -42,7 +43,8 @@ void create(const GpuPlan& plan, gpu::NullDevice& device) {
   const auto run = [&](const std::vector<engine::Dispatch>& program, u32 tokens) {
     for (const engine::Dispatch& dispatch : program) {
       std::vector<gpu::BufferRange> ranges;
-      for (const engine::Range& range : dispatch.bindings) ranges.push_back({buffers[range.buffer], range.offset, (range.size + 3) / 4 * 4});
+      for (const engine::Range& range : dispatch.bindings)
+        ranges.push_back({buffers[range.buffer], range.offset, (range.size + 3) / 4 * 4});
       const engine::Kernel& kernel = dispatch.few && tokens <= kernels::batch_limit ? *dispatch.few : dispatch.kernel;
       const gpu::BindGroupId group = device.create_bind_group(pipelines[dispatch.kernel.pipeline], ranges);
       const kernels::Grid grid = kernel.grid_for(tokens);
@@ -50,7 +52,8 @@ void create(const GpuPlan& plan, gpu::NullDevice& device) {
     }
   };
   device.begin();
-  for (const u32 tokens : {plan.options.chunk, std::min(plan.options.chunk, kernels::batch_limit)}) run(plan.prefill, tokens);
+  for (const u32 tokens : {plan.options.chunk, std::min(plan.options.chunk, kernels::batch_limit)})
+    run(plan.prefill, tokens);
   run(plan.decode, 1);
   run(plan.greedy, 1);
   run(plan.sampling, 1);
@@ -72,10 +75,13 @@ std::vector<Profile> distinct_profiles() {
   for (const Profile& profile : cli::profiles()) {
     const gpu::Limits& l = profile.limits;
     const gpu::Features& f = profile.features;
-    const bool fresh = seen.insert({l.max_buffer_size, l.max_storage_buffer_binding_size, l.max_uniform_buffer_binding_size, l.max_storage_buffers_per_shader_stage,
-                                    l.max_compute_workgroup_storage_size, l.max_compute_invocations_per_workgroup, l.max_compute_workgroup_size_x,
-                                    l.max_compute_workgroups_per_dimension, l.min_storage_buffer_offset_alignment, l.min_uniform_buffer_offset_alignment,
-                                    u64(f.shader_f16), u64(f.subgroups), f.subgroup_min_size, f.subgroup_max_size}).second;
+    const bool fresh = seen.insert({l.max_buffer_size, l.max_storage_buffer_binding_size,
+                                    l.max_uniform_buffer_binding_size, l.max_storage_buffers_per_shader_stage,
+                                    l.max_compute_workgroup_storage_size, l.max_compute_invocations_per_workgroup,
+                                    l.max_compute_workgroup_size_x, l.max_compute_workgroups_per_dimension,
+                                    l.min_storage_buffer_offset_alignment, l.min_uniform_buffer_offset_alignment,
+                                    u64(f.shader_f16), u64(f.subgroups), f.subgroup_min_size, f.subgroup_max_size})
+                           .second;
     if (fresh) result.push_back(profile);
   }
   return result;
@@ -86,19 +92,24 @@ void expect_inside(const GpuPlan& plan, const Profile& profile) {
   gpu::NullDevice device({.limits = profile.limits, .features = profile.features});
   create(plan, device);
   EXPECT_TRUE(device.violations().empty()) << device.violations().front();
-  for (u32 kind = 0; kind < gpu::memory_kinds; ++kind) EXPECT_EQ(device.counters().bytes[kind], plan.bytes(gpu::MemoryKind(kind)));
+  for (u32 kind = 0; kind < gpu::memory_kinds; ++kind)
+    EXPECT_EQ(device.counters().bytes[kind], plan.bytes(gpu::MemoryKind(kind)));
   for (const gpu::PipelineDesc& pipeline : plan.pipelines) {
     const auto& use = use_of(pipeline);
     ASSERT_TRUE(use) << pipeline.label;
-    EXPECT_LE(use->threads, std::min(profile.limits.max_compute_workgroup_size_x, profile.limits.max_compute_invocations_per_workgroup)) << pipeline.label;
+    EXPECT_LE(use->threads, std::min(profile.limits.max_compute_workgroup_size_x,
+                                     profile.limits.max_compute_invocations_per_workgroup))
+        << pipeline.label;
     EXPECT_LE(use->bytes, profile.limits.max_compute_workgroup_storage_size) << pipeline.label;
     if (!profile.features.shader_f16) EXPECT_EQ(pipeline.wgsl.find("enable f16"), std::string::npos) << pipeline.label;
-    if (!profile.features.subgroups) EXPECT_EQ(pipeline.wgsl.find("enable subgroups"), std::string::npos) << pipeline.label;
+    if (!profile.features.subgroups)
+      EXPECT_EQ(pipeline.wgsl.find("enable subgroups"), std::string::npos) << pipeline.label;
   }
 }
 
 // The refusal speaks of a limit: with more of that, and of nothing else, it is gone.
-void expect_right_reason(const models::Model& model, const PlanOptions& options, const Profile& profile, const std::string& refusal) {
+void expect_right_reason(const models::Model& model, const PlanOptions& options, const Profile& profile,
+                         const std::string& refusal) {
   constexpr u64 plenty = u64{1} << 50;
   gpu::Limits more = profile.limits;
   if (refusal.find("workgroups in a row") != refusal.npos) {
@@ -127,12 +138,14 @@ TEST(Profiles, EveryPresetFitsOrIsRefusedForTheRightReason) {
         for (const u32 context : {4096u, preset.context}) {
           for (const bool scoring : {false, true}) {
             if (scoring && context != 4096) continue;
-            SCOPED_TRACE(std::string(preset.name) + " " + format + " on " + profile.name + ", context " + std::to_string(context));
+            SCOPED_TRACE(std::string(preset.name) + " " + format + " on " + profile.name + ", context " +
+                         std::to_string(context));
             const PlanOptions options{.context = context, .all_logits = scoring};
             const auto plan = engine::plan_gpu(model, options, profile.limits, profile.features);
             if (plan) expect_inside(*plan, profile);
             if (!plan) expect_right_reason(model, options, profile, plan.error().message);
-            if (context == 4096) EXPECT_TRUE(plan) << plan.error().message;  // runs everywhere, at WebGPU's default limits too
+            if (context == 4096)
+              EXPECT_TRUE(plan) << plan.error().message;  // runs everywhere, at WebGPU's default limits too
             ++(plan ? fitting : refused);
           }
         }
@@ -150,7 +163,8 @@ TEST(Profiles, ActivationsAreNearTheirLowerBound) {
     for (const Profile& profile : distinct_profiles()) {
       const auto plan = engine::plan_gpu(model, {.context = 4096}, profile.limits, profile.features);
       ASSERT_TRUE(plan) << plan.error().message;
-      const double planned = double(plan->bytes(gpu::MemoryKind::activations)), bound = double(plan->activations_lower_bound);
+      const double planned = double(plan->bytes(gpu::MemoryKind::activations)),
+                   bound = double(plan->activations_lower_bound);
       EXPECT_GT(bound, 0);
       EXPECT_LE(planned, 1.05 * bound) << preset.name << " on " << profile.name;
     }
@@ -165,9 +179,10 @@ TEST(Profiles, TheListIsWhole) {
   ASSERT_TRUE(parsed) << parsed.error().message;
   std::set<std::string> names;
   for (const Profile& profile : *parsed) names.insert(profile.name);
-  for (const char* name : {"webgpu-default", "chrome-default", "firefox-default", "safari-default", "chrome-nvidia", "chrome-amd-rdna", "chrome-intel-gen9",
-                           "chrome-intel-xe", "chrome-apple-m", "safari-mac", "safari-iphone", "chrome-adreno-6xx", "chrome-adreno-7xx", "chrome-mali",
-                           "chrome-powervr", "swiftshader", "lavapipe"}) {
+  for (const char* name :
+       {"webgpu-default", "chrome-default", "firefox-default", "safari-default", "chrome-nvidia", "chrome-amd-rdna",
+        "chrome-intel-gen9", "chrome-intel-xe", "chrome-apple-m", "safari-mac", "safari-iphone", "chrome-adreno-6xx",
+        "chrome-adreno-7xx", "chrome-mali", "chrome-powervr", "swiftshader", "lavapipe"}) {
     EXPECT_EQ(names.count(name), 1u) << name;
     EXPECT_TRUE(cli::find_profile(name));
   }

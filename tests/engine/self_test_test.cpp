@@ -1,4 +1,5 @@
-// The self-test at load: every kernel of a plan is tried, right devices pass, wrong ones get safer kernels or are refused.
+// The self-test at load: every kernel of a plan is tried, right devices pass, wrong ones get safer kernels or are
+// refused.
 #include "engine/self_test.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +28,9 @@ void replace(std::string& text, std::string_view from, std::string_view to) {
   text.replace(at, from.size(), to);
 }
 
-bool has(const gpu::PipelineDesc& kernel, std::string_view word) { return kernel.label.find(word) != std::string::npos; }
+bool has(const gpu::PipelineDesc& kernel, std::string_view word) {
+  return kernel.label.find(word) != std::string::npos;
+}
 
 // A device that says it has subgroups, with the plain reduction in their place.
 void without_subgroups(gpu::PipelineDesc& kernel) {
@@ -62,7 +65,8 @@ Loaded load(const ModelSpec& spec, const gpu::Features& features, const Edit& ed
     return loaded;
   }
   EXPECT_EQ((*engine)->planned(), (*engine)->allocated());
-  const auto tokens = test::generate(**engine, test::some_tokens(20, 3, spec.vocab), {.max_tokens = 8, .ignore_end = true});
+  const auto tokens =
+      test::generate(**engine, test::some_tokens(20, 3, spec.vocab), {.max_tokens = 8, .ignore_end = true});
   EXPECT_TRUE(tokens) << tokens.error().message;
   if (tokens) loaded.tokens = *tokens;
   EXPECT_EQ((*engine)->run_counters().pipelines_created_after_load, 0u);
@@ -118,14 +122,39 @@ TEST_F(SelfTest, AWrongGpuIsRefused) {
   const std::string batch = "TOKENS=" + std::to_string(kernels::batch_tokens);
   const std::pair<const char*, Edit> faults[] = {
       {"matvec", off_by_a_thousandth},
-      {"matvec", [&](auto& kernel) { if (has(kernel, batch)) off_by_a_thousandth(kernel); }},
-      {"gemm", [](auto& kernel) { if (has(kernel, "gemm")) replace(kernel.wgsl, "let v = scale * sums;", "let v = 0.9999 * scale * sums;"); }},
-      {"gemm", [](auto& kernel) { if (has(kernel, "gemm")) replace(kernel.wgsl, "for (var t = 0u; t < 4u; t++) {", "for (var t = 0u; t < 3u; t++) {"); }},
-      {"embed", [](auto& kernel) { if (has(kernel, "embed")) replace(kernel.wgsl, "= v.hi", "= v.lo"); }},
-      {"rotate_store", [](auto& kernel) { if (has(kernel, "rotate_store")) replace(kernel.wgsl, "position >> 6u", "position >> 7u"); }},
-      {"attention", [](auto& kernel) { if (has(kernel, "attention")) replace(kernel.wgsl, "* params.scale", "* params.scale * 1.01"); }},
-      {"combine", [](auto& kernel) { if (has(kernel, "combine")) replace(kernel.wgsl, "var s = 0u;", "var s = 1u;"); }},
-      {"sample_pick", [](auto& kernel) { if (has(kernel, "sample_pick")) replace(kernel.wgsl, "next_token[0] = token", "next_token[0] = token + 1u"); }},
+      {"matvec",
+       [&](auto& kernel) {
+         if (has(kernel, batch)) off_by_a_thousandth(kernel);
+       }},
+      {"gemm",
+       [](auto& kernel) {
+         if (has(kernel, "gemm")) replace(kernel.wgsl, "let v = scale * sums;", "let v = 0.9999 * scale * sums;");
+       }},
+      {"gemm",
+       [](auto& kernel) {
+         if (has(kernel, "gemm"))
+           replace(kernel.wgsl, "for (var t = 0u; t < 4u; t++) {", "for (var t = 0u; t < 3u; t++) {");
+       }},
+      {"embed",
+       [](auto& kernel) {
+         if (has(kernel, "embed")) replace(kernel.wgsl, "= v.hi", "= v.lo");
+       }},
+      {"rotate_store",
+       [](auto& kernel) {
+         if (has(kernel, "rotate_store")) replace(kernel.wgsl, "position >> 6u", "position >> 7u");
+       }},
+      {"attention",
+       [](auto& kernel) {
+         if (has(kernel, "attention")) replace(kernel.wgsl, "* params.scale", "* params.scale * 1.01");
+       }},
+      {"combine",
+       [](auto& kernel) {
+         if (has(kernel, "combine")) replace(kernel.wgsl, "var s = 0u;", "var s = 1u;");
+       }},
+      {"sample_pick",
+       [](auto& kernel) {
+         if (has(kernel, "sample_pick")) replace(kernel.wgsl, "next_token[0] = token", "next_token[0] = token + 1u");
+       }},
   };
   for (const auto& [word, fault] : faults) {
     SCOPED_TRACE(word);
@@ -172,13 +201,23 @@ void expect_covered(const ModelSpec& spec, const engine::PlanOptions& options, c
 TEST(SelfTestCases, UseEveryPipelineOfThePlan) {
   for (const bool scoring : {false, true}) {
     for (const gpu::Features& features : {gpu::Features{}, subgroups()}) {
-      const engine::PlanOptions options{.context = 300, .kv = {graph::KvType::q8, graph::KvType::f16}, .all_logits = scoring};
+      const engine::PlanOptions options{
+          .context = 300, .kv = {graph::KvType::q8, graph::KvType::f16}, .all_logits = scoring};
       for (const char* arch : {"llama", "qwen2", "qwen3"}) {
-        for (const u32 layers : {1u, 3u}) expect_covered({.arch = arch, .layers = layers, .zeros = true}, options, features);
+        for (const u32 layers : {1u, 3u})
+          expect_covered({.arch = arch, .layers = layers, .zeros = true}, options, features);
       }
-      expect_covered({.tied = false, .bias = true, .matrix = "F16", .formats = {{"ffn_gate", "F32"}}, .zeros = true}, options, features);
-      expect_covered({.width = 256, .feed_forward = 256, .heads = 16, .kv_heads = 4, .dim = 80, .matrix = "Q4_K",
-                      .formats = {{"attn_v", "Q6_K"}, {"ffn_down", "Q6_K"}}, .zeros = true}, options, features);
+      expect_covered({.tied = false, .bias = true, .matrix = "F16", .formats = {{"ffn_gate", "F32"}}, .zeros = true},
+                     options, features);
+      expect_covered({.width = 256,
+                      .feed_forward = 256,
+                      .heads = 16,
+                      .kv_heads = 4,
+                      .dim = 80,
+                      .matrix = "Q4_K",
+                      .formats = {{"attn_v", "Q6_K"}, {"ffn_down", "Q6_K"}},
+                      .zeros = true},
+                     options, features);
     }
   }
 }

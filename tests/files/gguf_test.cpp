@@ -244,8 +244,8 @@ TEST(GgufHostile, Alignment) {
   EXPECT_EQ(with(64), "no error");
   EXPECT_EQ(with(1 << 20), "no error");
   for (u64 bad : {u64{0}, u64{24}, u64{1} << 21, u64{1} << 32, ~u64{0}}) {
-    EXPECT_EQ(with(bad), "metadata key 'general.alignment' is " + std::to_string(bad) +
-                             ", not a power of two up to 1048576");
+    EXPECT_EQ(with(bad),
+              "metadata key 'general.alignment' is " + std::to_string(bad) + ", not a power of two up to 1048576");
   }
   EXPECT_EQ(error_of(RawGguf().key("general.alignment", 8).put(std::string_view("x")).bytes()),
             "metadata key 'general.alignment' is string, not an integer");

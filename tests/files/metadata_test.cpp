@@ -104,8 +104,7 @@ TEST(Metadata, ReadsArrays) {
   EXPECT_EQ((*m.numbers_at("floats"))->number(1), -2.0);
   EXPECT_EQ((*m.integers_at("flags"))->integer(0), 1);
   EXPECT_EQ((*m.strings_at("none"))->count(), 0u);
-  EXPECT_EQ(m.strings_at("ints").error().message,
-            "metadata key 'ints' is an array of i32, not an array of strings");
+  EXPECT_EQ(m.strings_at("ints").error().message, "metadata key 'ints' is an array of i32, not an array of strings");
   EXPECT_EQ(m.integers_at("floats").error().message,
             "metadata key 'floats' is an array of f32, not an array of integers");
 }

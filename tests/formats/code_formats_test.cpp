@@ -64,11 +64,11 @@ TEST(CodeFormats, DecodeAsWhenTheyAgreedWithTheReference) {
     const char* name;
     u64 hash;
   } known[] = {
-      {"IQ4_NL", 17384850071727304447u}, {"IQ4_XS", 7369421018263535472u}, {"MXFP4", 1143918860324917832u},
-      {"NVFP4", 13355982414788927032u}, {"TQ1_0", 10843657053267676969u}, {"TQ2_0", 6915496542645663738u},
-      {"Q1_0", 1913034182651889701u}, {"Q2_0", 6758797529751394094u}, {"IQ1_S", 15376553594107916724u},
-      {"IQ1_M", 13706917826164710345u}, {"IQ2_XXS", 5135139285020171952u}, {"IQ2_XS", 8974704303625198066u},
-      {"IQ2_S", 3297338521883091752u}, {"IQ3_XXS", 9148269198929396209u}, {"IQ3_S", 1998143462041108947u},
+      {"IQ4_NL", 17384850071727304447u}, {"IQ4_XS", 7369421018263535472u},  {"MXFP4", 1143918860324917832u},
+      {"NVFP4", 13355982414788927032u},  {"TQ1_0", 10843657053267676969u},  {"TQ2_0", 6915496542645663738u},
+      {"Q1_0", 1913034182651889701u},    {"Q2_0", 6758797529751394094u},    {"IQ1_S", 15376553594107916724u},
+      {"IQ1_M", 13706917826164710345u},  {"IQ2_XXS", 5135139285020171952u}, {"IQ2_XS", 8974704303625198066u},
+      {"IQ2_S", 3297338521883091752u},   {"IQ3_XXS", 9148269198929396209u}, {"IQ3_S", 1998143462041108947u},
   };
   for (const auto& [name, expected] : known) {
     const Format& format = *find(name);
@@ -160,7 +160,7 @@ TEST(CodeFormats, EncodersKeepWhatTheyCanSay) {
 TEST(CodeFormats, EncodesMxfp4ByTheSpecification) {
   std::vector<float> weights(32, 0);
   weights[0] = 7.9f;
-  weights[1] = -5.1f;   // nearer to 6 than to 4
+  weights[1] = -5.1f;  // nearer to 6 than to 4
   weights[2] = 0.24f;
   weights[3] = 0.26f;
   weights[16] = -1.2f;

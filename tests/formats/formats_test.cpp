@@ -61,10 +61,10 @@ TEST(Formats, TableAgreesWithGgml) {
     EXPECT_EQ(find(format.ggml_type), &format);
     EXPECT_TRUE(names.insert(format.name).second);
   }
-  EXPECT_EQ(names, (std::set<std::string_view>{
-                       "F32",  "F16",  "BF16",  "Q8_0",  "Q4_0",    "Q4_1",   "Q5_0",  "Q5_1",    "Q2_K",  "Q3_K",
-                       "Q4_K", "Q5_K", "Q6_K",  "Q1_0",  "Q2_0",    "IQ1_S",  "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S",
-                       "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4"}));
+  EXPECT_EQ(names, (std::set<std::string_view>{"F32",   "F16",    "BF16",   "Q8_0",    "Q4_0",   "Q4_1",  "Q5_0",
+                                               "Q5_1",  "Q2_K",   "Q3_K",   "Q4_K",    "Q5_K",   "Q6_K",  "Q1_0",
+                                               "Q2_0",  "IQ1_S",  "IQ1_M",  "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",
+                                               "IQ3_S", "IQ4_NL", "IQ4_XS", "TQ1_0",   "TQ2_0",  "MXFP4", "NVFP4"}));
   EXPECT_EQ(find("Q8_1"), nullptr);  // for activations only
   EXPECT_EQ(find(9u), nullptr);
   EXPECT_EQ(ggml_type_name(12), "Q4_K");
@@ -178,7 +178,7 @@ TEST(Formats, EncodesByHand) {
   const std::vector<u8> q4 = encode(*find("Q4_0"), weights);
   EXPECT_EQ(load_le<u16>(q4.data()), f32_to_f16(-1));
   EXPECT_EQ(q4[2 + 3], 0x80);
-  EXPECT_EQ(q4[2 + 4], 0xf8);   // 16 is cut to 15
+  EXPECT_EQ(q4[2 + 4], 0xf8);  // 16 is cut to 15
   EXPECT_EQ(q4[2 + 5], 0xe8);
   EXPECT_EQ(q4[2 + 0], 0x88);
 }
@@ -236,8 +236,11 @@ TEST(Formats, EncodersFindGoodScales) {
   const struct {
     const char* name;
     double plain, emphasized;
-  } bounds[] = {{"Q2_K", 0.298, 0.152},   {"Q3_K", 0.153, 0.0765},  {"Q4_K", 0.0716, 0.0393},
-                {"Q5_K", 0.0362, 0.0204}, {"Q6_K", 0.0177, 0.0089}};
+  } bounds[] = {{"Q2_K", 0.298, 0.152},
+                {"Q3_K", 0.153, 0.0765},
+                {"Q4_K", 0.0716, 0.0393},
+                {"Q5_K", 0.0362, 0.0204},
+                {"Q6_K", 0.0177, 0.0089}};
   const std::vector<float> weights = gaussian(256 * 256, 7);
   for (const auto& bound : bounds) {
     EXPECT_LE(relative_error(*find(bound.name), weights), bound.plain) << bound.name;

@@ -112,16 +112,17 @@ class GpuFormats : public test::KernelTest {
     const bool gemm = by == By::gemm;
     const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
     const auto kernel = gemm ? kernels::gemm(kind) : kernels::matvec(kind, device.features(), batch);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, device.limits());
+    kernels::Grid grid =
+        gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, device.limits());
     if (gemm) grid.y = u32(ceil_div(tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(tokens, batch));
     params.grid_x = grid.x;
     kernels::StepState state;
     state.rows = tokens;
     const Bytes norm(16), bias(16), out(align_up(expected.size() * 4, 16));
-    std::vector<float> got = run(
-        weight.format, kernel,
-        {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(x), norm, bias, out}, grid);
+    std::vector<float> got =
+        run(weight.format, kernel,
+            {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(x), norm, bias, out}, grid);
     got.resize(expected.size());
     EXPECT_LE(test::relative_error(got, expected), test::tolerance(weight.cols))
         << weight.format.name << " " << weight.rows << " x " << weight.cols << ", " << tokens << " tokens";

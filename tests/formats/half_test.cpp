@@ -12,7 +12,7 @@ namespace {
 double f16_value(u16 h) {
   const int exponent = h >> 10 & 31;
   const double mantissa = h & 1023;
-  const double magnitude = exponent == 31 ? (mantissa == 0 ? std::numeric_limits<double>::infinity() : std::nan(""))
+  const double magnitude = exponent == 31  ? (mantissa == 0 ? std::numeric_limits<double>::infinity() : std::nan(""))
                            : exponent == 0 ? std::ldexp(mantissa, -24)
                                            : std::ldexp(1024 + mantissa, exponent - 25);
   return h & 0x8000 ? -magnitude : magnitude;

@@ -172,8 +172,7 @@ TEST_F(NativeDevice, DispatchesRunInOrder) {
 TEST_F(NativeDevice, WritesAndSubmitsKeepTheirOrder) {
   const PipelineId affine = ready_pipeline(affine_wgsl, affine_bindings);
   const BufferId values = filled({1}), added = filled({0});
-  const BindGroupId group =
-      device->create_bind_group(affine, std::vector<BufferRange>{{values, 0, 4}, {added, 0, 4}});
+  const BindGroupId group = device->create_bind_group(affine, std::vector<BufferRange>{{values, 0, 4}, {added, 0, 4}});
   u32 expected = 1;
   for (u32 step = 1; step <= 20; ++step) {
     device->write_buffer(added, 0, as_bytes({step}));
@@ -239,12 +238,12 @@ TEST_F(NativeDevice, SeveralReadsInFlight) {
 }
 
 TEST_F(NativeDevice, AFailedPipelineGivesTheCompilersText) {
-  const PipelineId bad = device->create_pipeline(
-      {.label = "broken",
-       .wgsl = "@group(0) @binding(0) var<storage, read_write> d: array<u32>;\n"
-               "@compute @workgroup_size(1)\n"
-               "fn main() { d[0] = misspelled_name; }\n",
-       .bindings = {BindingType::storage_read_write}});
+  const PipelineId bad =
+      device->create_pipeline({.label = "broken",
+                               .wgsl = "@group(0) @binding(0) var<storage, read_write> d: array<u32>;\n"
+                                       "@compute @workgroup_size(1)\n"
+                                       "fn main() { d[0] = misspelled_name; }\n",
+                               .bindings = {BindingType::storage_read_write}});
   ASSERT_TRUE(await(Event::Kind::pipeline_failed));
   EXPECT_EQ(events.back().id, u32(bad));
   EXPECT_NE(events.back().message.find("misspelled_name"), std::string::npos) << events.back().message;
@@ -315,8 +314,7 @@ TEST_F(NativeDevice, MisuseIsAnErrorAndNotACrash) {
   device->submit();
   expect_error("a copy beyond the end");
   const BufferId b = buffer(256, storage);
-  const BindGroupId group =
-      device->create_bind_group(affine, std::vector<BufferRange>{{a, 0, 256}, {b, 0, 256}});
+  const BindGroupId group = device->create_bind_group(affine, std::vector<BufferRange>{{a, 0, 256}, {b, 0, 256}});
   device->begin();
   device->dispatch(affine, group, 70000);
   device->submit();

@@ -18,8 +18,10 @@ using Key = std::tuple<std::size_t, u32, u32>;
 Key key(const PlainOp& op) {
   return std::visit(
       [&](const auto& o) {
-        if constexpr (requires { o.out; }) return Key{op.index(), 0, u32(o.out)};
-        else return Key{op.index(), 1, o.layer};
+        if constexpr (requires { o.out; })
+          return Key{op.index(), 0, u32(o.out)};
+        else
+          return Key{op.index(), 1, o.layer};
       },
       op);
 }
@@ -61,7 +63,11 @@ void expect_covers(const Graph& graph, const FusedGraph& fused) {
   for (const FusedNode& node : fused.nodes) {
     for (const PlainOp& op : node.plain) {
       for (ValueId id : inputs(op)) EXPECT_TRUE(made.contains(id)) << "value " << u32(id) << " is read too early";
-      std::visit([&](const auto& o) { if constexpr (requires { o.out; }) made.insert(o.out); }, op);
+      std::visit(
+          [&](const auto& o) {
+            if constexpr (requires { o.out; }) made.insert(o.out);
+          },
+          op);
       seen.insert(key(op));
     }
   }

@@ -18,9 +18,9 @@ std::string name(KvType type) {
   return names[u32(type)];
 }
 std::string name(const Heads& heads, KvTypes kv) {
-  return "heads " + std::to_string(heads.query) + "/" + std::to_string(heads.kv) + " of " + std::to_string(heads.dim) + " rotated " +
-         std::to_string(heads.rotated) + (heads.pairs == graph::RopePairs::adjacent ? " adjacent" : " halves") +
-         " " + name(kv.k) + " " + name(kv.v);
+  return "heads " + std::to_string(heads.query) + "/" + std::to_string(heads.kv) + " of " + std::to_string(heads.dim) +
+         " rotated " + std::to_string(heads.rotated) +
+         (heads.pairs == graph::RopePairs::adjacent ? " adjacent" : " halves") + " " + name(kv.k) + " " + name(kv.v);
 }
 
 graph::Rotation rotation(const Heads& heads) {
@@ -38,7 +38,9 @@ struct Layout {
 
   Layout(KvType kv, u32 dim) : type(kv), dim(dim), block(dim < 64 ? (dim + 7) / 8 * 4 : 32) {
     if (kv == KvType::q4 && dim < 32) type = KvType::q8;
-    row_bytes = type == KvType::f32 ? 4 * dim : type == KvType::f16 ? 2 * dim : scales_at() + (dim + 2 * block - 1) / (2 * block) * 4;
+    row_bytes = type == KvType::f32   ? 4 * dim
+                : type == KvType::f16 ? 2 * dim
+                                      : scales_at() + (dim + 2 * block - 1) / (2 * block) * 4;
   }
   bool quantized() const { return type == KvType::q8 || type == KvType::q4; }
   u32 scales_at() const { return type == KvType::q8 ? dim : (dim + 7) / 8 * 4; }
@@ -85,7 +87,8 @@ struct Layout {
     std::vector<double> bounds(dim);
     for (u32 i = 0; i < dim; ++i) {
       double largest = 0;
-      for (u32 j = i / block * block; j < std::min(dim, i / block * block + block); ++j) largest = std::max(largest, std::abs(row[j]));
+      for (u32 j = i / block * block; j < std::min(dim, i / block * block + block); ++j)
+        largest = std::max(largest, std::abs(row[j]));
       if (type == KvType::f16) bounds[i] = 0x1p-11 * std::abs(row[i]);
       if (type == KvType::q8) bounds[i] = (0.5 + 127 * 0x1p-11) * largest / 127;
       // 8 · scale has no integer on the side that the largest number is not on.
@@ -114,7 +117,8 @@ std::vector<double> mixed(std::span<const double> head, KvType keys) {
 
 class AttentionOp : public KernelTest {
  protected:
-  static void check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, u32 position, u32 tokens, u32 seed);
+  static void check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, u32 position, u32 tokens,
+                           u32 seed);
   static void check_attention(const Heads& heads, KvTypes kv, u32 position, u32 tokens, bool decode, u32 seed);
   static void check_chain(const Heads& heads, KvTypes kv, u32 tokens, double bound, u32 seed);
 };
@@ -150,7 +154,8 @@ std::vector<double> rotated_row(const Heads& heads, std::span<const float> row, 
 }
 
 // Rows that were to be written are near what they should be, all others the same bytes as before.
-void expect_stored(const Layout& layout, const Bytes& before, const Bytes& after, u64 rows, const std::map<u64, std::vector<double>>& written) {
+void expect_stored(const Layout& layout, const Bytes& before, const Bytes& after, u64 rows,
+                   const std::map<u64, std::vector<double>>& written) {
   const auto got = layout.floats(after, rows);
   for (u64 row = 0; row < rows; ++row) {
     const auto expected = written.find(row);
@@ -166,8 +171,10 @@ void expect_stored(const Layout& layout, const Bytes& before, const Bytes& after
   }
 }
 
-void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, u32 position, u32 tokens, u32 seed) {
-  SCOPED_TRACE(name(heads, kv) + (q_norm ? " q norm" : "") + (k_norm ? " k norm" : "") + " position " + std::to_string(position));
+void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, u32 position, u32 tokens,
+                               u32 seed) {
+  SCOPED_TRACE(name(heads, kv) + (q_norm ? " q norm" : "") + (k_norm ? " k norm" : "") + " position " +
+               std::to_string(position));
   const u32 context = position + tokens + 3, width = (heads.query + 2 * heads.kv) * heads.dim, stride = width + 8;
   const u64 rows = u64(heads.kv) * context;
   const Layout k_layout(kv.k, heads.dim), v_layout(kv.v, heads.dim);
@@ -178,10 +185,17 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
   p.stride = stride / 4, p.q_heads = heads.query, p.kv_heads = heads.kv, p.context = context, p.eps = 1e-6f;
   kernels::StepState state;
   state.position = position, state.rows = tokens;
-  std::vector<Bytes> memory{params_bytes(p), params_bytes(state), bytes_of(kernels::turn_table(rotation(heads), {}, context)), bytes_of(q_weight),
-                            bytes_of(k_weight), bytes_of(qkv), k_old, v_old};
+  std::vector<Bytes> memory{params_bytes(p),
+                            params_bytes(state),
+                            bytes_of(kernels::turn_table(rotation(heads), {}, context)),
+                            bytes_of(q_weight),
+                            bytes_of(k_weight),
+                            bytes_of(qkv),
+                            k_old,
+                            v_old};
   const kernels::Grid grid{heads.query + 2 * heads.kv, tokens};
-  ASSERT_TRUE(runner().run(memory, {{kernels::rotate_store(heads, q_norm, k_norm, kv), {0, 1, 2, 3, 4, 5, 6, 7}, grid}}));
+  ASSERT_TRUE(
+      runner().run(memory, {{kernels::rotate_store(heads, q_norm, k_norm, kv), {0, 1, 2, 3, 4, 5, 6, 7}, grid}}));
 
   const auto got = as<float>(memory[5]);
   std::vector<float> q_got;
@@ -189,7 +203,8 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
   std::map<u64, std::vector<double>> k_rows, v_rows;
   for (u32 t = 0; t < tokens; ++t) {
     const float* row = &qkv[u64(t) * stride];
-    const auto expected = rotated_row(heads, {row, width}, q_norm ? &q_weight : nullptr, k_norm ? &k_weight : nullptr, p.eps, position + t);
+    const auto expected = rotated_row(heads, {row, width}, q_norm ? &q_weight : nullptr, k_norm ? &k_weight : nullptr,
+                                      p.eps, position + t);
     const auto head = [&](u32 at) { return std::span(expected).subspan(at * heads.dim, heads.dim); };
     q_got.insert(q_got.end(), &got[u64(t) * stride], &got[u64(t) * stride] + heads.query * heads.dim);
     for (u32 h = 0; h < heads.query; ++h) {
@@ -212,10 +227,16 @@ TEST_F(AttentionOp, RotateStore) {
   for (const u32 dim : {4u, 8u, 12u, 64u, 80u, 128u, 256u}) {
     for (const auto pairs : {graph::RopePairs::adjacent, graph::RopePairs::halves}) {
       for (const u32 rotated : {dim, dim / 2 / 2 * 2, 2u}) {
-        const Heads heads{.query = 1 + round % 6 * 2, .kv = 1 + round % 3, .dim = dim, .rotated = rotated, .pairs = pairs, .scale = 1};
+        const Heads heads{.query = 1 + round % 6 * 2,
+                          .kv = 1 + round % 3,
+                          .dim = dim,
+                          .rotated = rotated,
+                          .pairs = pairs,
+                          .scale = 1};
         const bool q_norm = round % 4 == 1 || round % 4 == 2, k_norm = round % 4 == 1 || round % 4 == 3;
         const u32 positions[] = {0, 61, 1000, 127};
-        check_rotate(heads, round % 2 ? KvType::f16 : KvType::f32, q_norm, k_norm, positions[round % 4], 1 + round % 7, round);
+        check_rotate(heads, round % 2 ? KvType::f16 : KvType::f32, q_norm, k_norm, positions[round % 4], 1 + round % 7,
+                     round);
         ++round;
       }
     }
@@ -239,7 +260,9 @@ std::vector<double> reference(const Heads& heads, const std::vector<Real>& k, co
   for (u32 t = 0; t < tokens; ++t) {
     for (u32 head = 0; head < heads.query; ++head) {
       const u32 kv = head / (heads.query / heads.kv), length = position + t + 1;
-      const auto row = [&](const std::vector<Real>& cache, u32 at) { return &cache[(u64(kv) * context + at) * heads.dim]; };
+      const auto row = [&](const std::vector<Real>& cache, u32 at) {
+        return &cache[(u64(kv) * context + at) * heads.dim];
+      };
       const Real* query = &q[u64(t) * stride + head * heads.dim];
       weights.assign(length, 0);
       double largest = -1e300, sum = 0;
@@ -260,7 +283,8 @@ std::vector<double> reference(const Heads& heads, const std::vector<Real>& k, co
 }
 
 void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, u32 tokens, bool decode, u32 seed) {
-  SCOPED_TRACE(name(heads, kv) + (decode ? " decode" : " prefill") + " position " + std::to_string(position) + " tokens " + std::to_string(tokens));
+  SCOPED_TRACE(name(heads, kv) + (decode ? " decode" : " prefill") + " position " + std::to_string(position) +
+               " tokens " + std::to_string(tokens));
   const u32 context = position + tokens + 5, stride = heads.query * heads.dim + 12, group = heads.query / heads.kv;
   const u64 rows = u64(heads.kv) * context;
   const Layout k_layout(kv.k, heads.dim), v_layout(kv.v, heads.dim);
@@ -272,9 +296,14 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
   state.position = position, state.rows = tokens;
   const u32 splits = decode ? kernels::attention_splits(heads) : 1;
   const u32 vectors = kernels::attention_vectors(heads, decode ? 1 : 256);
-  std::vector<Bytes> memory{params_bytes(p), params_bytes(state), k, v, bytes_of(q),
+  std::vector<Bytes> memory{params_bytes(p),
+                            params_bytes(state),
+                            k,
+                            v,
+                            bytes_of(q),
                             Bytes(decode ? kernels::attention_partial_bytes(heads, splits) : 16)};
-  std::vector<KernelRunner::Step> steps{{kernels::attention(heads, kv, vectors, splits), {0, 1, 2, 3, 4, 5},
+  std::vector<KernelRunner::Step> steps{{kernels::attention(heads, kv, vectors, splits),
+                                         {0, 1, 2, 3, 4, 5},
                                          {splits, heads.kv, u32(ceil_div(u64(tokens) * group, vectors))}}};
   if (decode) steps.push_back({kernels::combine(heads, splits), {0, 1, 5, 4}, {heads.query}});
   ASSERT_TRUE(runner().run(memory, steps));
@@ -286,11 +315,13 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
     got.insert(got.end(), row, row + heads.query * heads.dim);
     for (u32 i = heads.query * heads.dim; i < stride; ++i) ASSERT_EQ(row[i], q[u64(t) * stride + i]) << "wrote outside";
   }
-  const auto expected = reference(heads, k_layout.floats(k, rows), v_layout.floats(v, rows), context, q, stride, position, tokens);
+  const auto expected =
+      reference(heads, k_layout.floats(k, rows), v_layout.floats(v, rows), context, q, stride, position, tokens);
   EXPECT_LE(relative_error(got, expected), tolerance(heads.dim));
 }
 
-// A prompt of `tokens` and one more token, each stored and then attended to, against attention over what was never stored.
+// A prompt of `tokens` and one more token, each stored and then attended to, against attention over what was never
+// stored.
 void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double bound, u32 seed) {
   SCOPED_TRACE(name(heads, kv) + " chain");
   const u32 context = tokens + 3, width = (heads.query + 2 * heads.kv) * heads.dim, group = heads.query / heads.kv;
@@ -303,18 +334,30 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
   kernels::StepState first, second;
   first.rows = tokens, second.rows = 1, second.position = tokens;
   const u64 rows = u64(heads.kv) * context;
-  const u32 splits = kernels::attention_splits(heads), many = kernels::attention_vectors(heads, 256), few = kernels::attention_vectors(heads, 1);
-  std::vector<Bytes> memory{params_bytes(r), params_bytes(a), params_bytes(first), params_bytes(second),
-                            bytes_of(kernels::turn_table(rotation(heads), {}, context)), Bytes(16), bytes_of(prompt), bytes_of(next),
-                            Layout(kv.k, heads.dim).made_up(rows, seed + 1), Layout(kv.v, heads.dim).made_up(rows, seed + 2),
+  const u32 splits = kernels::attention_splits(heads), many = kernels::attention_vectors(heads, 256),
+            few = kernels::attention_vectors(heads, 1);
+  std::vector<Bytes> memory{params_bytes(r),
+                            params_bytes(a),
+                            params_bytes(first),
+                            params_bytes(second),
+                            bytes_of(kernels::turn_table(rotation(heads), {}, context)),
+                            Bytes(16),
+                            bytes_of(prompt),
+                            bytes_of(next),
+                            Layout(kv.k, heads.dim).made_up(rows, seed + 1),
+                            Layout(kv.v, heads.dim).made_up(rows, seed + 2),
                             Bytes(kernels::attention_partial_bytes(heads, splits))};
   const auto store = kernels::rotate_store(heads, false, false, kv);
   const u32 all = heads.query + 2 * heads.kv;
-  ASSERT_TRUE(runner().run(memory, {{store, {0, 2, 4, 5, 5, 6, 8, 9}, {all, tokens}},
-                                    {kernels::attention(heads, kv, many, 1), {1, 2, 8, 9, 6, 10}, {1, heads.kv, u32(ceil_div(u64(tokens) * group, many))}},
-                                    {store, {0, 3, 4, 5, 5, 7, 8, 9}, {all, 1}},
-                                    {kernels::attention(heads, kv, few, splits), {1, 3, 8, 9, 7, 10}, {splits, heads.kv, u32(ceil_div(group, few))}},
-                                    {kernels::combine(heads, splits), {1, 3, 10, 7}, {heads.query}}}));
+  ASSERT_TRUE(runner().run(
+      memory,
+      {{store, {0, 2, 4, 5, 5, 6, 8, 9}, {all, tokens}},
+       {kernels::attention(heads, kv, many, 1),
+        {1, 2, 8, 9, 6, 10},
+        {1, heads.kv, u32(ceil_div(u64(tokens) * group, many))}},
+       {store, {0, 3, 4, 5, 5, 7, 8, 9}, {all, 1}},
+       {kernels::attention(heads, kv, few, splits), {1, 3, 8, 9, 7, 10}, {splits, heads.kv, u32(ceil_div(group, few))}},
+       {kernels::combine(heads, splits), {1, 3, 10, 7}, {heads.query}}}));
 
   std::vector<double> k(rows * heads.dim), v(rows * heads.dim), q;
   std::vector<float> got;
@@ -333,7 +376,12 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
 }
 
 Heads heads_of(u32 group, u32 kv, u32 dim) {
-  return {.query = group * kv, .kv = kv, .dim = dim, .rotated = dim, .pairs = graph::RopePairs::halves, .scale = 1 / std::sqrt(float(dim))};
+  return {.query = group * kv,
+          .kv = kv,
+          .dim = dim,
+          .rotated = dim,
+          .pairs = graph::RopePairs::halves,
+          .scale = 1 / std::sqrt(float(dim))};
 }
 
 constexpr u32 dims[] = {8, 12, 64, 80, 128, 256};
@@ -345,7 +393,8 @@ TEST_F(AttentionOp, Decode) {
   for (const u32 dim : dims) {
     for (const u32 group : groups) {
       const Heads heads = heads_of(group, 1 + round % 3, dim);
-      for (u32 i = 0; i < 2; ++i, ++round) check_attention(heads, round % 4 == 3 ? KvType::f16 : KvType::f32, lengths[round % 9] - 1, 1, true, round);
+      for (u32 i = 0; i < 2; ++i, ++round)
+        check_attention(heads, round % 4 == 3 ? KvType::f16 : KvType::f32, lengths[round % 9] - 1, 1, true, round);
     }
   }
   for (const u32 length : lengths) check_attention(heads_of(2, 2, 64), KvType::f32, length - 1, 1, true, length);
@@ -356,7 +405,8 @@ TEST_F(AttentionOp, Prefill) {
   u32 round = 0;
   for (const u32 dim : dims) {
     for (const u32 group : groups) {
-      check_attention(heads_of(group, 1 + round % 2, dim), round % 4 == 3 ? KvType::f16 : KvType::f32, positions[round % 5], tokens[round % 7], false, round);
+      check_attention(heads_of(group, 1 + round % 2, dim), round % 4 == 3 ? KvType::f16 : KvType::f32,
+                      positions[round % 5], tokens[round % 7], false, round);
       ++round;
     }
   }
@@ -379,7 +429,12 @@ TEST_F(QuantizedCacheOp, RotateStore) {
   u32 round = 0;
   for (const u32 dim : quantized_dims) {
     for (const KvTypes kv : {KvTypes(KvType::q8, KvType::q4), KvTypes(KvType::q4, KvType::q8)}) {
-      const Heads heads{.query = 1 + round % 3 * 2, .kv = 1 + round % 2, .dim = dim, .rotated = round % 3 ? dim : 2, .pairs = graph::RopePairs::halves, .scale = 1};
+      const Heads heads{.query = 1 + round % 3 * 2,
+                        .kv = 1 + round % 2,
+                        .dim = dim,
+                        .rotated = round % 3 ? dim : 2,
+                        .pairs = graph::RopePairs::halves,
+                        .scale = 1};
       check_rotate(heads, kv, round % 4 == 1, round % 4 >= 2, round % 5 * 31, 1 + round % 7, round);
       ++round;
     }
@@ -406,7 +461,8 @@ TEST_F(CacheTypesOp, StoreAndAttend) {
       const u32 v = (k + round) % 4;
       if (k < 2 && v < 2) continue;
       const auto bound = [&](KvType type) { return bounds[u32(Layout(type, dims[round]).type)]; };
-      check_chain(heads_of(2, 1 + k % 2, dims[round]), {types[k], types[v]}, 50, std::max(bound(types[k]), bound(types[v])), 4 * round + k);
+      check_chain(heads_of(2, 1 + k % 2, dims[round]), {types[k], types[v]}, 50,
+                  std::max(bound(types[k]), bound(types[v])), 4 * round + k);
     }
   }
 }

@@ -15,7 +15,8 @@ struct TestMatrix {
   Bytes file, gpu;
   formats::GpuExtent extent;
 
-  TestMatrix(const formats::Format& f, u32 r, u32 c, u32 seed) : format(f), rows(r), cols(c), extent(formats::gpu_extent(f, r, c)) {
+  TestMatrix(const formats::Format& f, u32 r, u32 c, u32 seed)
+      : format(f), rows(r), cols(c), extent(formats::gpu_extent(f, r, c)) {
     const float spread = 1 / std::sqrt(float(cols));
     const u64 row_blocks = cols / format.block_weights;
     const u64 padded_blocks = formats::gpu_row_weights(format, cols) / format.block_weights;
@@ -69,8 +70,8 @@ constexpr float eps = 1e-5f;
 std::vector<double> doubles(std::span<const float> from) { return {from.begin(), from.end()}; }
 
 // y: what the output held before, [tokens][rows]
-std::vector<double> reference(const Case& c, const TestMatrix& w, std::span<const float> x, u32 x_stride, const std::vector<float>& norm,
-                              const std::vector<float>& bias, std::vector<double> y) {
+std::vector<double> reference(const Case& c, const TestMatrix& w, std::span<const float> x, u32 x_stride,
+                              const std::vector<float>& norm, const std::vector<float>& bias, std::vector<double> y) {
   std::vector<double> in = doubles(x), weight = doubles(norm), b(bias.begin() + bias_base, bias.end());
   const u32 count = c.tokens, stride = u32(align_up(c.cols, 8));
   std::vector<double> normed(u64(count) * stride);
@@ -79,25 +80,36 @@ std::vector<double> reference(const Case& c, const TestMatrix& w, std::span<cons
   if (c.kind.norm) cpu::rms_norm<double>(rows, weight.data(), c.cols, eps, rows);
   const auto product = [&](u32 first) {
     std::vector<double> out(u64(count) * c.rows);
-    cpu::matmul<double>(w.on_cpu(first, c.rows), rows, c.kind.bias ? b.data() : nullptr, {out.data(), count, c.rows, c.rows});
+    cpu::matmul<double>(w.on_cpu(first, c.rows), rows, c.kind.bias ? b.data() : nullptr,
+                        {out.data(), count, c.rows, c.rows});
     return out;
   };
   const auto silu = [](double v) { return v / (1 + std::exp(-v)); };
   const std::vector<double> first = product(0);
-  const std::vector<double> second = c.kind.epilogue == Epilogue::swiglu ? product(c.rows) : std::vector<double>(first.size());
+  const std::vector<double> second =
+      c.kind.epilogue == Epilogue::swiglu ? product(c.rows) : std::vector<double>(first.size());
   for (u64 i = 0; i < y.size(); ++i) {
     switch (c.kind.epilogue) {
-      case Epilogue::none: y[i] = first[i]; break;
-      case Epilogue::add: y[i] += first[i]; break;
-      case Epilogue::gate: y[i] = silu(y[i]) * first[i]; break;
-      case Epilogue::swiglu: y[i] = silu(first[i]) * second[i]; break;
+      case Epilogue::none:
+        y[i] = first[i];
+        break;
+      case Epilogue::add:
+        y[i] += first[i];
+        break;
+      case Epilogue::gate:
+        y[i] = silu(y[i]) * first[i];
+        break;
+      case Epilogue::swiglu:
+        y[i] = silu(first[i]) * second[i];
+        break;
     }
   }
   return y;
 }
 
 // What was not to be written is as it was; what was, is near the reference.
-void compare(const Case& c, const std::vector<float>& before, const std::vector<float>& after, u32 stride, const std::vector<double>& expected) {
+void compare(const Case& c, const std::vector<float>& before, const std::vector<float>& after, u32 stride,
+             const std::vector<double>& expected) {
   std::vector<float> got;
   std::vector<bool> written(before.size());
   for (u32 t = 0; t < c.tokens; ++t) {
@@ -126,7 +138,8 @@ class MatMulOp : public KernelTest {
     const TestMatrix w(*c.kind.format, swiglu ? 2 * c.rows : c.rows, c.cols, seed);
     const u32 x_stride = u32(align_up(c.cols, 8)) + 16, y_stride = c.rows + c.padding + 7;
     auto x = random_floats(x_base + u64(c.tokens) * x_stride, seed + 1, 1.5f, 0.2f);
-    for (u32 t = 0; t < c.tokens; ++t) std::fill_n(&x[x_base + u64(t) * x_stride + c.cols], align_up(c.cols, 8) - c.cols, 0.0f);
+    for (u32 t = 0; t < c.tokens; ++t)
+      std::fill_n(&x[x_base + u64(t) * x_stride + c.cols], align_up(c.cols, 8) - c.cols, 0.0f);
     auto norm = random_floats(align_up(c.cols, 8), seed + 2, 0.3f, 1);
     std::fill(norm.begin() + c.cols, norm.end(), 0.0f);
     const auto bias = random_floats(bias_base + c.rows, seed + 3);
@@ -137,14 +150,16 @@ class MatMulOp : public KernelTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, runner().device().limits());
+    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu)
+                              : kernels::matvec_grid(p.padded_rows, runner().device().limits());
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;
     kernels::StepState state;
     state.rows = c.tokens;
 
-    std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu, bytes_of(x), bytes_of(norm), bytes_of(bias), bytes_of(y)};
+    std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu,      bytes_of(x),
+                              bytes_of(norm),  bytes_of(bias),      bytes_of(y)};
     const auto kernel = gemm ? kernels::gemm(c.kind) : kernels::matvec(c.kind, runner().device().features(), batch);
     std::vector<u32> bindings{0, 1, 2, 2, 3, 4, 5, 6};
     w.bind_table(memory, bindings);
@@ -165,9 +180,11 @@ class MatMulOp : public KernelTest {
   template <class Visit>
   static void each_case(std::span<const u32> tokens, const Visit& visit) {
     const kernels::MatMulKind kinds[] = {
-        {nullptr, false, false, Epilogue::none}, {nullptr, true, false, Epilogue::none},  {nullptr, true, true, Epilogue::none},
-        {nullptr, false, true, Epilogue::none},  {nullptr, false, false, Epilogue::add},  {nullptr, false, true, Epilogue::add},
-        {nullptr, true, false, Epilogue::gate},  {nullptr, true, false, Epilogue::swiglu}, {nullptr, false, false, Epilogue::swiglu},
+        {nullptr, false, false, Epilogue::none},   {nullptr, true, false, Epilogue::none},
+        {nullptr, true, true, Epilogue::none},     {nullptr, false, true, Epilogue::none},
+        {nullptr, false, false, Epilogue::add},    {nullptr, false, true, Epilogue::add},
+        {nullptr, true, false, Epilogue::gate},    {nullptr, true, false, Epilogue::swiglu},
+        {nullptr, false, false, Epilogue::swiglu},
     };
     u32 round = 0;
     for (const formats::Format& format : formats::table()) {
@@ -181,7 +198,9 @@ class MatMulOp : public KernelTest {
           constexpr u32 rows[] = {1, 3, 7, 33, 64, 130};
           constexpr u32 blocks[] = {1, 3, 5, 17}, ragged[] = {4, 8, 52, 257, 601, 1100};
           const u32 cols = format.block_weights == 1 ? ragged[round % 6] : format.block_weights * blocks[round % 4];
-          visit(Case{kind, rows[(round + round / 6) % 6], cols, tokens[round % tokens.size()], round % 3 == 0 ? round % 7 : 0}, round);
+          visit(Case{kind, rows[(round + round / 6) % 6], cols, tokens[round % tokens.size()],
+                     round % 3 == 0 ? round % 7 : 0},
+                round);
         }
       }
     }
@@ -215,7 +234,8 @@ TEST_F(MatMulOp, AStepAfterTheEndWritesNothing) {
   p.rows = p.padded_rows = 8, p.row_units = 2, p.grid_x = 2, p.width = 16;
   kernels::StepState state;
   state.rows = state.finished = 1;
-  std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu, bytes_of(random_floats(16, 3)), Bytes(64), bytes_of(y)};
+  std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu, bytes_of(random_floats(16, 3)),
+                            Bytes(64),       bytes_of(y)};
   const auto kernel = kernels::matvec({formats::find("F32")}, runner().device().features());
   ASSERT_TRUE(runner().run(memory, {{kernel, {0, 1, 2, 2, 3, 4, 4, 5}, {2}}}));
   EXPECT_EQ(as<float>(memory[5]), y);

@@ -9,7 +9,8 @@ namespace {
 class Pipelines : public KernelTest {
  protected:
   // Adds the kernels of a plan that are new.
-  static void collect(const ModelSpec& spec, const engine::PlanOptions& options, std::map<std::string, gpu::PipelineDesc>& kernels) {
+  static void collect(const ModelSpec& spec, const engine::PlanOptions& options,
+                      std::map<std::string, gpu::PipelineDesc>& kernels) {
     const auto files = model_files(spec);
     const auto header = files::parse_gguf(files[0], files[0].size());
     ASSERT_TRUE(header && header->gguf);
@@ -29,9 +30,16 @@ TEST_F(Pipelines, AllCompile) {
   for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
     const engine::PlanOptions options{.context = 100, .kv = kv, .all_logits = kv == graph::KvType::f32};
     for (const formats::Format& format : formats::table()) {
-      ModelSpec spec{.layers = 1, .width = 256, .feed_forward = 256, .heads = 4, .dim = 64, .matrix = std::string(format.name), .zeros = true};
+      ModelSpec spec{.layers = 1,
+                     .width = 256,
+                     .feed_forward = 256,
+                     .heads = 4,
+                     .dim = 64,
+                     .matrix = std::string(format.name),
+                     .zeros = true};
       collect(spec, options, kernels);
-      if (format.name != "F32" && format.name != "Q4_0") continue;  // the others differ in how weights are decoded alone
+      if (format.name != "F32" && format.name != "Q4_0")
+        continue;  // the others differ in how weights are decoded alone
       for (const char* arch : {"llama", "qwen2", "qwen3"}) {
         spec.arch = arch;
         collect(spec, options, kernels);

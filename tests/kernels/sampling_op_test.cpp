@@ -24,14 +24,21 @@ class SamplingOp : public KernelTest {
     const u32 vocab = u32(logits.size());
     const kernels::SampleParams p = kernels::sample_params(sampling, vocab, context, u32(end_tokens.size()));
     enum { params, step_state, values, blocks, candidates, ends, next, sampled };
-    std::vector<Bytes> memory{params_bytes(p), params_bytes(state), bytes_of(logits), Bytes(align_up(p.blocks * kernels::sample_block_bytes, 16)),
-                              bytes_of(std::vector<u32>(vocab + 1, 12345)), bytes_of(std::vector<u32>(64, 0)), Bytes(16), Bytes(16)};
+    std::vector<Bytes> memory{params_bytes(p),
+                              params_bytes(state),
+                              bytes_of(logits),
+                              Bytes(align_up(p.blocks * kernels::sample_block_bytes, 16)),
+                              bytes_of(std::vector<u32>(vocab + 1, 12345)),
+                              bytes_of(std::vector<u32>(64, 0)),
+                              Bytes(16),
+                              Bytes(16)};
     if (!end_tokens.empty()) std::memcpy(memory[ends].data(), end_tokens.data(), end_tokens.size() * 4);
     std::vector<KernelRunner::Step> steps;
     const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
     steps.push_back({kernels::sample_blocks(), bindings, {p.blocks}});
     if (!p.greedy) steps.push_back({kernels::sample_filter(), bindings, {p.blocks}});
-    steps.push_back({kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
+    steps.push_back(
+        {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
     if (!runner().run(memory, steps)) return {};
     Sampled result{as<u32>(memory[sampled])[0], as<u32>(memory[next])[0], {}};
     std::memcpy(&result.state, memory[step_state].data(), sizeof result.state);
@@ -43,9 +50,10 @@ class SamplingOp : public KernelTest {
     kernels::StepState state;
     state.step = step, state.remaining = 10;
     const u32 got = sample(logits, s, state).token;
-    EXPECT_EQ(got, expected) << "vocabulary " << logits.size() << " temperature " << s.temperature << " top_k " << s.top_k << " top_p " << s.top_p
-                             << " min_p " << s.min_p << " seed " << s.seed << " step " << step << " logits " << (got < logits.size() ? logits[got] : 0)
-                             << " and " << logits[expected];
+    EXPECT_EQ(got, expected) << "vocabulary " << logits.size() << " temperature " << s.temperature << " top_k "
+                             << s.top_k << " top_p " << s.top_p << " min_p " << s.min_p << " seed " << s.seed
+                             << " step " << step << " logits " << (got < logits.size() ? logits[got] : 0) << " and "
+                             << logits[expected];
   }
 };
 
@@ -56,8 +64,10 @@ std::vector<float> logits_of(u32 kind, u32 vocab, u32 seed) {
   std::vector<float> logits(vocab);
   for (float& logit : logits) logit = normal(random);
   if (kind == 1) logits[random() % vocab] += 12;
-  if (kind == 3) for (float& logit : logits) logit = std::round(logit * 2) / 2;
-  if (kind == 4) for (float& logit : logits) logit = float(random() % 3);
+  if (kind == 3)
+    for (float& logit : logits) logit = std::round(logit * 2) / 2;
+  if (kind == 4)
+    for (float& logit : logits) logit = float(random() % 3);
   return logits;
 }
 
@@ -97,9 +107,13 @@ TEST_F(SamplingOp, Greedy) {
 }
 
 TEST_F(SamplingOp, OddLogits) {
-  const std::vector<SamplingParams> all{{}, {.temperature = 1}, {.temperature = 1, .top_k = 2}, {.temperature = 1, .top_p = 0.5f},
+  const std::vector<SamplingParams> all{{},
+                                        {.temperature = 1},
+                                        {.temperature = 1, .top_k = 2},
+                                        {.temperature = 1, .top_p = 0.5f},
                                         {.temperature = 0.7f, .top_k = 3, .top_p = 0.9f, .min_p = 0.05f},
-                                        {.temperature = 1, .top_p = nan, .min_p = nan}, {.temperature = infinity},
+                                        {.temperature = 1, .top_p = nan, .min_p = nan},
+                                        {.temperature = infinity},
                                         {.temperature = 1, .top_p = -1, .min_p = -1}};
   for (const SamplingParams& params : all) {
     for (u32 step = 0; step < 4; ++step) {
@@ -144,10 +158,10 @@ TEST_F(SamplingOp, TheStateMovesOnAndEnds) {
   EXPECT_EQ(s.state.step, 4u);
   EXPECT_EQ(s.state.remaining, 1u);
   EXPECT_EQ(s.state.finished, 0u);
-  EXPECT_NE(sample(logits, {}, s.state).state.finished, 0u);                 // none remain
-  EXPECT_NE(sample(logits, {}, state, {2, 1}).state.finished, 0u);           // an end token
+  EXPECT_NE(sample(logits, {}, s.state).state.finished, 0u);        // none remain
+  EXPECT_NE(sample(logits, {}, state, {2, 1}).state.finished, 0u);  // an end token
   EXPECT_EQ(sample(logits, {}, state, {2, 0}).state.finished, 0u);
-  EXPECT_NE(sample(logits, {}, state, {}, 8).state.finished, 0u);            // the context is full
+  EXPECT_NE(sample(logits, {}, state, {}, 8).state.finished, 0u);  // the context is full
   EXPECT_EQ(sample(logits, {}, state, {}, 9).state.finished, 0u);
   state.finished = 1;
   for (const SamplingParams& params : {SamplingParams{}, SamplingParams{.temperature = 1, .top_k = 2, .top_p = 0.5f}}) {

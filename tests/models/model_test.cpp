@@ -47,7 +47,8 @@ class GpuModel : public testing::Test {
     return device;
   }
 
-  static std::unique_ptr<Engine> engine(const ModelFiles& files, const LoadOptions& options, std::unique_ptr<gpu::Device> device) {
+  static std::unique_ptr<Engine> engine(const ModelFiles& files, const LoadOptions& options,
+                                        std::unique_ptr<gpu::Device> device) {
     auto engine = load(files, options, std::move(device));
     EXPECT_TRUE(engine.has_value()) << engine.error().message;
     return engine ? std::move(*engine) : nullptr;
@@ -72,8 +73,23 @@ const std::vector<ModelSpec>& own_models() {
   static const std::vector<ModelSpec> models{
       {.matrix = "BF16"},
       {.arch = "qwen2", .vocab = 1030, .heads = 7, .kv_heads = 1, .dim = 32, .tied = false, .matrix = "Q4_0"},
-      {.arch = "qwen3", .width = 96, .heads = 4, .kv_heads = 2, .dim = 64, .matrix = "Q8_0", .formats = {{"attn_v", "F16"}, {"ffn_up", "Q4_0"}}},
-      {.width = 52, .feed_forward = 75, .vocab = 263, .heads = 3, .kv_heads = 3, .dim = 20, .rotated = 10, .factors = true, .bias = true, .matrix = "F16"},
+      {.arch = "qwen3",
+       .width = 96,
+       .heads = 4,
+       .kv_heads = 2,
+       .dim = 64,
+       .matrix = "Q8_0",
+       .formats = {{"attn_v", "F16"}, {"ffn_up", "Q4_0"}}},
+      {.width = 52,
+       .feed_forward = 75,
+       .vocab = 263,
+       .heads = 3,
+       .kv_heads = 3,
+       .dim = 20,
+       .rotated = 10,
+       .factors = true,
+       .bias = true,
+       .matrix = "F16"},
   };
   return models;
 }
@@ -99,12 +115,13 @@ TEST_F(GpuModel, LogitsOfOwnModelsEqualTheCpus) {
 
 // The GPU's sampling end to end: the same tokens for a seed on both back ends, and again on the same engine.
 TEST_F(GpuModel, SampledTokensEqualTheCpus) {
-  const graph::SamplingParams settings[] = {{.temperature = 1.1f, .top_k = 50, .top_p = 0.95f, .min_p = 0.01f, .seed = u64{1} << 40 | 5},
-                                            {},
-                                            {.temperature = 0.8f, .seed = 1},
-                                            {.temperature = 1, .top_k = 40, .seed = 2},
-                                            {.temperature = 1.2f, .top_p = 0.9f, .seed = 3},
-                                            {.temperature = 0.9f, .min_p = 0.05f, .seed = 4}};
+  const graph::SamplingParams settings[] = {
+      {.temperature = 1.1f, .top_k = 50, .top_p = 0.95f, .min_p = 0.01f, .seed = u64{1} << 40 | 5},
+      {},
+      {.temperature = 0.8f, .seed = 1},
+      {.temperature = 1, .top_k = 40, .seed = 2},
+      {.temperature = 1.2f, .top_p = 0.9f, .seed = 3},
+      {.temperature = 0.9f, .min_p = 0.05f, .seed = 4}};
   for (const ModelSpec& spec : own_models()) {
     SCOPED_TRACE(spec.arch + " " + spec.matrix);
     const u32 count = &spec == &own_models()[0] ? u32(std::size(settings)) : 1;
@@ -118,7 +135,8 @@ TEST_F(GpuModel, SampledTokensEqualTheCpus) {
       const auto prompt = some_tokens(20, 6, spec.vocab);
       const auto expected = tokens(*cpu, prompt, generate);
       EXPECT_EQ(expected.size(), 64u);
-      EXPECT_EQ(tokens(*gpu, prompt, generate), expected) << "temperature " << sampling.temperature << " seed " << sampling.seed;
+      EXPECT_EQ(tokens(*gpu, prompt, generate), expected)
+          << "temperature " << sampling.temperature << " seed " << sampling.seed;
       different.insert(expected);
     }
     EXPECT_EQ(different.size(), count);
@@ -166,18 +184,26 @@ gpu::Limits low_limits(u32 binding = 20000) {
 // Matrices cut into parts, weights in several buffers: not one digit differs.
 TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
   for (const bool tied : {true, false}) {
-    const ModelSpec spec{.width = 128, .feed_forward = 288, .vocab = 603, .heads = 4, .kv_heads = 2, .dim = 32, .tied = tied,
+    const ModelSpec spec{.width = 128,
+                         .feed_forward = 288,
+                         .vocab = 603,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .dim = 32,
+                         .tied = tied,
                          .matrix = tied ? "F16" : "Q4_0"};
     const ModelFiles files = model_files(spec);
     const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
     const auto whole = engine(files, options, device());
     ASSERT_TRUE(whole);
     // Few tokens a chunk, and so many that both take the other kind of product.
-    for (const auto& [count, binding] : {std::pair{kernels::batch_limit, 20000u}, std::pair{kernels::batch_limit + 1, 42000u}}) {
+    for (const auto& [count, binding] :
+         {std::pair{kernels::batch_limit, 20000u}, std::pair{kernels::batch_limit + 1, 42000u}}) {
       const auto cut = engine(files, options, std::make_unique<LimitedDevice>(device(), low_limits(binding)));
       ASSERT_TRUE(cut);
       const auto sequence = some_tokens(count, 8, spec.vocab);
-      for (const bool by_steps : {false, true}) EXPECT_TRUE(logits(*cut, sequence, by_steps) == logits(*whole, sequence, by_steps));
+      for (const bool by_steps : {false, true})
+        EXPECT_TRUE(logits(*cut, sequence, by_steps) == logits(*whole, sequence, by_steps));
       EXPECT_EQ(tokens(*cut, sequence, {.max_tokens = 5}), tokens(*whole, sequence, {.max_tokens = 5}));
     }
   }
@@ -188,7 +214,8 @@ TEST_F(GpuModel, DefaultLimitsAndNoFeaturesGiveTheSameTokens) {
   const auto plain = engine(files, {}, device({.default_limits = true, .no_features = true}));
   const auto full = engine(files, {}, device());
   ASSERT_TRUE(plain && full);
-  const GenerateOptions options{.max_tokens = 40, .sampling = {.temperature = 1, .top_k = 20, .seed = 1}, .ignore_end = true};
+  const GenerateOptions options{
+      .max_tokens = 40, .sampling = {.temperature = 1, .top_k = 20, .seed = 1}, .ignore_end = true};
   EXPECT_EQ(tokens(*plain, some_tokens(9, 1, 300), options), tokens(*full, some_tokens(9, 1, 300), options));
 }
 
@@ -202,7 +229,9 @@ TEST_F(GpuModel, PlanEqualsTheAllocation) {
   tokens(*loaded, some_tokens(200, 1, 300), {.max_tokens = 10});
   EXPECT_EQ(plan->memory, loaded->allocated());
   const RunCounters counters = loaded->run_counters();
-  EXPECT_EQ(counters.buffers_created_after_load + counters.bind_groups_created_after_load + counters.pipelines_created_after_load, 0u);
+  EXPECT_EQ(counters.buffers_created_after_load + counters.bind_groups_created_after_load +
+                counters.pipelines_created_after_load,
+            0u);
   EXPECT_EQ(counters.readback_bytes_per_token, 4);
 }
 
@@ -280,7 +309,9 @@ class GpuVectors : public GpuModel {
 TEST_F(GpuVectors, Logits) { check_logits(KvType::f32, 1e-4); }
 TEST_F(GpuVectors, LogitsWithF16Cache) { check_logits(KvType::f16, 1e-3); }
 TEST_F(GpuVectors, GreedyStory) { check_story({}, KvType::f16); }
-TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) { check_story({.default_limits = true, .no_features = true}, KvType::f32); }
+TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) {
+  check_story({.default_limits = true, .no_features = true}, KvType::f32);
+}
 
 }  // namespace
 }  // namespace pronk::test

@@ -24,13 +24,13 @@ struct ModelSpec {
   u32 rotated = 0;  // 0: dim
   u32 context = 512;
   bool tied = true, factors = false;
-  bool bias = false;             // llama's optional biases, of q, k, v and the output projection
-  std::string matrix = "F32";    // format of matrices
+  bool bias = false;                                // llama's optional biases, of q, k, v and the output projection
+  std::string matrix = "F32";                       // format of matrices
   std::map<std::string, std::string> formats = {};  // of a tensor's stem ("ffn_up") where it differs
   u32 seed = 1;
-  bool shuffled = false;         // tensors in another order, unused ones between them
+  bool shuffled = false;  // tensors in another order, unused ones between them
   u32 splits = 1;
-  bool zeros = false;            // no random weights: for tests that compute nothing
+  bool zeros = false;  // no random weights: for tests that compute nothing
 };
 
 using ModelFiles = std::vector<std::vector<u8>>;
@@ -119,7 +119,8 @@ class ModelMaker {
     for (u64 i = begin; i < end; ++i) {
       const Tensor& tensor = tensors_[i];
       const u64 shape[] = {tensor.cols, tensor.rows};
-      writer.add_tensor(tensor.name, formats::find(tensor.format)->ggml_type, std::span(shape, tensor.rows == 1 ? 1 : 2));
+      writer.add_tensor(tensor.name, formats::find(tensor.format)->ggml_type,
+                        std::span(shape, tensor.rows == 1 ? 1 : 2));
     }
     return write_gguf(writer, [&](u64 i) { return data(tensors_[begin + i]); });
   }
@@ -128,7 +129,8 @@ class ModelMaker {
   std::vector<u8> data(const Tensor& tensor) const {
     const formats::Format& format = *formats::find(tensor.format);
     const u64 count = u64(tensor.rows) * tensor.cols;
-    if (s_.zeros && !tensor.name.starts_with("rope_freqs")) return std::vector<u8>(count / format.block_weights * format.block_bytes);
+    if (s_.zeros && !tensor.name.starts_with("rope_freqs"))
+      return std::vector<u8>(count / format.block_weights * format.block_bytes);
     const bool bias = tensor.name.ends_with(".bias"), norm = tensor.rows == 1 && !bias;
     const float spread = tensor.rows == 1 ? 0.25f : 1 / std::sqrt(float(tensor.cols));
     const u32 seed = s_.seed * 2654435761u + u32(std::hash<std::string>()(tensor.name));

@@ -18,10 +18,10 @@ struct LlamaShape {
   u32 vocab = 48;
   graph::Heads heads{.query = 4, .kv = 2, .dim = 8, .rotated = 8, .pairs = graph::RopePairs::adjacent, .scale = 0.35f};
   float eps = 1e-5f;
-  bool bias = false;       // on q, k, v
-  bool head_norm = false;  // RMS norm of each q and k head
-  bool tied = true;        // output matrix = embedding
-  bool factors = false;    // rope_freqs.weight
+  bool bias = false;                // on q, k, v
+  bool head_norm = false;           // RMS norm of each q and k head
+  bool tied = true;                 // output matrix = embedding
+  bool factors = false;             // rope_freqs.weight
   std::string_view matrix = "F32";  // format of matrices
   std::string_view v = {};          // of v's matrix when it differs
   std::string_view up = {};         // of up's matrix when it differs

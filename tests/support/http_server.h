@@ -29,9 +29,9 @@ class HttpServer {
   struct File {
     std::vector<u8> bytes;
     std::string etag = "\"one\"";
-    std::string redirect = {};      // another path; the answer is then 302
-    std::string linked_etag = {};   // X-Linked-Etag
-    u64 more_than_there_is = 0;     // that the head promises
+    std::string redirect = {};     // another path; the answer is then 302
+    std::string linked_etag = {};  // X-Linked-Etag
+    u64 more_than_there_is = 0;    // that the head promises
   };
   struct Request {
     std::string path, range;
@@ -40,11 +40,11 @@ class HttpServer {
   // All may be changed between requests.
   struct Manners {
     bool ranges = true;
-    bool sizes = true;                // Content-Length; without it the end of the connection ends the body
-    std::deque<int> statuses = {};    // of the next answers, instead of the file
-    int retry_after = -1;             // sent with those, in seconds
-    std::deque<u64> cuts = {};        // after so many bytes of a body the connection ends; one for each answer
-    int status_after_cuts = 0;        // of all answers once a cut was made
+    bool sizes = true;              // Content-Length; without it the end of the connection ends the body
+    std::deque<int> statuses = {};  // of the next answers, instead of the file
+    int retry_after = -1;           // sent with those, in seconds
+    std::deque<u64> cuts = {};      // after so many bytes of a body the connection ends; one for each answer
+    int status_after_cuts = 0;      // of all answers once a cut was made
   };
 
   HttpServer() {
@@ -101,7 +101,8 @@ class HttpServer {
       const int small = 64 << 10;  // little is on the way when the other side hangs up
       ::setsockopt(connection, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
       connections.emplace_back([this, connection] {
-        while (!stopping_ && answer(connection)) {}
+        while (!stopping_ && answer(connection)) {
+        }
         ::close(connection);
       });
     }
@@ -147,8 +148,10 @@ class HttpServer {
     const std::string empty = "Content-Length: 0\r\n\r\n";
     if (!manners_.statuses.empty()) {
       const int status = manners_.statuses.front();
-      if (manners_.statuses.size() > 1 || status == 0) manners_.statuses.pop_front();  // the last one stays; 0: as usual
-      const std::string wait = manners_.retry_after < 0 ? "" : "Retry-After: " + std::to_string(manners_.retry_after) + "\r\n";
+      if (manners_.statuses.size() > 1 || status == 0)
+        manners_.statuses.pop_front();  // the last one stays; 0: as usual
+      const std::string wait =
+          manners_.retry_after < 0 ? "" : "Retry-After: " + std::to_string(manners_.retry_after) + "\r\n";
       if (status != 0) return {.head = plain(status) + wait + empty};
     }
     if (cut_made_ && manners_.status_after_cuts != 0) return {.head = plain(manners_.status_after_cuts) + empty};
@@ -159,7 +162,8 @@ class HttpServer {
 
   Answer file_answer(const File& file, const std::string& range) {
     std::string head = file.linked_etag.empty() ? "" : "X-Linked-Etag: " + file.linked_etag + "\r\n";
-    if (!file.redirect.empty()) return {.head = "HTTP/1.1 302 so\r\nLocation: " + file.redirect + "\r\n" + head + "Content-Length: 0\r\n\r\n"};
+    if (!file.redirect.empty())
+      return {.head = "HTTP/1.1 302 so\r\nLocation: " + file.redirect + "\r\n" + head + "Content-Length: 0\r\n\r\n"};
     const u64 size = file.bytes.size();
     u64 begin = 0, end = size;
     const bool part = manners_.ranges && range.starts_with("bytes=");
@@ -167,8 +171,11 @@ class HttpServer {
       char* next = nullptr;
       begin = std::strtoull(range.c_str() + 6, &next, 10);
       if (*next == '-' && next[1] != 0) end = std::min<u64>(size, std::strtoull(next + 1, nullptr, 10) + 1);
-      if (begin >= size) return {.head = "HTTP/1.1 416 so\r\nContent-Range: bytes */" + std::to_string(size) + "\r\nContent-Length: 0\r\n\r\n"};
-      head += "Content-Range: bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" + std::to_string(size) + "\r\n";
+      if (begin >= size)
+        return {.head = "HTTP/1.1 416 so\r\nContent-Range: bytes */" + std::to_string(size) +
+                        "\r\nContent-Length: 0\r\n\r\n"};
+      head += "Content-Range: bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" +
+              std::to_string(size) + "\r\n";
     }
     if (!file.etag.empty()) head += "ETag: " + file.etag + "\r\n";
     if (manners_.sizes) head += "Content-Length: " + std::to_string(end - begin + file.more_than_there_is) + "\r\n";
@@ -189,7 +196,8 @@ class HttpServer {
     const std::size_t path_begin = head->find(' ') + 1;
     const std::string path = head->substr(path_begin, head->find(' ', path_begin) - path_begin);
     const std::size_t range_at = head->find("Range: ");
-    const std::string range = range_at == head->npos ? "" : head->substr(range_at + 7, head->find("\r\n", range_at) - range_at - 7);
+    const std::string range =
+        range_at == head->npos ? "" : head->substr(range_at + 7, head->find("\r\n", range_at) - range_at - 7);
     ++answering_;
     const Answer answer = make_answer(path, range);
     send_all(connection, reinterpret_cast<const u8*>(answer.head.data()), answer.head.size());

@@ -117,7 +117,8 @@ class KernelRunner {
   bool read_back(std::vector<Bytes>& memory, const std::vector<gpu::BufferId>& buffers, const std::set<u32>& written) {
     u64 size = 0;
     for (const u32 at : written) size += memory[at].size();
-    const gpu::BufferId staging = device_->create_buffer({.label = "read back", .size = size, .usage = gpu::usage_map_read | gpu::usage_copy_dst});
+    const gpu::BufferId staging = device_->create_buffer(
+        {.label = "read back", .size = size, .usage = gpu::usage_map_read | gpu::usage_copy_dst});
     u64 offset = 0;
     for (const u32 at : written) {
       device_->copy_buffer(buffers[at], 0, staging, offset, memory[at].size());

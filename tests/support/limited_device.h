@@ -1,5 +1,5 @@
-// A device of other limits, features or faults in front of a real one: what plans for small devices compute, and what wrong
-// devices do to an engine, can be seen on any.
+// A device of other limits, features or faults in front of a real one: what plans for small devices compute, and what
+// wrong devices do to an engine, can be seen on any.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,8 @@ class LimitedDevice final : public gpu::Device {
   }
 
   // Claims these features; edit changes every kernel before it is compiled.
-  LimitedDevice(std::unique_ptr<gpu::Device> inner, const gpu::Features& features, std::function<void(gpu::PipelineDesc&)> edit)
+  LimitedDevice(std::unique_ptr<gpu::Device> inner, const gpu::Features& features,
+                std::function<void(gpu::PipelineDesc&)> edit)
       : LimitedDevice(std::move(inner), gpu::Limits()) {
     limits_ = inner_->limits();
     features_ = features;
@@ -43,7 +44,8 @@ class LimitedDevice final : public gpu::Device {
     if (edit_) edit_(edited);
     inner_->create_pipeline(edited);
   }
-  void do_create_bind_group(gpu::BindGroupId, gpu::PipelineId pipeline, std::span<const gpu::BufferRange> ranges) override {
+  void do_create_bind_group(gpu::BindGroupId, gpu::PipelineId pipeline,
+                            std::span<const gpu::BufferRange> ranges) override {
     inner_->create_bind_group(pipeline, ranges);
   }
   void do_begin() override { inner_->begin(); }

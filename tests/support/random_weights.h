@@ -12,8 +12,10 @@
 
 namespace pronk::test {
 
-// Encodes the values; where there is no encoder, gives random blocks whose largest weight is between spread / 8 and spread.
-inline std::vector<u8> random_blocks(const formats::Format& format, std::span<const float> values, u32 seed, float spread) {
+// Encodes the values; where there is no encoder, gives random blocks whose largest weight is between spread / 8 and
+// spread.
+inline std::vector<u8> random_blocks(const formats::Format& format, std::span<const float> values, u32 seed,
+                                     float spread) {
   const u64 count = values.size() / format.block_weights;
   std::vector<u8> bytes(count * format.block_bytes);
   if (format.encode) {

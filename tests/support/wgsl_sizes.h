@@ -11,10 +11,12 @@
 
 namespace pronk::test {
 
-// Whole-number expressions over named constants: + - * / % and parentheses, select(), true as 1. Nullopt for anything else.
+// Whole-number expressions over named constants: + - * / % and parentheses, select(), true as 1. Nullopt for anything
+// else.
 class WgslExpression {
  public:
-  WgslExpression(std::string_view text, const std::map<std::string, u64>& constants) : text_(text), constants_(constants) {}
+  WgslExpression(std::string_view text, const std::map<std::string, u64>& constants)
+      : text_(text), constants_(constants) {}
   std::optional<u64> value() {
     const auto result = sum();
     skip();
@@ -87,14 +89,17 @@ struct WorkgroupUse {
 inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
   std::map<std::string, u64> constants;
   WorkgroupUse use;
-  const auto type_bytes = [](std::string_view type) -> u64 { return type == "vec4<f32>" ? 16 : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4 : 0; };
+  const auto type_bytes = [](std::string_view type) -> u64 {
+    return type == "vec4<f32>" ? 16 : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4 : 0;
+  };
   while (!wgsl.empty()) {
     const std::string_view line = wgsl.substr(0, wgsl.find('\n'));
     wgsl.remove_prefix(std::min(line.size() + 1, wgsl.size()));
     const std::size_t equals = line.find('='), end = line.rfind(';');
     if (line.starts_with("const ") && equals != line.npos && end != line.npos) {
       const std::string name(line.substr(6, line.find_first_of(" :=", 6) - 6));
-      if (const auto value = WgslExpression(line.substr(equals + 1, end - equals - 1), constants).value()) constants[name] = *value;
+      if (const auto value = WgslExpression(line.substr(equals + 1, end - equals - 1), constants).value())
+        constants[name] = *value;
     }
     if (line.starts_with("var<workgroup>")) {
       const std::size_t colon = line.find(": ");

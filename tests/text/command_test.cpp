@@ -44,8 +44,8 @@ class TokenizeCommand : public testing::Test {
   int run(const std::string& command, const std::string& input) {
     write("in", input);
     const std::string path = folder_ + "/";
-    const int status = std::system(("timeout 60 " PRONK_BINARY_DIR "/pronk " + command + " -m " + path + "vocab.gguf < " +
-                                    path + "in > " + path + "out 2> " + path + "err")
+    const int status = std::system(("timeout 60 " PRONK_BINARY_DIR "/pronk " + command + " -m " + path +
+                                    "vocab.gguf < " + path + "in > " + path + "out 2> " + path + "err")
                                        .c_str());
     out_ = read("out");
     err_ = read("err");
@@ -91,7 +91,8 @@ TEST_F(TokenizeCommand, detokenize) {
   EXPECT_EQ(out_, "<s>ab");
   EXPECT_EQ(run("detokenize", "[]"), 0);
   EXPECT_EQ(out_, "");
-  for (const char* bad : {"", "[1", "{}", "[258]", "[-1]", "[1.5]", "[\"a\"]", "[4294967296]", "[18446744073709551616]"}) {
+  for (const char* bad :
+       {"", "[1", "{}", "[258]", "[-1]", "[1.5]", "[\"a\"]", "[4294967296]", "[18446744073709551616]"}) {
     EXPECT_EQ(run("detokenize", bad), 1) << bad;
     EXPECT_EQ(out_, "");
     expect_one_line_of_error();

@@ -82,8 +82,8 @@ TEST(PreTokenizer, names) {
 // Whatever the text, the words cover it and none is empty.
 TEST(PreTokenizer, covers_any_bytes) {
   Random random{7};
-  constexpr std::string_view parts[] = {" ", "\n", "\r", "'s", "'", "a", "Z", "1", "½", "é",
-                                        "中", "\u3000", "😀", ".", "$", "\xff", "\xe2\x82"};
+  constexpr std::string_view parts[] = {" ", "\n", "\r",     "'s", "'", "a", "Z",    "1",       "½",
+                                        "é", "中", "\u3000", "😀", ".", "$", "\xff", "\xe2\x82"};
   for (u32 round = 0; round < 2000; ++round) {
     std::string text;
     for (u64 i = random.below(12); i-- > 0;) text += parts[random.below(std::size(parts))];

@@ -23,7 +23,9 @@ TEST(StreamDecoder, replaces_what_is_no_character) {
   const Tokenizer tokenizer = byte_fixture().tokenizer();
   StreamDecoder decoder(tokenizer);
   EXPECT_EQ(decoder.push(0xf0), "");
-  EXPECT_EQ(decoder.push('a'), "\ufffd" "a");
+  EXPECT_EQ(decoder.push('a'),
+            "\ufffd"
+            "a");
   EXPECT_EQ(decoder.push(0xff), "\ufffd");
   EXPECT_EQ(decoder.push(0xe4), "");
   EXPECT_EQ(decoder.push(0xb8), "");
@@ -46,7 +48,8 @@ TEST(StreamDecoder, leading_space) {
 TEST(StreamDecoder, equals_the_whole_at_once) {
   const Tokenizer tokenizer = byte_fixture().tokenizer();
   Random random{42};
-  constexpr std::string_view parts[] = {"a", "é", "中", "😀", "\xf0\x9f", "\x98", "\x80", "\xc3", "\xff", "\xed\xa0\x80"};
+  constexpr std::string_view parts[] = {"a",    "é",    "中",   "😀",   "\xf0\x9f",
+                                        "\x98", "\x80", "\xc3", "\xff", "\xed\xa0\x80"};
   for (u32 round = 0; round < 500; ++round) {
     std::string bytes;
     for (u64 i = random.below(10); i-- > 0;) bytes += parts[random.below(std::size(parts))];

@@ -232,7 +232,7 @@ TEST(HostileMetadata, names_the_key) {
       {"tokenizer.ggml.scores[3]", [](Fixture& f) { f.model = "llama", f.scores[3] = std::nanf(""); }},
       {"tokenizer.ggml.merges[0]", [](Fixture& f) { f.merges = {"ab"}; }},
       {"tokenizer.ggml.merges[0]", [](Fixture& f) { f.merges = {""}; }},
-      {"tokenizer.ggml.merges[0]", [](Fixture& f) { f.merges = {"a b"}; }},       // "ab" is no token
+      {"tokenizer.ggml.merges[0]", [](Fixture& f) { f.merges = {"a b"}; }},  // "ab" is no token
       {"tokenizer.ggml.merges[1]", [](Fixture& f) { f.merge("a", "b"), f.merges.push_back("a zz"); }},
       {"tokenizer.ggml.merges[0]", [](Fixture& f) { f.merges = {"a "}; }},
   };

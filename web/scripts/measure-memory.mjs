@@ -9,8 +9,8 @@
 // With --peak and --steady (over weights and KV cache) and a heap of 32 MiB, what takes more is an error.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -104,7 +104,8 @@ function startSampling() {
 }
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const largest = (samples) => samples.reduce((most, one) => (one.bytes.total > most.bytes.total ? one : most), samples[0]);
+const largest = (samples) =>
+  samples.reduce((most, one) => (one.bytes.total > most.bytes.total ? one : most), samples[0]);
 
 /** Runs in the page: what the engine says of itself, with the time of each phase's start. */
 async function loadAndGenerate({ url, tokens, options }) {
@@ -182,14 +183,19 @@ const signed = (bytes) => `${bytes < 0 ? '-' : '+'} ${mega(Math.abs(bytes))}`;
 
 function print(figures, verbose) {
   const over = (bytes) => `weights + KV ${signed(bytes)}`;
-  console.log(`weights ${mega(figures.weights)}, KV cache ${mega(figures.kvCache)} (${figures.contextLength} tokens), plan ${mega(figures.planned)}`);
+  console.log(
+    `weights ${mega(figures.weights)}, KV cache ${mega(figures.kvCache)} (${figures.contextLength} tokens), plan ${mega(figures.planned)}`,
+  );
   console.log(`peak    ${mega(figures.peak)} = ${over(figures.peakOver)}`);
   console.log(`steady  ${mega(figures.steady)} = ${over(figures.steadyOver)}`);
-  console.log(`WASM heap ${(figures.heap / 2 ** 20).toFixed(1)} MiB; loaded in ${figures.loadSeconds.toFixed(1)} s; ${figures.tokensPerSecond.toFixed(2)} tok/s`);
-  if (!figures.alone) console.log('another Chromium ran meanwhile: pages of the program\'s own files are left out');
+  console.log(
+    `WASM heap ${(figures.heap / 2 ** 20).toFixed(1)} MiB; loaded in ${figures.loadSeconds.toFixed(1)} s; ${figures.tokensPerSecond.toFixed(2)} tok/s`,
+  );
+  if (!figures.alone) console.log("another Chromium ran meanwhile: pages of the program's own files are left out");
   if (!verbose) return;
   for (const [phase, bytes] of Object.entries(figures.peakByPhase)) {
-    if (bytes !== null) console.log(`  peak in '${phase}': ${mega(bytes)} = ${over(bytes - figures.weights - figures.kvCache)}`);
+    if (bytes !== null)
+      console.log(`  peak in '${phase}': ${mega(bytes)} = ${over(bytes - figures.weights - figures.kvCache)}`);
   }
   for (const [when, bytes] of Object.entries(figures.processes)) {
     const parts = Object.entries(bytes).filter(([kind]) => kind !== 'total');
@@ -199,8 +205,10 @@ function print(figures, verbose) {
 
 function exceeded(figures, { peak, steady }) {
   const wrong = [];
-  if (peak !== undefined && figures.peakOver > Number(peak) * 1e6) wrong.push(`the peak is more than ${peak} MB over weights and KV cache`);
-  if (steady !== undefined && figures.steadyOver > Number(steady) * 1e6) wrong.push(`it stays more than ${steady} MB over weights and KV cache`);
+  if (peak !== undefined && figures.peakOver > Number(peak) * 1e6)
+    wrong.push(`the peak is more than ${peak} MB over weights and KV cache`);
+  if (steady !== undefined && figures.steadyOver > Number(steady) * 1e6)
+    wrong.push(`it stays more than ${steady} MB over weights and KV cache`);
   if ((peak ?? steady) !== undefined && figures.heap > mostHeap) wrong.push('the WASM heap is more than 32 MiB');
   return wrong;
 }

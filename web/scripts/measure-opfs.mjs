@@ -189,7 +189,11 @@ async function main() {
   writeFileSync(join(root, 'reader.js'), reader);
   const server = makeServer({ root, model: values.model });
   // Not a context of its own: those are private windows, whose OPFS is in memory.
-  const launch = { executablePath: process.env.PRONK_CHROMIUM ?? '/usr/bin/chromium', headless: true, args: chromiumArguments };
+  const launch = {
+    executablePath: process.env.PRONK_CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: chromiumArguments,
+  };
   const browser = await chromium.launchPersistentContext(join(root, 'profile'), { ...launch, timeout: 60_000 });
   const late = setTimeout(() => void browser.close(), deadline);
   try {

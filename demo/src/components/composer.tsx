@@ -51,7 +51,13 @@ export function Composer() {
             <StopIcon />
           </button>
         ) : (
-          <button class="button-send" type="submit" title="Send (Enter)" aria-label="Send" disabled={text.trim() === ''}>
+          <button
+            class="button-send"
+            type="submit"
+            title="Send (Enter)"
+            aria-label="Send"
+            disabled={text.trim() === ''}
+          >
             <SendIcon />
           </button>
         )}

@@ -1,9 +1,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { answering, goOn, messages, regenerate, say, storyMode, type Figures, type Message } from '../chat';
+import { answering, type Figures, goOn, type Message, messages, regenerate, say, storyMode } from '../chat';
 import { examples } from '../examples';
 import * as format from '../format';
-import { renderBlocks, splitThought, type Block } from '../markdown';
+import { type Block, renderBlocks, splitThought } from '../markdown';
 import { model, open } from '../model';
 import { splitCall, type ToolCall } from '../tools';
 import { AgainIcon, CheckIcon, CopyIcon } from './icons';
@@ -27,7 +27,7 @@ export function Conversation() {
         })}
         {answering.value === 'reading' && all.at(-1)?.role !== 'assistant' && (
           <li class="waiting">
-            <span class="dots" aria-label="Reading" />
+            <span class="dots" role="img" aria-label="Reading" />
             {model.value.at !== 'ready' && <span class="note">The model is getting ready …</span>}
           </li>
         )}
@@ -146,11 +146,13 @@ function Answer({ message, opening, last }: { message: Message; opening: string;
               <p>{thinking}</p>
             </details>
           )}
-          {(!called || called.before !== '') && <Markdown text={called ? called.before : answer} writing={writing} />}
+          {called?.before !== '' && <Markdown text={called ? called.before : answer} writing={writing} />}
           {called && <ToolCallBox call={called.call} />}
         </>
       )}
-      {!writing && <AnswerFoot message={message} copied={opening + (message.story ? message.text : answer.trim())} last={last} />}
+      {!writing && (
+        <AnswerFoot message={message} copied={opening + (message.story ? message.text : answer.trim())} last={last} />
+      )}
     </li>
   );
 }
@@ -165,7 +167,7 @@ function Markdown({ text, writing }: { text: string; writing: boolean }) {
       {blocks.map((block, i) => (
         <div key={i} class="block" dangerouslySetInnerHTML={{ __html: block.html }} />
       ))}
-      {writing && blocks.length === 0 && <span class="dots" aria-label="Reading" />}
+      {writing && blocks.length === 0 && <span class="dots" role="img" aria-label="Reading" />}
     </div>
   );
 }
@@ -190,7 +192,13 @@ function AnswerFoot({ message, copied, last }: { message: Message; copied: strin
           {justCopied.value ? <CheckIcon /> : <CopyIcon />}
         </button>
         {last && ready && (
-          <button class="button-icon" type="button" title="Write it again" aria-label="Write it again" onClick={regenerate}>
+          <button
+            class="button-icon"
+            type="button"
+            title="Write it again"
+            aria-label="Write it again"
+            onClick={regenerate}
+          >
             <AgainIcon />
           </button>
         )}

@@ -1,7 +1,7 @@
 import { messages, newChat } from '../chat';
 import { model, modelName, open } from '../model';
-import { ModelPanel, panelId } from './model-panel';
 import { Mark, NewIcon, SettingsIcon } from './icons';
+import { ModelPanel, panelId } from './model-panel';
 
 export function Header({ openSettings }: { openSettings(): void }) {
   const state = model.value;

@@ -15,9 +15,21 @@ export const Mark = () => (
     <circle cx="16.500" cy="8.500" r="3.800" class="mark-dot" />
   </svg>
 );
-export const SendIcon = () => <Icon><path d="M10 16V4.500M5 9.200l5-5 5 5" /></Icon>;
-export const StopIcon = () => <Icon><rect x="5.500" y="5.500" width="9" height="9" rx="1.500" class="solid" /></Icon>;
-export const NewIcon = () => <Icon><path d="M10 4.500v11M4.500 10h11" /></Icon>;
+export const SendIcon = () => (
+  <Icon>
+    <path d="M10 16V4.500M5 9.200l5-5 5 5" />
+  </Icon>
+);
+export const StopIcon = () => (
+  <Icon>
+    <rect x="5.500" y="5.500" width="9" height="9" rx="1.500" class="solid" />
+  </Icon>
+);
+export const NewIcon = () => (
+  <Icon>
+    <path d="M10 4.500v11M4.500 10h11" />
+  </Icon>
+);
 export const SettingsIcon = () => (
   <Icon>
     <path d="M3.500 6.500h7M14.500 6.500h2M3.500 13.500h2M9.500 13.500h7" />
@@ -25,15 +37,27 @@ export const SettingsIcon = () => (
     <circle cx="7.500" cy="13.500" r="2" />
   </Icon>
 );
-export const CloseIcon = () => <Icon><path d="m5.500 5.500 9 9m0-9-9 9" /></Icon>;
+export const CloseIcon = () => (
+  <Icon>
+    <path d="m5.500 5.500 9 9m0-9-9 9" />
+  </Icon>
+);
 export const CopyIcon = () => (
   <Icon>
     <rect x="7.500" y="7.500" width="8.500" height="8.500" rx="2" />
     <path d="M12.500 4.900V4.500a1.500 1.500 0 0 0-1.500-1.500H5.500A2.500 2.500 0 0 0 3 5.500V11a1.500 1.500 0 0 0 1.500 1.500h.4" />
   </Icon>
 );
-export const CheckIcon = () => <Icon><path d="m4.500 10.500 3.500 3.500 7.500-8" /></Icon>;
-export const AgainIcon = () => <Icon><path d="M15.800 8.200A6.200 6.200 0 1 0 16.200 11M16.500 4v4.500H12" /></Icon>;
+export const CheckIcon = () => (
+  <Icon>
+    <path d="m4.500 10.500 3.500 3.500 7.500-8" />
+  </Icon>
+);
+export const AgainIcon = () => (
+  <Icon>
+    <path d="M15.800 8.200A6.200 6.200 0 1 0 16.200 11M16.500 4v4.500H12" />
+  </Icon>
+);
 export const FileIcon = () => (
   <Icon>
     <path d="M11.500 2.800H6A1.500 1.500 0 0 0 4.500 4.300v11.400A1.500 1.500 0 0 0 6 17.200h8a1.500 1.500 0 0 0 1.500-1.500V6.800z" />

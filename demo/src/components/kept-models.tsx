@@ -1,7 +1,7 @@
 // The model files that this browser keeps, so that they need no second download.
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { Pronk, type CacheEntry } from 'pronk';
+import { type CacheEntry, Pronk } from 'pronk';
 import * as format from '../format';
 import { report } from '../model';
 

@@ -103,7 +103,7 @@ function fitText({ memoryBudget: budget, largestContext }: Plan): string {
 }
 
 function Progress({ progress }: { progress: LoadProgress | null }) {
-  if (!progress || progress.phase !== 'weights') {
+  if (progress?.phase !== 'weights') {
     const text = progress?.phase === 'prepare' ? 'Preparing the device …' : 'Opening …';
     return (
       <div class="progress">

@@ -1,7 +1,7 @@
 // What the loaded model is and takes, behind its name in the header; and the way to another.
 import type { Plan } from 'pronk';
 import { answering } from '../chat';
-import { modelName, openBox, unload, type Choice } from '../model';
+import { type Choice, modelName, openBox, unload } from '../model';
 import { Memory, summary } from './model-card';
 
 export const panelId = 'model-panel';

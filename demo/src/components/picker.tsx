@@ -1,5 +1,5 @@
-import { useRef } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
 import { messages } from '../chat';
 import { openBox, openFiles, openUrl } from '../model';
 import { FileIcon } from './icons';

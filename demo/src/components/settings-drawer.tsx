@@ -2,7 +2,7 @@ import type { Signal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { answering, storyMode } from '../chat';
 import { model, needsReload, reload } from '../model';
-import { change, defaults, kvTypes, settings, temperature, type Settings } from '../settings';
+import { change, defaults, kvTypes, type Settings, settings, temperature } from '../settings';
 import { CloseIcon } from './icons';
 import { KeptModels } from './kept-models';
 
@@ -16,6 +16,7 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
     open.value = false;
   };
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself.
     <dialog
       ref={dialog}
       class="drawer"
@@ -57,7 +58,13 @@ function Sampling() {
       <Slider name="topP" label="Top-p" hint="Only the likeliest words up to this share" max={1} step={0.01} />
       <Slider name="minP" label="Min-p" hint="Only words this likely next to the likeliest" max={0.5} step={0.01} />
       <div class="field-pair">
-        <NumberField label="Top-k" hint="0 for all" value={at.topK} min={0} set={(v) => change({ topK: v ?? defaults.topK })} />
+        <NumberField
+          label="Top-k"
+          hint="0 for all"
+          value={at.topK}
+          min={0}
+          set={(v) => change({ topK: v ?? defaults.topK })}
+        />
         <NumberField
           label="Longest answer"
           hint="tokens"
@@ -66,7 +73,13 @@ function Sampling() {
           set={(v) => change({ maxTokens: v ?? defaults.maxTokens })}
         />
       </div>
-      <NumberField label="Seed" hint="empty for a new one each time" value={at.seed} min={0} set={(seed) => change({ seed })} />
+      <NumberField
+        label="Seed"
+        hint="empty for a new one each time"
+        value={at.seed}
+        min={0}
+        set={(seed) => change({ seed })}
+      />
     </>
   );
 }
@@ -89,7 +102,10 @@ function Loading({ close }: { close(): void }) {
         />
         <label class="field">
           <span class="field-name">Device</span>
-          <select value={at.device} onChange={(event) => change({ device: event.currentTarget.value as Settings['device'] })}>
+          <select
+            value={at.device}
+            onChange={(event) => change({ device: event.currentTarget.value as Settings['device'] })}
+          >
             <option value="auto">Automatic</option>
             <option value="webgpu">GPU (WebGPU)</option>
             <option value="cpu">CPU</option>

@@ -11,13 +11,13 @@ graph::ValueId layer(LayerContext& c, graph::ValueId x) {
     return g.rms_norm(heads, w.vector(c.name(name), h.heads.dim), h.norm_eps);
   };
 
-  const auto n = g.rms_norm(x, w.vector(c.name("attn_norm.weight"), h.width), h.norm_eps);     // [tokens, width]
-  auto q = g.matmul(n, w.matrix(c.name("attn_q.weight"), q_width, h.width));                   // [tokens, heads · dim]
-  auto k = g.matmul(n, w.matrix(c.name("attn_k.weight"), kv_width, h.width));                  // [tokens, kv heads · dim]
-  const auto v = g.matmul(n, w.matrix(c.name("attn_v.weight"), kv_width, h.width));            // [tokens, kv heads · dim]
+  const auto n = g.rms_norm(x, w.vector(c.name("attn_norm.weight"), h.width), h.norm_eps);  // [tokens, width]
+  auto q = g.matmul(n, w.matrix(c.name("attn_q.weight"), q_width, h.width));                // [tokens, heads · dim]
+  auto k = g.matmul(n, w.matrix(c.name("attn_k.weight"), kv_width, h.width));               // [tokens, kv heads · dim]
+  const auto v = g.matmul(n, w.matrix(c.name("attn_v.weight"), kv_width, h.width));         // [tokens, kv heads · dim]
   q = g.rope(head_norm(q, "attn_q_norm.weight"));
   k = g.rope(head_norm(k, "attn_k_norm.weight"));
-  const auto a = g.attention(q, k, v, il);                                                     // [tokens, heads · dim]
+  const auto a = g.attention(q, k, v, il);  // [tokens, heads · dim]
   x = g.add(x, g.matmul(a, w.matrix(c.name("attn_output.weight"), h.width, q_width)));
   return swiglu_feed_forward(c, x);
 }

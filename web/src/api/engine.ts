@@ -85,7 +85,8 @@ export class Engine {
     const { signal, ...sampling } = options;
     const given = typeof prompt === 'string' ? prompt : Array.from(prompt);
     return new Generation(
-      (onPieces, stop) => this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop }),
+      (onPieces, stop) =>
+        this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop }),
       signal,
     );
   }

@@ -1,5 +1,5 @@
 // The package in a browser. In Node src/api/node.ts stands in its place, with the same names.
-import { browserBudget, type BrowserMemory } from '../runtime/budget.js';
+import { type BrowserMemory, browserBudget } from '../runtime/budget.js';
 import { ModelCache } from '../runtime/cache.js';
 import { openOpfs } from '../runtime/cache-opfs.js';
 import { PronkError } from '../runtime/errors.js';
@@ -9,8 +9,8 @@ import { connectWorker } from '../worker/connect-worker.js';
 import { Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 
-export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
+export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
 export type { GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';

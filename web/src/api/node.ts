@@ -10,8 +10,8 @@ import { connectLocally } from '../worker/connect-local.js';
 import { Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 
-export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
+export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
 export type { GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';

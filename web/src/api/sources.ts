@@ -1,7 +1,7 @@
 // What a caller may name a model by, as what travels to the worker.
 import { PronkError } from '../runtime/errors.js';
-import type { FileSpec } from '../runtime/types.js';
 import { hubUrl } from '../runtime/hub.js';
+import type { FileSpec } from '../runtime/types.js';
 import { builtinName, builtinUrl } from './builtin.js';
 
 /**

@@ -1,13 +1,13 @@
 // Reading and writing the bytes of one cache entry.
 import {
+  type CacheFolder,
   cachePart,
+  type EntryFiles,
+  type EntryInfo,
   freeSpace,
   hashBytes,
   readEntry,
   writeEntry,
-  type CacheFolder,
-  type EntryFiles,
-  type EntryInfo,
 } from './cache.js';
 import { messageOf } from './errors.js';
 import { equalBytes, sha256 } from './hash.js';

@@ -1,6 +1,7 @@
 // The cache in Node: a plain folder, with the layout of cache.ts. A file `lock` in an entry holds the id of the process
 // that writes it.
 import {
+  type FileHandle,
   mkdir,
   open,
   readdir,
@@ -12,7 +13,6 @@ import {
   unlink,
   utimes,
   writeFile,
-  type FileHandle,
 } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const keyPattern = /^[0-9a-f]{32}$/;
 /** $XDG_CACHE_HOME/pronk, else ~/.cache/pronk. */
 export function defaultCacheFolder(): string {
   const base = process.env['XDG_CACHE_HOME'];
-  return join(base && base.startsWith('/') ? base : join(homedir(), '.cache'), 'pronk');
+  return join(base?.startsWith('/') ? base : join(homedir(), '.cache'), 'pronk');
 }
 
 /** The operations that tests make fail. */
@@ -75,7 +75,10 @@ export class PlainFolder implements CacheFolder {
 
   async open(key: string, write: boolean): Promise<EntryFiles | null> {
     const entry = join(this.root, key);
-    if (!write) return this.openFiles(entry, 'r', async () => {}).catch(orMissing).then((files) => files ?? null);
+    if (!write)
+      return this.openFiles(entry, 'r', async () => {})
+        .catch(orMissing)
+        .then((files) => files ?? null);
     await mkdir(entry, { recursive: true });
     const unlock = await lock(entry);
     if (!unlock) return null;

@@ -1,20 +1,20 @@
 // A file over HTTP that is kept in the cache as it is read, and read from there as far as it is there.
 import {
+  type CacheFolder,
   cachePart,
+  type EntryFiles,
+  type EntryInfo,
   keyOf,
   makeRoom,
   readEntry,
   writeEntry,
-  type CacheFolder,
-  type EntryFiles,
-  type EntryInfo,
 } from './cache.js';
 import { EntryReader, EntryWriter, mendPart, type ReadPart } from './cache-entry.js';
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 import type { RunningHash } from './hash.js';
-import { UrlSource, type HttpOptions, type Probe } from './http-source.js';
+import { type HttpOptions, type Probe, UrlSource } from './http-source.js';
 import { hubFile, hubHash, isFixed } from './hub.js';
-import { fileName, type ByteSource } from './source.js';
+import { type ByteSource, fileName } from './source.js';
 import type { FileSpec } from './types.js';
 
 export interface CacheHooks {

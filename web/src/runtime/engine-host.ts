@@ -1,14 +1,14 @@
 // One model in one WASM module on one device: reads its header, plans, streams its weights, and drives generations. When
 // the device is lost it is of no use any more; EngineKeeper then makes another. Nothing here knows messages.
-import { messageOf, moduleError, PronkError, throwIfAborted, toPronkError, type PronkErrorCode } from './errors.js';
+import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted, toPronkError } from './errors.js';
+import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
+import { planFromJson, statsFromJson } from './json.js';
+import { LoadRate } from './load-rate.js';
+import { type EngineModule, State } from './module.js';
 import { pause } from './pause.js';
-import { GpuHost, requestDevice, type GpuGrant } from './gpu.js';
-import { EngineModule, State } from './module.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
-import { LoadRate } from './load-rate.js';
-import { splitIndex, splitSiblings, type ByteSource } from './source.js';
-import { statsFromJson, planFromJson } from './json.js';
+import { type ByteSource, splitIndex, splitSiblings } from './source.js';
 import type {
   Device,
   EngineInfo,
@@ -335,10 +335,12 @@ export class EngineHost {
     let filled = 0;
     while (filled < count) {
       const at = position + filled;
-      const read = tail && at >= tail.start ? tail.bytes.subarray(at - tail.start, at - tail.start + count - filled) : none;
+      const read =
+        tail && at >= tail.start ? tail.bytes.subarray(at - tail.start, at - tail.start + count - filled) : none;
       const part = read.length > 0 ? read : await source.read(at, count - filled, end, signal);
       if (this.failure) throw this.failure;
-      if (part.length === 0) throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
+      if (part.length === 0)
+        throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
       this.module.put(space + filled, part);
       filled += part.length;
     }

@@ -1,8 +1,8 @@
 // A file over HTTP: several Range requests at once where the server answers them, one body from its start where not.
-import { readBody, type BodyReader } from './body-reader.js';
+import { type BodyReader, readBody } from './body-reader.js';
 import { isAbort, messageOf, PronkError, throwIfAborted } from './errors.js';
 import { pause } from './pause.js';
-import { fileName, type ByteSource } from './source.js';
+import { type ByteSource, fileName } from './source.js';
 
 export interface HttpOptions {
   fetch?: typeof fetch;

@@ -17,7 +17,8 @@ function textOf(json: Json, key: string): string {
 
 function objectOf(json: Json, key: string): Json {
   const value = json[key];
-  if (typeof value !== 'object' || value === null) throw new PronkError('internal', `the engine gave no object '${key}'`);
+  if (typeof value !== 'object' || value === null)
+    throw new PronkError('internal', `the engine gave no object '${key}'`);
   return value as Json;
 }
 

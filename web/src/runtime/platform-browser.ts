@@ -1,11 +1,12 @@
 // A browser, in a worker.
+
+import { openOpfs } from './cache-opfs.js';
+import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
+import type { RunningHash } from './hash.js';
 import { instantiate } from './module.js';
 import type { Platform } from './platform.js';
 import { BlobSource, MemorySource } from './source.js';
-import { cachedUrl } from './cached-source.js';
-import { openOpfs } from './cache-opfs.js';
-import type { RunningHash } from './hash.js';
 
 async function compile(): Promise<WebAssembly.Module> {
   const url = new URL('../pronk.wasm', import.meta.url);

@@ -1,13 +1,13 @@
 // Node, in the calling thread.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
+import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
 import { createNodeGpu } from './gpu-node.js';
 import { instantiate } from './module.js';
 import type { Platform } from './platform.js';
 import { BlobSource, MemorySource } from './source.js';
-import { cachedUrl } from './cached-source.js';
-import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
 import { PathSource } from './source-node.js';
 
 async function compile(): Promise<WebAssembly.Module> {

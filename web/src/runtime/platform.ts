@@ -1,6 +1,7 @@
 // What differs between a browser and Node.
-import type { EngineModule } from './module.js';
+
 import type { GpuHost } from './gpu.js';
+import type { EngineModule } from './module.js';
 import type { ByteSource } from './source.js';
 import type { FileSpec } from './types.js';
 

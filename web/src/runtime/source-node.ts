@@ -1,7 +1,7 @@
 // A file of Node's file system as a ByteSource.
-import { open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
-import { fileName, type ByteSource } from './source.js';
+import { type ByteSource, fileName } from './source.js';
 
 const partBytes = 4 << 20;
 

@@ -1,6 +1,6 @@
 // Model files as ranges of bytes, read in order: from memory or a Blob. URLs are in http-source.ts and cached-source.ts,
 // Node's files in source-node.ts.
-import { readBody, type BodyReader } from './body-reader.js';
+import { type BodyReader, readBody } from './body-reader.js';
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 
 export interface ByteSource {
@@ -60,7 +60,9 @@ export class BlobSource implements ByteSource {
       return value;
     } catch (error) {
       if (error instanceof PronkError) throw error;
-      throw new PronkError('network', `${this.name || 'the file'} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw new PronkError('network', `${this.name || 'the file'} cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -72,7 +74,8 @@ export class BlobSource implements ByteSource {
 }
 
 export function fileName(urlOrPath: string): string {
-  const path = /^[a-z][a-z0-9+.-]+:/i.test(urlOrPath) && URL.canParse(urlOrPath) ? new URL(urlOrPath).pathname : urlOrPath;
+  const path =
+    /^[a-z][a-z0-9+.-]+:/i.test(urlOrPath) && URL.canParse(urlOrPath) ? new URL(urlOrPath).pathname : urlOrPath;
   const name = path.split(/[\\/]/).pop() ?? '';
   try {
     return decodeURIComponent(name);

@@ -1,6 +1,7 @@
 // A dedicated worker of the browser.
-import type { FromWorker, Started } from './protocol.js';
+
 import type { Connect } from './client.js';
+import type { FromWorker, Started } from './protocol.js';
 
 export const connectWorker: Connect = (onMessage, onCrash) => {
   // Bundlers find the worker's script by this very form of the expression.

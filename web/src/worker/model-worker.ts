@@ -2,7 +2,7 @@
 import { PronkError, toPronkError } from '../runtime/errors.js';
 import { RecoveryLimit } from '../runtime/recovery-limit.js';
 import type { EngineInfo, EngineOptions, FileSpec, Notice, Plan } from '../runtime/types.js';
-import { EngineClient, type CallListeners, type Connect } from './client.js';
+import { type CallListeners, type Connect, EngineClient } from './client.js';
 import type { CallName, Calls } from './protocol.js';
 
 const abortPatience = 2000; // milliseconds that an aborted worker has to put its things away

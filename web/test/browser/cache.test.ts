@@ -8,8 +8,8 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
-import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
-import { serveBytes, type Faults, type FileServer } from '../support/file-server.js';
+import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
+import { type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { sparseTinyModel } from '../support/tiny-gguf.js';
 
 declare const Pronk: typeof Api.Pronk; // in the page
@@ -73,7 +73,11 @@ interface Said {
   error: string; // its code
 }
 
-function say(page: Page, url: string, options: { cache?: boolean; hubEndpoint?: string; abortAt?: number } = {}): Promise<Said> {
+function say(
+  page: Page,
+  url: string,
+  options: { cache?: boolean; hubEndpoint?: string; abortAt?: number } = {},
+): Promise<Said> {
   return page.evaluate(
     async ([source, { abortAt, ...given }]) => {
       const said = { text: '', fromCache: 0, notices: [] as string[], error: '' };
@@ -141,7 +145,10 @@ describe('the cache in OPFS', () => {
   it('resumes a download that broke off, and one that was aborted', async (context) => {
     if (!browser) return context.skip();
     const page = await openPage();
-    const server = await serve({ status: (n) => (n >= 3 ? 404 : undefined), breakAfter: (n) => (n === 2 ? 1_234_567 : undefined) });
+    const server = await serve({
+      status: (n) => (n >= 3 ? 404 : undefined),
+      breakAfter: (n) => (n === 2 ? 1_234_567 : undefined),
+    });
     expect((await say(page, server.url)).error).toBe('network');
     const [broken] = await list(page);
     expect(broken).toMatchObject({ complete: false });
@@ -250,11 +257,15 @@ describe('the cache in OPFS', () => {
     const page = await openPage();
     const server = await serve();
     const oid = createHash('sha256').update(model).digest('hex');
-    const hub = (hash: string): Faults => ({ json: (path) => (path.startsWith('/api/') ? [{ path: 'm.gguf', lfs: { oid: hash } }] : undefined) });
+    const hub = (hash: string): Faults => ({
+      json: (path) => (path.startsWith('/api/') ? [{ path: 'm.gguf', lfs: { oid: hash } }] : undefined),
+    });
     server.faults = hub(oid);
     const options = { hubEndpoint: server.origin };
     expect(await say(page, 'hf:owner/repo/m.gguf', options)).toMatchObject({ text: expected, notices: [] });
-    expect(await list(page)).toMatchObject([{ url: `${server.origin}/owner/repo/resolve/main/m.gguf`, complete: true }]);
+    expect(await list(page)).toMatchObject([
+      { url: `${server.origin}/owner/repo/resolve/main/m.gguf`, complete: true },
+    ]);
     await page.evaluate(() => Pronk.cache.clear());
     server.faults = hub('0'.repeat(64));
     expect((await say(page, 'hf:owner/repo/m.gguf', options)).error).toBe('damaged');

@@ -7,7 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
-import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
 import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { tinyModel } from '../support/tiny-gguf.js';
@@ -62,7 +62,8 @@ describe('the package in Chromium', () => {
       const made = await page.evaluate(async (prompt) => {
         const engine = await Pronk.load('models/stories260K.gguf', { device: 'webgpu' });
         const ids: (number | null)[] = [];
-        for await (const { token } of engine.generate(prompt, { temperature: 0, maxTokens: 64, ignoreEos: true })) ids.push(token);
+        for await (const { token } of engine.generate(prompt, { temperature: 0, maxTokens: 64, ignoreEos: true }))
+          ids.push(token);
         const stats = await engine.stats();
         const { plan, device } = engine;
         await engine.unload();
@@ -115,7 +116,8 @@ describe('the package in Chromium', () => {
         const run = async (source: string | File, device: 'cpu' | 'webgpu'): Promise<(number | null)[]> => {
           const engine = await Pronk.load(source, { device });
           const ids: (number | null)[] = [];
-          for await (const { token } of engine.generate('the cat', { temperature: 0, maxTokens: 24, ignoreEos: true })) ids.push(token);
+          for await (const { token } of engine.generate('the cat', { temperature: 0, maxTokens: 24, ignoreEos: true }))
+            ids.push(token);
           await engine.unload();
           return ids;
         };
@@ -151,7 +153,14 @@ describe('the package in Chromium', () => {
         const bad = await engine.generate('a', { topP: 3 }).result.catch(code);
         await engine.unload();
         const unloaded = await engine.tokenize('a').catch(code);
-        return { reasons: results.map((r) => r.finishReason), leftReason, abortCode, bad, unloaded, detached: bytes.byteLength === 0 };
+        return {
+          reasons: results.map((r) => r.finishReason),
+          leftReason,
+          abortCode,
+          bad,
+          unloaded,
+          detached: bytes.byteLength === 0,
+        };
       });
       expect(seen).toEqual({
         reasons: ['length', 'length'],
@@ -168,7 +177,12 @@ describe('the package in Chromium', () => {
     if (!browser) return context.skip();
     await withPage(tiny.origin, async (page) => {
       const code = (): Promise<string> =>
-        page.evaluate(() => Pronk.load('models/tiny.gguf', { device: 'cpu' }).then(() => 'loaded', (error) => error.code));
+        page.evaluate(() =>
+          Pronk.load('models/tiny.gguf', { device: 'cpu' }).then(
+            () => 'loaded',
+            (error) => error.code,
+          ),
+        );
       await page.route('**/*.wasm', (route) => route.abort());
       expect(await code()).toBe('network');
       await page.unroute('**/*.wasm');

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
 import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
@@ -75,7 +75,10 @@ describe('the chat page', () => {
   it('is at most 150 KB of JavaScript, gzipped', () => {
     const scripts = readdirSync(join(root, 'assets')).filter((name) => name.endsWith('.js'));
     expect(scripts.length).toBeGreaterThan(0);
-    const size = scripts.reduce((sum, name) => sum + gzipSync(readFileSync(join(root, 'assets', name)), { level: 9 }).length, 0);
+    const size = scripts.reduce(
+      (sum, name) => sum + gzipSync(readFileSync(join(root, 'assets', name)), { level: 9 }).length,
+      0,
+    );
     console.log(`page JavaScript: ${size} bytes gzipped`);
     expect(size).toBeLessThanOrEqual(150_000);
   });
@@ -177,7 +180,10 @@ describe('the chat page', () => {
       await field.press('Shift+Enter');
       expect(await field.inputValue()).toBe('the cat\n');
       await field.press('Enter');
-      await page.getByRole('button', { name: /Stop|Write it again/ }).first().waitFor();
+      await page
+        .getByRole('button', { name: /Stop|Write it again/ })
+        .first()
+        .waitFor();
       await field.pressSequentially('next');
       await page.keyboard.press('Escape');
       await page.locator('.figures').waitFor();
@@ -194,7 +200,10 @@ describe('the chat page', () => {
     await visit({ settings: { temperature: 0, maxTokens: 100_000 } }, async (page) => {
       await pickFile(page, tinyPath);
       const field = page.getByRole('textbox', { name: 'Beginning of a story' });
-      for (const stop of [() => page.keyboard.press('Escape'), () => page.getByRole('button', { name: 'Stop' }).click()]) {
+      for (const stop of [
+        () => page.keyboard.press('Escape'),
+        () => page.getByRole('button', { name: 'Stop' }).click(),
+      ]) {
         await field.fill('a');
         await field.press('Enter');
         await page.locator('.caret').waitFor();
@@ -229,7 +238,10 @@ describe('the chat page', () => {
     if (!browser) return context.skip();
     const settings = { device: 'cpu', contextSize: 200_000, memoryGigabytes: 0.02, maxTokens: 4, temperature: 0 };
     await visit({ path: '/?model=/models/chatty.gguf', settings }, async (page) => {
-      await page.getByRole('alert').getByText(/over the budget of 19 MiB; 256 tokens would fit/).waitFor();
+      await page
+        .getByRole('alert')
+        .getByText(/over the budget of 19 MiB; 256 tokens would fit/)
+        .waitFor();
       expect(await page.getByRole('button', { name: 'Load model' }).count()).toBe(0);
       await page.getByRole('button', { name: 'Load with 256 tokens' }).click();
       await page.getByRole('textbox', { name: 'Message' }).waitFor();
@@ -284,11 +296,14 @@ describe('the chat page', () => {
       await page.getByRole('alert').getByText(/magic/).waitFor();
       await page.getByRole('button', { name: 'Dismiss' }).click();
 
-      const transfer = await page.evaluateHandle((bytes) => {
-        const data = new DataTransfer();
-        data.items.add(new File([Uint8Array.from(bytes)], 'dropped.gguf'));
-        return data;
-      }, Array.from(readFileSync(tinyPath)));
+      const transfer = await page.evaluateHandle(
+        (bytes) => {
+          const data = new DataTransfer();
+          data.items.add(new File([Uint8Array.from(bytes)], 'dropped.gguf'));
+          return data;
+        },
+        Array.from(readFileSync(tinyPath)),
+      );
       await page.dispatchEvent('.page', 'dragenter', { dataTransfer: transfer });
       await page.getByText('Drop the model here').waitFor();
       await page.dispatchEvent('.page', 'drop', { dataTransfer: transfer });

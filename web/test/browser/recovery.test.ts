@@ -7,7 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
-import { launchChromium, servePage, type PageServer } from '../support/chromium.js';
+import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 declare const Pronk: typeof Api.Pronk; // in the page
@@ -107,7 +107,11 @@ describe('in Chromium', () => {
         return { text, notices, recoveries, allocated, planned: engine.plan.memory, device: engine.device };
       });
       expect(seen.text).toBe(expected);
-      expect(seen).toMatchObject({ notices: ['device-lost', 'device-lost-recovered'], recoveries: 1, device: 'webgpu' });
+      expect(seen).toMatchObject({
+        notices: ['device-lost', 'device-lost-recovered'],
+        recoveries: 1,
+        device: 'webgpu',
+      });
       expect(seen.allocated).toEqual(seen.planned);
     });
   });

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Pronk, type LoadOptions, type LoadProgress, type ModelSource } from '../../dist/api/node.js';
-import { serveBytes, type Faults, type FileServer } from '../support/file-server.js';
+import { type LoadOptions, type LoadProgress, type ModelSource, Pronk } from '../../dist/api/node.js';
+import { type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomNumbers } from '../support/random.js';
 import { sparseTinyModel, tinyModel } from '../support/tiny-gguf.js';
 
@@ -35,12 +35,16 @@ async function serve(...given: Parameters<typeof serveBytes>): Promise<FileServe
 }
 
 /** What the model says, and the last that was heard of its loading. */
-async function say(source: ModelSource, options: LoadOptions = {}): Promise<{ text: string; last: LoadProgress | null }> {
+async function say(
+  source: ModelSource,
+  options: LoadOptions = {},
+): Promise<{ text: string; last: LoadProgress | null }> {
   let last: LoadProgress | null = null;
   const onProgress = (progress: LoadProgress): void => void (last = progress);
   const engine = await Pronk.load(source, { device: 'cpu', contextSize: 64, onProgress, ...options });
   let text = '';
-  for await (const piece of engine.generate('the cat', { temperature: 0, maxTokens: 12, ignoreEos: true })) text += piece.text;
+  for await (const piece of engine.generate('the cat', { temperature: 0, maxTokens: 12, ignoreEos: true }))
+    text += piece.text;
   await engine.unload();
   return { text, last };
 }

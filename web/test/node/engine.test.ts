@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { KvType, LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
-import { serveBytes } from '../support/file-server.js';
 import { chatPrompt } from '../../../demo/src/prompt.js';
 import { withoutModel } from '../../scripts/without-model.mjs';
+import type { KvType, LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
+import { serveBytes } from '../support/file-server.js';
 import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
@@ -42,7 +42,11 @@ beforeAll(async () => {
   if (noGpu) console.log(`skipped: the tests on WebGPU: ${noGpu}`);
 });
 
-async function greedy(engine: PronkType, tokens: number[], maxTokens = 64): Promise<{ tokens: number[]; text: string }> {
+async function greedy(
+  engine: PronkType,
+  tokens: number[],
+  maxTokens = 64,
+): Promise<{ tokens: number[]; text: string }> {
   const given: number[] = [];
   let text = '';
   for await (const piece of engine.generate(tokens, { temperature: 0, maxTokens, ignoreEos: true })) {
@@ -134,7 +138,15 @@ describe('a model made here', () => {
     expect(new Set((await greedy(cpu, tokens, 48)).tokens).size).toBeGreaterThan(4); // not one token over and over
     expect((await greedy(gpu, tokens, 48)).tokens).toEqual((await greedy(cpu, tokens, 48)).tokens);
 
-    const seeded = { temperature: 1, topK: 20, topP: 0.9, minP: 0.02, seed: 2 ** 40 + 5, maxTokens: 24, ignoreEos: true };
+    const seeded = {
+      temperature: 1,
+      topK: 20,
+      topP: 0.9,
+      minP: 0.02,
+      seed: 2 ** 40 + 5,
+      maxTokens: 24,
+      ignoreEos: true,
+    };
     const sampled: (number | null)[][] = [];
     for (const engine of [cpu, gpu, gpu]) {
       const ids: (number | null)[] = [];

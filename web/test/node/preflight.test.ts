@@ -24,7 +24,10 @@ async function load(options: LoadOptions): Promise<PronkType> {
 
 let devices: ('cpu' | 'webgpu')[] = ['cpu', 'webgpu'];
 beforeAll(async () => {
-  const reason = await plan({ device: 'webgpu' }).then(() => '', (error: Error) => error.message);
+  const reason = await plan({ device: 'webgpu' }).then(
+    () => '',
+    (error: Error) => error.message,
+  );
   if (!reason) return;
   console.log(`skipped: the tests on WebGPU: ${reason}`);
   devices = ['cpu'];
@@ -34,7 +37,13 @@ describe('a plan', () => {
   it('fits, and is what is allocated, at the largest context of a budget', async () => {
     for (const device of devices) {
       const whole = await plan({ device, contextSize: 'auto' });
-      expect(whole).toMatchObject({ fits: true, refusal: '', contextLength: 256, largestContext: 256, trainedContextLength: 256 });
+      expect(whole).toMatchObject({
+        fits: true,
+        refusal: '',
+        contextLength: 256,
+        largestContext: 256,
+        trainedContextLength: 256,
+      });
       expect(whole.memoryBudget).toBe(Math.floor(totalmem() / 2));
       expect(whole.memory.activations).toBeGreaterThanOrEqual(whole.activationsLowerBound);
 
@@ -51,7 +60,8 @@ describe('a plan', () => {
       expect(engine.plan).toEqual(tight);
       expect((await engine.stats()).allocated).toEqual(tight.memory);
       const prompt = Array<number>(tight.contextLength - 5).fill(270);
-      const { generatedTokens, finishReason } = await engine.generate(prompt, { ignoreEos: true, temperature: 0 }).result;
+      const { generatedTokens, finishReason } = await engine.generate(prompt, { ignoreEos: true, temperature: 0 })
+        .result;
       expect(finishReason).toMatch(/context-full|length/);
       expect(generatedTokens).toBe(6); // the last one needs no place
     }
@@ -63,14 +73,21 @@ describe('a plan', () => {
       const memoryBudget = memory.total - 8000;
       const over = await plan({ device, memoryBudget });
       expect(over).toMatchObject({ fits: false, memory, memoryBudget });
-      expect(over.refusal).toMatch(/^with a context of 256 tokens the model needs .* MiB, over the budget of .* MiB; \d+ tokens would fit/);
+      expect(over.refusal).toMatch(
+        /^with a context of 256 tokens the model needs .* MiB, over the budget of .* MiB; \d+ tokens would fit/,
+      );
       expect(over.refusal).toContain(`${over.largestContext} tokens`);
-      await expect(load({ device, memoryBudget })).rejects.toMatchObject({ code: 'out-of-memory', message: over.refusal });
+      await expect(load({ device, memoryBudget })).rejects.toMatchObject({
+        code: 'out-of-memory',
+        message: over.refusal,
+      });
 
       const none = await plan({ device, contextSize: 'auto', memoryBudget: 1 });
       expect(none).toMatchObject({ fits: false, largestContext: 0 });
       expect(none.refusal).toContain('no shorter context would fit either');
-      await expect(load({ device, contextSize: 'auto', memoryBudget: 1 })).rejects.toMatchObject({ code: 'out-of-memory' });
+      await expect(load({ device, contextSize: 'auto', memoryBudget: 1 })).rejects.toMatchObject({
+        code: 'out-of-memory',
+      });
     }
   });
 

@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Engine as EngineType, GenerateOptions, LoadOptions } from '../../src/api/engine.js';
-import type { Connect } from '../../src/worker/client.js';
 import type { Platform } from '../../src/runtime/platform.js';
 import type { FileSpec } from '../../src/runtime/types.js';
+import type { Connect } from '../../src/worker/client.js';
 import { boxGolden, boxPath } from '../support/golden.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
@@ -79,7 +79,12 @@ interface Made {
   text: string;
 }
 
-async function made(engine: TestEngine, prompt: number[], options: GenerateOptions, onPiece = (_: number) => {}): Promise<Made> {
+async function made(
+  engine: TestEngine,
+  prompt: number[],
+  options: GenerateOptions,
+  onPiece = (_: number) => {},
+): Promise<Made> {
   const tokens: number[] = [];
   let text = '';
   let pieces = 0;
@@ -153,7 +158,12 @@ describe.skipIf(noGpu)('a destroyed device', () => {
     const engine = await TestEngine.load(platform, { kind: 'path', path: boxPath });
     const { prompt_tokens, tokens } = cases[0]!;
     const most = Math.min(tokens.length, 10);
-    const answer = await made(engine, prompt_tokens, { temperature: 0, maxTokens: most }, (n) => n === 5 && devices[0]!.destroy());
+    const answer = await made(
+      engine,
+      prompt_tokens,
+      { temperature: 0, maxTokens: most },
+      (n) => n === 5 && devices[0]!.destroy(),
+    );
     expect(answer.tokens).toEqual(tokens.slice(0, most));
     expect(devices).toHaveLength(2);
   });

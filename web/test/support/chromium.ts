@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import { chromiumArguments } from '../../scripts/chromium-arguments.mjs';
 
 const executablePath = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';

@@ -180,8 +180,12 @@ export class FakeModule {
       const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
       this.calls.push(`generate ${count} ${maxTokens} ${resumed}`);
       this.prompt = count - resumed;
-      this.answer = ids.slice(0, this.prompt).filter((id) => id < 256).reverse();
-      if (`${ids.slice(this.prompt)}` !== `${this.answer.slice(0, resumed)}`) return this.error('resumed by other tokens');
+      this.answer = ids
+        .slice(0, this.prompt)
+        .filter((id) => id < 256)
+        .reverse();
+      if (`${ids.slice(this.prompt)}` !== `${this.answer.slice(0, resumed)}`)
+        return this.error('resumed by other tokens');
       this.given = resumed;
       this.generated = 0;
       this.limit = maxTokens;

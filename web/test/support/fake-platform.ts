@@ -1,6 +1,6 @@
+import { UrlSource } from '../../src/runtime/http-source.js';
 import { EngineModule } from '../../src/runtime/module.js';
 import type { Platform } from '../../src/runtime/platform.js';
-import { UrlSource } from '../../src/runtime/http-source.js';
 import { BlobSource, MemorySource } from '../../src/runtime/source.js';
 import { FakeModule } from './fake-module.js';
 

@@ -42,7 +42,14 @@ class Writer {
   }
 }
 
-type Value = { u16: number } | { u32: number } | { f32: number } | { text: string } | { texts: string[] } | { f32s: number[] } | { i32s: number[] };
+type Value =
+  | { u16: number }
+  | { u32: number }
+  | { f32: number }
+  | { text: string }
+  | { texts: string[] }
+  | { f32s: number[] }
+  | { i32s: number[] };
 
 function writeValue(out: Writer, value: Value): void {
   const array = (element: number, count: number): void => {
@@ -151,7 +158,8 @@ function largeVocabulary(): { tokens: string[]; metadata: [string, Value][] } {
         const text = first + last;
         made.push(text);
         tokens.push(text);
-        for (let cut = 1; cut < length && merges.length < 280_147; cut++) merges.push(`${text.slice(0, cut)} ${text.slice(cut)}`);
+        for (let cut = 1; cut < length && merges.length < 280_147; cut++)
+          merges.push(`${text.slice(0, cut)} ${text.slice(cut)}`);
       }
     }
     shorter = made;
@@ -231,7 +239,10 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
   const next = normalNumbers(options.seed ?? 1);
   const tensors = tensorList(tokens.length, options.largeVocabulary === true).map((tensor) => {
     const count = tensor.dims.reduce((a, b) => a * b, 1);
-    return { ...tensor, data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()) };
+    return {
+      ...tensor,
+      data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()),
+    };
   });
   const shards = options.shards ?? 1;
   const share = Math.ceil(tensors.length / shards);
@@ -242,15 +253,15 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
       ['split.tensors.count', { u32: tensors.length }],
     ];
     const head = i === 0 ? metadata : metadata.slice(0, 1);
-    return writeFile(shards > 1 ? [...head, ...split] : head, tensors.slice(i * share, (i + 1) * share), options.spread);
+    return writeFile(
+      shards > 1 ? [...head, ...split] : head,
+      tensors.slice(i * share, (i + 1) * share),
+      options.spread,
+    );
   });
 }
 
-function writeFile(
-  metadata: [string, Value][],
-  tensors: (Tensor & { data: Float32Array })[],
-  spread = 32,
-): SparseFile {
+function writeFile(metadata: [string, Value][], tensors: (Tensor & { data: Float32Array })[], spread = 32): SparseFile {
   const alignment = 32;
   const header = new Writer();
   header.u32(0x46554747); // GGUF
@@ -273,6 +284,9 @@ function writeFile(
     return at;
   });
   header.pad(alignment);
-  const pieces = tensors.map(({ data }, i) => ({ at: header.length + offsets[i]!, bytes: new Uint8Array(data.buffer) }));
+  const pieces = tensors.map(({ data }, i) => ({
+    at: header.length + offsets[i]!,
+    bytes: new Uint8Array(data.buffer),
+  }));
   return new SparseFile(header.length + offset, [{ at: 0, bytes: header.done() }, ...pieces]);
 }

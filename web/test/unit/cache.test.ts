@@ -1,16 +1,25 @@
 // The cache over a plain folder: what is kept, resumed, checked, repaired and dropped, and each fault with nothing lost.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { open as openFile, type FileHandle } from 'node:fs/promises';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { cachePart, keyOf, ModelCache, parseInfo, type EntryInfo } from '../../src/runtime/cache.js';
-import { PlainFolder, type FolderSystem } from '../../src/runtime/cache-folder.js';
-import { CachedSource, cachedUrl } from '../../src/runtime/cached-source.js';
+import { cachePart, type EntryInfo, keyOf, ModelCache, parseInfo } from '../../src/runtime/cache.js';
+import { type FolderSystem, PlainFolder } from '../../src/runtime/cache-folder.js';
+import { type CachedSource, cachedUrl } from '../../src/runtime/cached-source.js';
 import type { HttpOptions } from '../../src/runtime/http-source.js';
 import type { ByteSource } from '../../src/runtime/source.js';
-import { serveBytes, type Content, type Faults, type FileServer } from '../support/file-server.js';
+import { type Content, type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomBytes, randomNumbers } from '../support/random.js';
 
 const size = 2 * cachePart + 1_234_567;
@@ -40,7 +49,11 @@ const startHash = async () => {
 };
 
 function source(url: string, http = noRetry, folder = new PlainFolder(root), hub = false): CachedSource {
-  return cachedUrl({ kind: 'url', url, cache: true, hub }, { folder: async () => folder, startHash }, http) as CachedSource;
+  return cachedUrl(
+    { kind: 'url', url, cache: true, hub },
+    { folder: async () => folder, startHash },
+    http,
+  ) as CachedSource;
 }
 
 async function readOn(from: ByteSource, all: Buffer, start = 0, signal?: AbortSignal): Promise<number> {
@@ -55,7 +68,11 @@ async function readOn(from: ByteSource, all: Buffer, start = 0, signal?: AbortSi
 }
 
 /** A whole load: whether the bytes were right, and how many came from the cache. */
-async function load(url: string, http = noRetry, folder?: PlainFolder): Promise<{ right: boolean; fromCache: number; note: string }> {
+async function load(
+  url: string,
+  http = noRetry,
+  folder?: PlainFolder,
+): Promise<{ right: boolean; fromCache: number; note: string }> {
   const file = source(url, http, folder);
   const all = Buffer.alloc(size);
   try {
@@ -90,7 +107,9 @@ describe('an entry', () => {
     expect(readdirSync(join(root, key)).sort()).toEqual(['data', 'entry.json', 'hashes']);
     expect(readFileSync(join(root, key, 'data')).equals(bytes)).toBe(true);
     const hashes = [0, 1, 2].map((i) =>
-      createHash('sha256').update(bytes.subarray(i * cachePart, (i + 1) * cachePart)).digest(),
+      createHash('sha256')
+        .update(bytes.subarray(i * cachePart, (i + 1) * cachePart))
+        .digest(),
     );
     expect(readFileSync(join(root, key, 'hashes')).equals(Buffer.concat(hashes))).toBe(true);
     expect(JSON.parse(readFileSync(join(root, key, 'entry.json'), 'utf8'))).toEqual({
@@ -248,7 +267,11 @@ describe('faults, with nothing lost', () => {
     };
     const server = await serve();
     const first = await load(server.url, noRetry, new PlainFolder(root, full));
-    expect(first).toEqual({ right: true, fromCache: 0, note: 'this file is not kept in the cache: there is no more room for it' });
+    expect(first).toEqual({
+      right: true,
+      fromCache: 0,
+      note: 'this file is not kept in the cache: there is no more room for it',
+    });
     left = Infinity;
     const entry = await entryOf(server.url);
     expect(entry?.complete).toBe(false);
@@ -256,11 +279,17 @@ describe('faults, with nothing lost', () => {
     expect(await load(server.url)).toMatchObject({ right: true, fromCache: size });
 
     const none = new PlainFolder(join(root, 'other'), { open: openFile, room: async () => 1000 });
-    expect(await load(server.url, noRetry, none)).toMatchObject({ right: true, note: expect.stringContaining('not enough room') });
+    expect(await load(server.url, noRetry, none)).toMatchObject({
+      right: true,
+      note: expect.stringContaining('not enough room'),
+    });
     expect(await none.keys()).toEqual([]);
     writeFileSync(join(root, 'file'), '');
     const broken = new PlainFolder(join(root, 'file'));
-    expect(await load(server.url, noRetry, broken)).toMatchObject({ right: true, note: expect.stringMatching(/cache/) });
+    expect(await load(server.url, noRetry, broken)).toMatchObject({
+      right: true,
+      note: expect.stringMatching(/cache/),
+    });
   });
 
   it('a whole entry is hashed once, and again when its data has been written since', async () => {

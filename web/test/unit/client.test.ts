@@ -48,7 +48,9 @@ describe('EngineClient', () => {
     expect(worker.sent.at(-1)).toEqual({ type: 'abort', id: 1 });
     worker.answer({ type: 'error', id: 1, code: 'aborted', message: 'aborted' });
     await expect(call).rejects.toMatchObject({ code: 'aborted' });
-    await expect(worker.client.call('stats', null, { signal: abort.signal })).rejects.toMatchObject({ code: 'aborted' });
+    await expect(worker.client.call('stats', null, { signal: abort.signal })).rejects.toMatchObject({
+      code: 'aborted',
+    });
     expect(worker.sent).toHaveLength(2);
   });
 
@@ -58,7 +60,10 @@ describe('EngineClient', () => {
     worker.crash('out of memory');
     worker.crash('again');
     for (const call of [...calls, worker.client.call('stats', null)]) {
-      await expect(call).rejects.toMatchObject({ code: 'worker-crashed', message: expect.stringContaining('out of memory') });
+      await expect(call).rejects.toMatchObject({
+        code: 'worker-crashed',
+        message: expect.stringContaining('out of memory'),
+      });
     }
     expect(worker.closed).toBe(1);
     expect(worker.sent).toHaveLength(2);

@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Engine, type LoadOptions } from '../../src/api/engine.js';
 import { fileSpecs, type ModelSource } from '../../src/api/sources.js';
-import type { LoadProgress, Piece, Plan } from '../../src/runtime/types.js';
 import type { Platform } from '../../src/runtime/platform.js';
+import type { LoadProgress, Piece, Plan } from '../../src/runtime/types.js';
 import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
@@ -13,9 +13,7 @@ const home = (platform: Platform) => ({ connect: connectLocally(platform), defau
 
 class TestEngine extends Engine {
   static async load(platform: Platform, source: ModelSource, options: LoadOptions = {}): Promise<TestEngine> {
-    const engine = new TestEngine(
-      await Engine.loadFiles(home(platform), fileSpecs(source, ofString), options),
-    );
+    const engine = new TestEngine(await Engine.loadFiles(home(platform), fileSpecs(source, ofString), options));
     opened.push(engine);
     return engine;
   }
@@ -75,7 +73,10 @@ describe('loading', () => {
     const short = TestEngine.load(fakePlatform(), fakeModel(100, 5000).subarray(0, 4000));
     await expect(short).rejects.toMatchObject({ code: 'bad-model', message: expect.stringContaining('header') });
     const cut = TestEngine.load(fakePlatform(), fakeModel(100, 64).subarray(0, 100));
-    await expect(cut).rejects.toMatchObject({ code: 'bad-model', message: expect.stringContaining('ends at byte 100') });
+    await expect(cut).rejects.toMatchObject({
+      code: 'bad-model',
+      message: expect.stringContaining('ends at byte 100'),
+    });
   });
 
   it('plans without loading and frees the module', async () => {
@@ -228,7 +229,10 @@ describe('generating', () => {
     expect(await engine.tokenize('é')).toEqual([256, 0xc3, 0xa9]);
     expect(await engine.tokenize('é', { bos: 'off' })).toEqual([0xc3, 0xa9]);
     expect(await engine.detokenize([0xc3, 0xa9])).toBe('é');
-    expect(await engine.stats()).toMatchObject({ counters: { readbackBytesPerToken: 0 }, allocated: { parameters: 64 } });
+    expect(await engine.stats()).toMatchObject({
+      counters: { readbackBytesPerToken: 0 },
+      allocated: { parameters: 64 },
+    });
   });
 });
 
@@ -240,7 +244,10 @@ describe('failing', () => {
     );
     const first = collect(engine.generate('abcdef'));
     const second = collect(engine.generate('later'));
-    await expect(first).rejects.toMatchObject({ code: 'worker-crashed', message: expect.stringContaining('unreachable') });
+    await expect(first).rejects.toMatchObject({
+      code: 'worker-crashed',
+      message: expect.stringContaining('unreachable'),
+    });
     await expect(second).rejects.toMatchObject({ code: 'worker-crashed' });
   });
 

@@ -2,9 +2,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { UrlSource, type HttpOptions } from '../../src/runtime/http-source.js';
+import { type HttpOptions, UrlSource } from '../../src/runtime/http-source.js';
 import type { ByteSource } from '../../src/runtime/source.js';
-import { serveBytes, type Content, type Faults, type FileServer } from '../support/file-server.js';
+import { type Content, type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomBytes, randomNumbers } from '../support/random.js';
 
 const size = 3_000_001;
@@ -147,7 +147,10 @@ describe('faults', () => {
     });
     expect(server.requests).toHaveLength(4);
     const [later, other] = await open({ status: () => 429, retryAfter: '3600' });
-    await expect(readAll(later)).rejects.toMatchObject({ code: 'network', message: expect.stringContaining('wait 3600 s') });
+    await expect(readAll(later)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('wait 3600 s'),
+    });
     expect(other.requests).toHaveLength(1);
   });
 
@@ -170,7 +173,10 @@ describe('faults', () => {
       message: `model one.gguf: the file changed on the server while it was read: it has ${size - 5} bytes, not ${size}`,
     });
     const [changed] = await open({ etag: (n) => (n < 5 ? '"a"' : '"b"') });
-    await expect(readAll(changed)).rejects.toMatchObject({ code: 'network', message: expect.stringContaining('changed') });
+    await expect(readAll(changed)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('changed'),
+    });
     expect(changed.changed).toBe(true);
     const [older, other] = await open({ lastModified: 'Sat, 01 Nov 2025 00:00:00 GMT' });
     await readAll(older, 0, 1000);
@@ -185,6 +191,9 @@ describe('faults', () => {
     server.faults = {};
     expect((await reading).equals(bytes.subarray(0, 1000))).toBe(true);
     const [never] = await open({ delay: 10_000 }, { ...small, patience: 30 });
-    await expect(never.read(0, 1, 1)).rejects.toMatchObject({ code: 'network', message: expect.stringContaining('nothing') });
+    await expect(never.read(0, 1, 1)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('nothing'),
+    });
   });
 });

@@ -19,7 +19,10 @@ describe('hf: names', () => {
     const file = { endpoint: 'https://huggingface.co', repo: 'o/r', revision: 'main', path: 'a b/m.gguf' };
     expect(hubFile('https://huggingface.co/o/r/resolve/main/a%20b/m.gguf?download=true')).toEqual(file);
     expect(hubFile('https://example.org/o/r/resolve/main/m.gguf')).toBeNull();
-    expect(hubFile('http://mirror/x/o/r/resolve/main/m.gguf', true)).toMatchObject({ endpoint: 'http://mirror/x', path: 'm.gguf' });
+    expect(hubFile('http://mirror/x/o/r/resolve/main/m.gguf', true)).toMatchObject({
+      endpoint: 'http://mirror/x',
+      path: 'm.gguf',
+    });
     expect(hubFile('https://huggingface.co/o/r/blob/main/m.gguf')).toBeNull();
     expect(isFixed(hubFile(hubUrl(`hf:o/r@${'0a'.repeat(20)}/m.gguf`)!))).toBe(true);
     expect(isFixed(hubFile(hubUrl('hf:o/r/m.gguf')!))).toBe(false);

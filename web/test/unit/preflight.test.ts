@@ -40,7 +40,12 @@ describe('planning', () => {
   });
 
   it('refuses options that are none', async () => {
-    for (const options of [{ contextSize: 'large' }, { memoryBudget: 0 }, { memoryBudget: 1.5 }, { memoryBudget: '1 GiB' }]) {
+    for (const options of [
+      { contextSize: 'large' },
+      { memoryBudget: 0 },
+      { memoryBudget: 1.5 },
+      { memoryBudget: '1 GiB' },
+    ]) {
       const message = expect.stringMatching(/^(contextSize|memoryBudget) is/);
       await expect(Planner.plan(options as never)).rejects.toMatchObject({ code: 'bad-argument', message });
     }
@@ -51,7 +56,8 @@ describe('the budget of a browser', () => {
   const gib = 2 ** 30;
   const desktop = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36';
   const phone = 'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/142.0.0.0 Mobile Safari/537.36';
-  const iphone = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1';
+  const iphone =
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1';
 
   it('is half of the memory, as far as that is told', () => {
     expect(browserBudget({ deviceMemory: 8, userAgent: desktop })).toBe(4 * gib);

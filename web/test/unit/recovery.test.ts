@@ -5,10 +5,10 @@ import { EngineKeeper } from '../../src/runtime/engine-keeper.js';
 import type { Platform } from '../../src/runtime/platform.js';
 import { RecoveryLimit } from '../../src/runtime/recovery-limit.js';
 import type { EngineOptions, Notice, Piece } from '../../src/runtime/types.js';
-import { connectLocally } from '../../src/worker/connect-local.js';
 import type { Connect } from '../../src/worker/client.js';
+import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeGpu } from '../support/fake-gpu.js';
-import { fakeModel, type FakeModule } from '../support/fake-module.js';
+import { type FakeModule, fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
 
 class TestEngine extends Engine {
@@ -40,7 +40,10 @@ function keeperOf(
   return { keeper, notices };
 }
 
-async function answerOf(keeper: EngineKeeper, signal?: AbortSignal): Promise<{ text: string; pieces: number; reason: string }> {
+async function answerOf(
+  keeper: EngineKeeper,
+  signal?: AbortSignal,
+): Promise<{ text: string; pieces: number; reason: string }> {
   const pieces: Piece[] = [];
   const result = await keeper.generate(prompt, {}, (some) => pieces.push(...some), signal);
   return { text: pieces.map(({ text }) => text).join(''), pieces: pieces.length, reason: result.finishReason };
@@ -75,7 +78,9 @@ describe('a lost device', () => {
     expect(platform.made).toHaveLength(2);
     const given = Number(callsOf(platform.made[1], 'generate')[0]!.split(' ')[3]);
     expect(given).toBeGreaterThan(0);
-    expect(callsOf(platform.made[1], 'generate')).toEqual([`generate ${prompt.length + 1 + given} ${4096 - given} ${given}`]);
+    expect(callsOf(platform.made[1], 'generate')).toEqual([
+      `generate ${prompt.length + 1 + given} ${4096 - given} ${given}`,
+    ]);
     expect(platform.made[0]!.calls.at(-1)).toBe('unload'); // before the second had anything
     expect(gpu.devices[0]!.destroyed).toBe(true);
   });
@@ -203,7 +208,8 @@ describe('a lost device', () => {
     const { keeper, notices } = keeperOf({
       ...platform,
       instantiate: async (host) => {
-        if (platform.made.length > 0) await new Promise((resolve) => setTimeout(resolve, 300)).then(() => order.push('loaded'));
+        if (platform.made.length > 0)
+          await new Promise((resolve) => setTimeout(resolve, 300)).then(() => order.push('loaded'));
         return platform.instantiate(host);
       },
     });
@@ -278,7 +284,10 @@ describe('a crashed worker', () => {
       crashes[0]!('killed');
       break;
     }
-    await expect(generation.result).rejects.toMatchObject({ code: 'worker-crashed', message: expect.stringContaining('killed') });
+    await expect(generation.result).rejects.toMatchObject({
+      code: 'worker-crashed',
+      message: expect.stringContaining('killed'),
+    });
     const [ids, pieces] = await Promise.all([engine.tokenize('a'), engine.generate('abc').result]);
     expect(ids).toEqual([256, 97]);
     expect(pieces.generatedTokens).toBe(3);
@@ -297,7 +306,10 @@ describe('a crashed worker', () => {
     }
     crashes[3]!('killed');
     for (let i = 0; i < 2; i++) {
-      await expect(engine.detokenize([97])).rejects.toMatchObject({ code: 'worker-crashed', message: expect.stringMatching(/killed.*3 restarts/) });
+      await expect(engine.detokenize([97])).rejects.toMatchObject({
+        code: 'worker-crashed',
+        message: expect.stringMatching(/killed.*3 restarts/),
+      });
     }
     expect(crashes).toHaveLength(4);
   });
@@ -350,6 +362,13 @@ describe('an aborted load', () => {
 describe('RecoveryLimit', () => {
   it('counts what lies within its window', () => {
     const limit = new RecoveryLimit(2, 1000);
-    expect([0, 500, 999, 1000, 1200, 1501].map((now) => limit.take(now))).toEqual([true, true, false, true, false, true]);
+    expect([0, 500, 999, 1000, 1200, 1501].map((now) => limit.take(now))).toEqual([
+      true,
+      true,
+      false,
+      true,
+      false,
+      true,
+    ]);
   });
 });

@@ -2,17 +2,17 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { UrlSource } from '../../src/runtime/http-source.js';
 import {
   BlobSource,
+  type ByteSource,
   fileName,
   MemorySource,
   splitIndex,
   splitSiblings,
-  type ByteSource,
 } from '../../src/runtime/source.js';
-import { UrlSource } from '../../src/runtime/http-source.js';
 import { PathSource } from '../../src/runtime/source-node.js';
-import { serveBytes, type Faults, type FileServer } from '../support/file-server.js';
+import { type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 
 const size = 300_000;
 const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 7 + (i >> 8) * 13) & 255);
@@ -77,11 +77,7 @@ describe('UrlSource', () => {
   it('takes up a broken connection where it broke', async () => {
     const [source, server] = await open({ breakAfter: (n) => (n < 2 ? 70_000 : undefined) });
     expect(same(await readAll(source, 0, size), bytes)).toBe(true);
-    expect(server.requests).toEqual([
-      'GET bytes=0-299999',
-      'GET bytes=70000-299999',
-      'GET bytes=140000-299999',
-    ]);
+    expect(server.requests).toEqual(['GET bytes=0-299999', 'GET bytes=70000-299999', 'GET bytes=140000-299999']);
   });
 
   it('gives up after the last delay, and says where', async () => {
@@ -123,7 +119,10 @@ describe('UrlSource', () => {
     await readAll(changing, 0, 10);
     await expect(changing.read(500, 10, 510)).rejects.toMatchObject({ message: expect.stringContaining('changed') });
     const [wrong] = await open({ wrongStart: true });
-    await expect(wrong.read(5, 10, 15)).rejects.toMatchObject({ code: 'network', message: expect.stringContaining('byte 6') });
+    await expect(wrong.read(5, 10, 15)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('byte 6'),
+    });
   });
 
   it('ends when aborted and when nobody answers', async () => {
@@ -156,7 +155,10 @@ describe('other sources', () => {
       await rm(folder, { recursive: true });
     }
     const missing = new PathSource('/no/such/file.gguf');
-    await expect(missing.read(0, 1, 1)).rejects.toMatchObject({ code: 'network', message: expect.stringContaining('ENOENT') });
+    await expect(missing.read(0, 1, 1)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('ENOENT'),
+    });
   });
 });
 
