@@ -118,7 +118,7 @@ class Planner {
     plan_.prefill_tokens = reserve(plan_.options.chunk * 4);
     plan_.buffers[buffer].size = end;
 
-    plan_.turns = reserve_parameters(kernels::turn_table_bytes(heads_.rotated, plan_.options.context));
+    plan_.rope_table = reserve_parameters(kernels::rope_table_bytes(heads_.rotated, plan_.options.context));
     plan_.sample_params = reserve_parameters(align_up(sizeof(kernels::SampleParams), 16));
     plan_.end_tokens = reserve_parameters(max_end_tokens * 4);
   }
@@ -273,8 +273,8 @@ class Planner {
       }
       emit(kernels::gemm(kind), std::move(bindings), kernels::gemm_grid(p.padded_rows, swiglu), Kernel::Scale::y, 1,
            kernels::gemm_tokens());
-      program_->back().few = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid,
-                                    Kernel::Scale::z, 1, kernels::batch_tokens};
+      program_->back().small_batch = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid,
+                                            Kernel::Scale::z, 1, kernels::batch_tokens};
     }
   }
 
@@ -287,7 +287,7 @@ class Planner {
     p.eps = rotate.eps;
     const bool q_norm = rotate.q_norm != WeightId::none, k_norm = rotate.k_norm != WeightId::none;
     emit(kernels::rotate_store(heads_, q_norm, k_norm, plan_.options.kv),
-         {params(p), state_, plan_.turns, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
+         {params(p), state_, plan_.rope_table, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
           activation(rotate.qkv), keys_[rotate.layer], values_[rotate.layer]},
          {heads_.query + 2 * heads_.kv}, Kernel::Scale::y);
   }
@@ -409,7 +409,8 @@ class Planner {
     for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
       for (const Dispatch& dispatch : *program) {
         PRONK_OK(check_grid(dispatch.kernel, plan_.options.chunk));
-        if (dispatch.few) PRONK_OK(check_grid(*dispatch.few, std::min(plan_.options.chunk, kernels::batch_limit)));
+        if (dispatch.small_batch)
+          PRONK_OK(check_grid(*dispatch.small_batch, std::min(plan_.options.chunk, kernels::batch_limit)));
         for (const Range& range : dispatch.bindings) {
           if (range.size <= limits_.max_storage_buffer_binding_size) continue;
           return fail("kernel '" + plan_.pipelines[dispatch.kernel.pipeline].label + "' needs " +

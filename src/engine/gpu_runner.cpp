@@ -163,8 +163,8 @@ Status GpuRunner::weights_done() {
     if (!(std::abs(factor) > 0))
       return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
   }
-  const auto table = kernels::turn_table(model_.graph.rotation, factors_, plan_.options.context);
-  write_range(plan_.turns, table.data(), table.size() * sizeof(float));
+  const auto table = kernels::rope_table(model_.graph.rotation, factors_, plan_.options.context);
+  write_range(plan_.rope_table, table.data(), table.size() * sizeof(float));
   weights_done_ = true;
   return {};
 }
@@ -310,7 +310,7 @@ bool GpuRunner::next(u32& token) {
 void GpuRunner::replay(const Program& program, u32 rows) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
-    const Kernel& kernel = d.few && rows <= kernels::batch_limit ? *d.few : d.kernel;
+    const Kernel& kernel = d.small_batch && rows <= kernels::batch_limit ? *d.small_batch : d.kernel;
     const kernels::Grid grid = kernel.grid_for(rows);
     device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
   }

@@ -45,7 +45,7 @@ struct Heads {
   float scale = 0;  // multiplies q·k
 };
 
-// RoPE turns pair i of a head at position p by the angle p · frequency[i] / factors[i] and scales it by magnitude.
+// RoPE rotates pair i of a head at position p by the angle p · frequency[i] / factors[i] and scales it by magnitude.
 struct Rotation {
   std::vector<double> frequency;      // radians a position, rotated/2 of them, context scaling included
   double magnitude = 1;               // YaRN's attention factor (arXiv 2309.00071)
