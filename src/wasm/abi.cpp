@@ -202,14 +202,14 @@ i32 pronk_load(i32 device, u32 context, i32 kv, double budget) {
 
 u32 pronk_file() { return instance.engine ? instance.engine->file() : 0; }
 double pronk_position() {
-  return instance.engine && instance.engine->wants_bytes() ? double(instance.engine->position()) : -1;
+  return instance.engine && !instance.engine->bytes_done() ? double(instance.engine->position()) : -1;
 }
 double pronk_stream_end() { return instance.engine ? double(instance.engine->stream_end()) : 0; }
 u8* pronk_space() { return instance.engine ? instance.engine->space().data() : nullptr; }
 u32 pronk_space_len() { return instance.engine ? u32(instance.engine->space().size()) : 0; }
 
 i32 pronk_commit(u32 bytes) {
-  if (!instance.engine || !instance.engine->wants_bytes()) return failed("no bytes are wanted");
+  if (!instance.engine || instance.engine->bytes_done()) return failed("no bytes are wanted");
   if (bytes > instance.engine->space().size()) return failed("more bytes than there is space for");
   const Status status = instance.engine->commit(bytes);
   return status ? 0 : failed(status.error());
