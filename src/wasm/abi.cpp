@@ -194,9 +194,11 @@ i32 pronk_plan(i32 device, u32 context, i32 kv, double budget) {
   return text ? give(std::move(*text)) : failed(text.error());
 }
 
-i32 pronk_load(i32 device, u32 context, i32 kv, double budget) {
+i32 pronk_load(i32 device, u32 context, i32 kv, double budget, u32 prefill_chunk) {
   if (!instance.headers_done) return failed("no header has been read");
-  const Status status = load(device, load_options(context, kv, budget));
+  LoadOptions options = load_options(context, kv, budget);
+  options.prefill_chunk = prefill_chunk;
+  const Status status = load(device, options);
   return status ? 0 : failed(status.error());
 }
 
@@ -290,6 +292,8 @@ i32 pronk_next() {
   give(std::move(out));
   return 2;
 }
+
+u32 pronk_prefill_chunk() { return instance.engine ? instance.engine->prefill_chunk() : 0; }
 
 void pronk_cancel() {
   if (instance.engine) instance.engine->session().cancel();
