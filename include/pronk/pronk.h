@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "engine/memory_use.h"
 #include "graph/kv_type.h"
 #include "graph/sampling.h"
 
@@ -26,15 +27,6 @@ struct Features;
 namespace text {
 class Tokenizer;
 }
-
-// Bytes by kind. `staging` is host memory that file bytes pass through; everything else is on the device
-// (with the CPU as the device: in memory). Known before anything is allocated, and equal to what is.
-struct MemoryUse {
-  u64 weights = 0, kv_cache = 0, activations = 0, parameters = 0, staging = 0, readback = 0;
-
-  u64 total() const { return weights + kv_cache + activations + parameters + staging + readback; }
-  bool operator==(const MemoryUse&) const = default;
-};
 
 // What the device was asked for, counted in the device layer. All zero on the CPU.
 struct RunCounters {

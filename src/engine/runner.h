@@ -7,9 +7,9 @@
 
 #include "base/result.h"
 #include "engine/loader.h"
+#include "engine/memory_use.h"
 #include "gpu/device.h"
 #include "graph/sampling.h"
-#include "pronk/pronk.h"
 
 namespace pronk::engine {
 
