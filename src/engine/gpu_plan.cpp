@@ -164,7 +164,7 @@ class Planner {
   }
 
   u32 stride_of(ValueId id) const {
-    return graph::row_stride(fused_.values[u32(graph::place(fused_.values, id).root)].width);
+    return graph::row_stride(fused_.values[u32(graph::slice_of(fused_.values, id).root)].width);
   }
   bool is_logits(const graph::FusedMatMul& matmul) const { return matmul.out == graph_.logits; }
 
@@ -175,7 +175,7 @@ class Planner {
 
   // Memory of the value that an id lives in, for the rows of the current program.
   Range activation(ValueId id) {
-    const ValueId root = graph::place(fused_.values, id).root;
+    const ValueId root = graph::slice_of(fused_.values, id).root;
     const auto [at, added] = program_values_.try_emplace(root);
     if (added) at->second = new_activation(u64(program_rows_) * stride_of(root) * sizeof(float));
     return at->second;
@@ -235,8 +235,8 @@ class Planner {
     const Matrix& matrix = plan_.weights.matrix(part_weights(matmul));
     const auto biases = part_biases(matmul);
     const kernels::MatMulKind kind{matrix.format, matmul.norm != WeightId::none, !biases.empty(), matmul.epilogue};
-    const auto x = graph::place(fused_.values, matmul.x);
-    const auto y = graph::place(fused_.values, matmul.out);
+    const auto x = graph::slice_of(fused_.values, matmul.x);
+    const auto y = graph::slice_of(fused_.values, matmul.out);
     const u32 width = fused_.values[u32(matmul.out)].width;
     const bool swiglu = matmul.epilogue == graph::Epilogue::swiglu;
 
@@ -350,7 +350,7 @@ class Planner {
     }
     const auto resolve = [&](Range& range) {
       if (!(range.buffer & symbolic)) return;
-      const graph::Placement& at = memory.placements[range.buffer & ~symbolic];
+      const Range& at = memory.ranges[range.buffer & ~symbolic];
       range.buffer = first + at.buffer;
       range.offset += at.offset;
     };
