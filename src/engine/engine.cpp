@@ -348,7 +348,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   const models::Model& inner = *model->parts_->model;
   Preflight preflight(inner, options, device ? &device->limits() : nullptr, device ? &device->features() : nullptr);
   PRONK_TRY(parts->plan, preflight.run(false));
-  if (!parts->plan.fits()) return fail(parts->plan.refusal);
+  if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
   PRONK_TRY(parts->loader, engine::Loader::create(model->parts_->file, inner.graph));
   if (device) {

@@ -195,11 +195,11 @@ Status GpuRunner::take_in(const gpu::Event& event) {
     case Kind::pipeline_failed: {
       const auto at = std::find(pipelines_.begin(), pipelines_.end(), gpu::PipelineId(event.id));
       const std::string label = at == pipelines_.end() ? "?" : plan_.pipelines[u64(at - pipelines_.begin())].label;
-      return fail("the device refused kernel '" + label + "': " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device refused kernel '" + label + "': " + one_line(event.message));
     }
     case Kind::buffer_failed:
       memory_refused_ = true;
-      return fail("the device refused memory: " + one_line(event.message));
+      return fail(ErrorCode::out_of_memory, "the device refused memory: " + one_line(event.message));
     case Kind::read_done:
       if (event.id == test_ticket) return end_self_test(event.bytes);
       if (event.id == score_ticket) {
@@ -216,11 +216,11 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       --chunks_in_flight_;
       return {};
     case Kind::read_failed:
-      return fail("the device failed to read back: " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device failed to read back: " + one_line(event.message));
     case Kind::error:
-      return fail("the device reported an error: " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device reported an error: " + one_line(event.message));
     case Kind::device_lost:
-      return fail("the device was lost: " + one_line(event.message));
+      return fail(ErrorCode::device_lost, "the device was lost: " + one_line(event.message));
   }
   return {};
 }

@@ -65,12 +65,14 @@ Status load_kind(const files::Metadata& metadata, Vocabulary& out) {
     return {};
   }
   if (model != "gpt2") {
-    return fail("tokenizer.ggml.model: " + quoted(model) + " is not supported (llama and gpt2 are)");
+    return fail(ErrorCode::unsupported,
+                "tokenizer.ggml.model: " + quoted(model) + " is not supported (llama and gpt2 are)");
   }
   out.kind = Kind::byte_bpe;
   PRONK_TRY(const std::string_view name, metadata.string_or("tokenizer.ggml.pre", "default"));
   const auto pre = pre_tokenizer_by_name(name);
-  if (!pre) return fail("tokenizer.ggml.pre: the pre-tokenizer " + quoted(name) + " is not known");
+  if (!pre)
+    return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: the pre-tokenizer " + quoted(name) + " is not known");
   out.pre = *pre;
   return {};
 }
