@@ -32,6 +32,7 @@ export class FakeModule {
   failureCode: ErrorCode = ErrorCode.deviceLost; // of what ends a generation after failAfterTokens
   onStep: () => void = () => {}; // before each token
   chatTemplate = '';
+  prefillChunk = 0; // of the load; a test may say that it has grown since
   private top = 1024 + spaceBytes;
   private resultAt = 0;
   private resultLength = 0;
@@ -137,8 +138,9 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context) => {
+    pronk_load: (device, context, _keys, _values, _budget, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
+      this.prefillChunk = prefillChunk || 32;
       this.state = State.loading;
       this.skipFull();
       return 0;
@@ -203,6 +205,7 @@ export class FakeModule {
     pronk_cancel: () => {
       this.cancelled = true;
     },
+    pronk_prefill_chunk: () => this.prefillChunk,
     pronk_stats: () =>
       this.text(
         JSON.stringify({

@@ -86,6 +86,15 @@ describe('a lost device', () => {
     expect(gpu.devices[0]!.destroyed).toBe(true);
   });
 
+  it('is followed by one that begins with half of the tokens a submission', async () => {
+    const { platform } = losing((module) => module < 2);
+    const { keeper } = keeperOf(platform);
+    await keeper.load();
+    platform.made[0]!.prefillChunk = 96; // what it had grown to
+    expect((await answerOf(keeper)).text).toBe(answer);
+    expect(platform.made.map(({ prefillChunk }) => prefillChunk)).toEqual([96, 48, 24]);
+  });
+
   it('again and again: three times within a minute, then it is an error, and later it works again', async () => {
     let lossesLeft = 4;
     const { platform } = losing(() => lossesLeft-- > 0);
@@ -189,12 +198,12 @@ describe('a lost device', () => {
     const gpu = fakeGpu();
     const platform = fakePlatform((module) => {
       module.failAfterTokens = 2;
-      module.failure = 'the device refused memory: no (the plan needs 7 MiB; a smaller context length needs less)';
+      module.failure = 'the device refused memory: no (the plan needs 7 MB; a smaller context length needs less)';
       module.failureCode = ErrorCode.outOfMemory;
     }, gpu.gpu);
     const { keeper, notices } = keeperOf(platform);
     await keeper.load();
-    const message = expect.stringContaining('7 MiB');
+    const message = expect.stringContaining('7 MB');
     await expect(answerOf(keeper)).rejects.toMatchObject({ code: 'out-of-memory', message });
     expect(notices).toEqual([]);
   });
