@@ -17,7 +17,7 @@ Status check_factors(const graph::Weight& weight, const u8* bytes) {
   std::vector<float> factors(weight.cols);
   weight.format->decode(bytes, weight.cols / weight.format->block_weights, factors.data());
   for (float factor : factors) {
-    if (!(std::fabs(factor) > 0)) return fail("tensor '" + weight.name + "' holds a zero");
+    if (!(std::fabs(factor) > 0)) return fail(ErrorCode::bad_model, "tensor '" + weight.name + "' holds a zero");
   }
   return {};
 }

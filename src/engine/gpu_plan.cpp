@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/units.h"
 #include "graph/memory_plan.h"
 
 namespace pronk::engine {
@@ -15,8 +16,6 @@ using graph::WeightId;
 
 constexpr u32 symbolic = 0x80000000u;   // a Range's buffer is an activation whose place is not known yet
 constexpr u32 most_scored_tokens = 32;  // rows of logits made at once for scoring
-
-std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 class Planner {
  public:
@@ -81,8 +80,8 @@ class Planner {
     const u64 most =
         std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
     if (bytes > most) {
-      return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
-                  " for the keys of a layer, over this device's " + mebibytes(most));
+      return fail("context length " + std::to_string(plan_.options.context) + " needs " + megabytes(bytes) +
+                  " for the keys of a layer, over this device's " + megabytes(most));
     }
     // As many layers in a buffer as it may hold: drivers round small buffers up.
     const u64 v_offset = align_up(k_bytes, binding_alignment),
@@ -345,7 +344,7 @@ class Planner {
     const u32 first = u32(plan_.buffers.size());
     for (u64 bytes : memory.buffer_bytes) {
       if (bytes > limits_.max_buffer_size)
-        return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
+        return fail("activations need a buffer of " + megabytes(bytes) + ", over this device's limit");
       add_buffer("activations", bytes, gpu::usage_storage | gpu::usage_copy_src, MemoryKind::activations);
     }
     const auto resolve = [&](Range& range) {

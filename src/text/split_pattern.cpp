@@ -102,7 +102,7 @@ class PatternParser {
       while (!words.empty()) {
         const u64 end = std::min(words.find('|'), words.size());
         out.words.emplace_back(words.substr(0, end));
-        words.remove_prefix(std::min(end + 1, words.size()));
+        words.remove_prefix(std::min<u64>(end + 1, words.size()));
       }
     } else if (take("[")) {
       out.set = set();
