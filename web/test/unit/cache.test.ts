@@ -98,6 +98,19 @@ async function damage(path: string, at: number): Promise<void> {
   writeFileSync(path, data);
 }
 
+describe('where there is no place for a cache', () => {
+  it('a file is read all the same, and a note says that nothing is kept', async () => {
+    const server = await serve();
+    const spec = { kind: 'url', url: server.url, cache: true, hub: false } as const;
+    const file = cachedUrl(spec, { folder: async () => null, startHash }, noRetry);
+    const all = Buffer.alloc(size);
+    expect(await readOn(file, all)).toBe(size);
+    await file.close();
+    expect(all.equals(bytes)).toBe(true);
+    expect(file.note).toMatch(/no place to keep it/);
+  });
+});
+
 describe('an entry', () => {
   it('is written while the file streams in, as the layout says, and read without the network', async () => {
     const server = await serve();
