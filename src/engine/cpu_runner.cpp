@@ -96,7 +96,7 @@ Status CpuRunner::pump() {
   if (phase_ == Phase::prefill) {
     prefill();
   } else if (phase_ == Phase::decode) {
-    decode();
+    return decode();
   } else if (phase_ == Phase::score) {
     score();
   }
@@ -112,15 +112,18 @@ void CpuRunner::prefill() {
   if (fed_ == wanted) phase_ = Phase::decode;
 }
 
-void CpuRunner::decode() {
+Status CpuRunner::decode() {
   const u32 position = run_.position + fed_ + sampled_;
   const auto logits = executor_->run(std::span(&last_, 1), position, false);
-  last_ = sampler_.sample(logits, run_.sampling, run_.first_step + sampled_);
+  const std::optional<u32> token = sampler_.sample(logits, run_.sampling, run_.first_step + sampled_);
+  if (!token) return fail(std::string(graph::bad_logits_message));
+  last_ = *token;
   cached_ = position + 1;
   ++sampled_;
   tokens_.push_back(last_);
   const bool ended = std::find(run_.end_tokens.begin(), run_.end_tokens.end(), last_) != run_.end_tokens.end();
   if (ended || sampled_ == run_.count) phase_ = Phase::idle;
+  return {};
 }
 
 void CpuRunner::score() {

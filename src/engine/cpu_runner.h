@@ -40,7 +40,7 @@ class CpuRunner final : public Runner, private WeightSink {
 
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
   void prefill();
-  void decode();
+  Status decode();
   void score();
 
   const models::Model& model_;
