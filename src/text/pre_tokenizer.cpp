@@ -11,6 +11,7 @@ struct Rule {
   SplitBy by = SplitBy::pattern;
 };
 
+// Characters that Unicode normalization would change are written by number.
 // Whole word patterns, each named after a model that is known for it.
 constexpr Rule gpt2 = {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"};
 constexpr Rule llama3 = {
@@ -69,7 +70,7 @@ constexpr Rule spaced_punctuation = {R"(\s?\p{P}+)"};
 constexpr Rule trailing_space = {R"(\s+$)", SplitBy::trailing_space};
 constexpr Rule deepseek_letters = {
     R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝ)"
-    R"(Ὗ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ)"
+    R"(Ὗ-\u1f7dᾀ-ᾴᾶ-ᾼ\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ)"
     R"(-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+)"};
 constexpr Rule deepseek_punctuation = {R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)"};
 constexpr Rule deepseek_cjk = {R"([一-龥ࠀ-一가-퟿]+)"};
@@ -77,7 +78,7 @@ constexpr Rule deepseek3_cjk = {R"([一-龥぀-ゟ゠-ヿ]+)"};
 constexpr Rule youtu_cjk = {
     R"([가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+)"};
 constexpr Rule afmoe_scripts = {
-    R"([一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+)"};
+    R"([一-鿿㐀-䶿\uf900-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+)"};
 constexpr Rule chameleon_sentinel = {R"(<sentinel:[0-9]+>)"};
 constexpr Rule chameleon_image = {R"(IMGIMG[A-I]{1,4}Z)"};
 constexpr Rule chameleon_blank = {R"([\t\n]|    |  )"};
