@@ -25,7 +25,7 @@ constexpr NamedClass named_classes[] = {
     {"Lm", bit(CharClass::letter)},  // with Lo, likewise
     {"Lo", bit(CharClass::letter)},
     {"M", bit(CharClass::mark) | bit(CharClass::spacing_mark)},
-    {"N", bit(CharClass::number)},
+    {"N", bit(CharClass::digit) | bit(CharClass::number)},
     {"P", bit(CharClass::punctuation)},
     {"S", bit(CharClass::symbol)},
 };
