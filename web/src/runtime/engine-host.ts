@@ -47,6 +47,11 @@ const lossPatience = 300; // milliseconds for a lost device to be told, after so
 
 type OnProgress = (progress: LoadProgress) => void;
 
+export interface HostOptions extends EngineOptions {
+  /** The device 'webgpu' is not to be one that runs on the CPU; 'auto' never takes such a one. */
+  hardwareOnly?: boolean;
+}
+
 export class EngineHost {
   private sources: ByteSource[] = [];
   private tails: (Tail | undefined)[] = []; // of each file
@@ -56,7 +61,7 @@ export class EngineHost {
   private module!: EngineModule;
   private device: Device = 'cpu';
   private deviceNote: string | undefined;
-  private options: EngineOptions = {};
+  private options: HostOptions = {};
   private plan: Plan | null = null;
   private failure: PronkError | null = null;
   private closed = false;
@@ -74,7 +79,7 @@ export class EngineHost {
   static async open(
     platform: Platform,
     files: FileSpec[],
-    options: EngineOptions,
+    options: HostOptions,
     onProgress: OnProgress = () => {},
     signal?: AbortSignal,
     deviceNote?: string,
@@ -129,6 +134,7 @@ export class EngineHost {
         await this.untilEvent(this.device === 'webgpu');
         state = this.pump();
       }
+      throwIfAborted(signal);
     } finally {
       this.driving = false;
       await this.closeSources();
@@ -235,7 +241,7 @@ export class EngineHost {
   private async chooseDevice(signal?: AbortSignal): Promise<void> {
     const choice = this.options.device ?? 'auto';
     if (choice === 'cpu') return;
-    const found = await this.findGpu();
+    const found = await this.findGpu(choice === 'auto' || this.options.hardwareOnly === true);
     if (typeof found !== 'string') {
       this.grant = found; // even when aborted meanwhile: close() has to find it
       this.gpuHost = new GpuHost(found.device, found.info);
@@ -249,12 +255,12 @@ export class EngineHost {
     }
   }
 
-  private async findGpu(): Promise<GpuGrant | string> {
+  private async findGpu(hardwareOnly: boolean): Promise<GpuGrant | string> {
     const gpu = await this.platform.gpu();
     if (typeof gpu === 'string') return gpu;
     this.gpu = gpu;
     try {
-      return (await requestDevice(gpu)) ?? 'there is no WebGPU adapter';
+      return await requestDevice(gpu, { hardwareOnly });
     } catch (error) {
       return `the WebGPU adapter gives no device: ${messageOf(error)}`;
     }

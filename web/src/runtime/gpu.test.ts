@@ -107,9 +107,9 @@ function createGroup(id: number, pipeline: number, ranges: { buffer: number; off
 
 async function openHost(context: TestContext): Promise<void> {
   const node = await nodeGpu;
-  const grant = typeof node === 'string' ? null : await requestDevice(node);
-  if (!grant) {
-    console.log(`skipped: ${typeof node === 'string' ? node : 'no WebGPU adapter'}`);
+  const grant = typeof node === 'string' ? node : await requestDevice(node);
+  if (typeof grant === 'string') {
+    console.log(`skipped: ${grant}`);
     return context.skip();
   }
   module = new FakeModule();
@@ -236,8 +236,8 @@ describe('requestDevice', () => {
   it('keeps to the default limits when asked to', async (context) => {
     const node = await nodeGpu;
     const grant =
-      typeof node === 'string' ? null : await requestDevice(node, { defaultLimits: true, noFeatures: true });
-    if (!grant) return context.skip();
+      typeof node === 'string' ? node : await requestDevice(node, { defaultLimits: true, noFeatures: true });
+    if (typeof grant === 'string') return context.skip(grant);
     expect(grant.device.limits.maxBufferSize).toBe(256 * 1024 * 1024);
     expect(grant.device.limits.maxStorageBuffersPerShaderStage).toBe(8);
     expect(grant.device.features.has('subgroups')).toBe(false);

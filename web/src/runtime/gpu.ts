@@ -30,6 +30,7 @@ export interface GpuRequest {
   forceFallback?: boolean; // only an adapter that runs on the CPU
   defaultLimits?: boolean; // the limits every WebGPU device has, not the adapter's own
   noFeatures?: boolean; // neither shader-f16 nor subgroups
+  hardwareOnly?: boolean; // no adapter that runs on the CPU
 }
 
 export interface GpuGrant {
@@ -53,13 +54,35 @@ const wantedLimits = [
 
 const wantedFeatures: GPUFeatureName[] = ['shader-f16', 'subgroups'];
 
-/** A device with the adapter's own limits and the features that kernels have variants for; null without an adapter. */
-export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise<GpuGrant | null> {
+const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|\bwarp\b|microsoft basic render/i;
+
+/** Whether the CPU does an adapter's work; pronk's own CPU path is many times as fast. */
+function isSoftware(adapter: GPUAdapter): boolean {
+  const { isFallbackAdapter } = adapter as { isFallbackAdapter?: boolean }; // where browsers told it before `info` did
+  const { vendor, architecture, device, description } = adapter.info;
+  return (
+    (adapter.info.isFallbackAdapter || isFallbackAdapter) === true ||
+    softwareNames.test([vendor, architecture, device, description].join(' '))
+  );
+}
+
+function nameOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  return description || [vendor, architecture, device].filter((part) => part).join(' ') || 'of no name';
+}
+
+/**
+ * A device with the adapter's own limits and the features that kernels have variants for; where there is no adapter that
+ * the request allows, why.
+ */
+export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise<GpuGrant | string> {
   const adapter = await gpu.requestAdapter({
     powerPreference: 'high-performance',
     forceFallbackAdapter: request.forceFallback ?? false,
   });
-  if (!adapter) return null;
+  if (!adapter) return 'there is no WebGPU adapter';
+  if (request.hardwareOnly && isSoftware(adapter)) {
+    return `the only WebGPU adapter is software (${nameOf(adapter.info)})`;
+  }
   const requiredLimits: Record<string, number> = {};
   if (!request.defaultLimits) {
     for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];

@@ -64,7 +64,7 @@ async function openPage(context?: BrowserContext): Promise<Page> {
   if (!context) contexts.push((context = await browser!.newContext()));
   const page = await context.newPage();
   await page.goto(site.origin);
-  await page.waitForFunction('typeof Pronk === "function"');
+  await page.waitForFunction(() => 'Pronk' in window);
   return page;
 }
 

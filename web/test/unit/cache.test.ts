@@ -18,6 +18,7 @@ import { cachePart, type EntryInfo, keyOf, ModelCache, parseInfo } from '../../s
 import { type FolderSystem, PlainFolder } from '../../src/runtime/cache-folder.js';
 import { type CachedSource, cachedUrl } from '../../src/runtime/cached-source.js';
 import type { HttpOptions } from '../../src/runtime/http-source.js';
+import { Sha256 } from '../../src/runtime/sha256.js';
 import type { ByteSource } from '../../src/runtime/source.js';
 import { type Content, type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomBytes, randomNumbers } from '../support/random.js';
@@ -43,15 +44,10 @@ async function serve(faults: Faults = {}, content: Content = bytes): Promise<Fil
   return server;
 }
 
-const startHash = async () => {
-  const hash = createHash('sha256');
-  return { update: (part: Uint8Array) => void hash.update(part), digest: () => hash.digest('hex') };
-};
-
 function source(url: string, http = noRetry, folder = new PlainFolder(root), hub = false): CachedSource {
   return cachedUrl(
     { kind: 'url', url, cache: true, hub },
-    { folder: async () => folder, startHash },
+    { folder: async () => folder, startHash: () => new Sha256() },
     http,
   ) as CachedSource;
 }
