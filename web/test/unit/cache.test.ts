@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cachePart, type EntryInfo, keyOf, ModelCache, parseInfo } from '../../src/runtime/cache.js';
@@ -398,7 +398,7 @@ describe('faults, with nothing lost', () => {
       expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     }
     rmSync(info);
-    writeFileSync(await pathOf(server.url, 'lock'), '999999999');
+    writeFileSync(await pathOf(server.url, 'lock'), `999999999 ${hostname()} ${'a'.repeat(32)}\n`);
     expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     const whole = readFileSync(info, 'utf8');
     writeFileSync(info, whole.replace(/"have":\d+/, `"have":${size + 1}`));
