@@ -14,7 +14,7 @@ export interface Tab {
 
 export interface BrowserEngine {
   readonly name: string;
-  /** Must have WebGPU and OPFS; another is taken as it is. */
+  /** It must have WebGPU and OPFS; what another has is found out. */
   readonly complete: boolean;
   /** Its WebGPU takes minutes on a CPU: other tests ask it. */
   readonly slowGpu: boolean;

@@ -1,6 +1,6 @@
 // Programs that the drivers start. They end with this process however it ends: the kernel kills them (setpriv).
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -46,10 +46,38 @@ export async function startOrClose<T>(start: (closers: Closers) => Promise<T>): 
   }
 }
 
-/** A home of its own: no profile, cache or bus of the user's. */
+/** The ids of the processes that were started with this home, theirs and their children's. */
+function processesOf(home: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((id) => {
+      try {
+        return readFileSync(`/proc/${id}/environ`, 'latin1').split('\0').includes(`HOME=${home}`);
+      } catch {
+        return false; // it has ended, or is another user's
+      }
+    })
+    .map(Number);
+}
+
+async function endProcessesOf(home: string): Promise<void> {
+  for (let ids = processesOf(home); ids.length > 0; ids = processesOf(home)) {
+    for (const id of ids) {
+      try {
+        process.kill(id, 'SIGKILL');
+      } catch {
+        // it has ended meanwhile
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A home of its own: no profile, cache or bus of the user's. With it goes whatever still runs there. */
 export function temporaryHome(closers: Closers): NodeJS.ProcessEnv {
-  const home = mkdtempSync(join(tmpdir(), 'pronk-engine-'));
+  const home = mkdtempSync(join(tmpdir(), 'pronk-browser-'));
   closers.add(() => rmSync(home, { recursive: true, force: true, maxRetries: 10 }));
+  closers.add(() => within(20_000, 'ending the processes of a browser', endProcessesOf(home)));
   const { DBUS_SESSION_BUS_ADDRESS: _, ...env } = process.env;
   const folders = ['XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_RUNTIME_DIR', 'TMPDIR'];
   return { ...env, HOME: home, ...Object.fromEntries(folders.map((name) => [name, home])) };
