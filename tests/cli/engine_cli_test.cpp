@@ -61,7 +61,7 @@ class EngineCli : public testing::Test {
   // Exit status; the output is in out and err.
   static int run(const std::string& arguments) {
     const std::string command =
-        "timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " + path("err");
+        "timeout 1500 " PRONK_BINARY_DIR "/pronk " + arguments + " > " + path("out") + " 2> " + path("err");
     const int status = std::system(command.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }

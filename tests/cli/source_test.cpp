@@ -14,6 +14,7 @@
 #include "http.h"
 #include "support/files.h"
 #include "support/http_server.h"
+#include "support/tls_server.h"
 
 namespace pronk::cli {
 namespace {
@@ -380,6 +381,37 @@ TEST_F(Source, RedirectsHaveAnEnd) {
   ASSERT_FALSE(got);
   EXPECT_EQ(std::count(got.error().message.begin(), got.error().message.end(), '\n'), 0);
   EXPECT_LE(server_.take_requests().size(), 11u);
+}
+
+// A redirect from https to http would send the file, and who asks for it, in the clear.
+TEST_F(Source, NoRedirectLeavesHttps) {
+  const test::TlsServer tls(folder_);
+  ASSERT_EQ(tls.error(), "");
+  const auto read_some = [](const std::string& url) -> Result<std::string> {
+    PRONK_TRY(const auto source, open_source(url, {}));
+    std::vector<u8> some(100);
+    PRONK_TRY(const u64 got, source->read(0, some, some.size()));
+    return std::string(some.begin(), some.begin() + i64(got));
+  };
+  const auto redirect = [](const std::string& to) {
+    return "HTTP/1.1 302 Found\r\nLocation: " + to + "\r\nContent-Length: 0\r\n\r\n";
+  };
+  tls.put("file", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+  tls.put("to-https", redirect(tls.url("file")));
+  tls.put("to-http", redirect(url_));
+  EXPECT_FALSE(read_some(tls.url("file")));  // nobody vouches for its certificate
+  ::setenv("SSL_CERT_FILE", tls.certificates().c_str(), 1);
+  EXPECT_EQ(read_some(tls.url("file")).value_or("nothing"), "hello");
+  EXPECT_EQ(read_some(tls.url("to-https")).value_or("nothing"), "hello");
+  server_.change([&](auto& files, auto&) { files["/to-https"] = {.bytes = {}, .redirect = tls.url("file")}; });
+  EXPECT_EQ(read_some(server_.url("/to-https")).value_or("nothing"), "hello");
+  server_.take_requests();
+  const Result<std::string> refused = read_some(tls.url("to-http"));
+  ::unsetenv("SSL_CERT_FILE");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("http"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(std::count(refused.error().message.begin(), refused.error().message.end(), '\n'), 0);
+  EXPECT_TRUE(server_.take_requests().empty());
 }
 
 TEST_F(Source, ListsPinsAndDeletes) {

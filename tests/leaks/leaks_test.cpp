@@ -26,7 +26,7 @@ struct Ran {
 
 Ran run(const std::string& command) {
   Ran ran;
-  std::FILE* const pipe = ::popen(("timeout 250 env " + command + " 2>&1").c_str(), "r");
+  std::FILE* const pipe = ::popen(("timeout 1500 env " + command + " 2>&1").c_str(), "r");
   if (!pipe) return ran;
   char part[4096];
   while (const std::size_t got = std::fread(part, 1, sizeof part, pipe)) ran.out.append(part, got);

@@ -1,4 +1,3 @@
-#include <chrono>
 #include <cmath>
 
 #include "fixtures.h"
@@ -354,7 +353,7 @@ TEST(LongRuns, take_linear_time) {
   for (std::string part : {"a", "▁"}) {
     for (u32 i = 0; i < 6; ++i) part += part, pieces.add(part, 1, float(i));
   }
-  const auto start = std::chrono::steady_clock::now();
+  // In quadratic time these would take longer than ctest waits.
   for (const Fixture* fixture : {&bytes, &pieces}) {
     const Tokenizer tokenizer = fixture->tokenizer();
     for (const char c : {'a', ' ', '\n', 'b', '\xff'}) {
@@ -362,7 +361,6 @@ TEST(LongRuns, take_linear_time) {
       EXPECT_EQ(tokenizer.decode(encode(tokenizer, text)), text);
     }
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 
 TEST(Memory, is_compact) {
