@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "engine/memory_use.h"
 #include "graph/kv_type.h"
 #include "graph/sampling.h"
 
@@ -27,15 +28,6 @@ namespace text {
 class Tokenizer;
 }
 
-// Bytes by kind. `staging` is host memory that file bytes pass through; everything else is on the device
-// (with the CPU as the device: in memory). Known before anything is allocated, and equal to what is.
-struct MemoryUse {
-  u64 weights = 0, kv_cache = 0, activations = 0, parameters = 0, staging = 0, readback = 0;
-
-  u64 total() const { return weights + kv_cache + activations + parameters + staging + readback; }
-  bool operator==(const MemoryUse&) const = default;
-};
-
 // What the device was asked for, counted in the device layer. All zero on the CPU.
 struct RunCounters {
   double dispatches_per_token = 0, submits_per_token = 0,
@@ -48,6 +40,7 @@ struct LoadOptions {
   bool largest_context = false;  // instead: as many as fit, at most what the model was trained for
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
+  u32 prefill_chunk = 0;  // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
   bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
   bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
@@ -59,6 +52,8 @@ struct Plan {
   u64 activations_lower_bound = 0;  // the most that is alive at one time; 0 on the CPU
   u32 largest_context = 0;          // that fits, at most what the model was trained for; 0: none does
   std::string refusal;              // one line on what is in the way; empty: it fits
+  // The kind of error that the refusal is.
+  ErrorCode refusal_code = ErrorCode::out_of_memory;
 
   bool fits() const { return refusal.empty(); }
 };
@@ -107,7 +102,7 @@ struct GenerateOptions {
   u32 resumed = 0;
 };
 
-enum class Finish : u8 { length, end_token, cancelled, context_full };
+PRONK_ENUM(Finish, u8, (length, 0), (end_token, 1), (cancelled, 2), (context_full, 3));
 
 // One conversation: its KV cache, prefill and decode. Belongs to its engine.
 class Session {
@@ -139,11 +134,13 @@ class Engine {
                                                 std::unique_ptr<gpu::Device> device);
   ~Engine();
 
-  // Streaming: put bytes of `file()` from offset `position()` at `space()` and commit them, while wants_bytes().
+  // Streaming, until bytes_done(): put bytes of `file()` from offset `position()` at `space()` and commit them while
+  // wants_bytes(); else the device has enough on its way to it, and pump() after its next event.
   u32 file() const;
   u64 position() const;
   u64 stream_end() const;  // of the current file: no byte from here on is wanted
   bool wants_bytes() const;
+  bool bytes_done() const;
   std::span<u8> space();
   Status commit(u64 bytes);
 
@@ -152,6 +149,9 @@ class Engine {
   bool ready() const;       // all bytes are in, all pipelines compiled and tested
   bool wants_pump() const;  // there is work that needs no event: the CPU's
   Session& session();
+  // Tokens of a prompt that now go to the GPU in one submission, as fast as it has shown to be; 0 on the CPU. When the
+  // device is lost, the next engine should start with half of it (LoadOptions::prefill_chunk).
+  u32 prefill_chunk() const;
 
   gpu::Device* device();  // null on the CPU
   const Model& model() const;

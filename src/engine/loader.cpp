@@ -6,26 +6,37 @@
 
 namespace pronk::engine {
 
-Result<Loader> Loader::create(const files::Gguf& file, const graph::Graph& graph) {
-  Loader loader;
+namespace {
+
+// Blocks of a weight that must be written together. Rows that are padded on the way go whole; else four blocks fill
+// whole words in every plane.
+u64 granule_of(const graph::Weight& weight) {
+  const bool padded = formats::gpu_row_weights(*weight.format, weight.cols) != weight.cols;
+  return padded ? weight.cols / weight.format->block_weights : 4;
+}
+
+}  // namespace
+
+Status Loader::check(const graph::Graph& graph) {
+  for (const graph::Weight& weight : graph.weights) {
+    if (granule_of(weight) * weight.format->block_bytes <= row_bytes_limit) continue;
+    return fail(ErrorCode::unsupported, "tensor '" + weight.name + "' has rows too long to load");
+  }
+  return {};
+}
+
+Loader::Loader(const files::Gguf& file, const graph::Graph& graph) : part_(part_bytes) {
+  CHECK(check(graph));
   for (u32 id = 0; id < graph.weights.size(); ++id) {
     const graph::Weight& weight = graph.weights[id];
     const files::TensorInfo* tensor = file.find(weight.name);
     CHECK(tensor);
-    const formats::Format& format = *weight.format;
-    // Rows that are padded on the way go whole; else four blocks fill whole words in every plane.
-    const bool padded = formats::gpu_row_weights(format, weight.cols) != weight.cols;
-    const u64 granule = padded ? weight.cols / format.block_weights : 4;
-    if (granule * format.block_bytes > row_bytes_limit)
-      return fail("tensor '" + weight.name + "' has rows too long to load");
-    loader.tensors_.push_back(
-        {graph::WeightId(id), &format, tensor->file, tensor->offset, tensor->offset + tensor->bytes, granule});
+    tensors_.push_back({graph::WeightId(id), weight.format, tensor->file, tensor->offset,
+                        tensor->offset + tensor->bytes, granule_of(weight)});
   }
-  std::sort(loader.tensors_.begin(), loader.tensors_.end(),
+  std::sort(tensors_.begin(), tensors_.end(),
             [](const Tensor& a, const Tensor& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
-  loader.part_.resize(part_bytes);
-  loader.skip_gap(true);
-  return loader;
+  skip_gap(true);
 }
 
 u64 Loader::stream_end() const {

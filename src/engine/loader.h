@@ -21,8 +21,10 @@ class Loader {
   static constexpr u64 part_bytes = 4 << 20;
   static constexpr u64 row_bytes_limit = 1 << 20;  // of rows that must be written whole
 
-  // `file` and `graph` must outlive it. A tensor row that does not fit the buffer is an error.
-  static Result<Loader> create(const files::Gguf& file, const graph::Graph& graph);
+  // Whether each tensor of the graph can go through the buffer: a row that must be written whole may be too long.
+  static Status check(const graph::Graph& graph);
+  // The graph has passed check() and its tensors are in the file (CHECK). Both must outlive the loader.
+  Loader(const files::Gguf& file, const graph::Graph& graph);
 
   bool done() const { return next_ == tensors_.size(); }
   u32 file() const { return done() ? 0 : tensors_[next_].file; }
@@ -47,7 +49,7 @@ class Loader {
   void skip_gap(bool new_file);
 
   std::vector<Tensor> tensors_;  // in file order
-  std::size_t next_ = 0;         // the tensor that bytes are awaited of
+  std::size_t next_ = 0;         // index of the first tensor that is not yet complete
   std::vector<u8> part_;
   u64 filled_ = 0;  // bytes in part_, from file offset position_ - filled_ on
   u64 position_ = 0;

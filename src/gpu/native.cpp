@@ -143,6 +143,9 @@ class NativeDevice final : public Device {
 
   Status open(WGPUAdapter adapter, const NativeOptions& options);
   void poll() override { wgpuInstanceProcessEvents(instance_); }
+  double now_ms() const override {
+    return std::chrono::duration<double, std::milli>(Clock::now().time_since_epoch()).count();
+  }
 
   // Called by callbacks.
   void on_error(std::string message);
@@ -173,13 +176,14 @@ class NativeDevice final : public Device {
   void push_scopes();
   void pop_scopes(Scope* scope);
   void end_pass();
+  void flush_writes();
   bool alive(BufferId id, const char* call);
 
   WGPUInstance instance_ = nullptr;
   LinkRef link_;
   WGPUDevice device_ = nullptr;
   WGPUQueue queue_ = nullptr;
-  u64 unsubmitted_bytes_ = 0;  // written since the last submission that write_buffer made
+  u64 unsubmitted_bytes_ = 0;  // written since the last submission
   bool lost_ = false;
   int pending_ = 0;  // callbacks to come
 
@@ -276,9 +280,10 @@ Result<WGPUAdapter> find_adapter(WGPUInstance instance, const NativeOptions& opt
     seen += (seen.empty() ? "" : "; ") + name;
   }
   if (!seen.empty()) {
-    return fail("no WebGPU adapter has '" + options.adapter_substring + "' in its name; there are: " + seen);
+    return fail(ErrorCode::no_device,
+                "no WebGPU adapter has '" + options.adapter_substring + "' in its name; there are: " + seen);
   }
-  return fail("no WebGPU adapter" + (message.empty() ? "" : " (" + message + ")"));
+  return fail(ErrorCode::no_device, "no WebGPU adapter" + (message.empty() ? "" : " (" + message + ")"));
 }
 
 // Asks for the adapter's own value of each limit that kernels or the plan can use; all others stay at their defaults.
@@ -320,7 +325,7 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
 
   WGPULimits adapter_limits{};
   if (wgpuAdapterGetLimits(adapter, &adapter_limits) != WGPUStatus_Success) {
-    return fail("the WebGPU adapter does not tell its limits");
+    return fail(ErrorCode::no_device, "the WebGPU adapter does not tell its limits");
   }
   const WGPULimits wanted = wanted_limits(adapter_limits);
   WGPUDeviceDescriptor descriptor{};
@@ -342,16 +347,16 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
                             .userdata1 = answer,
                             .userdata2 = nullptr});
   if (!pump(instance_, milliseconds(20000), [&] { return answer->answered; })) {
-    return fail("the WebGPU adapter gave no device within 20 s");
+    return fail(ErrorCode::no_device, "the WebGPU adapter gave no device within 20 s");
   }
   device_ = answer->object;
   const std::string message = std::move(answer->message);
   delete answer;
-  if (device_ == nullptr) return fail("the WebGPU adapter gives no device: " + message);
+  if (device_ == nullptr) return fail(ErrorCode::no_device, "the WebGPU adapter gives no device: " + message);
   queue_ = wgpuDeviceGetQueue(device_);
   WGPULimits granted{};
   if (wgpuDeviceGetLimits(device_, &granted) != WGPUStatus_Success) {
-    return fail("the WebGPU device does not tell its limits");
+    return fail(ErrorCode::no_device, "the WebGPU device does not tell its limits");
   }
   limits_ = from_wgpu(granted);
   return {};
@@ -516,8 +521,11 @@ void NativeDevice::do_write_buffer(BufferId id, u64 offset, std::span<const u8> 
   // wgpu keeps its copy of the bytes until the next submission: without one, loading would hold a model twice.
   constexpr u64 most_unsubmitted = 32u << 20;
   unsubmitted_bytes_ += bytes.size();
-  if (unsubmitted_bytes_ < most_unsubmitted) return;
-  wgpuQueueSubmit(queue_, 0, nullptr);
+  if (unsubmitted_bytes_ >= most_unsubmitted) flush_writes();
+}
+
+void NativeDevice::flush_writes() {
+  if (unsubmitted_bytes_ > 0) wgpuQueueSubmit(queue_, 0, nullptr);
   unsubmitted_bytes_ = 0;
 }
 
@@ -662,7 +670,10 @@ void NativeDevice::do_submit() {
     on_error("submit: a copy goes into buffer " + std::to_string(u32(id)) + ", which has a read pending");
   }
   const bool good = !lost_ && commands != nullptr && errors_ == errors_before;  // what is wrong has been reported
-  if (good) wgpuQueueSubmit(queue_, 1, &commands);
+  if (good) {
+    wgpuQueueSubmit(queue_, 1, &commands);
+    unsubmitted_bytes_ = 0;
+  }
   if (commands != nullptr) wgpuCommandBufferRelease(commands);
   copied_into_.clear();
 }
@@ -690,6 +701,7 @@ void NativeDevice::do_read(BufferId id, u64 offset, u64 size, u32 ticket) {
 
 void NativeDevice::do_notify_done(u32 ticket) {
   if (lost_) return;
+  flush_writes();
   ++pending_;
   const auto callback = [](WGPUQueueWorkDoneStatus status, WGPUStringView text, void* to, void*) {
     const std::unique_ptr<PendingWork> work(static_cast<PendingWork*>(to));
@@ -707,7 +719,7 @@ void NativeDevice::do_notify_done(u32 ticket) {
 
 Result<std::unique_ptr<Device>> create_native_device(const NativeOptions& options) {
   const WGPUInstance instance = create_instance();
-  if (instance == nullptr) return fail("no WebGPU instance could be made");
+  if (instance == nullptr) return fail(ErrorCode::no_device, "no WebGPU instance could be made");
   const auto adapter = find_adapter(instance, options);
   if (!adapter) {
     wgpuInstanceRelease(instance);

@@ -31,6 +31,15 @@ inline SharedModel make_model(const ModelSpec& spec) {
   return model ? *model : nullptr;
 }
 
+// From a header alone, with the weights of a file of unknown size.
+inline Result<SharedModel> open_header(const std::vector<u8>& header) {
+  auto model = std::make_shared<Model>();
+  PRONK_TRY(const u64 needed, model->add_header(0, header, ~u64{0}));
+  if (needed != 0) return fail("a header needs more bytes");
+  PRONK_OK(model->finish_headers());
+  return SharedModel(model);
+}
+
 // Lets things happen for a moment and pumps; the null device needs no moment.
 inline Status turn(Engine& engine) {
   gpu::Device* device = engine.device();
@@ -47,7 +56,11 @@ using FeedSize = std::function<u64(u64 fits)>;
 inline Status feed(Engine& engine, const ModelFiles& files, const FeedSize& size = [](u64 fits) { return fits; }) {
   u64 left = 0;  // no byte is wanted twice
   for (const auto& file : files) left += file.size();
-  while (engine.wants_bytes()) {
+  while (!engine.bytes_done()) {
+    if (!engine.wants_bytes()) {
+      PRONK_OK(turn(engine));
+      if (!engine.wants_bytes()) return fail("the engine takes no bytes");
+    }
     const std::span<u8> space = engine.space();
     const u64 fits = std::min<u64>(space.size(), engine.stream_end() - engine.position());
     if (fits == 0) return fail("the loader has no room or wants nothing");

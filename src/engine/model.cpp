@@ -1,0 +1,81 @@
+#include "engine/model_parts.h"
+#include "engine/preflight.h"
+
+namespace pronk {
+
+std::vector<std::string> split_file_names(std::string_view name) { return files::all_split_names(name); }
+
+Model::Model() : parts_(std::make_unique<Parts>()) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
+  if (parts_->read || file != parts_->headers.size()) return fail("headers of split files must come in order");
+  const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
+  PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size, files::Keep::view));
+  if (!parsed.gguf) return parsed.bytes_needed;
+  if (file == 0) {
+    PRONK_TRY(const u64 count, parsed.gguf->metadata.u64_or("split.count", 1));
+    if (count > 10000) return fail("metadata key 'split.count' is out of range");
+    parts_->file_count = std::max(1u, u32(count));
+  }
+  if (parts_->file_count == 1) {
+    parts_->headers.push_back(std::move(*parsed.gguf));
+    parts_->read = parts_->read_headers();  // while the prefix is there: a vocabulary is not held twice
+    return u64{0};
+  }
+  PRONK_TRY(parsed, files::parse_gguf(prefix, size));
+  parts_->headers.push_back(std::move(*parsed.gguf));
+  return u64{0};
+}
+
+u32 Model::file_count() const { return parts_->file_count; }
+
+Status Model::finish_headers() {
+  if (!parts_->read) parts_->read = parts_->read_headers();
+  return *parts_->read;
+}
+
+Status Model::Parts::read_headers() {
+  if (headers.size() != file_count) return fail("not all files of the split model are here");
+  if (headers.size() == 1) {
+    file = std::move(headers[0]);
+  } else {
+    PRONK_TRY(file, files::join_splits(std::move(headers)));
+  }
+  headers.clear();
+  PRONK_TRY(model, models::read_model(file));
+  PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  if (tokenizer->vocab_size() > model->hyper.vocab) {
+    return fail("the vocabulary has " + std::to_string(tokenizer->vocab_size()) + " tokens, more than the " +
+                std::to_string(model->hyper.vocab) + " rows of 'token_embd.weight'");
+  }
+  name = std::string(file.metadata.string_or("general.name", "").value_or(""));
+  file.metadata = {};  // the vocabulary's bytes live on in the tokenizer alone
+  return {};
+}
+
+std::string_view Model::architecture() const { return parts_->model->architecture; }
+std::string_view Model::name() const { return parts_->name; }
+u32 Model::vocab_size() const { return parts_->model->hyper.vocab; }
+u32 Model::trained_context() const { return parts_->model->hyper.context_length; }
+const text::Tokenizer& Model::tokenizer() const { return *parts_->tokenizer; }
+
+u64 Model::parameter_count() const {
+  u64 count = 0;
+  for (const auto& tensor : parts_->file.tensors) count += tensor.weights();
+  return count;
+}
+
+u64 Model::file_bytes() const {
+  u64 bytes = 0;
+  for (const auto& tensor : parts_->file.tensors) bytes += tensor.bytes;
+  return bytes;
+}
+
+Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
+  return engine::Preflight(*parts_->model, options, limits, features).run(true);
+}
+
+}  // namespace pronk

@@ -1,0 +1,112 @@
+#include "engine/preflight.h"
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "engine/cpu_runner.h"
+#include "engine/gpu_plan.h"
+#include "engine/gpu_runner.h"
+#include "engine/loader.h"
+
+namespace pronk::engine {
+namespace {
+
+constexpr u32 default_context = 4096;
+constexpr u32 most_context = 1 << 24;
+
+// Of a device that refuses nothing: for the figures of a plan that another refuses.
+gpu::Limits boundless() {
+  gpu::Limits limits;
+  limits.max_buffer_size = limits.max_storage_buffer_binding_size = u64{1} << 50;
+  limits.max_compute_workgroups_per_dimension = 1u << 31;
+  return limits;
+}
+
+}  // namespace
+
+Result<Plan> Preflight::run(bool search) const {
+  if (options_.context > most_context)
+    return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is absurd");
+  const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
+  Plan plan;
+  if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);
+  plan.context = options_.context > 0 ? options_.context : std::min(trained, default_context);
+  if (options_.largest_context) plan.context = std::max(plan.largest_context, 1u);
+  const Sizes sizes = at(plan.context, options_.kv);
+  plan.memory = sizes.memory;
+  plan.activations_lower_bound = sizes.activations_lower_bound;
+  plan.refusal = sizes.refusal;
+  plan.refusal_code = sizes.refusal_code;
+  if (!plan.fits()) plan.refusal += what_would_fit(plan.context, trained);
+  return plan;
+}
+
+std::string Preflight::figures_and_less(const Plan& plan) const {
+  using graph::KvType;
+  const MemoryUse& use = plan.memory;
+  std::string text = "the plan needs " + megabytes(use.total()) + " (weights " + megabytes(use.weights) +
+                     ", KV cache " + megabytes(use.kv_cache) + ", all else " +
+                     megabytes(use.total() - use.weights - use.kv_cache) + ")";
+  const auto offer = [&](const std::string& change, u32 context, graph::KvTypes kv) {
+    const u64 total = at(context, kv).memory.total();
+    if (total < use.total()) text += "; " + change + " needs " + megabytes(total);
+  };
+  if (plan.context > 1) offer("half the context", plan.context / 2, options_.kv);
+  offer("a KV cache of 8 bits", plan.context, KvType::q8);
+  return text;
+}
+
+Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
+  Sizes sizes;
+  if (const Status loadable = Loader::check(model_.graph); !loadable) sizes.refuse(loadable.error());
+  if (limits_) {
+    const PlanOptions options{.context = context, .kv = kv, .all_logits = options_.scoring};
+    auto plan = plan_gpu(model_, options, *limits_, *features_);
+    if (!plan) {  // the figures are wanted all the same
+      if (sizes.refusal.empty()) sizes.refuse(plan.error());
+      plan = plan_gpu(model_, options, boundless(), *features_);
+    }
+    if (!plan) return sizes;
+    sizes.memory = planned_memory(*plan);
+    sizes.activations_lower_bound = plan->activations_lower_bound;
+  } else {
+    sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring);
+  }
+  sizes.memory.staging += Loader::part_bytes;
+  if (sizes.refusal.empty()) sizes.refusal = over_budget(sizes.memory.total(), context);
+  return sizes;
+}
+
+std::string Preflight::over_budget(u64 total, u32 context) const {
+  constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
+  const std::string need =
+      "with a context of " + std::to_string(context) + " tokens the model needs " + megabytes(total);
+  if (options_.budget > 0 && total > options_.budget)
+    return need + ", over the budget of " + megabytes(options_.budget);
+  if (!limits_ && total > room) return need + ", which does not fit this machine's memory";
+  return {};
+}
+
+u32 Preflight::largest(u32 trained, graph::KvTypes kv) const {
+  if (fits(trained, kv)) return trained;
+  u32 good = 0, bad = trained;  // good fits or is 0, bad does not fit
+  while (bad - good > 1) {
+    const u32 middle = good + (bad - good) / 2;
+    (fits(middle, kv) ? good : bad) = middle;
+  }
+  return good;
+}
+
+std::string Preflight::what_would_fit(u32 context, u32 trained) const {
+  using graph::KvType;
+  const u32 most = largest(std::min(context, trained), options_.kv);
+  std::string text =
+      most > 0 ? "; " + std::to_string(most) + " tokens would fit" : "; no shorter context would fit either";
+  for (const auto& [type, name] : {std::pair{KvType::q8, "8"}, std::pair{KvType::q4, "4"}}) {
+    if (graph::kv_row_bytes(type, 64) >= graph::kv_row_bytes(options_.kv.k, 64) || !fits(context, type)) continue;
+    return text + ", and all of it with a KV cache of " + name + " bits";
+  }
+  return text;
+}
+
+}  // namespace pronk::engine

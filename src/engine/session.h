@@ -1,0 +1,41 @@
+// The conversation of an engine, on whatever runner it has.
+#pragma once
+
+#include <vector>
+
+#include "engine/runner.h"
+#include "pronk/pronk.h"
+
+namespace pronk::engine {
+
+class RunnerSession final : public Session {
+ public:
+  // engine_status: of the engine, looked at by each call; scoring: as in LoadOptions. All references must outlive it.
+  RunnerSession(const Model& model, Runner& runner, u32 context, bool scoring, const Status& engine_status)
+      : model_(model), runner_(runner), context_(context), scoring_(scoring), engine_status_(engine_status) {}
+
+  Status start(std::span<const u32> tokens, const GenerateOptions& options) override;
+  bool next(u32& token) override;
+  bool running() const override { return !runner_.finished(); }
+  Finish finish() const override { return finish_; }
+  void cancel() override;
+  u32 reused_tokens() const override { return reused_; }
+
+  Status score(std::span<const u32> tokens, bool by_steps) override;
+  std::span<const float> next_rows() override { return runner_.next_rows(); }
+
+ private:
+  Status check(std::span<const u32> tokens) const;
+
+  const Model& model_;
+  Runner& runner_;
+  u32 context_;
+  bool scoring_;
+  const Status& engine_status_;
+  std::vector<u32> history_;  // the last prompt and the tokens taken since
+  std::vector<u32> ends_;     // tokens that end the running generation
+  u32 wanted_ = 0, taken_ = 0, reused_ = 0;
+  Finish finish_ = Finish::length;
+};
+
+}  // namespace pronk::engine
