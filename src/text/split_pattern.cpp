@@ -100,7 +100,7 @@ class PatternParser {
     if (take("(?i:")) {
       std::string_view words = take_until(')');
       while (!words.empty()) {
-        const u64 end = std::min(words.find('|'), words.size());
+        const u64 end = std::min<u64>(words.find('|'), words.size());
         out.words.emplace_back(words.substr(0, end));
         words.remove_prefix(std::min<u64>(end + 1, words.size()));
       }
