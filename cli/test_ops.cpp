@@ -118,7 +118,8 @@ class Bench {
       if (event.kind == wanted && event.id == id) return event;
     } while (event.kind == Kind::read_done || event.kind == Kind::work_done || event.kind == Kind::pipeline_ready);
     std::replace(event.message.begin(), event.message.end(), '\n', ' ');
-    return fail("the device says: " + event.message);
+    const bool lost = event.kind == gpu::Event::Kind::device_lost;
+    return fail(lost ? ErrorCode::device_lost : ErrorCode::device_failed, "the device says: " + event.message);
   }
 
   std::unique_ptr<gpu::Device> device_;
@@ -390,7 +391,7 @@ class Report {
     const bool good = result && result->error <= tolerance;
     ++tests_;
     failed_ += !good;
-    if (!result && result.error().message.find("lost") != std::string::npos) return std::unexpected(result.error());
+    if (!result && result.error().code == ErrorCode::device_lost) return std::unexpected(result.error());
     row["error"] = result ? ordered_json(result->error) : ordered_json(nullptr);
     row["tolerance"] = tolerance;
     row["ok"] = good;

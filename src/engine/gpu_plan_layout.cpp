@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "base/units.h"
+
 namespace pronk::engine {
 
 using gpu::MemoryKind;
-
-std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 u32 BufferLayout::add_buffer(std::string label, u64 size, u32 usage, MemoryKind kind) {
   plan_.buffers.push_back({std::move(label), size, usage, kind});
@@ -34,8 +34,8 @@ Status BufferLayout::add_cache() {
   const u64 larger = std::max(k_bytes, v_bytes);
   const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
   if (larger > most) {
-    return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(larger) +
-                " for the keys of a layer, over this device's " + mebibytes(most));
+    return fail("context length " + std::to_string(plan_.options.context) + " needs " + megabytes(larger) +
+                " for the keys of a layer, over this device's " + megabytes(most));
   }
   // As many layers in a buffer as it may hold: drivers round small buffers up.
   const u64 v_offset = align_up(k_bytes, binding_alignment),

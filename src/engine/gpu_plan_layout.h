@@ -8,8 +8,6 @@
 
 namespace pronk::engine {
 
-std::string mebibytes(u64 bytes);  // "12 MiB"
-
 class BufferLayout {
  public:
   // All must outlive it. plan.options.chunk is final.

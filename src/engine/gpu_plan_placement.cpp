@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/units.h"
+
 namespace pronk::engine {
 namespace {
 
@@ -45,7 +47,7 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   const u32 first = u32(plan.buffers.size());
   for (u64 bytes : memory.buffer_bytes) {
     if (bytes > limits.max_buffer_size)
-      return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
+      return fail("activations need a buffer of " + megabytes(bytes) + ", over this device's limit");
     plan.buffers.push_back(
         {"activations", bytes, gpu::usage_storage | gpu::usage_copy_src, gpu::MemoryKind::activations});
   }

@@ -99,21 +99,25 @@ class Fuser {
 
   Status materialize(ValueId value) {
     if (overwritten_[value]) {
-      return fail("this graph reads a value after it is overwritten in place; no kernel does that");
+      return fail(ErrorCode::unsupported,
+                  "this graph reads a value after it is overwritten in place; no kernel does that");
     }
     if (done_[value]) return {};
     const u32 op = producer(value);
     if (as<Embed>(op) || as<Attention>(op) || as<Add>(op)) return {};  // emitted where they stand
     if (const auto* matmul = as<MatMul>(op)) return single(op, *matmul, Epilogue::none, value, {});
     if (const auto* swiglu = as<SwiGlu>(op)) return gated(op, *swiglu);
-    return fail("this graph reads a norm or a rotated value outside of a product or attention; no kernel does that");
+    return fail(ErrorCode::unsupported,
+                "this graph reads a norm or a rotated value outside of a product or attention; no kernel does that");
   }
 
   // gate and up in one product when their rows can lie side by side, else one after the other.
   Status gated(u32 op, const SwiGlu& swiglu) {
     const auto* gate = made_by<MatMul>(swiglu.gate);
     const auto* up = made_by<MatMul>(swiglu.up);
-    if (!gate || !up) return fail("this graph has a SwiGLU whose inputs are not matrix products; no kernel does that");
+    if (!gate || !up)
+      return fail(ErrorCode::unsupported,
+                  "this graph has a SwiGLU whose inputs are not matrix products; no kernel does that");
     const u32 gate_op = producer(swiglu.gate), up_op = producer(swiglu.up);
     const bool biased = gate->bias != WeightId::none || up->bias != WeightId::none;
     if (gate->x == up->x && !biased && joinable(gate->weight, up->weight)) {
@@ -140,7 +144,8 @@ class Fuser {
       overwrite(add.out, stream);
       return {};
     }
-    return fail("this graph adds two values of which neither is a matrix product used once; no kernel does that");
+    return fail(ErrorCode::unsupported,
+                "this graph adds two values of which neither is a matrix product used once; no kernel does that");
   }
 
   struct Projection {
@@ -160,14 +165,16 @@ class Fuser {
     }
     if (const auto* norm = made_by<RmsNorm>(value)) {
       if (graph_[norm->weight].cols != graph_.heads.dim) {
-        return fail("this graph norms q or k in groups that are not heads; no kernel does that");
+        return fail(ErrorCode::unsupported,
+                    "this graph norms q or k in groups that are not heads; no kernel does that");
       }
       plain.push_back(producer(value));
       projection.norm = norm->weight;
       projection.eps = norm->eps;
       value = norm->x;
     }
-    if (!made_by<MatMul>(value)) return fail("attention reads a value that is not a projection; no kernel does that");
+    if (!made_by<MatMul>(value))
+      return fail(ErrorCode::unsupported, "attention reads a value that is not a projection; no kernel does that");
     projection.matmul = producer(value);
     return projection;
   }
@@ -192,7 +199,8 @@ class Fuser {
     PRONK_TRY(const Projection pk, project(store.k, plain));
     PRONK_TRY(const Projection pv, project(store.v, plain));
     if (!pq.rotated || !pk.rotated || pv.rotated || pv.norm != WeightId::none) {
-      return fail("this graph does not rotate q and k, or it rotates or norms v; no kernel does that");
+      return fail(ErrorCode::unsupported,
+                  "this graph does not rotate q and k, or it rotates or norms v; no kernel does that");
     }
     PRONK_TRY(const ValueId joined, join({{pq.matmul, q}, {pk.matmul, store.k}, {pv.matmul, store.v}}));
     PRONK_OK(multiply_into(joined, {pq.matmul, pk.matmul, pv.matmul}));

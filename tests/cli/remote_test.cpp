@@ -110,9 +110,9 @@ TEST_F(Remote, PlanSaysWhetherItFits) {
   const u64 total = fits["total"];
   const json over = run_json(plan + " --profile chrome-mali --budget 1M", 3);
   EXPECT_EQ(over["fits"], false);
-  EXPECT_EQ(over["budget"], 1 << 20);
-  EXPECT_NE(over["refusal"].get<std::string>().find("over the budget of 1 MiB"), std::string::npos);
-  EXPECT_NE(err().find("over the budget of 1 MiB"), std::string::npos);
+  EXPECT_EQ(over["budget"], 1000000);
+  EXPECT_NE(over["refusal"].get<std::string>().find("over the budget of 1.0 MB"), std::string::npos);
+  EXPECT_NE(err().find("over the budget of 1.0 MB"), std::string::npos);
   const json tight = run_json(plan + " --profile chrome-mali --ctx auto --budget " + std::to_string(total - 1));
   EXPECT_LT(tight["context_length"], 64);
   EXPECT_LE(tight["total"], total - 1);

@@ -303,19 +303,36 @@ TEST_F(Source, TwoAtOnce) {
   expect_complete();
 }
 
-// Node takes and honours the file `lock`.
-TEST_F(Source, ALockOfAnotherProgram) {
+// The npm package takes the same lock (cache_lock.h).
+TEST_F(Source, AnEntryThatAnotherProgramWritesIsLeftAlone) {
+  char host[256] = {};
+  ASSERT_EQ(::gethostname(host, sizeof host - 1), 0);
+  const auto lock_of = [&](const std::string& process) { return process + " " + host + " " + std::string(32, 'a'); };
   std::filesystem::create_directories(entry_folder(folder_, url_));
-  std::ofstream(entry("lock")) << ::getppid();  // which lives
+  std::ofstream(entry("lock")) << lock_of(std::to_string(::getppid()));  // which lives
   EXPECT_EQ(load(), bytes_) << error_;
   EXPECT_TRUE(entry_json().is_null());
-  EXPECT_EQ(test::read_file(entry("data")).value_or(std::vector<u8>(1)).size(), 0u);
-  std::ofstream(entry("lock")) << "999999999";  // which cannot
+  EXPECT_FALSE(std::filesystem::exists(entry("data")));
+  std::ofstream(entry("lock")) << lock_of("999999999");  // which cannot
   EXPECT_EQ(load(), bytes_) << error_;
   expect_complete();
   EXPECT_FALSE(std::filesystem::exists(entry("lock")));
   auto source = open();
-  EXPECT_EQ(test::read_file(entry("lock")).value_or(std::vector<u8>()).size(), std::to_string(::getpid()).size());
+  EXPECT_TRUE(std::filesystem::exists(entry("lock")));
+}
+
+TEST_F(Source, AnEntryThatWasTakenOverIsWrittenNoMore) {
+  auto source = open();
+  ASSERT_TRUE(source);
+  std::vector<u8> half(5000000);
+  ASSERT_TRUE((*source)->read(0, half, unknown_size));
+  std::filesystem::remove(entry("lock"));  // as after a long sleep
+  std::ofstream(entry("lock")) << "1 elsewhere " << std::string(32, 'a');
+  const auto noted = test::read_file(entry("entry.json"));
+  EXPECT_EQ(read_all(**source), bytes_) << error_;
+  source->reset();
+  EXPECT_EQ(test::read_file(entry("entry.json")), noted);
+  EXPECT_TRUE(std::filesystem::exists(entry("lock")));
 }
 
 TEST_F(Source, AFullDiskIsNoError) {

@@ -1,0 +1,89 @@
+// Programs that the drivers start. They end with this process however it ends: the kernel kills them (setpriv).
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** `setpriv` and what it is to be given before a program and its arguments. */
+export const setpriv = '/usr/bin/setpriv';
+export const endWithParent: readonly string[] = ['--pdeathsig', 'KILL', '--'];
+
+/** The first of these files that is not here, as a reason not to run; null: all are. */
+export function missingFile(...paths: string[]): string | null {
+  const path = paths.find((one) => !existsSync(one));
+  return path === undefined ? null : `there is no ${path}`;
+}
+
+/** Puts away what was made, the last first; each step is tried whatever the others do. */
+export class Closers {
+  private readonly steps: (() => unknown)[] = [];
+
+  add(step: () => unknown): void {
+    this.steps.push(step);
+  }
+
+  async close(): Promise<void> {
+    const errors: unknown[] = [];
+    for (let step = this.steps.pop(); step; step = this.steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** What `start` gives; what it has added is put away where it fails. */
+export async function startOrClose<T>(start: (closers: Closers) => Promise<T>): Promise<T> {
+  const closers = new Closers();
+  try {
+    return await start(closers);
+  } catch (error) {
+    await closers.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** A home of its own: no profile, cache or bus of the user's. */
+export function temporaryHome(closers: Closers): NodeJS.ProcessEnv {
+  const home = mkdtempSync(join(tmpdir(), 'pronk-engine-'));
+  closers.add(() => rmSync(home, { recursive: true, force: true, maxRetries: 10 }));
+  const { DBUS_SESSION_BUS_ADDRESS: _, ...env } = process.env;
+  const folders = ['XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_RUNTIME_DIR', 'TMPDIR'];
+  return { ...env, HOME: home, ...Object.fromEntries(folders.map((name) => [name, home])) };
+}
+
+/** Its fourth stream (descriptor 3) is a pipe to read from. */
+export function startProgram(closers: Closers, command: string, given: string[], env: NodeJS.ProcessEnv): ChildProcess {
+  const stdio: 'ignore' | 'pipe' = process.env['PRONK_ENGINE_LOG'] ? 'pipe' : 'ignore';
+  const program = spawn(setpriv, [...endWithParent, command, ...given], {
+    env,
+    stdio: ['ignore', stdio, stdio, 'pipe'],
+  });
+  program.stdout?.pipe(process.stdout);
+  program.stderr?.pipe(process.stderr);
+  const ended = new Promise<void>((resolve) => {
+    program.once('exit', () => resolve());
+    program.once('error', () => resolve());
+  });
+  closers.add(async () => {
+    program.kill('SIGKILL');
+    await ended;
+  });
+  return program;
+}
+
+/** Rejects where `promise` takes longer than `limit` milliseconds. */
+export async function within<T>(limit: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} takes over ${limit / 1000} s`)), limit);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
