@@ -125,7 +125,7 @@ void CpuRunner::begin() {
 
 Status CpuRunner::end_decode() {
   const auto token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
-  if (!token) return fail(std::string(graph::bad_logits_message));
+  if (!token) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
   last_ = *token;
   cached_ = run_.position + fed_ + sampled_ + 1;
   ++sampled_;

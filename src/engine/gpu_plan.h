@@ -9,7 +9,7 @@
 #include "engine/weight_plan.h"
 #include "gpu/device.h"
 #include "graph/kv_type.h"
-#include "kernels/kernels.h"
+#include "kernels/launch.h"
 #include "models/model.h"
 
 namespace pronk::engine {
@@ -22,13 +22,11 @@ struct PlanOptions {
 };
 
 struct Kernel {
-  u32 pipeline = 0;    // index into GpuPlan::pipelines
-  kernels::Grid grid;  // for one token
-  // In prefill the grid's y or z is ceil(tokens · per_token / tile).
-  enum class Scale : u8 { none, y, z } scale = Scale::none;
-  u32 per_token = 1, tile = 1;
+  u32 pipeline = 0;      // index into GpuPlan::pipelines
+  kernels::Grid grid;    // for one token
+  kernels::Scale scale;  // how it grows with the tokens of a step
 
-  kernels::Grid grid_for(u32 tokens) const;
+  kernels::Grid grid_for(u32 tokens) const { return scale(grid, tokens); }
 };
 
 struct Dispatch {

@@ -426,7 +426,7 @@ Status GpuRunner::token_read(u32 slot, u32 token) {
   const bool current = slot_generation_[slot] == generation_;
   slot_generation_[slot] = 0;
   if (!current || phase_ != Phase::decode) return {};
-  if (token == kernels::bad_logits) return fail(std::string(graph::bad_logits_message));
+  if (token == kernels::bad_logits) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
   cached_ = run_.position + u32(run_.tokens.size()) + received_;
   ++received_;
   if (token != kernels::no_token) tokens_.push_back(token);

@@ -58,7 +58,7 @@ class Cases {
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
-      if (!planned(matmul_kernel(kernel, kind, features_))) continue;
+      if (!planned(kernels::matmul_pipeline(kernel, kind, features_))) continue;
       const MatMulSpec spec{
           .kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
       cases_.push_back(matmul_case(spec, limits_, features_, u32(cases_.size())));

@@ -15,7 +15,8 @@ u32 write_granule(const formats::Format& format) {
   return granule;
 }
 
-// Emits fused nodes backwards from what must exist: the cache, the residual stream and the logits.
+// Starts from what must be computed (writes to the cache, the residual stream, the logits) and emits, before each, the
+// products that it needs.
 class Fuser {
  public:
   explicit Fuser(const Graph& graph) : graph_(graph), producer_(graph.values.size(), none), uses_(producer_.size()) {
@@ -90,7 +91,7 @@ class Fuser {
     return {};
   }
 
-  // A value's memory is given to what is made of it in place; products are emitted late, so that a read may come after.
+  // `out` takes over the memory of `old`, which cannot be read any more from here on.
   void overwrite(ValueId out, ValueId old) {
     make_slice(out, old, 0);
     overwritten_[old] = true;

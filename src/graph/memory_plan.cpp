@@ -66,7 +66,8 @@ MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector
       const u64 offset = lowest_offset(buffer);
       const u64 end = align_up(offset + intervals[item].bytes, alignment);
       const u64 growth = end > plan.buffer_bytes[buffer] ? end - plan.buffer_bytes[buffer] : 0;
-      if (best.buffer == buffers || growth < best_growth) best.buffer = buffer, best.offset = offset, best_growth = growth;
+      if (best.buffer == buffers || growth < best_growth)
+        best.buffer = buffer, best.offset = offset, best_growth = growth;
     }
     if (best.buffer == buffers) plan.buffer_bytes.push_back(0);
     plan.buffer_bytes[best.buffer] += best_growth;

@@ -29,7 +29,7 @@ struct MatMulKind {
 // the grid's z counting batches.
 gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens = 1);
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
-constexpr u32 batch_limit = 16;  // more tokens than that are a GEMM's
+constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
 gpu::PipelineDesc gemm(const MatMulKind& kind);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, const gpu::Limits& limits);
@@ -66,7 +66,7 @@ u64 sample_blocks_bytes(u32 vocab);
 u64 sample_candidates_bytes(u32 vocab);
 u32 sample_grid(u32 vocab);  // workgroups of blocks and filter
 
-// What the kernels read of the settings; NaN and what is out of range count as off.
+// The settings as the kernels read them. A filter whose setting is NaN or out of range is off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
 // blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. Grid: sample_grid().

@@ -9,7 +9,7 @@ namespace pronk::kernels {
 
 // clang-format off: one field a line reads better than as a macro's arguments.
 
-// What a step works on; kernels read it, the pick kernel moves it on.
+// The state of a run: kernels read it, and sample_pick advances it to the next step.
 PRONK_STRUCT(StepState,
   (u32, position),   // of the step's first token
   (u32, rows),       // tokens in the step
@@ -20,7 +20,7 @@ PRONK_STRUCT(StepState,
 
 PRONK_STRUCT(MatMulParams,
   (u32, rows),         // output columns n of this part of the weight
-  (u32, padded_rows),  // columns written; from `rows` on zeros
+  (u32, padded_rows),  // columns written: `rows` results, then zeros
   (u32, row_units),    // groups of eight weights in a weight row
   (u32, x_base),       // in fours, of row 0
   (u32, x_stride),     // in fours

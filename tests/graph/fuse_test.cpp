@@ -226,6 +226,17 @@ TEST(Fuse, MixedFormatsSplitProducts) {
   EXPECT_EQ(slice_of(fused.values, up.out).root, slice_of(fused.values, gate.out).root);
 }
 
+// 16777215 heads of 256: each projection's rows fit 32 bits, their sum does not.
+TEST(Fuse, JoinedRowsOver32BitsAreRefused) {
+  LlamaShape shape;
+  shape.layers = 1;
+  shape.heads.query = shape.heads.kv = 16777215;
+  shape.heads.dim = shape.heads.rotated = 256;
+  const auto fused = fuse(llama_graph(shape));
+  ASSERT_FALSE(fused);
+  EXPECT_EQ(fused.error().message, "queries, keys and values of a token are 12884901120 numbers, more than 1073741824");
+}
+
 // WebGPU forbids one dispatch to read and to write the same buffer through two bindings.
 TEST(Fuse, NoProductReadsTheMemoryItWrites) {
   for (std::string_view v : {"F32", "F16"}) {
