@@ -66,11 +66,13 @@ float gumbel(u64 seed, u32 step, u32 token) {
   return -std::log(exponential);
 }
 
-u32 Sampler::sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step) {
+std::optional<u32> Sampler::sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step) {
   CHECK(!logits.empty());
+  if (std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit); })) return std::nullopt;
   const u32 largest = arg_max(logits);
   const Relative relative{sane(logits[largest]), graph::inverse_temperature(params)};
-  if (graph::is_greedy(params) || relative.largest == -infinity) return largest;
+  if (relative.largest == -infinity) return std::nullopt;
+  if (graph::is_greedy(params)) return largest;
 
   float least = -infinity;
   sorted_.clear();
@@ -102,7 +104,7 @@ u32 Sampler::sample(std::span<const float> logits, const graph::SamplingParams& 
   return winner;
 }
 
-u32 sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step) {
+std::optional<u32> sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step) {
   return Sampler(u32(logits.size())).sample(logits, params, step);
 }
 

@@ -9,10 +9,11 @@
 //          reach, all are. Integer weights make the sum the same in any order;
 //   min-p  keeps d of at least ln(min_p).
 // The token is the arg max of d + g over what is kept, lowest id on ties, with g = gumbel(seed, step, token): a draw
-// from softmax(d) (the Gumbel-max trick, arXiv 1411.0030). Logits above 3e38 count as 3e38; those that are NaN or not
-// above −3e38 are never drawn, but when all are, token 0 is.
+// from softmax(d) (the Gumbel-max trick, arXiv 1411.0030). Logits above 3e38 count as 3e38; those not above −3e38 are
+// never drawn. When all are such, or one is NaN, there is no token: the computation before was broken.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,13 +41,13 @@ class Sampler {
 
   // `step` tells the tokens of one text apart. Allocates nothing for logits of at most `vocabulary` tokens; logits are
   // not empty.
-  u32 sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step);
+  std::optional<u32> sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step);
 
  private:
   std::vector<float> sorted_;
 };
 
 // The same with memory of its own.
-u32 sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step);
+std::optional<u32> sample(std::span<const float> logits, const graph::SamplingParams& params, u32 step);
 
 }  // namespace pronk::cpu

@@ -101,12 +101,10 @@ Status CpuRunner::pump() {
   if (!computing_) begin();
   computing_ = !executor_->advance(pump_multiply_adds);
   if (computing_) return {};
-  if (phase_ == Phase::prefill)
-    end_prefill();
-  else if (phase_ == Phase::decode)
-    end_decode();
-  else
-    rows_ = executor_->logits(), fed_ += chunk_rows_;
+  if (phase_ == Phase::decode) return end_decode();
+  fed_ += chunk_rows_;
+  if (phase_ == Phase::prefill) cached_ = run_.position + fed_;
+  if (phase_ == Phase::score) rows_ = executor_->logits();
   return {};
 }
 
@@ -123,18 +121,16 @@ void CpuRunner::begin() {
                    score ? cpu::Logits::all : cpu::Logits::none);
 }
 
-void CpuRunner::end_prefill() {
-  fed_ += chunk_rows_;
-  cached_ = run_.position + fed_;
-}
-
-void CpuRunner::end_decode() {
-  last_ = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
+Status CpuRunner::end_decode() {
+  const std::optional<u32> token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
+  if (!token) return fail(std::string(graph::bad_logits_message));
+  last_ = *token;
   cached_ = run_.position + fed_ + sampled_ + 1;
   ++sampled_;
   tokens_.push_back(last_);
   const bool ended = std::find(run_.end_tokens.begin(), run_.end_tokens.end(), last_) != run_.end_tokens.end();
   if (ended || sampled_ == run_.count) phase_ = Phase::idle;
+  return {};
 }
 
 bool CpuRunner::next(u32& token) {

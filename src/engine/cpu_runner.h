@@ -44,8 +44,7 @@ class CpuRunner final : public Runner, private WeightSink {
 
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
   void begin();
-  void end_prefill();
-  void end_decode();
+  Status end_decode();
 
   const models::Model& model_;
   u32 context_;

@@ -311,14 +311,14 @@ class Planner {
 
   void add_sampling() {
     const u32 vocab = fused_.values[u32(graph_.logits)].width;
-    const u32 blocks = u32(ceil_div(vocab, kernels::sample_block));
-    const Range block_sums = new_activation(align_up(blocks * kernels::sample_block_bytes, 16));
-    const Range candidates = new_activation((u64(vocab) + 1) * 4);
+    const u32 grid = kernels::sample_grid(vocab);
+    const Range block_sums = new_activation(align_up(kernels::sample_blocks_bytes(vocab), 16));
+    const Range candidates = new_activation(kernels::sample_candidates_bytes(vocab));
     const Range params = plan_.sample_params;
     program_ = &plan_.sampling;
     const std::vector<Range> bindings{params, plan_.decode_state, plan_.logits, block_sums, candidates};
-    emit(kernels::sample_blocks(), bindings, {blocks}, Kernel::Scale::none);
-    emit(kernels::sample_filter(), bindings, {blocks}, Kernel::Scale::none);
+    emit(kernels::sample_blocks(), bindings, {grid}, Kernel::Scale::none);
+    emit(kernels::sample_filter(), bindings, {grid}, Kernel::Scale::none);
     emit(kernels::sample_pick(),
          {params, plan_.logits, block_sums, candidates, plan_.end_tokens, plan_.decode_state, plan_.next_token,
           plan_.sampled},

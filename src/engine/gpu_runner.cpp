@@ -221,7 +221,7 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         score_generation_ = 0;
       } else {
         arrived_[event.id] = load_le<u32>(event.bytes.data());
-        take_tokens();
+        return take_tokens();
       }
       return {};
     case Kind::work_done:
@@ -412,24 +412,27 @@ void GpuRunner::submit_step(u32 slot) {
 }
 
 // Reads may finish in any order; tokens come out in the order of their steps.
-void GpuRunner::take_tokens() {
+Status GpuRunner::take_tokens() {
   while (!slot_order_.empty() && arrived_[slot_order_.front()]) {
     const u32 slot = slot_order_.front();
     slot_order_.pop_front();
-    token_read(slot, *std::exchange(arrived_[slot], {}));
+    PRONK_OK(token_read(slot, *std::exchange(arrived_[slot], {})));
   }
+  return {};
 }
 
-void GpuRunner::token_read(u32 slot, u32 token) {
+Status GpuRunner::token_read(u32 slot, u32 token) {
   const bool current = slot_generation_[slot] == generation_;
   slot_generation_[slot] = 0;
-  if (!current || phase_ != Phase::decode) return;
+  if (!current || phase_ != Phase::decode) return {};
+  if (token == kernels::bad_logits) return fail(std::string(graph::bad_logits_message));
   cached_ = run_.position + u32(run_.tokens.size()) + received_;
   ++received_;
   if (token != kernels::no_token) tokens_.push_back(token);
   const auto& ends = run_.end_tokens;
   const bool ended = token == kernels::no_token || std::find(ends.begin(), ends.end(), token) != ends.end();
   if (ended || received_ == run_.count) phase_ = Phase::idle;
+  return {};
 }
 
 u32 GpuRunner::steps_in_flight() const {

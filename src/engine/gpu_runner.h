@@ -77,8 +77,8 @@ class GpuRunner final : public Runner, private WeightSink {
   void start_self_test();
   Status end_self_test(std::span<const u8> bytes);
   void use_safer_kernels();
-  void take_tokens();
-  void token_read(u32 slot, u32 token);
+  Status take_tokens();
+  Status token_read(u32 slot, u32 token);
   void submit_chunks();
   void submit_chunk(u32 rows, bool small_batch);
   void measure_chunks();

@@ -554,17 +554,17 @@ OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed)
   c.memory = {params_of(p),
               params_of(state),
               memory_of(logits),
-              Memory(align_up(p.blocks * kernels::sample_block_bytes, 16)),
-              Memory(align_up((u64(vocab) + 1) * 4, 16)),
+              Memory(align_up(kernels::sample_blocks_bytes(vocab), 16)),
+              Memory(align_up(kernels::sample_candidates_bytes(vocab), 16)),
               Memory(16),
               Memory(16),
               Memory(16)};
   const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
-  c.steps.push_back({kernels::sample_blocks(), bindings, {p.blocks}});
-  if (!p.greedy) c.steps.push_back({kernels::sample_filter(), bindings, {p.blocks}});
+  c.steps.push_back({kernels::sample_blocks(), bindings, {kernels::sample_grid(vocab)}});
+  if (!p.greedy) c.steps.push_back({kernels::sample_filter(), bindings, {kernels::sample_grid(vocab)}});
   c.steps.push_back(
       {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
-  const double token = cpu::sample(logits, sampling, seed);
+  const double token = *cpu::sample(logits, sampling, seed);
   for (const u32 memory : {u32(next), u32(sampled)})
     c.answers.push_back({memory, OpAnswer::Type::u32, {token}, {Match::same}});
   return c;

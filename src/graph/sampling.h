@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/types.h"
 
@@ -26,5 +27,9 @@ constexpr float max_temperature = 0x1p60f;
 constexpr float inverse_temperature(const SamplingParams& params) {
   return is_greedy(params) ? 1 : 1 / std::min(params.temperature, max_temperature);
 }
+
+// What a run fails with when there is no token to sample.
+constexpr std::string_view bad_logits_message =
+    "the model's logits are NaN, or none is finite: its weights are damaged, or its arithmetic overflows";
 
 }  // namespace pronk::graph

@@ -96,6 +96,8 @@ constexpr MatVecConstants matvec_tile{.LANES = 32, .ROWS = 2, .WORKGROUP = 64, .
 // TILE_K 16 and not more: SwiftShader's compile time grows with workgroup memory (1.9 s against 4.4 s with 32).
 constexpr GemmConstants gemm_tile{.TILE_T = 32, .TILE_N = 64, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
+// With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
+constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
 
 template <class Constants>
 Constants with_kind(Constants constants, const MatMulKind& kind) {
@@ -115,7 +117,7 @@ std::string kv_fragment(std::string_view action, graph::KvType type, u32 dim) {
 PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
   return Shader(name)
       .params<SampleParams>("SampleParams")
-      .constants(SampleConstants{.WORKGROUP = 256, .BLOCK = sample_block})
+      .constants(sample_tile)
       .add("sample_common")
       .add(name)
       .finish(std::move(bindings));
@@ -247,11 +249,15 @@ std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const f
 
 u64 turn_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 64)) * rotated * sizeof(float); }
 
+u64 sample_blocks_bytes(u32 vocab) { return ceil_div(vocab, sample_tile.BLOCK) * 3 * sizeof(u32); }
+u64 sample_candidates_bytes(u32 vocab) { return (u64(vocab) + 1) * sizeof(u32); }
+u32 sample_grid(u32 vocab) { return u32(ceil_div(vocab, sample_tile.TILE)); }
+
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count) {
   constexpr float off = -1e30f;
   SampleParams p;
   p.vocab = vocab;
-  p.blocks = u32(ceil_div(vocab, sample_block));
+  p.blocks = u32(ceil_div(vocab, sample_tile.BLOCK));
   p.context = context;
   p.greedy = graph::is_greedy(sampling);
   p.top_k = sampling.top_k < vocab ? sampling.top_k : 0;

@@ -58,15 +58,18 @@ gpu::PipelineDesc combine(const graph::Heads& heads, u32 splits);
 std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
 u64 turn_table_bytes(u32 rotated, u32 context);
 
-constexpr u32 no_token = 0xffffffffu;   // what a step reads back after the end
-constexpr u32 sample_block = 1024;      // logits a workgroup sums up
-constexpr u64 sample_block_bytes = 12;  // of its result
+// What a step reads back instead of a token: after the end, and when a logit is NaN or none is finite.
+constexpr u32 no_token = 0xffffffffu, bad_logits = 0xfffffffeu;
+
+// Bytes that sampling works in: a record for every 64 logits, and the candidates with their number.
+u64 sample_blocks_bytes(u32 vocab);
+u64 sample_candidates_bytes(u32 vocab);
+u32 sample_grid(u32 vocab);  // workgroups of blocks and filter
 
 // What the kernels read of the settings; NaN and what is out of range count as off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
-// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates (vocab + 1 words). Grid: ceil(vocab /
-// sample_block).
+// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. Grid: sample_grid().
 gpu::PipelineDesc sample_blocks();
 // filter: as blocks. Needed only when not greedy.
 gpu::PipelineDesc sample_filter();

@@ -81,7 +81,8 @@ PRONK_STRUCT(RotateConstants,
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
 PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));
-PRONK_STRUCT(SampleConstants, (u32, WORKGROUP), (u32, BLOCK));
+// TILE: logits a workgroup takes; BLOCK: logits whose maximum is kept, powers of two.
+PRONK_STRUCT(SampleConstants, (u32, WORKGROUP), (u32, TILE), (u32, BLOCK));
 
 // clang-format on
 

@@ -1,10 +1,12 @@
-// First step of sampling: each workgroup sums up BLOCK logits.
+// First step of sampling: sums up each BLOCK logits. A team of LANES threads takes a block, a workgroup takes TILE logits.
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<uniform> state: StepState;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read_write> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> candidates: array<u32>;  // how many, then tokens
+
+const LANES = WORKGROUP * BLOCK / TILE;
 
 var<workgroup> values: array<f32, WORKGROUP>;
 var<workgroup> tokens: array<u32, WORKGROUP>;
@@ -14,11 +16,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (state.finished != 0u) {
     return;
   }
-  let first = group.x * BLOCK;
-  let end = min(first + BLOCK, params.vocab);
+  let lane = local % LANES;
+  let block = group.x * (TILE / BLOCK) + local / LANES;
+  let first = block * BLOCK + lane;
+  let end = min((block + 1u) * BLOCK, params.vocab);
   var largest = LOWEST;
-  var token = min(first + local, end - 1u);
-  for (var i = first + local; i < end; i += WORKGROUP) {
+  var token = first;
+  for (var i = first; i < end; i += LANES) {
     let v = sane(logits[i]);
     if (v > largest) {
       largest = v;
@@ -27,9 +31,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   values[local] = largest;
   tokens[local] = token;
-  for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
+  for (var half = LANES / 2u; half > 0u; half >>= 1u) {
     workgroupBarrier();
-    if (local < half) {
+    if (lane < half) {
       let v = values[local + half];
       let t = tokens[local + half];
       if (v > values[local] || (v == values[local] && t < tokens[local])) {
@@ -39,24 +43,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   workgroupBarrier();
-  largest = values[0];
+  largest = values[local - lane];
   workgroupBarrier();
 
   var mass = 0.0;
-  for (var i = first + local; i < end; i += WORKGROUP) {
+  for (var i = first; i < end; i += LANES) {
     mass += exp((sane(logits[i]) - largest) * params.inverse_temperature);
   }
   values[local] = mass;
-  for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
+  for (var half = LANES / 2u; half > 0u; half >>= 1u) {
     workgroupBarrier();
-    if (local < half) {
+    if (lane < half) {
       values[local] += values[local + half];
     }
   }
-  if (local == 0u) {
-    blocks[group.x] = Block(largest, tokens[0], values[0]);
-    if (group.x == 0u) {
-      candidates[0] = 0u;
-    }
+  if (lane == 0u && block < params.blocks) {
+    blocks[block] = Block(largest, tokens[local], values[local]);
+  }
+  if (group.x == 0u && local == 0u) {
+    candidates[0] = 0u;
   }
 }

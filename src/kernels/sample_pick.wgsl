@@ -1,6 +1,7 @@
 // Last step of sampling, one workgroup: finds the thresholds of top-k and top-p among the candidates by radix selection,
 // takes the survivor with the largest logit / temperature + Gumbel noise (arXiv 1411.0030), and moves the state on.
-// A greedy step takes the largest of all blocks. After the end it writes `no_token` and nothing else.
+// A greedy step takes the largest of all blocks. After the end it writes NO_TOKEN for the host and nothing else. Logits
+// that are NaN, or none of which is finite, end the text with BAD_LOGITS.
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -12,6 +13,7 @@
 @group(0) @binding(7) var<storage, read_write> sampled: array<u32>;  // what the host reads
 
 const NO_TOKEN = 0xffffffffu;
+const BAD_LOGITS = 0xfffffffeu;
 
 var<workgroup> values: array<f32, WORKGROUP>;
 var<workgroup> tokens: array<u32, WORKGROUP>;
@@ -30,8 +32,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
     }
   }
   reduce_largest(local, largest, token);
+  largest = values[0];
   if (params.greedy == 0u) {
-    largest = values[0];
     workgroupBarrier();
     values[local] = 0.0;
     for (var b = local; b < params.blocks; b += WORKGROUP) {
@@ -55,7 +57,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     draw(local, threshold, largest);
   }
   if (local == 0u) {
-    advance(tokens[0]);
+    advance(tokens[0], largest > LOWEST && largest <= HIGHEST);
   }
 }
 
@@ -194,20 +196,24 @@ fn draw(local: u32, threshold: u32, largest: f32) {
   reduce_largest(local, best, token);
 }
 
-fn advance(picked: u32) {
+fn advance(picked: u32, usable: bool) {
   if (state.finished != 0u) {
     sampled[0] = NO_TOKEN;
     return;
   }
-  let token = select(0u, picked, picked < params.vocab);  // only logits that are no numbers give none
-  next_token[0] = token;
-  sampled[0] = token;
+  if (!usable || picked >= params.vocab) {
+    sampled[0] = BAD_LOGITS;
+    state.finished = 1u;
+    return;
+  }
+  next_token[0] = picked;
+  sampled[0] = picked;
   state.position += 1u;
   state.step += 1u;
   state.remaining -= 1u;
   var finished = state.remaining == 0u || state.position >= params.context;
   for (var i = 0u; i < params.end_count; i++) {
-    finished = finished || end_tokens[i] == token;
+    finished = finished || end_tokens[i] == picked;
   }
   state.finished = select(0u, 1u, finished);
 }

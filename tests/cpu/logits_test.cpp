@@ -100,7 +100,7 @@ void expect_greedy(const test::LoadedModel& model, const json& index, KvType kv)
     std::vector<u32> tokens;
     auto logits = executor.run(prompt, 0, false);
     while (true) {
-      tokens.push_back(sample(logits, {}, u32(tokens.size())));
+      tokens.push_back(sample(logits, {}, u32(tokens.size())).value());
       if (tokens.size() == 64) break;
       logits = executor.run(std::span(tokens).last(1), u32(prompt.size() + tokens.size() - 1), false);
     }

@@ -108,7 +108,7 @@ void expect_distribution(const std::vector<float>& logits, const SamplingParams&
   std::vector<u32> observed(logits.size());
   Sampler sampler(u32(logits.size()));
   for (u32 step = 0; step < draws; ++step) {
-    const u32 token = sampler.sample(logits, params, step);
+    const u32 token = sampler.sample(logits, params, step).value_or(~0u);
     ASSERT_LT(token, logits.size());
     ASSERT_TRUE(keep[token]);
     ++observed[token];
@@ -146,7 +146,7 @@ TEST(Sampler, DrawsFromWhatTheFiltersKeep) {
 // The chi-square test itself must be able to fail.
 TEST(Sampler, ChiSquareTellsOtherDistributionsApart) {
   std::vector<u32> observed(10);
-  for (u32 step = 0; step < 20000; ++step) ++observed[sample(std::vector<float>(10, 0.0f), {.temperature = 1}, step)];
+  for (u32 step = 0; step < 20000; ++step) ++observed[*sample(std::vector<float>(10, 0.0f), {.temperature = 1}, step)];
   std::vector<double> skewed(10, 0.1);
   skewed[0] = 0.11, skewed[1] = 0.09;
   const auto [statistic, freedom] = chi_square(observed, skewed, 20000);
@@ -171,7 +171,7 @@ TEST(Sampler, MatchesBruteForce) {
 // Which tokens appear at all over many steps, with logits near each other so that each that may will.
 std::set<u32> reachable(const std::vector<float>& logits, const SamplingParams& params) {
   std::set<u32> tokens;
-  for (u32 step = 0; step < 4000; ++step) tokens.insert(sample(logits, params, step));
+  for (u32 step = 0; step < 4000; ++step) tokens.insert(*sample(logits, params, step));
   return tokens;
 }
 
@@ -204,9 +204,9 @@ TEST(Sampler, SeedStepAndTokenAllMatter) {
   const std::vector<float> logits(1000, 0.0f);
   std::set<u32> by_step, by_low, by_high;
   for (u32 i = 0; i < 20; ++i) {
-    by_step.insert(sample(logits, {.temperature = 1}, i));
-    by_low.insert(sample(logits, {.temperature = 1, .seed = i}, 0));
-    by_high.insert(sample(logits, {.temperature = 1, .seed = u64(i) << 32}, 0));
+    by_step.insert(*sample(logits, {.temperature = 1}, i));
+    by_low.insert(*sample(logits, {.temperature = 1, .seed = i}, 0));
+    by_high.insert(*sample(logits, {.temperature = 1, .seed = u64(i) << 32}, 0));
     EXPECT_EQ(sample(logits, {.temperature = 1, .seed = i}, 3), sample(logits, {.temperature = 1, .seed = i}, 3));
   }
   EXPECT_GT(by_step.size(), 15u);
@@ -244,16 +244,20 @@ TEST(Sampler, OddLogitsDoNotCrash) {
                                         {.temperature = 1, .top_p = nan, .min_p = nan},
                                         {.temperature = infinity}};
   for (const SamplingParams& params : all) {
-    EXPECT_EQ(sample(std::vector<float>{nan, nan, nan}, params, 0), 0u);
-    EXPECT_EQ(sample(std::vector<float>{-infinity, -infinity}, params, 0), 0u);
-    EXPECT_EQ(sample(std::vector<float>{nan, -infinity, 1, nan}, params, 0), 2u);
+    EXPECT_EQ(sample(std::vector<float>{-infinity, -infinity, 1}, params, 0), 2u);
     if (params.temperature != infinity) {
       EXPECT_EQ(sample(std::vector<float>{0, infinity, 1, 2}, params, 0), 1u);
-      EXPECT_EQ(sample(std::vector<float>{0, 3e38f, nan, -3e38f}, params, 0), 1u);
+      EXPECT_EQ(sample(std::vector<float>{0, 3e38f, -infinity, -3e38f}, params, 0), 1u);
     }
-    EXPECT_EQ(sample(std::vector<float>{-3.1e38f, -3e38f}, params, 0), 0u);
     for (u32 step = 0; step < 50; ++step) {
-      EXPECT_NE(sample(std::vector<float>{nan, 1, 1, -infinity, 1}, params, step), 0u);
+      EXPECT_NE(sample(std::vector<float>{-infinity, 1, 1, -infinity, 1}, params, step), 0u);
+    }
+    for (const std::vector<float>& broken : {std::vector<float>{nan, nan, nan},
+                                             {-infinity, -infinity},
+                                             {nan, -infinity, 1, nan},
+                                             {1, 2, -nan},
+                                             {-3.1e38f, -3e38f}}) {
+      EXPECT_EQ(sample(broken, params, 0), std::nullopt);
     }
   }
 }

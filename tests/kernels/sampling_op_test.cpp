@@ -1,4 +1,7 @@
 // The sampling kernels choose what src/cpu/sampler.h chooses: the same logits, settings, seed and step, the same token.
+#include <algorithm>
+#include <bit>
+#include <functional>
 #include <limits>
 
 #include "cpu/sampler.h"
@@ -13,7 +16,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 struct Sampled {
-  u32 token, next_token;
+  u32 token, next_token, candidates;
   kernels::StepState state;
 };
 
@@ -27,33 +30,33 @@ class SamplingOp : public KernelTest {
     std::vector<Bytes> memory{params_bytes(p),
                               params_bytes(state),
                               bytes_of(logits),
-                              Bytes(align_up(p.blocks * kernels::sample_block_bytes, 16)),
-                              bytes_of(std::vector<u32>(vocab + 1, 12345)),
+                              Bytes(align_up(kernels::sample_blocks_bytes(vocab), 16)),
+                              bytes_of(std::vector<u32>(kernels::sample_candidates_bytes(vocab) / 4, 12345)),
                               bytes_of(std::vector<u32>(64, 0)),
                               Bytes(16),
                               Bytes(16)};
     if (!end_tokens.empty()) std::memcpy(memory[ends].data(), end_tokens.data(), end_tokens.size() * 4);
     std::vector<KernelRunner::Step> steps;
     const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
-    steps.push_back({kernels::sample_blocks(), bindings, {p.blocks}});
-    if (!p.greedy) steps.push_back({kernels::sample_filter(), bindings, {p.blocks}});
+    steps.push_back({kernels::sample_blocks(), bindings, {kernels::sample_grid(vocab)}});
+    if (!p.greedy) steps.push_back({kernels::sample_filter(), bindings, {kernels::sample_grid(vocab)}});
     steps.push_back(
         {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
     if (!runner().run(memory, steps)) return {};
-    Sampled result{as<u32>(memory[sampled])[0], as<u32>(memory[next])[0], {}};
+    Sampled result{as<u32>(memory[sampled])[0], as<u32>(memory[next])[0], as<u32>(memory[candidates])[0], {}};
     std::memcpy(&result.state, memory[step_state].data(), sizeof result.state);
     return result;
   }
 
   static void expect_same(const std::vector<float>& logits, const SamplingParams& s, u32 step) {
-    const u32 expected = cpu::sample(logits, s, step);
+    const u32 expected = cpu::sample(logits, s, step).value_or(kernels::bad_logits);
     kernels::StepState state;
     state.step = step, state.remaining = 10;
     const u32 got = sample(logits, s, state).token;
     EXPECT_EQ(got, expected) << "vocabulary " << logits.size() << " temperature " << s.temperature << " top_k "
                              << s.top_k << " top_p " << s.top_p << " min_p " << s.min_p << " seed " << s.seed
                              << " step " << step << " logits " << (got < logits.size() ? logits[got] : 0) << " and "
-                             << logits[expected];
+                             << (expected < logits.size() ? logits[expected] : 0);
   }
 };
 
@@ -124,10 +127,68 @@ TEST_F(SamplingOp, OddLogits) {
       expect_same({0, infinity, 1, 2, infinity}, params, step);
       expect_same({0, 3e38f, nan, -3e38f}, params, step);
       expect_same({nan, 1, 1, -infinity, 1}, params, step);
+      expect_same({0, 3e38f, 1, -3e38f, -infinity}, params, step);
+      expect_same({2, 1, 1, -infinity, 1}, params, step);
       auto many = logits_of(0, 3000, step);
-      for (u32 i = 0; i < 3000; i += 2) many[i] = i % 3 ? nan : -infinity;
+      for (u32 i = 0; i < 3000; i += 2) many[i] = -infinity;
       expect_same(many, params, step);
     }
+  }
+}
+
+// NaN anywhere, with either sign and any payload, or nothing finite: no token, and the text ends.
+TEST_F(SamplingOp, LogitsOfABrokenModelAreToldApart) {
+  const auto with = [](u32 at, u32 bits) {
+    auto logits = logits_of(1, 3000, 1);
+    logits[at] = std::bit_cast<float>(bits);
+    return logits;
+  };
+  kernels::StepState state;
+  state.position = 7, state.rows = 1, state.step = 3, state.remaining = 2;
+  for (const SamplingParams& params : {SamplingParams{}, SamplingParams{.temperature = 1},
+                                       SamplingParams{.temperature = 1, .top_k = 40, .top_p = 0.9f, .min_p = 0.1f}}) {
+    for (const auto& logits :
+         {with(0, 0x7fc00000), with(2999, 0xffffffff), with(1500, 0x7f800001), std::vector<float>(3000, -infinity),
+          std::vector<float>{nan}, std::vector<float>(70, -3.1e38f)}) {
+      const Sampled s = sample(logits, params, state);
+      EXPECT_EQ(s.token, kernels::bad_logits);
+      EXPECT_EQ(s.next_token, 0u);  // as it was
+      EXPECT_NE(s.state.finished, 0u);
+      EXPECT_EQ(s.state.step, 3u);
+      EXPECT_EQ(cpu::sample(logits, params, 3), std::nullopt);
+    }
+    EXPECT_LT(sample(with(0, 0xff800000), params, state).token, 3000u);  // −∞: never drawn, but no fault
+    EXPECT_EQ(sample(with(5, 0x7f800000), params, state).token, 5u);
+  }
+}
+
+// What filter keeps is all that pick works on.
+TEST_F(SamplingOp, CandidatesAreFew) {
+  kernels::StepState state;
+  state.remaining = 10;
+  for (const u32 vocab : {32000u, 128256u}) {
+    for (const u32 kind : {0u, 1u, 2u}) {
+      const auto logits = logits_of(kind, vocab, vocab + kind);
+      auto sorted = logits;
+      std::sort(sorted.begin(), sorted.end(), std::greater<>());
+      for (const u32 k : {1u, 40u, 200u}) {
+        for (const float top_p : {1.0f, 0.9f}) {
+          const Sampled s = sample(logits, {.temperature = 1, .top_k = k, .top_p = top_p}, state);
+          EXPECT_GE(s.candidates, k);
+          EXPECT_LE(s.candidates, 2 * k + 8) << "vocabulary " << vocab << " kind " << kind << " top_k " << k;
+        }
+      }
+      const auto at_least = [&](float logit) {
+        return u32(std::upper_bound(sorted.begin(), sorted.end(), logit, std::greater<>()) - sorted.begin());
+      };
+      for (const float top_p : {1.0f, 0.5f}) {
+        const Sampled s = sample(logits, {.temperature = 0.8f, .top_p = top_p, .min_p = 0.02f}, state);
+        EXPECT_GE(s.candidates, at_least(sorted[0] + 0.8f * std::log(0.02f)));
+        EXPECT_LE(s.candidates, at_least(sorted[0] + 0.8f * (std::log(0.02f) - 0.02f)));
+      }
+    }
+    const auto peaked = logits_of(2, vocab, 3);
+    EXPECT_LE(sample(peaked, {.temperature = 1, .top_p = 0.95f}, state).candidates, vocab / 20);
   }
 }
 
