@@ -134,12 +134,11 @@ class Planner {
   Range params(const Params& params) {
     std::vector<u8> bytes(align_up(sizeof params, 16));
     std::memcpy(bytes.data(), &params, sizeof params);
-    for (const auto& [range, content] : plan_.constants) {
-      if (content == bytes) return range;
-    }
-    const Range range = reserve_parameters(bytes.size());
-    plan_.constants.push_back({range, std::move(bytes)});
-    return range;
+    const auto [at, added] = params_.try_emplace(bytes);
+    if (!added) return at->second;
+    at->second = reserve_parameters(bytes.size());
+    plan_.constants.push_back({at->second, std::move(bytes)});
+    return at->second;
   }
 
   // A format's table is written once, whatever the number of weights that use it.
@@ -432,6 +431,7 @@ class Planner {
   u64 parameter_bytes_ = 0;
   std::vector<graph::Interval> activations_;
   std::map<const formats::Format*, Range> tables_;
+  std::map<std::vector<u8>, Range> params_;  // where each set of parameters lies
 
   // The program being lowered.
   std::vector<Dispatch>* program_ = nullptr;
