@@ -103,10 +103,8 @@ Status CpuRunner::pump() {
   if (computing_) return {};
   if (phase_ == Phase::decode) return end_decode();
   fed_ += chunk_rows_;
-  if (phase_ == Phase::prefill)
-    cached_ = run_.position + fed_;
-  else
-    rows_ = executor_->logits();
+  if (phase_ == Phase::prefill) cached_ = run_.position + fed_;
+  if (phase_ == Phase::score) rows_ = executor_->logits();
   return {};
 }
 
@@ -124,7 +122,7 @@ void CpuRunner::begin() {
 }
 
 Status CpuRunner::end_decode() {
-  const auto token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
+  const std::optional<u32> token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
   if (!token) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
   last_ = *token;
   cached_ = run_.position + fed_ + sampled_ + 1;

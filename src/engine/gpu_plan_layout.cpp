@@ -83,12 +83,11 @@ Range BufferLayout::reserve_parameters(u64 bytes) {
 }
 
 Range BufferLayout::constant(std::span<const u8> bytes) {
-  for (const auto& [range, content] : plan_.constants) {
-    if (std::equal(content.begin(), content.end(), bytes.begin(), bytes.end())) return range;
-  }
-  const Range range = reserve_parameters(bytes.size());
-  plan_.constants.push_back({range, {bytes.begin(), bytes.end()}});
-  return range;
+  const auto [at, added] = constants_.try_emplace({bytes.begin(), bytes.end()});
+  if (!added) return at->second;
+  at->second = reserve_parameters(bytes.size());
+  plan_.constants.push_back({at->second, at->first});
+  return at->second;
 }
 
 }  // namespace pronk::engine

@@ -1,6 +1,7 @@
 // Buffers whose size follows from the model and the options alone: weights, KV cache, state, parameters.
 #pragma once
 
+#include <map>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,7 @@ class BufferLayout {
   std::vector<Range> keys_, values_;  // of each layer
   u32 parameters_ = 0;                // buffer
   u64 parameter_bytes_ = 0;
+  std::map<std::vector<u8>, Range> constants_;  // where each content lies
 };
 
 }  // namespace pronk::engine

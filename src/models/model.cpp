@@ -111,7 +111,9 @@ graph::WeightId Weights::take(const std::string& name, u32 rows, u32 cols, bool 
                   (type.empty() ? std::to_string(tensor->type) : std::string(type)) +
                   ", which pronk does not support yet");
   }
-  return builder_.weight(name, format, rows, cols);
+  const auto [at, added] = taken_.try_emplace(name);  // in the graph a weight is a tensor that the loader waits for
+  if (added) at->second = builder_.weight(name, format, rows, cols);
+  return at->second;
 }
 
 graph::ValueId swiglu_feed_forward(LayerContext& c, graph::ValueId x) {
