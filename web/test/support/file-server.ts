@@ -16,6 +16,8 @@ export interface Faults {
   lastModified?: string;
   hideContentRange?: boolean;
   wrongStart?: boolean;
+  /** The n-th request (from 0) is answered once this promise resolves. */
+  hold?: (request: number) => Promise<void> | undefined;
   /** Nothing is sent until this many milliseconds have passed. */
   delay?: number;
   /** Answers to other paths, as JSON. */
@@ -36,15 +38,12 @@ export interface FileServer {
   content: Content;
   faults: Faults;
   readonly sent: number; // bytes of the file that were handed to connections
-  readonly most: number; // requests open at once
   close(): Promise<void>;
 }
 
 export async function serveBytes(content: Content, faults: Faults = {}): Promise<FileServer> {
-  const state = { content, faults, requests: [] as string[], target: '', sent: 0, open: 0, most: 0 };
+  const state = { content, faults, requests: [] as string[], target: '', sent: 0 };
   const server = createServer((request, response) => {
-    state.most = Math.max(state.most, ++state.open);
-    response.on('close', () => state.open--);
     answer(state, request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -102,6 +101,8 @@ function answer(state: State, request: IncomingMessage, response: ServerResponse
     if (broken === undefined) response.end(bytes);
     else response.write(bytes, () => setTimeout(() => response.destroy(), 20));
   };
-  if (faults.delay) setTimeout(send, faults.delay);
+  const held = faults.hold?.(n);
+  if (held) void held.then(send);
+  else if (faults.delay) setTimeout(send, faults.delay);
   else send();
 }
