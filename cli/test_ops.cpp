@@ -176,7 +176,7 @@ std::vector<MatMulShape> matmul_shapes(const formats::Format& format, bool quick
 
 Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const gpu::Features& features,
                    const Visit& visit) {
-  constexpr u32 few[] = {2, 5, 16},
+  constexpr u32 small_batches[] = {2, 5, 16},
                 many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
@@ -187,7 +187,9 @@ Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel
       kind.format = &format;
       const auto shapes = matmul_shapes(format, choice.quick);
       for (u32 s = 0; s < shapes.size(); ++s) {
-        const u32 tokens = kernel == MatMulKernel::gemm ? many[s] : kernel == MatMulKernel::batch ? few[round % 3] : 1;
+        const u32 tokens = kernel == MatMulKernel::gemm    ? many[s]
+                           : kernel == MatMulKernel::batch ? small_batches[round % 3]
+                                                           : 1;
         const engine::MatMulSpec spec{kernel,         kind,   shapes[s].rows,
                                       shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
         PRONK_OK(visit([&] { return engine::matmul_case(spec, device.limits(), features, round); }));

@@ -175,8 +175,8 @@ Status GpuRunner::weights_done() {
       return fail(ErrorCode::bad_model,
                   "tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
   }
-  const auto table = kernels::turn_table(model_.graph.rotation, factors_, plan_.options.context);
-  write_range(plan_.turns, table.data(), table.size() * sizeof(float));
+  const auto table = kernels::rope_table(model_.graph.rotation, factors_, plan_.options.context);
+  write_range(plan_.rope_table, table.data(), table.size() * sizeof(float));
   weights_done_ = true;
   return {};
 }
@@ -328,7 +328,7 @@ bool GpuRunner::next(u32& token) {
 void GpuRunner::replay(const Program& program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
-    const Kernel& kernel = d.few && small_batch ? *d.few : d.kernel;
+    const Kernel& kernel = d.small_batch && small_batch ? *d.small_batch : d.kernel;
     const kernels::Grid grid = kernel.grid_for(rows);
     device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
   }

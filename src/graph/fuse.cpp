@@ -50,17 +50,7 @@ class Fuser {
   void index(u32 op) {
     const auto made = [&](ValueId out) { producer_[u32(out)] = op; };
     const auto used = [&](ValueId in) { uses_[u32(in)].push_back(op); };
-    std::visit(
-        [&](const auto& o) {
-          using Op = std::decay_t<decltype(o)>;
-          if constexpr (requires { o.x; }) used(o.x);
-          if constexpr (std::is_same_v<Op, StoreKv>) used(o.k), used(o.v);
-          if constexpr (std::is_same_v<Op, Attention>) used(o.q);
-          if constexpr (std::is_same_v<Op, Add>) used(o.a), used(o.b);
-          if constexpr (std::is_same_v<Op, SwiGlu>) used(o.gate), used(o.up);
-          if constexpr (requires { o.out; }) made(o.out);
-        },
-        graph_.ops[op]);
+    for_each_operand(graph_.ops[op], used, made);
   }
 
   void emit(FusedOp op, std::vector<u32> plain) {
@@ -211,7 +201,7 @@ class Fuser {
       return fail(ErrorCode::unsupported,
                   "this graph does not rotate q and k, or it rotates or norms v; no kernel does that");
     }
-    const ValueId joined = join({{pq.matmul, q}, {pk.matmul, store.k}, {pv.matmul, store.v}});
+    PRONK_TRY(const ValueId joined, join({{pq.matmul, q}, {pk.matmul, store.k}, {pv.matmul, store.v}}));
     PRONK_OK(multiply_into(joined, {pq.matmul, pk.matmul, pv.matmul}));
     emit(RotateStore{store.layer, joined, pq.norm, pk.norm, pq.norm != WeightId::none ? pq.eps : pk.eps}, plain);
     return {};
@@ -219,9 +209,15 @@ class Fuser {
 
   // One value that holds the outputs of all matmuls side by side; each output, and what is made of it in place,
   // becomes a slice.
-  ValueId join(std::initializer_list<std::pair<u32, ValueId>> columns) {
+  Result<ValueId> join(std::initializer_list<std::pair<u32, ValueId>> columns) {
+    u64 width = 0;
+    for (const auto& [op, last] : columns) width += graph_[as<MatMul>(op)->out].width;
+    if (width > max_width) {
+      return fail("queries, keys and values of a token are " + std::to_string(width) + " numbers, more than " +
+                  std::to_string(max_width));
+    }
     const ValueId joined = ValueId(fused_.values.size());
-    fused_.values.push_back({});
+    fused_.values.push_back({u32(width)});
     u32 column = 0;
     for (const auto& [op, last] : columns) {
       const ValueId out = as<MatMul>(op)->out;
@@ -231,7 +227,6 @@ class Fuser {
       }
       column += graph_[out].width;
     }
-    fused_.values[u32(joined)].width = column;
     return joined;
   }
 
@@ -259,7 +254,7 @@ class Fuser {
       PRONK_TRY(const FusedMatMul input, over(first.x, plain));
       fused.x = input.x, fused.norm = input.norm, fused.eps = input.eps;
       fused.out = ValueId(fused_.values.size());
-      fused_.values.push_back({width, joined, place(fused_.values, first.out).column});
+      fused_.values.push_back({width, joined, slice_of(fused_.values, first.out).column});
       emit(std::move(fused), std::move(plain));
       i = next;
     }
@@ -283,8 +278,8 @@ class Fuser {
 
 Result<FusedGraph> fuse(const Graph& graph) { return Fuser(graph).run(); }
 
-Place place(const std::vector<Value>& values, ValueId id) {
-  Place result{id, 0};
+Slice slice_of(const std::vector<Value>& values, ValueId id) {
+  Slice result{id, 0};
   while (values[u32(result.root)].parent != ValueId::none) {
     result.column += values[u32(result.root)].column;
     result.root = values[u32(result.root)].parent;

@@ -55,7 +55,8 @@ function Welcome() {
         <>
           <h2>What shall we talk about?</h2>
           <p class="lead">
-            {box ? 'This small model runs in your browser.' : 'The model is loaded.'} What you write stays in this tab.
+            {box ? 'This small model runs in your browser.' : 'The model is loaded.'} What you write stays on this
+            device.
           </p>
           {box && <Examples />}
         </>

@@ -119,7 +119,10 @@ export class CachedSource implements ByteSource {
   private async open(signal?: AbortSignal): Promise<void> {
     try {
       this.folder = await this.hooks.folder();
-      if (!this.folder) return;
+      if (!this.folder) {
+        this.note = 'this browser gives no place to keep it: it is fetched again each time';
+        return;
+      }
       this.key = await keyOf(this.url);
       const entry = await this.validEntry(this.folder, signal);
       if (entry?.complete) return await this.openWhole(this.folder, entry);

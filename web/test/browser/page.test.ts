@@ -200,6 +200,17 @@ describe('the chat page', () => {
     });
   });
 
+  it('takes the device from ?device=, until another is chosen', async (test) => {
+    await chat.visit(test, { path: `${chattyModel}&device=cpu`, settings: { device: 'webgpu' } }, async (page) => {
+      await page.locator('.chip-device', { hasText: 'CPU' }).waitFor();
+      await page.getByRole('button', { name: 'Settings', exact: true }).click();
+      const device = page.getByLabel('Device');
+      expect(await device.inputValue()).toBe('cpu');
+      await device.selectOption('auto');
+      expect(await device.inputValue()).toBe('auto');
+    });
+  });
+
   it('takes a dropped file, changes settings, and says clearly what is wrong', async (test) => {
     await chat.visit(test, { settings: { device: 'cpu' } }, async (page) => {
       await page.getByLabel('Model file').setInputFiles({

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cachePart, type EntryInfo, keyOf, ModelCache, parseInfo } from '../../src/runtime/cache.js';
@@ -93,6 +93,19 @@ async function damage(path: string, at: number): Promise<void> {
   data[at]! ^= 1;
   writeFileSync(path, data);
 }
+
+describe('where there is no place for a cache', () => {
+  it('a file is read all the same, and a note says that nothing is kept', async () => {
+    const server = await serve();
+    const spec = { kind: 'url', url: server.url, cache: true, hub: false } as const;
+    const file = cachedUrl(spec, { folder: async () => null, startHash }, noRetry);
+    const all = Buffer.alloc(size);
+    expect(await readOn(file, all)).toBe(size);
+    await file.close();
+    expect(all.equals(bytes)).toBe(true);
+    expect(file.note).toMatch(/no place to keep it/);
+  });
+});
 
 describe('an entry', () => {
   it('is written while the file streams in, as the layout says, and read without the network', async () => {
@@ -381,7 +394,7 @@ describe('faults, with nothing lost', () => {
       expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     }
     rmSync(info);
-    writeFileSync(await pathOf(server.url, 'lock'), '999999999');
+    writeFileSync(await pathOf(server.url, 'lock'), `999999999 ${hostname()} ${'a'.repeat(32)}\n`);
     expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     const whole = readFileSync(info, 'utf8');
     writeFileSync(info, whole.replace(/"have":\d+/, `"have":${size + 1}`));
