@@ -5,11 +5,12 @@ import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
 import { planFromJson, statsFromJson } from './json.js';
 import { LoadRate } from './load-rate.js';
+import { ModelFiles } from './model-files.js';
 import type { EngineModule } from './module.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
-import { type ByteSource, splitIndex, splitSiblings } from './source.js';
+import { tick } from './tick.js';
 import type {
   Device,
   EngineInfo,
@@ -39,7 +40,6 @@ const finishReasons: Record<Finish, FinishReason> = {
 // What a lost device may make of whatever runs.
 const brokenByLoss = new Set<PronkErrorCode>(['internal', 'device-lost', 'out-of-memory', 'unsupported', 'wrong-gpu']);
 
-const firstHeaderBytes = 1 << 20;
 const smallWeights = 32 << 20; // bytes that are streamed while kernels compile
 const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
 const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
@@ -53,8 +53,7 @@ export interface HostOptions extends EngineOptions {
 }
 
 export class EngineHost {
-  private sources: ByteSource[] = [];
-  private tails: (Tail | undefined)[] = []; // of each file
+  private files: ModelFiles | null = null;
   protected gpu: GPU | null = null; // only held: Node's must outlive its devices
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
@@ -69,6 +68,11 @@ export class EngineHost {
   private driving = false; // a loop of load() or generate() pumps; else events do
   private unseenEvents = 0;
   private wake: (() => void) | null = null;
+
+  /** What the sources had to say once they were read; see ByteSource.note. */
+  get sourceNotes(): readonly string[] {
+    return this.files?.notes ?? [];
+  }
 
   /** Called when the device is lost while nothing runs that would fail of it. */
   onIdleLoss: () => void = () => {};
@@ -93,7 +97,8 @@ export class EngineHost {
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
-      await host.readHeaders(files, signal);
+      host.files = new ModelFiles(host.module, platform, files);
+      await host.files.readHeaders(signal);
       return host;
     } catch (error) {
       await host.close();
@@ -137,7 +142,7 @@ export class EngineHost {
       throwIfAborted(signal);
     } finally {
       this.driving = false;
-      await this.closeSources();
+      await this.files?.close();
     }
     this.plan = plan;
     return {
@@ -233,7 +238,7 @@ export class EngineHost {
     else this.grant?.device.destroy();
     this.gpuHost = null;
     this.grant = null;
-    await this.closeSources();
+    await this.files?.close();
   }
 
   // --- opening -------------------------------------------------------------------------------------------------------
@@ -263,39 +268,6 @@ export class EngineHost {
       return await requestDevice(gpu, { hardwareOnly });
     } catch (error) {
       return `the WebGPU adapter gives no device: ${messageOf(error)}`;
-    }
-  }
-
-  private async readHeaders(files: FileSpec[], signal?: AbortSignal): Promise<void> {
-    this.sources = inOrder(expandSplit(files).map((spec) => this.platform.source(spec)));
-    for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
-    const first = this.sources[0]!;
-    const count = this.module.withText(first.name, (at, length) =>
-      this.module.call((m) => m.pronk_split_names(at, length)),
-    );
-    if (count <= this.sources.length) return;
-    const names = this.module.resultText().trim().split('\n').join(', ');
-    throw new PronkError('bad-argument', `the model is split into ${count} files, and all are needed: ${names}`);
-  }
-
-  private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {
-    const head = new Head(this.module);
-    try {
-      for (let wanted = firstHeaderBytes; ; ) {
-        const before = head.length;
-        await head.fill(source, wanted, signal);
-        const more = this.module.call((m) => m.pronk_header(index, head.at, head.length, source.size));
-        if (more === 0) {
-          this.tails[index] = { start: before, bytes: head.tail(before) };
-          return;
-        }
-        if (head.length < wanted || (before > 0 && head.length === before)) {
-          throw new PronkError('bad-model', `${source.name || 'the file'} ends inside its header`);
-        }
-        wanted = more;
-      }
-    } finally {
-      head.free();
     }
   }
 
@@ -333,17 +305,20 @@ export class EngineHost {
     let loadedBytes = 0;
     let commits = 0;
     const rate = new LoadRate(totalBytes);
+    const files = this.files!;
+    const check = (): void => {
+      if (this.failure) throw this.failure;
+    };
     for (;;) {
       throwIfAborted(signal);
-      if (this.failure) throw this.failure;
+      check();
       const position = this.module.run((m) => m.pronk_position());
       if (position < 0) return;
-      const count = await this.fillSpace(position, signal);
+      const count = await files.fillSpace(position, check, signal);
       this.module.call((m) => m.pronk_commit(count));
       loadedBytes = Math.min(totalBytes, loadedBytes + count);
-      const fromCache = this.sources.reduce((sum, source) => sum + (source.fromCache ?? 0), 0);
       const speed = rate.add(loadedBytes, performance.now());
-      onProgress({ phase: 'weights', loadedBytes, totalBytes, ...speed, fromCache });
+      onProgress({ phase: 'weights', loadedBytes, totalBytes, ...speed, fromCache: files.fromCache });
       if (++commits % commitsInFlight === 0) await this.queueDone();
       if (this.unseenEvents > 0) this.pump();
     }
@@ -352,45 +327,6 @@ export class EngineHost {
   private async queueDone(): Promise<void> {
     const device = this.grant?.device;
     if (device) await Promise.race([device.queue.onSubmittedWorkDone(), device.lost]);
-  }
-
-  /** Puts as many of the wanted bytes at the module's space as there is room for; gives their number. */
-  private async fillSpace(position: number, signal?: AbortSignal): Promise<number> {
-    const [file, end, space, room] = this.module.run((m) => [
-      m.pronk_file(),
-      m.pronk_stream_end(),
-      m.pronk_space(),
-      m.pronk_space_len() >>> 0,
-    ]) as [number, number, number, number];
-    const source = this.sources[file];
-    const tail = this.tails[file];
-    if (!source) throw new PronkError('internal', `the module asks for file ${file} of ${this.sources.length}`);
-    const count = Math.min(room, end - position);
-    let filled = 0;
-    while (filled < count) {
-      const at = position + filled;
-      const read =
-        tail && at >= tail.start ? tail.bytes.subarray(at - tail.start, at - tail.start + count - filled) : none;
-      const part = read.length > 0 ? read : await source.read(at, count - filled, end, signal);
-      if (this.failure) throw this.failure;
-      if (part.length === 0)
-        throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
-      this.module.put(space + filled, part);
-      filled += part.length;
-    }
-    if (tail && position + count >= tail.start + tail.bytes.length) this.tails[file] = undefined;
-    return count;
-  }
-
-  /** What the sources had to say once they were read; see ByteSource.note. */
-  readonly sourceNotes: string[] = [];
-
-  private async closeSources(): Promise<void> {
-    const sources = this.sources;
-    for (const { name, note } of sources) if (note) this.sourceNotes.push(`${name}: ${note}`);
-    this.sources = [];
-    this.tails = [];
-    await Promise.all(sources.map((source) => source.close().catch(() => {})));
   }
 
   // --- the loop ------------------------------------------------------------------------------------------------------
@@ -497,74 +433,4 @@ export class EngineHost {
       this.wake = done;
     });
   }
-}
-
-/** What was read last of a file's header: behind the header's end come bytes of weights. */
-interface Tail {
-  start: number; // in the file
-  bytes: Uint8Array;
-}
-
-const none = new Uint8Array(0);
-
-/** The first bytes of a file, growing, in the module's memory alone. */
-class Head {
-  at = 0;
-  length = 0;
-
-  constructor(private readonly module: EngineModule) {}
-
-  /** Reads on until there are `wanted` bytes or the file ends. */
-  async fill(source: ByteSource, wanted: number, signal?: AbortSignal): Promise<void> {
-    this.at = this.module.grow(this.at, wanted);
-    while (this.length < wanted) {
-      const part = await source.read(this.length, wanted - this.length, wanted, signal);
-      if (part.length === 0) return;
-      this.module.put(this.at + this.length, part);
-      this.length += part.length;
-    }
-  }
-
-  tail(from: number): Uint8Array {
-    return this.module.copy(this.at + from, this.length - from);
-  }
-
-  free(): void {
-    if (this.at !== 0) this.module.free(this.at);
-  }
-}
-
-// One URL or path of a split model stands for all its files.
-function expandSplit(files: FileSpec[]): FileSpec[] {
-  const only = files.length === 1 ? files[0] : undefined;
-  if (only?.kind === 'url') return splitSiblings(only.url).map((url) => ({ ...only, url }));
-  if (only?.kind === 'path') return splitSiblings(only.path).map((path) => ({ kind: 'path', path }));
-  return files;
-}
-
-// Shards in the order of their names where all have one, else as given.
-function inOrder(sources: ByteSource[]): ByteSource[] {
-  const places = sources.map((source) => splitIndex(source.name));
-  if (places.some((place) => place < 0)) return sources;
-  return [...sources].sort((a, b) => splitIndex(a.name) - splitIndex(b.name));
-}
-
-const pending: (() => void)[] = [];
-let channel: MessageChannel | null = null;
-
-/** Lets tasks that wait, among them messages, run first. setTimeout() would cost 4 ms in a browser. */
-function tick(): Promise<void> {
-  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => void };
-  return new Promise((resolve) => {
-    if (setImmediate) {
-      setImmediate(resolve);
-      return;
-    }
-    if (!channel) {
-      channel = new MessageChannel();
-      channel.port1.onmessage = () => pending.shift()?.();
-    }
-    pending.push(resolve);
-    channel.port2.postMessage(null);
-  });
 }

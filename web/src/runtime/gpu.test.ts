@@ -51,6 +51,7 @@ const nodeGpu = createNodeGpu().then(
   (error: unknown) => String(error),
 );
 let module: FakeModule;
+let device: GPUDevice;
 let host: GpuHost;
 let gpu: ReturnType<GpuHost['imports']>;
 let wake = (): void => {};
@@ -113,6 +114,7 @@ async function openHost(context: TestContext): Promise<void> {
     return context.skip();
   }
   module = new FakeModule();
+  device = grant.device;
   host = new GpuHost(grant.device, grant.info);
   host.attach(module, () => wake());
   gpu = host.imports();
@@ -227,7 +229,8 @@ describe('GpuHost', () => {
     gpu.gpu_read(1, 0, 16, 1);
     host.destroy();
     host.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await device.lost;
+    await new Promise((resolve) => setImmediate(resolve));
     expect(module.events).toEqual([]);
   });
 });

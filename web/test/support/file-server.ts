@@ -41,14 +41,13 @@ export interface FileServer {
   faults: Faults;
   readonly sent: number; // bytes of the file that were handed to connections
   readonly open: number; // requests whose answers have not ended
-  readonly most: number; // requests open at once
   close(): Promise<void>;
 }
 
 export async function serveBytes(content: Content, faults: Faults = {}): Promise<FileServer> {
-  const state = { content, faults, requests: [] as string[], target: '', sent: 0, open: 0, most: 0 };
+  const state = { content, faults, requests: [] as string[], target: '', sent: 0, open: 0 };
   const server = createServer((request, response) => {
-    state.most = Math.max(state.most, ++state.open);
+    state.open++;
     response.on('close', () => state.open--);
     answer(state, request, response);
   });

@@ -11,6 +11,7 @@ import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeGpu } from '../support/fake-gpu.js';
 import { type FakeModule, fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { withResolvers } from '../support/with-resolvers.js';
 
 class TestEngine extends Engine {
   static async load(connect: Connect, options: LoadOptions = {}): Promise<TestEngine> {
@@ -186,7 +187,7 @@ describe('a lost device', () => {
       module.failureCode = ErrorCode.deviceFailed;
       let token = 0;
       module.onStep = () => {
-        if (index === 0 && token++ === 4) setTimeout(() => gpu.devices[0]!.lose(), 30); // told later than it shows
+        if (index === 0 && token++ === 4) setImmediate(() => gpu.devices[0]!.lose()); // told later than it shows
       };
     }, gpu.gpu);
     const { keeper } = keeperOf(platform);
@@ -217,22 +218,21 @@ describe('a lost device', () => {
         if (index === 0 && token++ === 3) gpu.devices[0]!.lose();
       };
     }, gpu.gpu);
+    const cancelled = withResolvers(); // only then there is another module
     const { keeper, notices } = keeperOf({
       ...platform,
       instantiate: async (host) => {
-        if (platform.made.length > 0)
-          await new Promise((resolve) => setTimeout(resolve, 300)).then(() => order.push('loaded'));
+        if (platform.made.length > 0) await cancelled.promise;
         return platform.instantiate(host);
       },
     });
-    const order: string[] = [];
     await keeper.load();
-    const running = answerOf(keeper, abort.signal).then(({ reason }) => order.push(reason));
+    const running = answerOf(keeper, abort.signal);
     await vi.waitFor(() => expect(kinds(notices)).toContain('device-lost'));
     abort.abort();
-    await running;
+    expect((await running).reason).toBe('cancelled');
+    cancelled.resolve();
     expect((await answerOf(keeper)).text).toBe(answer);
-    expect(order).toEqual(['cancelled', 'loaded']);
   });
 
   it('ends with unload(), even while it comes back', async () => {
