@@ -1,9 +1,10 @@
 // The folder of downloaded files, the same in the npm package: a directory an entry, named by the first 32 hex digits
 // of SHA-256(URL). In it: `data`, the file's bytes from the first on; `hashes`, SHA-256 of each part of 4 MiB (of the
 // last, shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo; while it is written
-// `lock`, with the id of the process that does.
+// `lock`, see cache_lock.h.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "cache_lock.h"
 #include "sha256.h"
 
 namespace pronk::cli {
@@ -36,8 +38,7 @@ Status delete_entry(const std::string& cache, const std::string& url);
 Status clear_cache(const std::string& cache);  // of all that is neither pinned nor in use
 Status pin_entry(const std::string& cache, const std::string& url, bool pinned);
 
-// One entry, open. Its data file is locked, by flock() and the file `lock`: whoever comes second may read what is
-// there, but not write.
+// One entry, open. Whoever comes second may read what is there, but not write.
 class CacheEntry {
  public:
   // An entry that is damaged beyond use counts as empty. to_write: makes the entry when there is none; where that fails
@@ -48,7 +49,7 @@ class CacheEntry {
   ~CacheEntry();  // notes what came since the last note
 
   const EntryInfo& info() const { return info_; }
-  bool writable() const { return locked_ && !stopped_; }
+  bool writable() const { return lock_ && !stopped_; }
   const std::string& trouble() const { return trouble_; }
 
   // Forgets all bytes: what the server has now is to come. The rest needs writable().
@@ -65,7 +66,8 @@ class CacheEntry {
 
  private:
   CacheEntry() = default;
-  bool lock(bool to_write);
+  bool open_data(bool to_write);
+  Status still_ours() const;
   void load();
   Status save();
   Status put_hash(u64 part, const Digest& digest);
@@ -76,7 +78,7 @@ class CacheEntry {
   std::vector<Digest> hashes_;
   Sha256 tail_;  // of the part that info_.have lies in
   int data_ = -1;
-  bool locked_ = false;
+  std::unique_ptr<CacheLock> lock_;  // null: another one writes the entry, or it is only read
   bool stopped_ = false;
   bool dirty_ = false;  // entry.json is behind
 };

@@ -31,7 +31,8 @@ Result<std::string> normal_url(const std::string& url);
 // Errors are one line that names the URL. A request that fails with a cut connection, a time-out, 408, 429 or 5xx is
 // tried again from where it stopped (but a server that was never reached is not), at most five times in a row, after
 // 0.25 s doubling or what Retry-After asks (30 s at most). Up to ten redirects are followed, none from https to http. A
-// file that changes while it is read (ETag or size) is an error.
+// file that changes while it is read (ETag or size) is an error. $SSL_CERT_FILE, when set, names the certificates that
+// are trusted in place of the system's.
 class HttpFile {
  public:
   explicit HttpFile(std::string url);

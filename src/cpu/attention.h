@@ -15,7 +15,7 @@ namespace pronk::cpu {
 
 // The orthonormal Hadamard transform of each `size` numbers, a power of two, of a row (see graph/kv_type.h).
 template <class Real>
-void mix(Real* row, u32 dim, u32 size) {
+void hadamard(Real* row, u32 dim, u32 size) {
   const Real scale = 1 / std::sqrt(Real(size));
   for (u32 i = 0; i < dim; ++i) row[i] *= scale;
   for (u32 half = 1; half < size; half *= 2) {
@@ -125,17 +125,18 @@ class KvCache {
   KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types)
       : heads_(heads),
         context_length_(context_length),
-        mixed_keys_(graph::kv_mixed_keys(types.k, heads.dim)),
-        mixed_(mixed_keys_ > 1 ? heads.dim : 0),
+        hadamard_size_(graph::kv_hadamard_size(types.k, heads.dim)),
+        transformed_(hadamard_size_ > 1 ? heads.dim : 0),
         keys_(types.k, heads.dim, u64(layers) * heads.kv * context_length),
         values_(types.v, heads.dim, u64(layers) * heads.kv * context_length) {}
 
   static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types) {
     const u64 rows = u64(layers) * heads.kv * context_length;
-    const u64 mixed = graph::kv_mixed_keys(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
-    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) + mixed;
+    const u64 transformed = graph::kv_hadamard_size(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
+    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) +
+           transformed;
   }
-  u64 bytes() const { return keys_.bytes() + values_.bytes() + mixed_.size() * sizeof(Real); }
+  u64 bytes() const { return keys_.bytes() + values_.bytes() + transformed_.size() * sizeof(Real); }
 
   // k, v: one row for each position from `position` on.
   void store(u32 layer, u32 position, Rows<const Real> k, Rows<const Real> v) {
@@ -144,10 +145,10 @@ class KvCache {
     for (u32 t = 0; t < k.count; ++t) {
       for (u32 head = 0; head < heads_.kv; ++head) {
         const Real* key = k[t] + head * dim;
-        if (mixed_keys_ > 1) {
-          std::copy_n(key, dim, mixed_.data());
-          mix(mixed_.data(), dim, mixed_keys_);
-          key = mixed_.data();
+        if (hadamard_size_ > 1) {
+          std::copy_n(key, dim, transformed_.data());
+          hadamard(transformed_.data(), dim, hadamard_size_);
+          key = transformed_.data();
         }
         keys_.put(row(layer, head, position + t), key);
         values_.put(row(layer, head, position + t), v[t] + head * dim);
@@ -156,8 +157,8 @@ class KvCache {
   }
 
   // What a query must go through to meet the keys.
-  void mix_as_keys(Real* row) const {
-    if (mixed_keys_ > 1) mix(row, heads_.dim, mixed_keys_);
+  void transform_as_keys(Real* row) const {
+    if (hadamard_size_ > 1) hadamard(row, heads_.dim, hadamard_size_);
   }
 
   // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
@@ -174,8 +175,8 @@ class KvCache {
   }
 
   graph::Heads heads_;
-  u32 context_length_, mixed_keys_;
-  std::vector<Real> mixed_;  // a key on its way in; empty where keys are not mixed
+  u32 context_length_, hadamard_size_;
+  std::vector<Real> transformed_;  // a key on its way in; empty where keys are not transformed
   KvRows<Real> keys_, values_;
 };
 
@@ -232,45 +233,72 @@ void attend_block(const Real* q, const Real* keys, const Real* values, u32 count
   }
 }
 
-// Row t of q stands at `position + t` and sees the cache up to and including itself.
+// How the attention of some tokens over the cache is cut: a block is kv_rows positions of one KV head.
+struct AttentionBlocks {
+  u32 heads;     // KV heads
+  u32 per_head;  // the blocks of head h are h · per_head and those after it
+
+  AttentionBlocks(const graph::Heads& h, u32 position, u32 tokens)
+      : heads(h.kv), per_head(u32(ceil_div(u64(position) + tokens, kv_rows))) {}
+  u64 count() const { return u64(heads) * per_head; }
+};
+
+// The queries of one KV head, and an empty sum for each.
 template <class Real>
-void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
-               AttentionScratch<Real>& scratch, Rows<Real> out) {
+void begin_head(const KvCache<Real>& cache, const graph::Heads& heads, Rows<const Real> q, u32 kv,
+                AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u32 group = heads.query / heads.kv, columns = group * heads.dim;
+  std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
+  for (u32 t = 0; t < q.count; ++t) {
+    Real* queries = &scratch.queries[u64(t) * columns];
+    std::copy_n(q[t] + kv * columns, columns, queries);
+    for (u32 g = 0; g < group; ++g) cache.transform_as_keys(queries + g * heads.dim);
+    std::fill_n(out[t] + kv * columns, columns, Real(0));
+  }
+}
+
+template <class Real>
+void end_head(const graph::Heads& heads, u32 kv, const AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u32 group = heads.query / heads.kv;
+  for (u32 t = 0; t < out.count; ++t) {
+    for (u32 g = 0; g < group; ++g) {
+      Real* head = out[t] + (kv * group + g) * heads.dim;
+      const Real scale = 1 / scratch.softmax[u64(t) * group + g].sum;
+      for (u32 i = 0; i < heads.dim; ++i) head[i] *= scale;
+    }
+  }
+}
+
+// One block; all of them in order are the attention. Row t of q stands at `position + t` and sees the cache up to and
+// including itself. Between two blocks of a head nobody else may use the scratch.
+template <class Real>
+void attend(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
+            u64 block, AttentionScratch<Real>& scratch, Rows<Real> out) {
   CHECK(q.width == heads.query * heads.dim && heads.query % heads.kv == 0);
   const u32 group = heads.query / heads.kv;
   CHECK(u64(q.count) * group <= scratch.softmax.size());
-  for (u32 t = 0; t < q.count; ++t) std::fill_n(out[t], out.width, Real(0));
-  for (u32 kv = 0; kv < heads.kv; ++kv) {
-    std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
-    for (u32 t = 0; t < q.count; ++t) {
-      for (u32 g = 0; g < group; ++g) {
-        Real* query = &scratch.queries[(u64(t) * group + g) * heads.dim];
-        std::copy_n(q[t] + (kv * group + g) * heads.dim, heads.dim, query);
-        cache.mix_as_keys(query);
-      }
-    }
-    const u32 end = position + q.count;
-    for (u32 first = 0; first < end; first += kv_rows) {
-      const u32 count = std::min(kv_rows, end - first);
-      const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
-      const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
-      for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
-        const u32 visible = std::min(count, position + t + 1 - first);
-        for (u32 g = 0; g < group; ++g) {
-          const u64 at = u64(t) * group + g;
-          attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
-                       scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
-        }
-      }
-    }
-    for (u32 t = 0; t < q.count; ++t) {
-      for (u32 g = 0; g < group; ++g) {
-        Real* head = out[t] + (kv * group + g) * heads.dim;
-        const Real scale = 1 / scratch.softmax[u64(t) * group + g].sum;
-        for (u32 i = 0; i < heads.dim; ++i) head[i] *= scale;
-      }
+  const AttentionBlocks blocks(heads, position, q.count);
+  const u32 kv = u32(block / blocks.per_head), first = u32(block % blocks.per_head) * kv_rows;
+  if (first == 0) begin_head(cache, heads, q, kv, scratch, out);
+  const u32 count = std::min(kv_rows, position + q.count - first);
+  const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
+  const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
+  for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
+    const u32 visible = std::min(count, position + t + 1 - first);
+    for (u32 g = 0; g < group; ++g) {
+      const u64 at = u64(t) * group + g;
+      attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
+                   scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
     }
   }
+  if ((block + 1) % blocks.per_head == 0) end_head(heads, kv, scratch, out);
+}
+
+template <class Real>
+void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
+               AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u64 blocks = AttentionBlocks(heads, position, q.count).count();
+  for (u64 block = 0; block < blocks; ++block) attend<Real>(cache, layer, heads, q, position, block, scratch, out);
 }
 
 }  // namespace pronk::cpu

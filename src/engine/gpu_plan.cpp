@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/units.h"
 #include "graph/memory_plan.h"
 
 namespace pronk::engine {
@@ -15,8 +16,6 @@ using graph::WeightId;
 
 constexpr u32 symbolic = 0x80000000u;   // a Range's buffer is an activation whose place is not known yet
 constexpr u32 most_scored_tokens = 32;  // rows of logits made at once for scoring
-
-std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 class Planner {
  public:
@@ -81,8 +80,8 @@ class Planner {
     const u64 most =
         std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
     if (bytes > most) {
-      return fail("context length " + std::to_string(plan_.options.context) + " needs " + mebibytes(bytes) +
-                  " for the keys of a layer, over this device's " + mebibytes(most));
+      return fail("context length " + std::to_string(plan_.options.context) + " needs " + megabytes(bytes) +
+                  " for the keys of a layer, over this device's " + megabytes(most));
     }
     // As many layers in a buffer as it may hold: drivers round small buffers up.
     const u64 v_offset = align_up(k_bytes, binding_alignment),
@@ -118,7 +117,7 @@ class Planner {
     plan_.prefill_tokens = reserve(plan_.options.chunk * 4);
     plan_.buffers[buffer].size = end;
 
-    plan_.turns = reserve_parameters(kernels::turn_table_bytes(heads_.rotated, plan_.options.context));
+    plan_.rope_table = reserve_parameters(kernels::rope_table_bytes(heads_.rotated, plan_.options.context));
     plan_.sample_params = reserve_parameters(align_up(sizeof(kernels::SampleParams), 16));
     plan_.end_tokens = reserve_parameters(max_end_tokens * 4);
   }
@@ -164,7 +163,7 @@ class Planner {
   }
 
   u32 stride_of(ValueId id) const {
-    return graph::row_stride(fused_.values[u32(graph::place(fused_.values, id).root)].width);
+    return graph::row_stride(fused_.values[u32(graph::slice_of(fused_.values, id).root)].width);
   }
   bool is_logits(const graph::FusedMatMul& matmul) const { return matmul.out == graph_.logits; }
 
@@ -175,7 +174,7 @@ class Planner {
 
   // Memory of the value that an id lives in, for the rows of the current program.
   Range activation(ValueId id) {
-    const ValueId root = graph::place(fused_.values, id).root;
+    const ValueId root = graph::slice_of(fused_.values, id).root;
     const auto [at, added] = program_values_.try_emplace(root);
     if (added) at->second = new_activation(u64(program_rows_) * stride_of(root) * sizeof(float));
     return at->second;
@@ -235,8 +234,8 @@ class Planner {
     const Matrix& matrix = plan_.weights.matrix(part_weights(matmul));
     const auto biases = part_biases(matmul);
     const kernels::MatMulKind kind{matrix.format, matmul.norm != WeightId::none, !biases.empty(), matmul.epilogue};
-    const auto x = graph::place(fused_.values, matmul.x);
-    const auto y = graph::place(fused_.values, matmul.out);
+    const auto x = graph::slice_of(fused_.values, matmul.x);
+    const auto y = graph::slice_of(fused_.values, matmul.out);
     const u32 width = fused_.values[u32(matmul.out)].width;
     const bool swiglu = matmul.epilogue == graph::Epilogue::swiglu;
 
@@ -273,8 +272,8 @@ class Planner {
       }
       emit(kernels::gemm(kind), std::move(bindings), kernels::gemm_grid(p.padded_rows, swiglu), Kernel::Scale::y, 1,
            kernels::gemm_tokens());
-      program_->back().few = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid,
-                                    Kernel::Scale::z, 1, kernels::batch_tokens};
+      program_->back().small_batch = Kernel{pipeline(kernels::matvec(kind, features_, kernels::batch_tokens)), grid,
+                                            Kernel::Scale::z, 1, kernels::batch_tokens};
     }
   }
 
@@ -287,7 +286,7 @@ class Planner {
     p.eps = rotate.eps;
     const bool q_norm = rotate.q_norm != WeightId::none, k_norm = rotate.k_norm != WeightId::none;
     emit(kernels::rotate_store(heads_, q_norm, k_norm, plan_.options.kv),
-         {params(p), state_, plan_.turns, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
+         {params(p), state_, plan_.rope_table, vector_or_nothing(rotate.q_norm), vector_or_nothing(rotate.k_norm),
           activation(rotate.qkv), keys_[rotate.layer], values_[rotate.layer]},
          {heads_.query + 2 * heads_.kv}, Kernel::Scale::y);
   }
@@ -345,12 +344,12 @@ class Planner {
     const u32 first = u32(plan_.buffers.size());
     for (u64 bytes : memory.buffer_bytes) {
       if (bytes > limits_.max_buffer_size)
-        return fail("activations need a buffer of " + mebibytes(bytes) + ", over this device's limit");
+        return fail("activations need a buffer of " + megabytes(bytes) + ", over this device's limit");
       add_buffer("activations", bytes, gpu::usage_storage | gpu::usage_copy_src, MemoryKind::activations);
     }
     const auto resolve = [&](Range& range) {
       if (!(range.buffer & symbolic)) return;
-      const graph::Placement& at = memory.placements[range.buffer & ~symbolic];
+      const Range& at = memory.ranges[range.buffer & ~symbolic];
       range.buffer = first + at.buffer;
       range.offset += at.offset;
     };
@@ -409,7 +408,8 @@ class Planner {
     for (const auto* program : {&plan_.prefill, &plan_.decode, &plan_.sampling}) {
       for (const Dispatch& dispatch : *program) {
         PRONK_OK(check_grid(dispatch.kernel, plan_.options.chunk));
-        if (dispatch.few) PRONK_OK(check_grid(*dispatch.few, std::min(plan_.options.chunk, kernels::batch_limit)));
+        if (dispatch.small_batch)
+          PRONK_OK(check_grid(*dispatch.small_batch, std::min(plan_.options.chunk, kernels::batch_limit)));
         for (const Range& range : dispatch.bindings) {
           if (range.size <= limits_.max_storage_buffer_binding_size) continue;
           return fail("kernel '" + plan_.pipelines[dispatch.kernel.pipeline].label + "' needs " +

@@ -34,7 +34,7 @@ struct Kernel {
 struct Dispatch {
   Kernel kernel;
   std::vector<Range> bindings;
-  std::optional<Kernel> few;  // instead, on the same bindings, for at most kernels::batch_limit tokens
+  std::optional<Kernel> small_batch;  // instead, on the same bindings, for at most kernels::batch_limit tokens
 };
 
 struct GpuPlan {
@@ -49,7 +49,7 @@ struct GpuPlan {
   std::vector<Dispatch> sampling;
 
   // Where the host writes and reads.
-  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, turns, logits,
+  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, rope_table, logits,
       all_logits;
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
   std::vector<u32> token_readback;                           // buffers of four bytes, used in turn

@@ -324,13 +324,13 @@ struct Tokens {
         stride(width_of(s.heads) + 8),
         qkv(made_up_floats(u64(tokens) * stride, seed, 1.5f)) {
     const u32 width = width_of(s.heads);
-    const graph::Rotation turn = made_up_rotation(s.heads);
+    const graph::Rotation rotation = made_up_rotation(s.heads);
     std::vector<double> cosines, sines;
     for (u32 t = 0; t < count; ++t) {
       rotated.insert(rotated.end(), &qkv[u64(t) * stride], &qkv[u64(t) * stride] + width);
-      for (const double frequency : turn.frequency) {
-        cosines.push_back(turn.magnitude * std::cos((position + t) * frequency));
-        sines.push_back(turn.magnitude * std::sin((position + t) * frequency));
+      for (const double frequency : rotation.frequency) {
+        cosines.push_back(rotation.magnitude * std::cos((position + t) * frequency));
+        sines.push_back(rotation.magnitude * std::sin((position + t) * frequency));
       }
     }
     const auto part = [&](const cpu::Rows<double>& rows, const std::vector<float>* norm) {
@@ -396,7 +396,7 @@ double kv_tolerance(graph::KvTypes kv, u32 dim) {
 
 // What rotate_store and attention bind that does not depend on the tokens.
 struct AttentionMemory {
-  u32 rotate_params, attention_params, turns, q_norm, k_norm, k_cache, v_cache;
+  u32 rotate_params, attention_params, rope_table, q_norm, k_norm, k_cache, v_cache;
 };
 
 u32 add_memory(OpCase& c, Memory bytes) {
@@ -418,7 +418,7 @@ AttentionMemory add_attention_memory(OpCase& c, const AttentionSpec& s, u32 stri
   AttentionMemory m;
   m.rotate_params = add_memory(c, params_of(r));
   m.attention_params = add_memory(c, params_of(a));
-  m.turns = add_memory(c, memory_of(kernels::turn_table(made_up_rotation(s.heads), {}, context)));
+  m.rope_table = add_memory(c, memory_of(kernels::rope_table(made_up_rotation(s.heads), {}, context)));
   m.q_norm = add_memory(c, memory_of(q_norm));
   m.k_norm = add_memory(c, memory_of(k_norm));
   m.k_cache = add_memory(c, empty_cache(s.kv.k, s.heads, context));
@@ -429,7 +429,7 @@ AttentionMemory add_attention_memory(OpCase& c, const AttentionSpec& s, u32 stri
 u32 add_rotate(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, const Tokens& tokens, u32 state) {
   const u32 qkv = add_memory(c, memory_of(tokens.qkv));
   c.steps.push_back({kernels::rotate_store(s.heads, s.q_norm, s.k_norm, s.kv),
-                     {m.rotate_params, state, m.turns, m.q_norm, m.k_norm, qkv, m.k_cache, m.v_cache},
+                     {m.rotate_params, state, m.rope_table, m.q_norm, m.k_norm, qkv, m.k_cache, m.v_cache},
                      {s.heads.query + 2 * s.heads.kv, tokens.count}});
   return qkv;
 }

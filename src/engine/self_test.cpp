@@ -123,8 +123,9 @@ Status self_test_verdict(const OpRun& run, const gpu::AdapterInfo& adapter) {
   if (furthest <= 1) return {};
   char digits[32];
   std::snprintf(digits, sizeof digits, "%.1e", worst.error);  // to_chars() would add its tables to the WASM module
-  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits + " (adapter " +
-              adapter_name(adapter) + "); another driver or browser may do better, the CPU works");
+  return fail(ErrorCode::wrong_gpu, "this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits +
+                                        " (adapter " + adapter_name(adapter) +
+                                        "); another driver or browser may do better, the CPU works");
 }
 
 }  // namespace pronk::engine

@@ -75,9 +75,10 @@ PRONK_STRUCT(GemmConstants,
 
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP));
 
-// KV_BLOCK: fours that share a scale in a quantized cache; MIX: numbers of q and k that are mixed (graph/kv_type.h).
+// KV_BLOCK: fours that share a scale in a quantized cache; HADAMARD: numbers of q and k that
+// are transformed together, 1 for none (graph/kv_type.h).
 PRONK_STRUCT(RotateConstants,
-  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, MIX),
+  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
 PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));

@@ -47,7 +47,7 @@ class NativeDevice : public ::testing::Test {
 
   // Waits for an event that is `wanted`; all that came before it are kept in `events`.
   bool await(const std::function<bool(const Event&)>& wanted) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(10);
     while (std::chrono::steady_clock::now() < end) {
       wait(*device, milliseconds(100));
       for (Event event; device->next_event(event);) {

@@ -87,6 +87,7 @@ const std::vector<ModelSpec>& own_models() {
        .kv_heads = 3,
        .dim = 20,
        .rotated = 10,
+       .yarn = 4,
        .factors = true,
        .bias = true,
        .matrix = "F16"},
@@ -191,6 +192,7 @@ TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
                          .kv_heads = 2,
                          .dim = 32,
                          .tied = tied,
+                         .bias = true,
                          .matrix = tied ? "F16" : "Q4_0"};
     const ModelFiles files = model_files(spec);
     const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
@@ -207,6 +209,21 @@ TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
       EXPECT_EQ(tokens(*cut, sequence, {.max_tokens = 5}), tokens(*whole, sequence, {.max_tokens = 5}));
     }
   }
+}
+
+// So few workgroups in a row that a matvec's grid has several: its rows come from y too.
+TEST_F(GpuModel, FewWorkgroupsInARowGiveTheSameLogits) {
+  const ModelSpec spec{.feed_forward = 288, .vocab = 603};
+  const ModelFiles files = model_files(spec);
+  const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
+  gpu::Limits limits;
+  limits.max_compute_workgroups_per_dimension = 40;
+  const auto whole = engine(files, options, device());
+  const auto folded = engine(files, options, std::make_unique<LimitedDevice>(device(), limits));
+  ASSERT_TRUE(whole && folded);
+  const auto sequence = some_tokens(kernels::batch_limit, 8, spec.vocab);
+  for (const bool by_steps : {false, true})
+    EXPECT_TRUE(logits(*folded, sequence, by_steps) == logits(*whole, sequence, by_steps));
 }
 
 TEST_F(GpuModel, DefaultLimitsAndNoFeaturesGiveTheSameTokens) {

@@ -22,6 +22,7 @@ struct ModelSpec {
   u32 layers = 2, width = 64, feed_forward = 96, vocab = 300;  // at least the 260 tokens of the tokenizer
   u32 heads = 4, kv_heads = 2, dim = 16;
   u32 rotated = 0;  // 0: dim
+  float yarn = 0;   // factor of YaRN's context scaling; 0: none
   u32 context = 512;
   bool tied = true, factors = false;
   bool bias = false;                                // llama's optional biases, of q, k, v and the output projection
@@ -45,6 +46,9 @@ class ModelMaker {
     for (u32 split = 0; split < s_.splits; ++split) out.push_back(file(split));
     return out;
   }
+
+  // The header of an unsplit model, for shapes whose weights no machine holds.
+  std::vector<u8> header() const { return writer(0).header(); }
 
  private:
   struct Tensor {
@@ -103,11 +107,21 @@ class ModelMaker {
     writer.add_u32(key("attention.key_length"), s_.dim);
     writer.add_u32(key("attention.value_length"), s_.dim);
     writer.add_u32(key("rope.dimension_count"), rotated());
+    if (s_.yarn > 0) {
+      writer.add_string(key("rope.scaling.type"), "yarn");
+      writer.add_f32(key("rope.scaling.factor"), s_.yarn);
+      writer.add_u32(key("rope.scaling.original_context_length"), 64);
+    }
     writer.add_u32("tokenizer.ggml.bos_token_id", 1);
     writer.add_u32("tokenizer.ggml.eos_token_id", 2);
   }
 
   std::vector<u8> file(u32 split) {
+    const u64 begin = tensors_.size() * split / s_.splits;
+    return write_gguf(writer(split), [&](u64 i) { return data(tensors_[begin + i]); });
+  }
+
+  files::GgufWriter writer(u32 split) const {
     const u64 begin = tensors_.size() * split / s_.splits, end = tensors_.size() * (split + 1) / s_.splits;
     files::GgufWriter writer = split == 0 ? text::sentencepiece_fixture().writer() : files::GgufWriter();
     if (split == 0) add_metadata(writer);
@@ -122,7 +136,7 @@ class ModelMaker {
       writer.add_tensor(tensor.name, formats::find(tensor.format)->ggml_type,
                         std::span(shape, tensor.rows == 1 ? 1 : 2));
     }
-    return write_gguf(writer, [&](u64 i) { return data(tensors_[begin + i]); });
+    return writer;
   }
 
   // Matrices of variance 1 / cols, biases around 0, other vectors around 1; every tensor has a seed of its own.
@@ -149,6 +163,7 @@ class ModelMaker {
   std::vector<Tensor> tensors_;
 };
 
+inline std::vector<u8> model_header(const ModelSpec& spec) { return ModelMaker(spec).header(); }
 inline ModelFiles model_files(const ModelSpec& spec) { return ModelMaker(spec).files(); }
 
 }  // namespace pronk::test

@@ -26,6 +26,8 @@ const defaults = {
   patience: 30_000,
   longestWait: 30_000,
 };
+const silences =
+  'the server cannot be reached, does not allow this page to read the file (CORS), or redirects without end';
 const mostRetries = 1000; // of one source, all together
 const probePatience = 6000; // milliseconds
 
@@ -43,6 +45,11 @@ class Interrupted extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+
+  // fetch() itself failed and hides why, as browsers do: a server that is down, or one that no retry would change.
+  get unexplained(): boolean {
+    return this.cause instanceof TypeError && this.cause.cause === undefined;
   }
 }
 
@@ -117,6 +124,7 @@ export class UrlSource implements ByteSource {
   private target: string; // where redirects led to; asked at once, as long as it answers
   private ranges: boolean | null = null; // null: not known yet
   private width: number; // requests in flight
+  private answered = false; // whether the server ever gave an answer that could be read
   private retries = 0;
   private run: Run | null = null;
   private body: Body | null = null;
@@ -265,8 +273,11 @@ export class UrlSource implements ByteSource {
       const why = `${error.message}, and asks to wait ${seconds} s`;
       return new PronkError('network', `${this.name}: ${why}`, { cause: error });
     }
-    if (delay === undefined || ++this.retries > mostRetries) {
-      return new PronkError('network', `${this.name}: ${error.message}`, { cause: error });
+    // A server that was never heard is tried once more, and not again.
+    const hopeless = !this.answered && tries > 0 && error.cause instanceof TypeError;
+    if (hopeless || delay === undefined || ++this.retries > mostRetries) {
+      const why = hopeless && error.unexplained ? `${error.message}: ${silences}` : error.message;
+      return new PronkError('network', `${this.name}: ${why}`, { cause: error });
     }
     try {
       await pause(Math.max(delay, error.wait), signal);
@@ -283,6 +294,7 @@ export class UrlSource implements ByteSource {
       const headers = { Range: `bytes=${from}-${part.end - 1}` };
       const asked = this.target;
       const response = await request.watch(this.fetch(asked, { headers, signal: request.signal }));
+      this.answered = true;
       this.accept(response, asked);
       if (response.redirected) this.target = response.url;
       if (response.status !== 206) {

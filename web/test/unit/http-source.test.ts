@@ -197,3 +197,48 @@ describe('faults', () => {
     });
   });
 });
+
+describe('a server that was never heard', () => {
+  /** A fetch() that fails as browsers do when the server is down or CORS forbids the answer, from its n-th call on. */
+  function refusing(from: number, answer: typeof fetch, error = new TypeError('Failed to fetch')) {
+    let calls = 0;
+    const fetched: typeof fetch = async (...request) => {
+      if (++calls >= from) throw error;
+      return answer(...request);
+    };
+    return { fetched, calls: () => calls };
+  }
+  const never: typeof fetch = () => Promise.reject(new Error('not reached'));
+
+  it('is asked twice and no more, and the error says what it may be', async () => {
+    const { fetched, calls } = refusing(1, never);
+    const source = new UrlSource('https://example.org/m.gguf', { ...small, delays: [1, 60_000], fetch: fetched });
+    await expect(source.read(0, 10, 10)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringMatching(/^m\.gguf: Failed to fetch: .*cannot be reached.*CORS.*redirects/),
+    });
+    expect(calls()).toBe(2);
+  });
+
+  it("is named with Node's own reason where there is one", async () => {
+    const why = new TypeError('fetch failed', { cause: new Error('redirect count exceeded') });
+    const { fetched, calls } = refusing(1, never, why);
+    const source = new UrlSource('https://example.org/m.gguf', { ...small, delays: [1, 60_000], fetch: fetched });
+    const message = 'm.gguf: fetch failed (redirect count exceeded)';
+    await expect(source.read(0, 10, 10)).rejects.toMatchObject({ code: 'network', message });
+    expect(calls()).toBe(2);
+  });
+
+  it('is not one that answered before: that is tried as often as ever', async () => {
+    const server = await serveBytes(bytes, {});
+    servers.push(server);
+    const { fetched, calls } = refusing(2, fetch);
+    const source = new UrlSource(server.url, { ...small, connections: 1, fetch: fetched });
+    sources.push(source);
+    await expect(readAll(source)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.not.stringContaining('CORS'),
+    });
+    expect(calls()).toBe(1 + 1 + small.delays!.length);
+  });
+});
