@@ -1,6 +1,6 @@
 // What is shown in place of the page when a part of it throws: never nothing.
 import { Component, type ComponentChildren } from 'preact';
-import { clear } from '../conversations';
+import { clear } from '../conversation-store';
 import { clearLocal } from '../storage';
 
 interface State {

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { answering, answerWithoutTemplate, brokenTemplate, goOn, messages, regenerate, say, storyMode } from '../chat';
+import { answering, answerWithoutTemplate, brokenTemplate, goOn, regenerate, say, storyMode } from '../chat';
+import { messages } from '../conversation';
 import { examples } from '../examples';
 import * as format from '../format';
 import { type Block, renderBlocks, splitThought } from '../markdown';

@@ -1,13 +1,14 @@
 // The conversations that this browser keeps, to open again or to delete.
 import { useSignal } from '@preact/signals';
-import { answering, conversations, listConversations, openConversation, removeConversation } from '../chat';
+import { answering, openConversation } from '../chat';
+import { conversations, listConversations, removeConversation } from '../conversation';
 import * as format from '../format';
 import { CloseIcon, ListIcon } from './icons';
 
 const panelId = 'conversations-panel';
 
 export function ConversationsButton() {
-  if (conversations.value.length === 0) return null;
+  if (conversations.value.every(({ here }) => here)) return null;
   return (
     <>
       <button

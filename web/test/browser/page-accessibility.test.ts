@@ -55,8 +55,10 @@ describe('axe finds nothing', () => {
         await storeMessages(page, conversation);
         await page.getByRole('textbox', { name: 'Message' }).waitFor();
         await page.getByRole('button', { name: 'Write it again' }).waitFor();
-        expect(await findings(page, 'conversation')).toEqual([]);
         await page.getByText('Thoughts').click();
+        expect(await findings(page, 'conversation')).toEqual([]);
+        await page.getByRole('button', { name: 'New chat' }).click();
+        await page.getByText('What shall we talk about?').waitFor();
         await page.getByRole('button', { name: 'Conversations' }).click();
         await page.getByRole('heading', { name: 'Conversations' }).waitFor();
         expect(await findings(page, 'conversations')).toEqual([]);
