@@ -98,7 +98,7 @@ describe('where there is no place for a cache', () => {
   it('a file is read all the same, and a note says that nothing is kept', async () => {
     const server = await serve();
     const spec = { kind: 'url', url: server.url, cache: true, hub: false } as const;
-    const file = cachedUrl(spec, { folder: async () => null, startHash }, noRetry);
+    const file = cachedUrl(spec, { folder: async () => null, startHash: () => new Sha256() }, noRetry);
     const all = Buffer.alloc(size);
     expect(await readOn(file, all)).toBe(size);
     await file.close();
