@@ -19,9 +19,10 @@ struct RemoteInfo {
   std::string linked_etag = {};  // X-Linked-Etag of a server that redirects to another (Hugging Face)
   bool ranges = false;           // answers Range requests (RFC 9110 §14)
 
-  std::string identity() const { return linked_etag.empty() ? etag : linked_etag; }  // what to keep beside the bytes
+  std::string identity() const { return linked_etag.empty() ? etag : linked_etag; }  // to be kept with the bytes
   std::string sha256() const;  // of the file, 64 hex digits, where the linked ETag is one; else empty
-  // Whether a file kept with this identity and size may be the same one; what is unknown does not differ.
+  // Whether a file that was kept with this identity and size may be the same one: neither differs, where both are
+  // known.
   bool matches(std::string_view kept_identity, std::optional<u64> kept_size) const;
 };
 
