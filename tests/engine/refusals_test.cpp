@@ -57,7 +57,7 @@ TEST(Refusals, ThePlanAndLoadingAgree) {
   u32 fitting = 0, refused = 0;
   std::mt19937 random(3);
   const auto one_of = [&](std::initializer_list<u64> values) { return *(values.begin() + random() % values.size()); };
-  for (u32 round = 0; round < 120; ++round) {
+  for (u32 round = 0; round < 140; ++round) {
     ModelSpec spec{.arch = std::array{"llama", "qwen2", "qwen3"}[random() % 3],
                    .layers = u32(one_of({1, 2, 7})),
                    .width = u32(one_of({32, 256, 4096, 300'004, 600'004, 1 << 20})),
