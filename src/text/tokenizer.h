@@ -1,13 +1,17 @@
 // Text to token ids and back, from the tokenizer metadata of a GGUF file.
 //
-// Two kinds (`tokenizer.ggml.model`):
+// Five kinds (`tokenizer.ggml.model`):
 // - `llama`: SentencePiece BPE. U+2581 stands for a space; of all neighbouring pairs that spell a token the one with
 //   the highest score is merged first, the leftmost among equals; what stays outside the vocabulary becomes byte
 //   tokens <0xXX>.
 // - `gpt2`: byte-level BPE (Radford et al. 2019). A pre-tokenizer (`tokenizer.ggml.pre`) cuts the text into words,
 //   each word's bytes are merged by rank; bytes without a token are dropped.
-// On well-formed UTF-8 the ids are those of llama.cpp. Sources: the GGUF specification, the SentencePiece paper (arXiv
-// 1808.06226), the models' published regular expressions.
+// - `gemma4`: BPE over characters, with U+2581 for a space; lines apart, and byte tokens for what has no token.
+// - `bert`: WordPiece, see word_piece.cpp. `t5`: Unigram, see unigram.cpp.
+// On well-formed UTF-8 the ids are those of llama.cpp, but for where it only comes near the published tokenizer: case
+// and marks in gpt-4o, tekken and kimi-k2, groups of digits in afmoe, U+3000 in deepseek-llm, Hangul and spacing marks
+// in WordPiece and its limit of 100 characters a word. There they are the published ones. Sources: the GGUF
+// specification, the SentencePiece paper (arXiv 1808.06226), the models' published regular expressions.
 #pragma once
 
 #include <memory>

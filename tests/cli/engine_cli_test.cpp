@@ -130,6 +130,14 @@ TEST_F(EngineCli, Logits) {
   expect_error("logits" + model() + " --tokens 1,2", 2, "--out is missing");
 }
 
+TEST_F(EngineCli, GenerateParsesSpecialTokensWhenAsked) {
+  const std::string arguments =
+      "generate -m " PRONK_SOURCE_DIR "/models/pronk-box.gguf -p '<|im_start|><|im_end|>' -n 1 --backend cpu --json";
+  const u32 plain = run_json(arguments)["prompt_tokens"], special = run_json(arguments + " --special")["prompt_tokens"];
+  EXPECT_EQ(special, 2u);
+  EXPECT_GT(plain, 6u);
+}
+
 TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
   std::vector<json> tokens;
   for (const std::string& backend : backends_) {
