@@ -58,15 +58,19 @@ TEST(Refusals, ThePlanAndLoadingAgree) {
   std::mt19937 random(3);
   const auto one_of = [&](std::initializer_list<u64> values) { return *(values.begin() + random() % values.size()); };
   for (u32 round = 0; round < 140; ++round) {
+    const bool small = round % 2 == 0;  // small models fit, if anything does
+    const auto size = [&](std::initializer_list<u64> fit, std::initializer_list<u64> odd) {
+      return u32(one_of(small ? fit : odd));
+    };
     ModelSpec spec{.arch = std::array{"llama", "qwen2", "qwen3"}[random() % 3],
                    .layers = u32(one_of({1, 2, 7})),
-                   .width = u32(one_of({32, 256, 4096, 300'004, 600'004, 1 << 20})),
-                   .feed_forward = u32(one_of({32, 100, 70'000, 1 << 22})),
-                   .vocab = u32(one_of({300, 70'000, 1 << 23})),
-                   .heads = u32(one_of({2, 8, 4096})),
+                   .width = size({32, 256}, {256, 4096, 300'004, 600'004, 1 << 20}),
+                   .feed_forward = size({32, 100}, {100, 70'000, 1 << 22}),
+                   .vocab = size({300}, {300, 70'000, 1 << 23}),
+                   .heads = size({2, 8}, {2, 8, 4096}),
                    .kv_heads = u32(one_of({1, 2})),
                    .dim = u32(one_of({4, 64, 256})),
-                   .context = u32(one_of({1, 40, 5000, 1 << 20})),
+                   .context = size({1, 40, 5000}, {40, 5000, 1 << 20}),
                    .tied = random() % 2 == 0,
                    .matrix = std::array{"F32", "F16", "Q8_0", "Q4_0"}[random() % 4]};
     if (spec.matrix.starts_with("Q")) spec.width = u32(align_up(spec.width, 32)), spec.feed_forward = 64;
@@ -91,8 +95,8 @@ TEST(Refusals, ThePlanAndLoadingAgree) {
     if (engine) EXPECT_EQ((*engine)->planned(), plan->memory);
     ++(engine ? fitting : refused);
   }
-  EXPECT_GE(fitting, 10u);
-  EXPECT_GT(refused, 10u);
+  EXPECT_GT(fitting, 20u);
+  EXPECT_GT(refused, 20u);
 }
 
 }  // namespace
