@@ -92,7 +92,7 @@ export function Memory({ plan }: { plan: Plan }) {
           It does not fit: {plan.refusal}.
         </p>
       )}
-      {plan.deviceNote && <p class="note">Runs on the CPU, slowly: {plan.deviceNote}.</p>}
+      {plan.deviceNote && <p class="note">Runs on the CPU: {plan.deviceNote}.</p>}
     </div>
   );
 }
