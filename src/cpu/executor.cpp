@@ -55,11 +55,24 @@ graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
   return plan;
 }
 
+// Columns of the widest matrix that is multiplied by quantized activations; 0: there is none.
+template <class Real>
+u32 widest_quantized(const Graph& graph, graph::Activations activations, const Kernels& kernels) {
+  u32 widest = 0;
+  if (std::is_same_v<Real, double> || activations == graph::Activations::f32) return widest;
+  for (const auto& op : graph.ops) {
+    const auto* matmul = std::get_if<graph::MatMul>(&op);
+    if (!matmul || !kernels.quantized(*graph[matmul->weight].format)) continue;
+    widest = std::max(widest, graph[matmul->weight].cols);
+  }
+  return widest;
+}
+
 }  // namespace
 
 template <class Real>
 Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-                         u32 chunk, u32 logit_rows)
+                         u32 chunk, u32 logit_rows, graph::Activations activations, const Kernels& kernels)
     : graph_(graph),
       weights_(std::move(weights)),
       context_length_(context_length),
@@ -69,7 +82,10 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
       logits_(to_size(u64(graph[graph.logits].width) * logit_rows)),
       vectors_(graph.weights.size()),
       cosines_(u64(chunk) * (graph.heads.rotated / 2)),
-      sines_(cosines_.size()) {
+      sines_(cosines_.size()),
+      kernels_(kernels),
+      quantizes_(widest_quantized<Real>(graph, activations, kernels) > 0),
+      quantized_buffer_(chunk, widest_quantized<Real>(graph, activations, kernels), kernels.quant_bytes) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0);
   CHECK(graph.rotation.frequency.size() == graph.heads.rotated / 2);
   CHECK(!graph.ops.empty() && std::holds_alternative<graph::MatMul>(graph.ops.back()));
@@ -85,12 +101,14 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 
 template <class Real>
 Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk,
-                                    u32 logit_rows) {
+                                    u32 logit_rows, graph::Activations activations, const Kernels& kernels) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
   result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];
   result.activations += u64(graph[graph.logits].width) * logit_rows * sizeof(Real);
   result.activations += AttentionScratch<Real>::bytes(graph.heads, chunk);
+  result.activations +=
+      QuantizedBuffer::bytes(chunk, widest_quantized<Real>(graph, activations, kernels), kernels.quant_bytes);
   std::vector<bool> counted(graph.weights.size());
   each_vector(graph, [&](WeightId id) {
     if (!counted[u32(id)]) result.parameters += u64(graph[id].cols) * sizeof(Real);
@@ -104,7 +122,7 @@ template <class Real>
 Footprint Executor<Real>::allocated() const {
   Footprint result;
   result.kv_cache = cache_.bytes();
-  result.activations = (arena_.size() + logits_.size()) * sizeof(Real) + scratch_.bytes();
+  result.activations = (arena_.size() + logits_.size()) * sizeof(Real) + scratch_.bytes() + quantized_buffer_.bytes();
   for (const auto& decoded : vectors_) result.parameters += decoded.size() * sizeof(Real);
   result.parameters += (cosines_.size() + sines_.size()) * sizeof(Real);
   return result;
@@ -123,7 +141,11 @@ std::span<const Real> Executor<Real>::run(std::span<const u32> tokens, u32 posit
     logits_out_ = {logits_.data() + (all_logits ? first * vocabulary : 0), all_logits ? u32(tokens_.size()) : u32(last),
                    vocabulary, vocabulary};
     turn();
-    for (const auto& op : graph_.ops) std::visit([&](const auto& o) { step(o); }, op);
+    quantized_of_ = ValueId::none;
+    for (const auto& op : graph_.ops) {
+      if (!std::holds_alternative<graph::MatMul>(op)) quantized_of_ = ValueId::none;
+      std::visit([&](const auto& o) { step(o); }, op);
+    }
   }
   return std::span(logits_).first(to_size(rows_out * vocabulary));
 }
@@ -190,11 +212,38 @@ void Executor<Real>::step(const graph::MatMul& op) {
     if (logits_out_.count == 0) return;
     x.data = x[x.count - logits_out_.count];
     x.count = logits_out_.count;
-    matmul<Real>(matrix(op.weight), x, vector(op.bias), logits_out_);
+    quantized_of_ = ValueId::none;  // other rows than the rest of the graph has
+    multiply(op, x, logits_out_);
   } else {
-    matmul<Real>(matrix(op.weight), x, vector(op.bias), rows(op.out));
+    multiply(op, x, rows(op.out));
     clear_padding(rows(op.out));
   }
+}
+
+template <class Real>
+void Executor<Real>::multiply(const graph::MatMul& op, Rows<const Real> x, Rows<Real> out) {
+  const Matrix weights = matrix(op.weight);
+  if constexpr (std::is_same_v<Real, double>) {
+    matmul<Real>(weights, x, vector(op.bias), out);
+  } else {
+    CHECK(x.width == weights.cols && out.width == weights.rows && x.count == out.count);
+    const RowRange all{0, weights.rows};
+    if (MultiplyQuantized* quantized = quantizes_ ? kernels_.quantized(*weights.format) : nullptr) {
+      quantized(weights, all, quantize(op.x, x), vector(op.bias), out);
+    } else {
+      kernels_.floats(weights, all, x, vector(op.bias), out);
+    }
+  }
+}
+
+template <class Real>
+const QuantizedRows& Executor<Real>::quantize(ValueId id, Rows<const Real> x) {
+  if (quantized_of_ != id) {
+    quantized_ = quantized_buffer_.rows(x.count, x.width);
+    if constexpr (std::is_same_v<Real, float>) kernels_.quantize(x, quantized_);
+    quantized_of_ = id;
+  }
+  return quantized_;
 }
 
 template <class Real>
