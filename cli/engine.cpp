@@ -13,7 +13,11 @@ namespace {
 
 // Bytes go straight into the engine's own buffer: no part of a file is held twice.
 Status stream(Engine& engine, OpenModel& from) {
-  while (engine.wants_bytes()) {
+  while (!engine.bytes_done()) {
+    if (!engine.wants_bytes()) {
+      PRONK_OK(turn(engine));
+      continue;
+    }
     const std::span<u8> space = engine.space();
     const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
     PRONK_TRY(const u64 got,

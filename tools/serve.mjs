@@ -25,6 +25,21 @@ const contentTypes = {
   '.wasm': 'application/wasm',
 };
 
+// What a page here, and its workers, may run and fetch. demo/index.html says the same for other servers, but for
+// frame-ancestors, which only a header can say; its test compares them.
+export const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data: blob:",
+  "connect-src 'self' https: http:", // models come from anywhere
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 // The names under /models/ that may be asked for: the model, and the other parts where it is one of a split file.
 function isModelName(name, model) {
   if (!model) return false;
@@ -99,6 +114,7 @@ export function makeServer({ root, model }) {
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
+    response.setHeader('Content-Security-Policy', contentSecurityPolicy);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cache-Control', 'no-cache');
     if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -1,11 +1,11 @@
 // Run by: node --test tools/serve.test.mjs
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { listen, makeServer, parseRange } from './serve.mjs';
+import { contentSecurityPolicy, listen, makeServer, parseRange } from './serve.mjs';
 
 let folder, server, port;
 
@@ -51,8 +51,18 @@ test('serves the page isolated from other origins', async () => {
   assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
   assert.equal(page.headers['cross-origin-opener-policy'], 'same-origin');
   assert.equal(page.headers['cross-origin-embedder-policy'], 'require-corp');
+  assert.match(
+    page.headers['content-security-policy'],
+    /script-src 'self' 'wasm-unsafe-eval';.*frame-ancestors 'none'/,
+  );
   assert.equal((await get('/assets/pronk.wasm')).headers['content-type'], 'application/wasm');
   assert.equal(server.address().address, '127.0.0.1');
+});
+
+test('sends the policy that the chat page has in itself', async () => {
+  const html = await readFile(new URL('../demo/index.html', import.meta.url), 'utf8');
+  const own = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(html)[1];
+  assert.equal(contentSecurityPolicy, `${own}; frame-ancestors 'none'`);
 });
 
 test('serves nothing outside of the page', async () => {

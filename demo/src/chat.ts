@@ -1,51 +1,32 @@
 // The conversation: sending, streaming, stopping, trying again.
-import { batch, computed, signal } from '@preact/signals';
-import { type FinishReason, type GenerationResult, PronkError } from 'pronk';
-import { model, open, report, settled } from './model';
-import { chatPrompt, type Prompt, storyPrompt, type Turn } from './prompt';
+import { batch, computed, effect, signal } from '@preact/signals';
+import { type GenerationResult, type Pronk, PronkError } from 'pronk';
+import * as kept from './conversations';
+import type { Figures, Message } from './message';
+import { model, notice, open, problem, report, settled } from './model';
+import { chatPrompt, type Prompt, plainEnd, plainTemplate, storyPrompt } from './prompt';
 import { samplingOptions, settings } from './settings';
-import { stored } from './storage';
+import { renderTemplate, TemplateError } from './template';
 import { runTool, splitCall, tools } from './tools';
 
-export interface Figures {
-  tokensPerSecond: number;
-  firstTokenMs: number;
-  tokens: number;
-  finish: FinishReason;
-  left: number; // turns that did not fit
-}
-
-export interface Message {
-  id: number;
-  role: 'user' | 'assistant' | 'tool';
-  text: string;
-  tools?: boolean; // of a user's: tools are offered from here on
-  story: boolean; // an assistant's message that continues the text of the user's before it
-  figures: Figures | null;
-}
-
-function isMessage(found: unknown): found is Message {
-  const message = found as Message | null;
-  return (
-    typeof message === 'object' &&
-    message !== null &&
-    typeof message.id === 'number' &&
-    typeof message.text === 'string' &&
-    (message.role === 'user' || message.role === 'assistant' || message.role === 'tool')
-  );
-}
-
-export const messages = stored<Message[]>('conversation', (found) =>
-  Array.isArray(found) && found.every(isMessage) ? found : [],
-);
-export const draft = stored<string>('draft', (found) => (typeof found === 'string' ? found : ''));
+export const messages = signal<Message[]>([]);
+export const draft = signal('');
+/** Whether what this tab had open is there again. */
+export const restored = signal(false);
+/** All conversations of this browser that have a message, the newest first. */
+export const conversations = signal<kept.Summary[]>([]);
 /** The answer being written: 'reading' until its first token. */
 export const answering = signal<'no' | 'reading' | 'writing'>('no');
 export const storyMode = computed(() => model.value.at === 'ready' && model.value.engine.chatTemplate === null);
+/** The engine whose chat template cannot be used, and whether its person has chosen to go on without. */
+export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | null>(null);
 
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
+let current = kept.emptyConversation(); // as it was saved last
+let saving: number | undefined;
+let cut: { engine: Pronk | null; messageId: number } = { engine: null, messageId: 0 }; // the last prompt's first message
 
 function nextId(): number {
   return messages.value.reduce((last, message) => Math.max(last, message.id), 0) + 1;
@@ -86,25 +67,110 @@ export function stop(): void {
   stopCurrent?.();
 }
 
-export function newChat(): void {
+/** Brings back what this tab had open, and keeps it from then on. */
+export async function restoreConversation(): Promise<void> {
+  show(await kept.restore());
+  restored.value = true;
+  effect(() => {
+    const changed = messages.value !== current.messages || draft.value !== current.draft;
+    if (changed) saving ??= window.setTimeout(saveNow, 300);
+  });
+  addEventListener('pagehide', () => {
+    saveNow();
+    kept.saveLast(current);
+  });
+  document.addEventListener('visibilitychange', saveNow);
+  kept.onOtherTab(() => void listConversations());
+  await listConversations();
+}
+
+export async function listConversations(): Promise<void> {
+  conversations.value = await kept.list();
+}
+
+function show(conversation: kept.Conversation): void {
+  current = conversation;
+  cut = { engine: null, messageId: 0 };
+  batch(() => {
+    messages.value = conversation.messages;
+    draft.value = conversation.draft;
+  });
+}
+
+function saveNow(): void {
+  clearTimeout(saving);
+  saving = undefined;
+  if (messages.value === current.messages && draft.value === current.draft) return;
+  current = { id: current.id, updated: Date.now(), messages: messages.value, draft: draft.value };
+  kept.save(current);
+}
+
+/** Puts the conversation away and begins another; what is written and not sent comes along. */
+export async function newChat(): Promise<void> {
+  await stopped();
+  const written = draft.value;
+  draft.value = '';
+  saveNow();
+  show(await kept.openNew(kept.emptyConversation()));
+  draft.value = written;
+  await listConversations();
+}
+
+/** Puts the conversation away and opens a kept one. */
+export async function openConversation(id: string): Promise<void> {
+  await stopped();
+  saveNow();
+  const found = await kept.openKept(id);
+  if (found) show(found);
+  else notice.value = 'This conversation is open in another tab, or gone.';
+  await listConversations();
+}
+
+export async function removeConversation(id: string): Promise<void> {
+  await kept.remove(id);
+  await listConversations();
+}
+
+/** Until the answer that is being written, which is told to stop, has its end. */
+async function stopped(): Promise<void> {
   stop();
-  messages.value = [];
+  let end: (() => void) | undefined;
+  await new Promise<void>((resolve) => {
+    end = effect(() => {
+      if (answering.value === 'no') resolve();
+    });
+  });
+  end?.();
+}
+
+/** Has the last message answered as plain text, for the model's chat template cannot be used. */
+export function answerWithoutTemplate(): void {
+  if (brokenTemplate.value) brokenTemplate.value = { ...brokenTemplate.value, goOnWithout: true };
+  regenerate();
 }
 
 function replace(id: number, part: Partial<Message>): void {
   messages.value = messages.value.map((message) => (message.id === id ? { ...message, ...part } : message));
 }
 
-function promptFor(engine: Parameters<typeof storyPrompt>[0], continued: Message | undefined): Promise<Prompt> {
+const isPlain = (engine: Pronk): boolean => brokenTemplate.value?.engine === engine && brokenTemplate.value.goOnWithout;
+
+async function promptFor(engine: Pronk, continued: Message | undefined): Promise<Prompt> {
   const said = messages.value.filter((message) => message !== continued);
   if (engine.chatTemplate === null) {
     const opening = said.at(-1)?.text ?? '';
     return storyPrompt(engine, opening + (continued?.text ?? ''));
   }
-  const turns: Turn[] = said.map(({ role, text }) => ({ role, content: text }));
-  const system = settings.value.system.trim();
-  const offered = messages.value.some((message) => message.tools) ? tools : [];
-  return chatPrompt(engine, system ? [{ role: 'system', content: system }, ...turns] : turns, offered);
+  const chat = {
+    system: settings.value.system.trim(),
+    turns: said.map(({ role, text }) => ({ role, content: text })),
+    tools: said.some((message) => message.tools) ? tools : [],
+    template: isPlain(engine) ? plainTemplate : engine.chatTemplate,
+    left: cut.engine === engine ? said.filter(({ id }) => id < cut.messageId).length : 0,
+  };
+  const prompt = await chatPrompt(engine, chat, renderTemplate);
+  cut = { engine, messageId: said[prompt.left]!.id };
+  return prompt;
 }
 
 /** An answer; where it calls a tool, the tool's result and the answer to that. */
@@ -125,6 +191,7 @@ async function answer(continued?: Message): Promise<void> {
   const abort = new AbortController();
   stopCurrent = () => abort.abort();
   answering.value = 'reading';
+  problem.value = null;
   let message: Message | undefined = continued;
   await settled(abort.signal);
   const state = model.value;
@@ -140,16 +207,22 @@ async function answer(continued?: Message): Promise<void> {
     const writer = smoothWriter(message.text, (text) => replace(id, { text }));
     const generation = state.engine.generate(prompt.tokens, samplingOptions());
     stopCurrent = () => generation.cancel();
+    let ended = false; // by the words that begin the other's part
     for await (const { text } of generation) {
       answering.value = 'writing';
-      writer.add(text);
+      ended = writer.add(text, isPlain(state.engine) ? plainEnd : undefined);
+      if (ended) generation.cancel();
     }
     writer.flush();
-    replace(id, { figures: figuresOf(await generation.result, prompt.left) });
+    const figures = figuresOf(await generation.result, prompt.left);
+    replace(id, { figures: ended ? { ...figures, finish: 'stop' } : figures });
   } catch (error) {
     // A worker that crashed is started again by the next message; a device that came back too often is not.
     const gone = error instanceof PronkError && error.code === 'device-lost';
     if (gone && model.value === state) model.value = { at: 'none' };
+    if (error instanceof TemplateError && state.at === 'ready') {
+      brokenTemplate.value = { engine: state.engine, goOnWithout: false };
+    }
     report('The answer could not be written', error);
     if (message && messages.value.find(({ id }) => id === message!.id)?.text === '') {
       messages.value = messages.value.filter(({ id }) => id !== message!.id);
@@ -166,18 +239,30 @@ function figuresOf(result: GenerationResult, left: number): Figures {
 }
 
 /** Gathers pieces and shows them once a frame: a fast model writes more often than a screen draws. */
-function smoothWriter(start: string, show: (text: string) => void): { add(text: string): void; flush(): void } {
+function smoothWriter(
+  start: string,
+  show: (text: string) => void,
+): { add(text: string, end?: RegExp): boolean; flush(): void } {
   let text = start;
   let timer: number | undefined;
+  let ended = false;
   const flush = (): void => {
     clearTimeout(timer);
     timer = undefined;
     show(text);
   };
   return {
-    add(piece) {
+    /** True from when `end` was met; nothing is added then. */
+    add(piece, end) {
+      if (ended) return true;
       text += piece;
+      const at = end ? text.search(end) : -1;
+      if (at >= 0) {
+        text = text.slice(0, at);
+        ended = true;
+      }
       timer ??= window.setTimeout(flush, 40);
+      return ended;
     },
     flush,
   };

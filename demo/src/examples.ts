@@ -9,7 +9,7 @@ export interface Example {
 export const examples: Example[] = [
   {
     title: 'A story',
-    text: 'Tell me a story about a brave rabbit named Milo.',
+    text: 'Tell me a story about a brave dog named Max.',
     next: 'What was the name of the hero?',
   },
   { title: 'Memory', text: 'I have a grey cat called Luna.', next: 'What is my cat called?' },

@@ -37,3 +37,12 @@ export function duration(totalSeconds: number): string {
 export function rate(tokensPerSecond: number): string {
   return `${tokensPerSecond >= 100 ? Math.round(tokensPerSecond) : tokensPerSecond.toFixed(1)} tokens/s`;
 }
+
+/** The time of today, else the day. */
+export function date(milliseconds: number): string {
+  const then = new Date(milliseconds);
+  if (then.toDateString() === new Date().toDateString()) {
+    return then.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  }
+  return then.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+}

@@ -1,7 +1,15 @@
 import { render } from 'preact';
+import { restoreConversation } from './chat';
 import { App } from './components/app';
+import { Boundary } from './components/boundary';
 import { openFromAddress } from './model';
 import './style.css';
 
+render(
+  <Boundary>
+    <App />
+  </Boundary>,
+  document.getElementById('app')!,
+);
+void restoreConversation();
 openFromAddress();
-render(<App />, document.getElementById('app')!);

@@ -7,29 +7,40 @@ export interface Block {
   html: string;
 }
 
-// Images would be fetched from elsewhere: nothing a model writes may make the page send something.
+// All that may come out of a model's text. No class, id, name or style, so that nothing it writes can look like a part of
+// the page or lie over it; no form; nothing that is fetched (images become links).
 const rules = {
-  FORBID_TAGS: [
-    'img',
-    'picture',
-    'audio',
-    'video',
-    'source',
-    'track',
-    'form',
-    'input',
-    'button',
-    'textarea',
-    'style',
-    'svg',
+  ALLOWED_TAGS: [
+    ...['p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'blockquote', 'pre', 'code', 'ul', 'ol', 'li', 'a'],
+    ...['strong', 'b', 'em', 'i', 'u', 's', 'del', 'ins', 'sub', 'sup', 'kbd', 'mark'],
+    ...['table', 'thead', 'tbody', 'tr', 'th', 'td'],
   ],
-  FORBID_ATTR: ['style', 'srcset', 'background'],
+  ALLOWED_ATTR: ['href', 'align', 'start'],
+  ADD_URI_SAFE_ATTR: ['align', 'start'],
+  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
 };
 
 DOMPurify.addHook('afterSanitizeAttributes', (node) => {
-  if (node.tagName !== 'A') return;
-  node.setAttribute('target', '_blank');
-  node.setAttribute('rel', 'noopener noreferrer nofollow');
+  if (node.tagName === 'A') {
+    node.setAttribute('target', '_blank');
+    node.setAttribute('rel', 'noopener noreferrer nofollow');
+  }
+  // They scroll sideways where they are wide: the keyboard must reach them.
+  if (node.tagName === 'PRE' || node.tagName === 'TABLE') node.setAttribute('tabindex', '0');
+});
+
+marked.use({
+  renderer: {
+    image({ href, text }) {
+      const link = document.createElement('a');
+      link.href = href;
+      link.textContent = text || href;
+      return link.outerHTML;
+    },
+    checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
+  },
 });
 
 /** `before`: the blocks of an earlier state of the same text, used again where they are the same. */

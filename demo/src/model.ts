@@ -1,7 +1,7 @@
 // The model of the page: chosen, planned, loading, ready.
 import { computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
-import { engineOptions, settings, suitingTemperature } from './settings';
+import { device, engineOptions, settings, suitingTemperature } from './settings';
 
 export interface Choice {
   source: ModelSource;
@@ -31,7 +31,7 @@ export const notice = signal<string | null>(null);
 export const lastChoice = signal<Choice | null>(null);
 
 const box: Choice = { source: 'builtin', name: 'Pronk Box', url: null, builtin: true };
-const temperatures = { box: 0.4, others: 0.8 }; // a small model strays soon
+const temperatures = { box: 0, others: 0.8 }; // the small one is right most often with its likeliest words
 
 /** Whether one may write: a model is there, or the small one is about to be. */
 export const open = computed(() => {
@@ -128,8 +128,8 @@ async function loadNow(choice: Choice, plan: Plan | null, contextSize?: number):
       if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
       if (work === abort) model.value = { at: 'loading', choice, plan, progress };
     };
-    const onNotice = ({ kind, message }: Notice): void => {
-      if (work === abort && kind !== 'running-on-cpu') notice.value = message; // the device is shown anyway
+    const onNotice = ({ message }: Notice): void => {
+      if (work === abort) notice.value = message;
     };
     const options = {
       ...engineOptions(),
@@ -175,8 +175,16 @@ export function openUrl(text: string, load: boolean): void {
     problem.value = { title: 'This is not an address', detail: text, hint, retry: false };
     return;
   }
-  const name = decodeURIComponent(url.pathname.split('/').pop() ?? '') || url.hostname;
-  void choose({ source: url.href, name, url: text, builtin: false }, load);
+  void choose({ source: url.href, name: fileName(url), url: text, builtin: false }, load);
+}
+
+function fileName({ pathname, hostname }: URL): string {
+  const last = pathname.split('/').pop() || hostname;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last; // has a % that begins no character
+  }
 }
 
 export function openBox(): void {
@@ -194,12 +202,12 @@ export function openFromAddress(): void {
 export function needsReload(): boolean {
   const state = model.value;
   if (state.at !== 'ready') return false;
-  const { contextSize, largestContext, memoryGigabytes, device, kv } = settings.value;
+  const { contextSize, largestContext, memoryGigabytes, kv } = settings.value;
   const { contextLength, memory } = state.plan;
   const wantedContext = largestContext ? state.plan.largestContext : contextSize;
   const otherContext = wantedContext !== null && wantedContext !== contextLength;
   if (memoryGigabytes !== null && memory.total > memoryGigabytes * 1e9) return true;
-  return otherContext || kv !== state.kv || (device !== 'auto' && device !== state.plan.device);
+  return otherContext || kv !== state.kv || (device.value !== 'auto' && device.value !== state.plan.device);
 }
 
 // Keeps the address so that reloading the page opens the same model; one from a file has to be chosen again.

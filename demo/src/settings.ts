@@ -32,28 +32,43 @@ export const defaults: Settings = {
   kv: 'f16',
 };
 
+const devices: readonly Settings['device'][] = ['auto', 'webgpu', 'cpu'];
 export const kvTypes: readonly KvType[] = ['f16', 'q8_0', 'q4_0', 'f32'];
 
+const within = (value: unknown, least: number, most: number): value is number =>
+  typeof value === 'number' && value >= least && value <= most;
+
 export const settings = stored<Settings>('settings', (found) => {
-  const known = (typeof found === 'object' && found !== null ? found : {}) as Partial<Settings>;
-  const number = (value: unknown, otherwise: number): number =>
-    typeof value === 'number' && Number.isFinite(value) ? value : otherwise;
-  const optional = (value: unknown): number | null => (typeof value === 'number' && value >= 0 ? value : null);
+  const known = found as Partial<Settings>;
+  const number = (name: 'topK' | 'topP' | 'minP' | 'maxTokens', least: number, most: number): number =>
+    within(known[name], least, most) ? known[name] : defaults[name];
+  const optional = (value: unknown, least: number, most: number): number | null =>
+    within(value, least, most) ? value : null;
   return {
     system: typeof known.system === 'string' ? known.system : '',
-    temperature: optional(known.temperature),
-    topK: number(known.topK, defaults.topK),
-    topP: number(known.topP, defaults.topP),
-    minP: number(known.minP, defaults.minP),
-    maxTokens: number(known.maxTokens, defaults.maxTokens),
-    seed: optional(known.seed),
-    contextSize: optional(known.contextSize),
+    temperature: optional(known.temperature, 0, 2),
+    topK: Math.round(number('topK', 0, 2 ** 31 - 1)),
+    topP: number('topP', 0, 1),
+    minP: number('minP', 0, 1),
+    maxTokens: Math.round(number('maxTokens', 1, 2 ** 31 - 1)),
+    seed: optional(known.seed, 0, 2 ** 31 - 1),
+    contextSize: optional(known.contextSize, 16, 2 ** 31 - 1),
     largestContext: known.largestContext === true,
-    memoryGigabytes: optional(known.memoryGigabytes),
-    device: known.device === 'webgpu' || known.device === 'cpu' ? known.device : 'auto',
+    memoryGigabytes: optional(known.memoryGigabytes, 0.001, 2 ** 31 - 1),
+    device: devices.find((device) => device === known.device) ?? defaults.device,
     kv: kvTypes.find((type) => type === known.kv) ?? defaults.kv,
   };
 });
+
+/** ?device= goes before the setting until the person chooses another. */
+const asked = new URLSearchParams(location.search).get('device');
+const askedDevice = signal(devices.find((device) => device === asked) ?? null);
+export const device = computed(() => askedDevice.value ?? settings.value.device);
+
+export function chooseDevice(chosen: Settings['device']): void {
+  askedDevice.value = null;
+  change({ device: chosen });
+}
 
 /** What suits the loaded model, where the person has chosen nothing. */
 export const suitingTemperature = signal(0.8);
@@ -65,9 +80,9 @@ export function change(part: Partial<Settings>): void {
 
 /** What loading depends on. */
 export function engineOptions(): EngineOptions {
-  const { contextSize, largestContext, memoryGigabytes, device, kv } = settings.value;
+  const { contextSize, largestContext, memoryGigabytes, kv } = settings.value;
   const memoryBudget = memoryGigabytes === null ? undefined : Math.round(memoryGigabytes * 1e9);
-  return { contextSize: largestContext ? 'auto' : (contextSize ?? undefined), memoryBudget, device, kv };
+  return { contextSize: largestContext ? 'auto' : (contextSize ?? undefined), memoryBudget, device: device.value, kv };
 }
 
 export function samplingOptions(): GenerateOptions {

@@ -32,7 +32,7 @@ export function splitCall(text: string): { before: string; call: ToolCall } | nu
 export function runTool({ name, arguments: given }: ToolCall): string {
   const city = typeof given.city === 'string' ? given.city : '';
   if (name === 'get_weather') return spaced({ city, ...inventedWeather(city) });
-  if (name === 'get_time') return spaced({ city, time: timeIn(city) });
+  if (name === 'get_time') return spaced({ city, ...timeIn(city) });
   return spaced({ error: `there is no tool ${name}` });
 }
 
@@ -51,9 +51,10 @@ function inventedWeather(city: string): { weather: string; temperature: number }
   return { weather: skies[hash % skies.length]!, temperature: 4 + (hash % 24) };
 }
 
-// By the browser's own time zones, which are named after cities; its own zone for a city that has none.
-function timeIn(city: string): string {
+// By the browser's own time zones, which are named after cities.
+function timeIn(city: string): { time: string } | { error: string } {
   const wanted = `/${city.trim().replaceAll(' ', '_')}`.toLowerCase();
   const timeZone = Intl.supportedValuesOf('timeZone').find((zone) => zone.toLowerCase().endsWith(wanted));
-  return new Date().toLocaleTimeString('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' });
+  if (timeZone === undefined) return { error: 'the time in this city is not known' };
+  return { time: new Date().toLocaleTimeString('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' }) };
 }

@@ -42,6 +42,7 @@ struct LoadOptions {
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   graph::Activations activations = graph::Activations::q8;  // on the CPU
+  u32 prefill_chunk = 0;  // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
   bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
   bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
@@ -133,11 +134,13 @@ class Engine {
                                                 std::unique_ptr<gpu::Device> device);
   ~Engine();
 
-  // Streaming: put bytes of `file()` from offset `position()` at `space()` and commit them, while wants_bytes().
+  // Streaming, until bytes_done(): put bytes of `file()` from offset `position()` at `space()` and commit them while
+  // wants_bytes(); else the device has enough on its way to it, and pump() after its next event.
   u32 file() const;
   u64 position() const;
   u64 stream_end() const;  // of the current file: no byte from here on is wanted
   bool wants_bytes() const;
+  bool bytes_done() const;
   std::span<u8> space();
   Status commit(u64 bytes);
 
@@ -146,6 +149,9 @@ class Engine {
   bool ready() const;       // all bytes are in, all pipelines compiled and tested
   bool wants_pump() const;  // there is work that needs no event: the CPU's
   Session& session();
+  // Tokens of a prompt that now go to the GPU in one submission, as fast as it has shown to be; 0 on the CPU. When the
+  // device is lost, the next engine should start with half of it (LoadOptions::prefill_chunk).
+  u32 prefill_chunk() const;
 
   gpu::Device* device();  // null on the CPU
   const Model& model() const;

@@ -43,8 +43,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     PRONK_TRY(engine::GpuPlan plan,
               engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
                                device->limits(), device->features()));
-    parts->runner =
-        std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device, options.self_test && device->computes());
+    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
+                                                        options.self_test && device->computes(), options.prefill_chunk);
   } else {
     parts->runner =
         std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring, options.activations);
@@ -59,7 +59,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
 u32 Engine::file() const { return parts_->loader->file(); }
 u64 Engine::position() const { return parts_->loader->position(); }
 u64 Engine::stream_end() const { return parts_->loader->stream_end(); }
-bool Engine::wants_bytes() const { return parts_->status && !parts_->loader->done(); }
+bool Engine::wants_bytes() const { return parts_->status && !bytes_done() && parts_->runner->takes_bytes(); }
+bool Engine::bytes_done() const { return parts_->loader->done(); }
 std::span<u8> Engine::space() { return parts_->loader->space(); }
 
 Status Engine::commit(u64 bytes) {
@@ -88,6 +89,7 @@ Status Engine::pump() {
 bool Engine::ready() const { return parts_->status && parts_->weights_done && parts_->runner->ready(); }
 bool Engine::wants_pump() const { return parts_->status && parts_->runner->wants_pump(); }
 Session& Engine::session() { return *parts_->session; }
+u32 Engine::prefill_chunk() const { return parts_->runner->prefill_chunk(); }
 gpu::Device* Engine::device() { return parts_->device.get(); }
 const Model& Engine::model() const { return *parts_->model; }
 const Plan& Engine::plan() const { return parts_->plan; }

@@ -16,6 +16,7 @@ using graph::WeightId;
 constexpr u64 scratch_bytes = Loader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
 constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30, test_ticket = 3u << 30;  // below: the slot of a token
+constexpr u32 upload_ticket = chunk_ticket + 1;
 
 // A device's text, which may have lines of its own.
 std::string one_line(std::string text) {
@@ -26,14 +27,15 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test)
+GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test, u32 first_chunk)
     : model_(model),
       plan_(std::move(plan)),
       device_(device),
       tested_(!self_test),
       features_(device.features()),
       test_(device),
-      scratch_(scratch_bytes) {
+      scratch_(scratch_bytes),
+      pace_(first_chunk, plan_.options.chunk) {
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
   slot_generation_.assign(plan_.token_readback.size(), 0);
@@ -90,6 +92,15 @@ void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* by
     factors_.resize((first_block + blocks) * format.block_weights);
     format.decode(bytes, blocks, factors_.data() + first_block * format.block_weights);
   }
+  mark_uploads();
+}
+
+void GpuRunner::mark_uploads() {
+  const u64 uploaded = device_.counters().uploaded_bytes;
+  if (uploaded - marked_bytes_ < upload_mark_bytes) return;
+  marked_bytes_ = uploaded;
+  ++upload_marks_;
+  device_.notify_done(upload_ticket);
 }
 
 // Cuts a run of a source's blocks where the matrix is cut, and places each piece.
@@ -179,6 +190,7 @@ Status GpuRunner::pump() {
     if (!taken && (status || event.kind == gpu::Event::Kind::device_lost)) status = std::move(taken);
   }
   if (status && pipelines_pending_ == 0 && !tested_ && !test_.running()) start_self_test();
+  measure_chunks();
   if (!status || !ready()) return status;
   if (phase_ == Phase::prefill) submit_chunks();
   if (phase_ == Phase::decode) submit_steps();
@@ -213,7 +225,12 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       }
       return {};
     case Kind::work_done:
-      --chunks_in_flight_;
+      if (event.id == chunk_ticket) {
+        done_chunks_.push_back(chunks_.front());
+        chunks_.pop_front();
+      } else {
+        --upload_marks_;
+      }
       return {};
     case Kind::read_failed:
       return fail("the device failed to read back: " + one_line(event.message));
@@ -307,37 +324,52 @@ bool GpuRunner::next(u32& token) {
   return true;
 }
 
-void GpuRunner::replay(const Program& program, u32 rows) {
+void GpuRunner::replay(const Program& program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
-    const Kernel& kernel = d.few && rows <= kernels::batch_limit ? *d.few : d.kernel;
+    const Kernel& kernel = d.few && small_batch ? *d.few : d.kernel;
     const kernels::Grid grid = kernel.grid_for(rows);
     device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
   }
 }
 
-void GpuRunner::submit_chunk(u32 rows) {
+void GpuRunner::submit_chunk(u32 rows, bool small_batch) {
   kernels::StepState state;
   state.position = run_.position + fed_;
   state.rows = rows;
   write_range(plan_.prefill_state, &state, sizeof state);
   write_range(plan_.prefill_tokens, run_.tokens.data() + fed_, rows * 4);
   device_.begin();
-  replay(prefill_, rows);
+  replay(prefill_, rows, small_batch);
   fed_ += rows;
 }
 
 // All but the last token of the prompt go through in chunks; the last one is the first decode step.
 void GpuRunner::submit_chunks() {
   const u32 wanted = u32(run_.tokens.size()) - 1;
-  while (fed_ < wanted && chunks_in_flight_ < most_chunks_in_flight) {
-    submit_chunk(std::min(plan_.options.chunk, wanted - fed_));
+  // The rest of a long prompt takes the kernels of its full chunks: what is computed must not depend on where it is
+  // cut.
+  const bool small_batch = std::min(pace_.tokens(), wanted) <= kernels::batch_limit;
+  while (fed_ < wanted && chunks_.size() < most_chunks_in_flight) {
+    const u32 rows = std::min(pace_.tokens(), wanted - fed_);
+    submit_chunk(rows, small_batch);
     device_.submit();
+    chunks_.push_back({rows, device_.now_ms()});
     device_.notify_done(chunk_ticket);
-    ++chunks_in_flight_;
     cached_ = run_.position + fed_;
   }
   if (fed_ == wanted) begin_decode();
+}
+
+// Chunks that are told of together have shared the time since the last one was done, or since they were submitted.
+void GpuRunner::measure_chunks() {
+  if (done_chunks_.empty()) return;
+  const double now = device_.now_ms(), begin = std::max(done_chunks_.front().submitted_ms, chunk_done_ms_);
+  u32 largest = 0;
+  for (const Chunk& chunk : done_chunks_) largest = std::max(largest, chunk.tokens);
+  pace_.took(largest, (now - begin) / double(done_chunks_.size()));
+  chunk_done_ms_ = now;
+  done_chunks_.clear();
 }
 
 void GpuRunner::begin_decode() {
@@ -368,8 +400,8 @@ void GpuRunner::submit_steps() {
 
 void GpuRunner::submit_step(u32 slot) {
   device_.begin();
-  replay(decode_, 1);
-  replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1);
+  replay(decode_, 1, true);
+  replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
   const gpu::BufferId readback = buffers_[plan_.token_readback[slot]];
   device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, 0, 4);
   device_.submit();
@@ -426,10 +458,10 @@ void GpuRunner::submit_score() {
     write_range(plan_.decode_state, &state, sizeof state);
     write_range(plan_.next_token, &run_.tokens[fed_], 4);
     device_.begin();
-    replay(decode_, 1);
+    replay(decode_, 1, true);
     ++fed_;
   } else {
-    submit_chunk(rows);
+    submit_chunk(rows, rows <= kernels::batch_limit);
   }
   const gpu::BufferId readback = buffers_[plan_.logits_readback];
   device_.copy_buffer(buffers_[logits.buffer], logits.offset, readback, 0, rows * row_bytes);

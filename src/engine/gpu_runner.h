@@ -8,6 +8,7 @@
 
 #include "engine/gpu_plan.h"
 #include "engine/op_run.h"
+#include "engine/prefill_pace.h"
 #include "engine/runner.h"
 
 namespace pronk::engine {
@@ -19,11 +20,13 @@ class GpuRunner final : public Runner, private WeightSink {
   // Creates every pipeline of the plan, and its buffers and bind groups when the first weights come. model and device
   // must outlive it. self_test: before it is ready the kernels calculate something small; wrong ones are replaced by
   // safer ones, or are an error.
-  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false);
+  // first_chunk: tokens of the first prefill submission, 0 for the default.
+  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false, u32 first_chunk = 0);
 
   WeightSink& sink() override { return *this; }
   Status weights_done() override;
   bool ready() const override { return weights_done_ && pipelines_pending_ == 0 && tested_; }
+  bool takes_bytes() const override { return upload_marks_ < most_upload_marks; }
   Status pump() override;
   bool wants_pump() const override { return false; }
 
@@ -33,6 +36,7 @@ class GpuRunner final : public Runner, private WeightSink {
   bool next(u32& token) override;
   std::span<const float> next_rows() override;
   bool finished() const override;
+  u32 prefill_chunk() const override { return pace_.tokens(); }
   u32 cached_tokens() const override { return cached_; }
 
   std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
@@ -51,16 +55,23 @@ class GpuRunner final : public Runner, private WeightSink {
   using Program = std::vector<Command>;
   enum class Phase : u8 { idle, prefill, decode, score };
 
+  // The device is asked to tell when it has taken in what was written after so many bytes; so many such questions may
+  // be open at a time. Without that, a slow GPU's driver would hold a copy of all that it has not come to yet.
+  static constexpr u64 upload_mark_bytes = 8 << 20;
+  static constexpr u32 most_upload_marks = 2;
+
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
   void write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes);
   void write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes);
   void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
 
+  void mark_uploads();
+
   void create_buffers();
   Program prepare(const std::vector<Dispatch>& dispatches);
   gpu::BufferRange resolve(const Range& range) const;
   void write_range(const Range& range, const void* bytes, u64 size, u64 offset = 0);
-  void replay(const Program& program, u32 rows);
+  void replay(const Program& program, u32 rows, bool small_batch);
 
   Status take_in(const gpu::Event& event);
   void start_self_test();
@@ -69,7 +80,8 @@ class GpuRunner final : public Runner, private WeightSink {
   Status take_tokens();
   Status token_read(u32 slot, u32 token);
   void submit_chunks();
-  void submit_chunk(u32 rows);
+  void submit_chunk(u32 rows, bool small_batch);
+  void measure_chunks();
   void begin_decode();
   void submit_steps();
   void submit_step(u32 slot);
@@ -86,6 +98,8 @@ class GpuRunner final : public Runner, private WeightSink {
   gpu::Features features_;  // that the kernels make use of
   OpRun test_;
   bool weights_done_ = false;
+  u64 marked_bytes_ = 0;  // uploaded to the device before the last question
+  u32 upload_marks_ = 0;  // questions that are open
   bool memory_refused_ = false;
   std::vector<u8> scratch_;     // repacked bytes on their way to the device
   std::vector<float> factors_;  // divisors of the rotation's frequencies
@@ -95,7 +109,14 @@ class GpuRunner final : public Runner, private WeightSink {
   Run run_;
   u32 generation_ = 0;  // counts runs, so that late reads of an earlier one are told apart
   u32 fed_ = 0;         // tokens of run_ that have been submitted to prefill
-  u32 chunks_in_flight_ = 0;
+  struct Chunk {
+    u32 tokens;
+    double submitted_ms;
+  };
+  PrefillPace pace_;
+  std::deque<Chunk> chunks_;          // of prefill, in flight, oldest first
+  std::vector<Chunk> done_chunks_;    // since the last pump()
+  double chunk_done_ms_ = 0;          // when the last one was done
   u32 submitted_ = 0, received_ = 0;  // decode steps
   bool by_steps_ = false;
   u32 cached_ = 0;

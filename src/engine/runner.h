@@ -31,6 +31,8 @@ class Runner {
   virtual WeightSink& sink() = 0;
   virtual Status weights_done() = 0;  // all bytes have been written
   virtual bool ready() const = 0;
+  // False while the device has as many bytes of weights on their way as it should: it will send an event.
+  virtual bool takes_bytes() const { return true; }
 
   // Takes in what has happened, and submits or computes what is next.
   virtual Status pump() = 0;
@@ -41,8 +43,9 @@ class Runner {
   virtual void cancel() = 0;  // no further tokens of this run come out
   virtual bool next(u32& token) = 0;
   virtual std::span<const float> next_rows() = 0;
-  virtual bool finished() const = 0;      // nothing more will come out
-  virtual u32 cached_tokens() const = 0;  // positions from 0 on whose keys and values are known to be right
+  virtual bool finished() const = 0;               // nothing more will come out
+  virtual u32 prefill_chunk() const { return 0; }  // see Engine
+  virtual u32 cached_tokens() const = 0;           // positions from 0 on whose keys and values are known to be right
 
   // Of the device, when the last run began to decode; none when it has not, or on the CPU.
   virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }

@@ -58,6 +58,7 @@ void host_copy_buffer(u32 from, double from_offset, u32 to, double to_offset, do
 PRONK_IMPORT("gpu_submit") void host_submit();
 PRONK_IMPORT("gpu_read") void host_read(u32 id, double offset, double size, u32 ticket);
 PRONK_IMPORT("gpu_notify_done") void host_notify_done(u32 ticket);
+PRONK_IMPORT("gpu_now") double host_now();  // performance.now()
 }
 
 class BrowserDevice final : public Device {
@@ -65,6 +66,7 @@ class BrowserDevice final : public Device {
   explicit BrowserDevice(const HostDescription& host);
   ~BrowserDevice() override;
 
+  double now_ms() const override { return host_now(); }
   u8* on_event(Event::Kind kind, u32 id, u32 length);
 
  private:

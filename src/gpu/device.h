@@ -140,8 +140,11 @@ class Device {
   // Maps a map_read buffer, copies the bytes out, unmaps; ends in read_done or read_failed with the ticket.
   // Offset: a multiple of 8; size: of 4. One read of a buffer at a time: it must not be copied into before read_done.
   void read(BufferId id, u64 offset, u64 size, u32 ticket);
-  // work_done once all that was submitted so far has finished.
+  // work_done once all that was written and submitted so far has finished.
   void notify_done(u32 ticket);
+
+  // Milliseconds of a clock that never goes back, from any start: how long work took is told from it.
+  virtual double now_ms() const = 0;
 
   // Lets the platform run its callbacks (natively; elsewhere the event loop does), without waiting.
   virtual void poll() {}

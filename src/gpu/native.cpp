@@ -143,6 +143,9 @@ class NativeDevice final : public Device {
 
   Status open(WGPUAdapter adapter, const NativeOptions& options);
   void poll() override { wgpuInstanceProcessEvents(instance_); }
+  double now_ms() const override {
+    return std::chrono::duration<double, std::milli>(Clock::now().time_since_epoch()).count();
+  }
 
   // Called by callbacks.
   void on_error(std::string message);
@@ -173,13 +176,14 @@ class NativeDevice final : public Device {
   void push_scopes();
   void pop_scopes(Scope* scope);
   void end_pass();
+  void flush_writes();
   bool alive(BufferId id, const char* call);
 
   WGPUInstance instance_ = nullptr;
   LinkRef link_;
   WGPUDevice device_ = nullptr;
   WGPUQueue queue_ = nullptr;
-  u64 unsubmitted_bytes_ = 0;  // written since the last submission that write_buffer made
+  u64 unsubmitted_bytes_ = 0;  // written since the last submission
   bool lost_ = false;
   int pending_ = 0;  // callbacks to come
 
@@ -516,8 +520,11 @@ void NativeDevice::do_write_buffer(BufferId id, u64 offset, std::span<const u8> 
   // wgpu keeps its copy of the bytes until the next submission: without one, loading would hold a model twice.
   constexpr u64 most_unsubmitted = 32u << 20;
   unsubmitted_bytes_ += bytes.size();
-  if (unsubmitted_bytes_ < most_unsubmitted) return;
-  wgpuQueueSubmit(queue_, 0, nullptr);
+  if (unsubmitted_bytes_ >= most_unsubmitted) flush_writes();
+}
+
+void NativeDevice::flush_writes() {
+  if (unsubmitted_bytes_ > 0) wgpuQueueSubmit(queue_, 0, nullptr);
   unsubmitted_bytes_ = 0;
 }
 
@@ -662,7 +669,10 @@ void NativeDevice::do_submit() {
     on_error("submit: a copy goes into buffer " + std::to_string(u32(id)) + ", which has a read pending");
   }
   const bool good = !lost_ && commands != nullptr && errors_ == errors_before;  // what is wrong has been reported
-  if (good) wgpuQueueSubmit(queue_, 1, &commands);
+  if (good) {
+    wgpuQueueSubmit(queue_, 1, &commands);
+    unsubmitted_bytes_ = 0;
+  }
   if (commands != nullptr) wgpuCommandBufferRelease(commands);
   copied_into_.clear();
 }
@@ -690,6 +700,7 @@ void NativeDevice::do_read(BufferId id, u64 offset, u64 size, u32 ticket) {
 
 void NativeDevice::do_notify_done(u32 ticket) {
   if (lost_) return;
+  flush_writes();
   ++pending_;
   const auto callback = [](WGPUQueueWorkDoneStatus status, WGPUStringView text, void* to, void*) {
     const std::unique_ptr<PendingWork> work(static_cast<PendingWork*>(to));

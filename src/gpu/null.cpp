@@ -286,15 +286,27 @@ std::size_t NullDevice::complete_reads(std::size_t count) {
   while (first_pending_read_ < reads_.size() && completed < count && !lost_) {
     Read& read = reads_[first_pending_read_++];
     if (read.done) continue;
-    read.done = true;
+    finish_read(read);
     ++completed;
-    --buffers_[u32(read.buffer)].pending_reads;
-    std::vector<u8> bytes(options_.read_bytes ? 0 : read.size);
-    if (options_.read_bytes) bytes = options_.read_bytes(read.buffer, read.offset, read.size);
-    CHECK(bytes.size() == read.size);
-    record({.kind = Event::Kind::read_done, .id = read.ticket, .message = {}, .bytes = std::move(bytes)});
   }
   return completed;
+}
+
+void NullDevice::complete_read(std::size_t n) {
+  for (std::size_t i = first_pending_read_; i < reads_.size() && !lost_; ++i) {
+    if (reads_[i].done || n-- > 0) continue;
+    finish_read(reads_[i]);
+    return;
+  }
+}
+
+void NullDevice::finish_read(Read& read) {
+  read.done = true;
+  --buffers_[u32(read.buffer)].pending_reads;
+  std::vector<u8> bytes(options_.read_bytes ? 0 : read.size);
+  if (options_.read_bytes) bytes = options_.read_bytes(read.buffer, read.offset, read.size);
+  CHECK(bytes.size() == read.size);
+  record({.kind = Event::Kind::read_done, .id = read.ticket, .message = {}, .bytes = std::move(bytes)});
 }
 
 std::size_t NullDevice::complete_work(std::size_t count) {

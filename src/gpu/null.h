@@ -19,6 +19,7 @@ struct NullOptions {
   bool complete_reads = true;      // at once; else complete_reads()
   bool complete_work = true;       // at once; else complete_work()
   bool keep_write_contents = false;
+  std::function<double()> now_ms = {};  // the clock; stands still at 0 when absent
   // The bytes a read gives, asked for when the read completes; zeros when absent. A result of another size than asked
   // for is a bug of the test.
   std::function<std::vector<u8>(BufferId buffer, u64 offset, u64 size)> read_bytes = {};
@@ -75,6 +76,8 @@ class NullDevice final : public Device {
 
   explicit NullDevice(NullOptions options = {});
 
+  double now_ms() const override { return options_.now_ms ? options_.now_ms() : 0; }
+
   const BufferRecord& buffer(BufferId id) const { return buffers_[u32(id)]; }
   const PipelineRecord& pipeline(PipelineId id) const { return pipelines_[u32(id)]; }
   const BindGroupRecord& bind_group(BindGroupId id) const { return groups_[u32(id)]; }
@@ -91,6 +94,8 @@ class NullDevice final : public Device {
   // Each completes up to `count` of the oldest that are pending, and returns how many that were.
   std::size_t complete_pipelines(std::size_t count = ~std::size_t{0});
   std::size_t complete_reads(std::size_t count = ~std::size_t{0});
+  // Completes the n-th oldest of the pending reads, before all others.
+  void complete_read(std::size_t n);
   std::size_t complete_work(std::size_t count = ~std::size_t{0});
   // Ends a pending pipeline in pipeline_failed.
   void fail_pipeline(PipelineId id, std::string message);
@@ -110,6 +115,7 @@ class NullDevice final : public Device {
   void do_read(BufferId id, u64 offset, u64 size, u32 ticket) override;
   void do_notify_done(u32 ticket) override;
 
+  void finish_read(Read& read);
   void violation(std::string message);
   bool usable(BufferId id, u32 usage, const std::string& what);
   bool inside(BufferId id, u64 offset, u64 size, const std::string& what);

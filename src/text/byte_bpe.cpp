@@ -1,4 +1,4 @@
-// Byte-level BPE: inside of a word, the pair of the lowest rank merges first, the leftmost among equals.
+// BPE: inside of a word, the pair of the lowest rank merges first, the leftmost among equals.
 #include <algorithm>
 #include <functional>
 
@@ -8,34 +8,55 @@
 namespace pronk::text {
 namespace {
 
-constexpr u64 short_word = 24;  // bytes up to which looking over all pairs beats a heap
+constexpr u64 short_word = 24;  // symbols up to which looking over all pairs beats a heap
 
 class WordEncoder {
  public:
-  explicit WordEncoder(const Vocabulary& vocabulary) : vocabulary_(vocabulary), merges_(vocabulary.merges) {}
+  explicit WordEncoder(const Vocabulary& vocabulary)
+      : vocabulary_(vocabulary), merges_(vocabulary.merges), over_characters_(vocabulary.pre.over_characters()) {}
 
   void encode(std::string_view word, std::vector<u32>& out) {
-    if (vocabulary_.pre.ignore_merges) {
+    if (may_be_whole(word)) {
       if (const u32 id = whole(word); id != no_token) {
         out.push_back(id);
         return;
       }
     }
     ids_.clear();
-    for (const char byte : word) ids_.push_back(vocabulary_.byte_tokens[u8(byte)]);
-    word.size() <= short_word ? merge_short() : merge_long();
+    over_characters_ ? spell_by_characters(word) : spell_by_bytes(word);
+    ids_.size() <= short_word ? merge_short() : merge_long();
     for (const u32 id : ids_) {
       if (id != no_token) out.push_back(id);  // a byte that the vocabulary cannot spell is dropped
     }
   }
 
  private:
+  // Over characters no merges lead to the tokens for several line breaks.
+  bool may_be_whole(std::string_view word) const {
+    return vocabulary_.pre.ignores_merges() ||
+           (over_characters_ && word.find_first_not_of('\n') == std::string_view::npos);
+  }
+
   // The token that a whole word is.
   u32 whole(std::string_view word) {
     if (word.size() > vocabulary_.spellings.longest()) return no_token;
+    if (over_characters_) return vocabulary_.spellings.find(word);
     spelling_.clear();
     for (const char byte : word) append_utf8(byte_to_char(u8(byte)), spelling_);
     return vocabulary_.spellings.find(spelling_);
+  }
+
+  void spell_by_bytes(std::string_view word) {
+    for (const char byte : word) ids_.push_back(vocabulary_.byte_tokens[u8(byte)]);
+  }
+
+  void spell_by_characters(std::string_view word) {
+    for (u64 at = 0; at < word.size();) {
+      const std::string_view spelling = word.substr(at, decode_char(word, at).bytes);
+      const u32 id = vocabulary_.spellings.find(spelling);
+      id != no_token ? ids_.push_back(id) : spell_by_bytes(spelling);
+      at += spelling.size();
+    }
   }
 
   u32 rank_at(u64 i) const { return merges_.rank(ids_[i], ids_[i + 1]); }
@@ -103,6 +124,7 @@ class WordEncoder {
   };
   const Vocabulary& vocabulary_;
   const Merges& merges_;
+  const bool over_characters_;
   std::vector<u32> ids_;
   std::vector<Link> links_;
   std::vector<u64> heap_;
@@ -112,8 +134,13 @@ class WordEncoder {
 }  // namespace
 
 void encode_byte_bpe(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out) {
+  std::string marked;
+  if (vocabulary.pre.over_characters()) {
+    for (const char c : text) c == ' ' ? marked += space_mark : marked += c;
+    text = marked;
+  }
   std::vector<u32> ends;
-  split_words(vocabulary.pre.splitter, text, ends);
+  vocabulary.pre.split(text, ends);
   WordEncoder encoder(vocabulary);
   u32 start = 0;
   for (const u32 end : ends) {

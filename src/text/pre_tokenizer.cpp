@@ -1,236 +1,230 @@
 #include "text/pre_tokenizer.h"
 
 #include <algorithm>
-#include <array>
-
-#include "text/unicode.h"
 
 namespace pronk::text {
 namespace {
 
-// What stands at a position; `end` has no bytes and belongs to no class.
-struct Char {
-  u32 bytes = 0;
-  u32 code_point = ~u32{0};
-  CharClass kind = CharClass::other;
-
-  bool at_end() const { return bytes == 0; }
-  bool letter() const { return kind == CharClass::letter; }
-  bool number() const { return kind == CharClass::number; }
-  bool space() const { return kind == CharClass::space; }
-  bool line_break() const { return code_point == '\r' || code_point == '\n'; }
-  bool symbol() const { return !at_end() && !letter() && !number() && !space(); }
+// A published regular expression; where `by` says so, it is carried out by other means than SplitPattern.
+struct Rule {
+  std::string_view pattern;
+  SplitBy by = SplitBy::pattern;
 };
 
-constexpr auto ascii_classes = [] {
-  std::array<CharClass, 128> classes{};
-  for (u32 c = 0; c < 128; ++c) {
-    const u32 lower = c | 0x20;
-    if (lower >= 'a' && lower <= 'z') classes[c] = CharClass::letter;
-    if (c >= '0' && c <= '9') classes[c] = CharClass::number;
-    if (c == ' ' || (c >= 9 && c <= 13)) classes[c] = CharClass::space;
-  }
-  for (const char c : std::string_view("!\"#%&'()*,-./:;?@[\\]_{}")) classes[u8(c)] = CharClass::punctuation;
-  return classes;
-}();
+// Whole word patterns, each named after a model that is known for it.
+constexpr Rule gpt2 = {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"};
+constexpr Rule llama3 = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
+    R"(\s+(?!\S)|\s+)"};
+constexpr Rule minicpm5 = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
+    R"(\s+(?!\S)|\s+)"};
+constexpr Rule qwen2 = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
+    R"(\s+(?!\S)|\s+)"};
+constexpr Rule qwen35 = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)"
+    R"(\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule ufakzeka = {R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule bailing = {
+    R"('(?i:s|d|m|t|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"};
+constexpr Rule seed_coder = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|)"
+    R"(\s+(?!\S)|\s+)"};
+constexpr Rule gpt4o = {
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule tekken = {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+                         R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|)"
+                         R"( ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule youtu = {
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule kimi_k2 = {
+    R"([\p{Han}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule deepseek3 = {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
+                            R"( ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Rule spark = {
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|)"
+    R"([\r\n]|\s+(?!\S)|\s+)"};
+constexpr Rule bloom = {R"( ?[^(\s|.,!?…。，、।۔،)]+)"};
 
-// A stretch of the text; nothing outside of it is seen, so that an expression's end of text is the stretch's end.
-struct Stretch {
-  std::string_view text;
-  u64 end;
+// Parts that are cut out before or after.
+constexpr Rule number = {R"(\p{N})"};
+constexpr Rule numbers = {R"(\p{N}+)"};
+constexpr Rule three_numbers = {R"(\p{N}{1,3})"};
+constexpr Rule groups_of_three = {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$)))", SplitBy::groups_of_three};
+constexpr Rule three_digits = {R"([0-9][0-9][0-9])"};
+constexpr Rule line_break = {R"([\r\n])"};
+constexpr Rule lines = {R"([^\n]+|[\n]+)"};
+constexpr Rule punctuation = {R"([\p{P}$+<=>^~|]+)"};
+constexpr Rule falcon_punctuation = {R"([\p{P}$+<=>^~|`]+)"};
+constexpr Rule spaced_letters = {R"(\s?\p{L}+)"};
+constexpr Rule spaced_punctuation = {R"(\s?\p{P}+)"};
+constexpr Rule trailing_space = {R"(\s+$)", SplitBy::trailing_space};
+constexpr Rule deepseek_letters = {
+    R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝ)"
+    R"(Ὗ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ)"
+    R"(-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+)"};
+constexpr Rule deepseek_punctuation = {R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)"};
+constexpr Rule deepseek_cjk = {R"([一-龥ࠀ-一가-퟿]+)"};
+constexpr Rule deepseek3_cjk = {R"([一-龥぀-ゟ゠-ヿ]+)"};
+constexpr Rule youtu_cjk = {
+    R"([가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+)"};
+constexpr Rule afmoe_scripts = {
+    R"([一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+)"};
+constexpr Rule chameleon_sentinel = {R"(<sentinel:[0-9]+>)"};
+constexpr Rule chameleon_image = {R"(IMGIMG[A-I]{1,4}Z)"};
+constexpr Rule chameleon_blank = {R"([\t\n]|    |  )"};
+constexpr Rule chameleon_punctuation = {R"([\p{P}!-/:-@\[-`{-~])"};
 
-  Char at(u64 position) const {
-    if (position >= end) return {};
-    const u8 byte = u8(text[position]);
-    if (byte < 0x80) return {1, byte, ascii_classes[byte]};
-    const DecodedChar c = decode_char(text.substr(0, end), position);
-    return {c.bytes, c.code_point, class_of(c.code_point)};
-  }
+enum : u32 { ignoring_merges = 1, with_bos = 2, by_characters = 4 };  // what PreTokenizer tells
 
-  template <class Accepts>
-  u64 skip(u64 position, Accepts accepts) const {
-    for (Char c = at(position); !c.at_end() && accepts(c); c = at(position)) position += c.bytes;
-    return position;
-  }
+struct Row {
+  std::string_view names;  // separated by spaces
+  const Rule* rules[6];    // one after the other, each on the pieces of the one before
+  u32 flags = 0;
+};
+constexpr Row rows[] = {
+    {"default", {&punctuation, &gpt2, &numbers, &three_digits}},
+    {"gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum exaone4 modern-bert roberta-bpe "
+     "jina-es jina-de jina-v1-en jina-v2-es jina-v2-de jina-v2-code",
+     {&gpt2}},
+    {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", {&number, &gpt2}},
+    {"falcon", {&falcon_punctuation, &gpt2, &three_digits}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+     {&llama3},
+     ignoring_merges | with_bos},
+    {"dbrx smaug-bpe chatglm-bpe", {&llama3}},
+    {"glm4 glm5", {&llama3}, ignoring_merges},
+    {"minicpm5", {&three_numbers, &minicpm5}, ignoring_merges},
+    {"qwen2 stablelm2 deepseek-r1-qwen kormo f2llmv2 megrez hunyuan solar-open grok-2", {&qwen2}},
+    {"qwen35", {&qwen35}},
+    {"ufakzeka", {&ufakzeka}},
+    {"laguna", {&lines, &qwen2}},
+    {"bailingmoe bailingmoe2 llada-moe", {&bailing}},
+    {"seed-coder", {&seed_coder}},
+    {"gpt-4o llama4 kanana2 talkie minimax-m2", {&gpt4o}},
+    {"granite-embed-multi-97m", {&gpt4o}, ignoring_merges},
+    {"tekken", {&tekken}, ignoring_merges | with_bos},
+    {"youtu", {&youtu_cjk, &youtu}, ignoring_merges},
+    {"kimi-k2", {&kimi_k2}},
+    {"deepseek-llm", {&line_break, &deepseek_letters, &deepseek_punctuation, &trailing_space, &deepseek_cjk, &numbers}},
+    {"deepseek-coder", {&line_break, &spaced_letters, &spaced_punctuation, &deepseek_cjk, &number}},
+    {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {&three_numbers, &deepseek3_cjk, &deepseek3}},
+    {"spark2_5", {&three_numbers, &deepseek3_cjk, &spark, &number}},
+    {"afmoe", {&groups_of_three, &afmoe_scripts, &deepseek3}},
+    {"superbpe", {&numbers, &groups_of_three}},
+    {"bloom gpt3-finnish poro-chat", {&bloom}},
+    {"viking", {&bloom, &number}},
+    {"chameleon",
+     {&chameleon_sentinel, &chameleon_image, &chameleon_blank, &number, &chameleon_punctuation, &gpt2},
+     with_bos},
+    {"gemma4 granite-embed-multi-311m sarvam-moe", {&lines}, by_characters},
 };
 
-constexpr auto is_letter = [](Char c) { return c.letter(); };
-constexpr auto is_number = [](Char c) { return c.number(); };
-constexpr auto is_symbol = [](Char c) { return c.symbol(); };
-constexpr auto is_line_break = [](Char c) { return c.line_break(); };
-
-// Bytes of a contraction at `position`, where an apostrophe stands; 0 for none.
-u64 contraction(const Stretch& stretch, u64 position, bool any_case) {
-  const auto letter = [&](u64 offset) {
-    const u64 at = position + offset;
-    const char c = at < stretch.end ? stretch.text[at] : '\0';
-    return any_case && c >= 'A' && c <= 'Z' ? char(c | 0x20) : c;
-  };
-  const char first = letter(1), second = letter(2);
-  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
-  if ((first == 'r' || first == 'v') && second == 'e') return 3;
-  return first == 'l' && second == 'l' ? 3 : 0;
-}
-
-// \s+(?!\S)|\s+: all the space there is, less its last character when something follows and that leaves any.
-u64 space_end(const Stretch& stretch, u64 position) {
-  u64 last = position, end = position;
-  for (Char c = stretch.at(end); c.space(); c = stretch.at(end)) {
-    last = end;
-    end += c.bytes;
+template <class Visit>
+void for_each_name(const Row& row, Visit visit) {
+  for (std::string_view names = row.names; !names.empty();) {
+    const std::string_view first = names.substr(0, names.find(' '));
+    visit(first);
+    names.remove_prefix(std::min(names.size(), first.size() + 1));
   }
-  return end < stretch.end && last > position ? last : end;
 }
 
-u64 gpt2_word(const Stretch& stretch, u64 position) {
-  const Char c = stretch.at(position);
-  if (c.code_point == '\'') {
-    if (const u64 bytes = contraction(stretch, position, false)) return position + bytes;
-  }
-  const u64 start = c.code_point == ' ' ? position + 1 : position;
-  const Char first = c.code_point == ' ' ? stretch.at(start) : c;
-  if (first.letter()) return stretch.skip(start, is_letter);
-  if (first.number()) return stretch.skip(start, is_number);
-  if (first.symbol()) return stretch.skip(start, is_symbol);
-  return space_end(stretch, position);
-}
-
-// \s*[\r\n]+: the space up to its last line break; `position` when it has none.
-u64 line_break_end(const Stretch& stretch, u64 position) {
-  u64 end = position;
-  for (u64 at = position;;) {
-    const Char c = stretch.at(at);
-    if (!c.space()) return end;
+u64 skip_class(std::string_view text, u64 at, CharClass wanted, u32& count) {
+  for (count = 0; at < text.size(); ++count) {
+    const DecodedChar c = decode_char(text, at);
+    if (class_of(c.code_point) != wanted) break;
     at += c.bytes;
-    if (c.line_break()) end = at;
   }
+  return at;
 }
 
-u64 llama3_word(const Stretch& stretch, u64 position, u32 most_digits) {
-  const Char c = stretch.at(position);
-  if (c.code_point == '\'') {
-    if (const u64 bytes = contraction(stretch, position, true)) return position + bytes;
-  }
-  if (c.letter()) return stretch.skip(position, is_letter);
-  if (c.number()) {
-    u32 digits = 0;
-    return stretch.skip(position, [&](Char digit) { return digit.number() && digits++ < most_digits; });
-  }
-  const Char second = stretch.at(position + c.bytes);
-  if (!c.line_break() && second.letter()) return stretch.skip(position + c.bytes, is_letter);
-  if (c.symbol() || (c.code_point == ' ' && second.symbol())) {
-    return stretch.skip(stretch.skip(position + c.bytes, is_symbol), is_line_break);
-  }
-  const u64 breaks = line_break_end(stretch, position);
-  return breaks > position ? breaks : space_end(stretch, position);
-}
-
-void split_gpt2(const Stretch& stretch, u64 position, std::vector<u32>& ends) {
-  while (position < stretch.end) {
-    position = gpt2_word(stretch, position);
-    ends.push_back(u32(position));
-  }
-}
-
-void split_smollm(std::string_view text, std::vector<u32>& ends) {
-  const Stretch all{text, text.size()};
-  for (u64 position = 0; position < text.size();) {
-    const Char c = all.at(position);
-    if (c.number()) {
-      position += c.bytes;
-      ends.push_back(u32(position));
+void split_groups_of_three(std::string_view text, u64 start, std::vector<u32>& ends) {
+  for (u64 at = start; at < text.size();) {
+    u32 count = 0;
+    const u64 run_end = skip_class(text, at, CharClass::number, count);
+    if (count == 0) {
+      at += decode_char(text, at).bytes;
       continue;
     }
-    const u64 end = all.skip(position, [](Char next) { return !next.number(); });
-    split_gpt2({text, end}, position, ends);
-    position = end;
-  }
-}
-
-// [0-9][0-9][0-9] alone, and what lies between.
-void split_triples(std::string_view text, u64 position, u64 end, std::vector<u32>& ends) {
-  u64 run = 0;
-  for (u64 at = position; at < end;) {
-    run = text[at] >= '0' && text[at] <= '9' ? run + 1 : 0;
-    ++at;
-    if (run < 3) continue;
-    if (at - 3 > position) ends.push_back(u32(at - 3));
-    ends.push_back(u32(at));
-    position = at;
-    run = 0;
-  }
-  if (position < end) ends.push_back(u32(end));
-}
-
-bool is_fallback_punctuation(Char c) {
-  if (c.kind == CharClass::punctuation) return true;
-  return c.code_point < 128 && std::string_view("$+<=>^~|").find(char(c.code_point)) != std::string_view::npos;
-}
-
-void split_fallback(std::string_view text, std::vector<u32>& ends) {
-  const Stretch all{text, text.size()};
-  std::vector<u32> words;
-  for (u64 position = 0; position < text.size();) {
-    const bool punctuation = is_fallback_punctuation(all.at(position));
-    const u64 end = all.skip(position, [&](Char c) { return is_fallback_punctuation(c) == punctuation; });
-    words.clear();
-    split_gpt2({text, end}, position, words);
-    for (const u32 word_end : words) {
-      const Stretch word{text, word_end};
-      while (position < word_end) {
-        const bool number = word.at(position).number();
-        const u64 run_end = word.skip(position, [&](Char c) { return c.number() == number; });
-        split_triples(text, position, run_end, ends);
-        position = run_end;
-      }
+    if (at > start) ends.push_back(u32(at));
+    for (; at < run_end; --count) {
+      at += decode_char(text, at).bytes;
+      if (count % 3 == 1) ends.push_back(u32(at));
     }
+    start = at;
   }
+  if (text.size() > start) ends.push_back(u32(text.size()));
 }
 
-struct NamedKind {
-  PreTokenizerKind kind;
-  std::string_view names;  // separated by spaces
-};
-constexpr NamedKind named_kinds[] = {
-    {{PreTokenizer::fallback}, "default"},
-    {{PreTokenizer::gpt2}, "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum exaone4"},
-    {{PreTokenizer::smollm}, "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2"},
-    {{PreTokenizer::llama3, true, true}, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2"},
-    {{PreTokenizer::llama3}, "dbrx smaug-bpe chatglm-bpe glm4"},
-    {{PreTokenizer::qwen2}, "qwen2 stablelm2 deepseek-r1-qwen kormo f2llmv2 megrez hunyuan solar-open grok-2"},
-};
+void split_trailing_space(std::string_view text, u64 start, std::vector<u32>& ends) {
+  u64 space = start;  // where the space begins that reaches to `at`
+  for (u64 at = start; at < text.size();) {
+    const DecodedChar c = decode_char(text, at);
+    at += c.bytes;
+    if (class_of(c.code_point) != CharClass::space) space = at;
+  }
+  if (space > start) ends.push_back(u32(space));
+  if (text.size() > space) ends.push_back(u32(text.size()));
+}
 
 }  // namespace
 
-std::optional<PreTokenizerKind> pre_tokenizer_by_name(std::string_view name) {
-  for (const NamedKind& entry : named_kinds) {
-    for (std::string_view names = entry.names; !names.empty();) {
-      const std::string_view first = names.substr(0, names.find(' '));
-      if (first == name) return entry.kind;
-      names.remove_prefix(std::min(names.size(), first.size() + 1));
+std::optional<PreTokenizer> PreTokenizer::by_name(std::string_view name) {
+  for (const Row& row : rows) {
+    bool found = false;
+    for_each_name(row, [&](std::string_view each) { found = found || each == name; });
+    if (!found) continue;
+    PreTokenizer out;
+    for (const Rule* rule : row.rules) {
+      if (!rule) break;
+      out.steps_.push_back({rule->by});
+      if (rule->by == SplitBy::pattern) out.steps_.back().pattern.emplace_back(rule->pattern);
     }
+    out.ignores_merges_ = (row.flags & ignoring_merges) != 0;
+    out.adds_bos_ = (row.flags & with_bos) != 0;
+    out.over_characters_ = (row.flags & by_characters) != 0;
+    return out;
   }
   return std::nullopt;
 }
 
-void split_words(PreTokenizer splitter, std::string_view text, std::vector<u32>& ends) {
-  const Stretch all{text, text.size()};
-  switch (splitter) {
-    case PreTokenizer::gpt2:
-      return split_gpt2(all, 0, ends);
-    case PreTokenizer::smollm:
-      return split_smollm(text, ends);
-    case PreTokenizer::fallback:
-      return split_fallback(text, ends);
-    case PreTokenizer::llama3:
-    case PreTokenizer::qwen2:
-      break;
+std::vector<std::string_view> pre_tokenizer_names() {
+  std::vector<std::string_view> out;
+  for (const Row& row : rows) for_each_name(row, [&](std::string_view name) { out.push_back(name); });
+  return out;
+}
+
+void PreTokenizer::split(std::string_view text, std::vector<u32>& ends) const {
+  std::vector<u32> pieces, before;
+  if (!text.empty()) pieces.push_back(u32(text.size()));
+  for (const Step& step : steps_) {
+    pieces.swap(before);
+    pieces.clear();
+    u64 start = 0;
+    for (const u32 end : before) {
+      switch (step.by) {
+        case SplitBy::pattern:
+          step.pattern[0].split(text, start, end, pieces);
+          break;
+        case SplitBy::groups_of_three:
+          split_groups_of_three(text.substr(0, end), start, pieces);
+          break;
+        case SplitBy::trailing_space:
+          split_trailing_space(text.substr(0, end), start, pieces);
+          break;
+      }
+      start = end;
+    }
   }
-  const u32 most_digits = splitter == PreTokenizer::llama3 ? 3 : 1;
-  for (u64 position = 0; position < text.size();) {
-    position = llama3_word(all, position, most_digits);
-    ends.push_back(u32(position));
-  }
+  ends.insert(ends.end(), pieces.begin(), pieces.end());
 }
 
 }  // namespace pronk::text

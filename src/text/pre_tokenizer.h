@@ -1,4 +1,4 @@
-// Cuts a text into the words that byte-level BPE merges inside of, as the models' published regular expressions do.
+// Cuts a text into the words that BPE merges inside of, as the models' published regular expressions do.
 #pragma once
 
 #include <optional>
@@ -6,34 +6,41 @@
 #include <vector>
 
 #include "base/types.h"
+#include "text/split_pattern.h"
 
 namespace pronk::text {
 
-// The expressions, \s being White_Space. `contraction` is 's|'t|'re|'ve|'m|'ll|'d.
-enum class PreTokenizer : u8 {
-  // contraction| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-  gpt2,
-  // First each \p{N} alone, then gpt2 on what lies between.
-  smollm,
-  // (?i:contraction)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-  // with the i for ASCII letters.
-  llama3,
-  // The same with \p{N} alone.
-  qwen2,
-  // One after the other, each on the pieces of the one before: [\p{P}$+<=>^~|]+, gpt2, \p{N}+, [0-9][0-9][0-9]
-  fallback,
+enum class SplitBy : u8 {
+  pattern,
+  groups_of_three,  // runs of numbers, counted from their end: 1 234 567
+  trailing_space,   // the white space that ends the text
 };
 
-struct PreTokenizerKind {
-  PreTokenizer splitter;
-  bool ignore_merges = false;  // a word that is a token as a whole is not built by merges
-  bool adds_bos = false;       // unless the file says otherwise
+// Immutable after construction.
+class PreTokenizer {
+ public:
+  // The value of `tokenizer.ggml.pre`, under the names that the field's files use; nullopt: not supported.
+  static std::optional<PreTokenizer> by_name(std::string_view name);
+
+  // Appends the end of each word, in order; every byte is in one word. A byte that is not UTF-8 counts as a symbol.
+  void split(std::string_view text, std::vector<u32>& ends) const;
+
+  bool ignores_merges() const { return ignores_merges_; }  // a word that is a token as a whole is not built by merges
+  bool adds_bos() const { return adds_bos_; }              // unless the file says otherwise
+  // Merges run over characters, with U+2581 for a space and byte tokens for what has no token, as in SentencePiece;
+  // else over the byte alphabet of byte-level BPE.
+  bool over_characters() const { return over_characters_; }
+
+ private:
+  struct Step {
+    SplitBy by;
+    std::vector<SplitPattern> pattern{};  // one for SplitBy::pattern
+  };
+  std::vector<Step> steps_;  // each cuts the pieces of the one before
+  bool ignores_merges_ = false, adds_bos_ = false, over_characters_ = false;
 };
 
-// The value of `tokenizer.ggml.pre`, under the names that the field's files use; nullopt: not supported.
-std::optional<PreTokenizerKind> pre_tokenizer_by_name(std::string_view name);
-
-// Appends the end of each word, in order; every byte is in one word. A byte that is not UTF-8 counts as a symbol.
-void split_words(PreTokenizer splitter, std::string_view text, std::vector<u32>& ends);
+// All names, for tests.
+std::vector<std::string_view> pre_tokenizer_names();
 
 }  // namespace pronk::text

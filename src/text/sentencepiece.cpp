@@ -99,11 +99,10 @@ class Merger {
 
 void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix,
                           std::vector<u32>& out) {
-  constexpr std::string_view space = "\xe2\x96\x81";
   std::string escaped;
-  escaped.reserve(text.size() + text.size() / 2 + space.size());
-  if (space_prefix) escaped += space;
-  for (const char c : text) c == ' ' ? escaped += space : escaped += c;
+  escaped.reserve(text.size() + text.size() / 2 + space_mark.size());
+  if (space_prefix) escaped += space_mark;
+  for (const char c : text) c == ' ' ? escaped += space_mark : escaped += c;
   Merger(vocabulary, escaped).run(out);
 }
 

@@ -22,14 +22,14 @@ class Splitter {
   }
 
  private:
-  // The tokens that stand somewhere in the text, in their order of precedence. One pass: at each place a binary search
-  // narrows the sorted spellings byte by byte.
+  // The tokens that stand somewhere in the text, in their order of precedence.
   std::vector<u32> tokens_present() const {
-    const std::vector<u32>& special = vocabulary_.special;
+    const std::vector<u32>& special = vocabulary_.special.ids();
     std::vector<bool> first_bytes(256), present(special.size());
     for (const u32 id : special) first_bytes[u8(spellings_[id][0])] = true;
     for (u64 at = 0; at < text_.size(); ++at) {
-      if (first_bytes[u8(text_[at])]) mark(at, present);
+      if (!first_bytes[u8(text_[at])]) continue;
+      vocabulary_.special.for_each_prefix(spellings_, text_.substr(at), [&](u64 i, u64) { present[i] = true; });
     }
     std::vector<u32> found;
     for (u64 i = 0; i < special.size(); ++i) {
@@ -39,18 +39,6 @@ class Splitter {
     std::sort(found.begin(), found.end(),
               [&](u32 a, u32 b) { return std::pair(spellings_[b].size(), a) < std::pair(spellings_[a].size(), b); });
     return found;
-  }
-
-  void mark(u64 at, std::vector<bool>& present) const {
-    const auto begin = vocabulary_.special.begin();
-    auto low = begin, high = vocabulary_.special.end();
-    for (u64 depth = 0; low != high; ++depth) {
-      for (; low != high && spellings_[*low].size() == depth; ++low) present[u64(low - begin)] = true;
-      if (at + depth == text_.size()) return;
-      const u8 byte = u8(text_[at + depth]);
-      low = std::partition_point(low, high, [&](u32 id) { return u8(spellings_[id][depth]) < byte; });
-      high = std::partition_point(low, high, [&](u32 id) { return u8(spellings_[id][depth]) == byte; });
-    }
   }
 
   bool strips(u32 id) const {

@@ -1,7 +1,8 @@
+#include "text/spellings.h"
+
 #include <cstring>
 
 #include "base/quote.h"
-#include "text/vocabulary.h"
 
 namespace pronk::text {
 namespace {

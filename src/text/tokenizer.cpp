@@ -25,14 +25,13 @@ std::optional<u8> byte_of(std::string_view spelling) {
   return high < 0 || low < 0 ? std::nullopt : std::optional(u8(high << 4 | low));
 }
 
-void append_sentencepiece(std::string_view spelling, std::string& out) {
-  constexpr std::string_view space = "\xe2\x96\x81";
+void append_marked(std::string_view spelling, std::string& out) {
   while (!spelling.empty()) {
-    const u64 at = std::min(spelling.find(space), spelling.size());
+    const u64 at = std::min(spelling.find(space_mark), spelling.size());
     out += spelling.substr(0, at);
     if (at == spelling.size()) return;
     out += ' ';
-    spelling.remove_prefix(at + space.size());
+    spelling.remove_prefix(at + space_mark.size());
   }
 }
 
@@ -66,7 +65,7 @@ std::optional<u32> Tokenizer::bos() const { return id_or_none(vocabulary_->bos);
 std::optional<u32> Tokenizer::eos() const { return id_or_none(vocabulary_->eos); }
 bool Tokenizer::adds_bos() const { return vocabulary_->add_bos; }
 bool Tokenizer::adds_eos() const { return vocabulary_->add_eos; }
-bool Tokenizer::strips_leading_space() const { return vocabulary_->add_space_prefix; }
+bool Tokenizer::strips_leading_space() const { return vocabulary_->strips_leading_space; }
 std::span<const u32> Tokenizer::end_tokens() const { return vocabulary_->ends; }
 std::string_view Tokenizer::chat_template() const { return vocabulary_->chat_template; }
 
@@ -86,9 +85,9 @@ std::string_view Tokenizer::spelling(u32 id) const {
 
 u64 Tokenizer::memory_bytes() const {
   const Vocabulary& v = *vocabulary_;
-  const u64 ids = v.score_keys.capacity() + v.special.capacity() + v.ends.capacity();
-  return sizeof v + v.spellings.memory_bytes() + v.merges.memory_bytes() + v.types.capacity() + ids * sizeof(u32) +
-         v.chat_template.capacity();
+  const u64 words = v.score_keys.capacity() + v.scores.capacity() + v.ends.capacity();
+  return sizeof v + v.spellings.memory_bytes() + v.merges.memory_bytes() + v.types.capacity() + words * sizeof(u32) +
+         v.special.memory_bytes() + v.pieces.memory_bytes() + v.charsmap.memory_bytes() + v.chat_template.capacity();
 }
 
 Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options) const {
@@ -106,7 +105,20 @@ Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options
       continue;
     }
     const std::string_view text = utf8.substr(fragment.start, fragment.end - fragment.start);
-    v.kind == Kind::byte_bpe ? encode_byte_bpe(v, text, out) : encode_sentencepiece(v, text, space_prefix, out);
+    switch (v.kind) {
+      case Kind::sentencepiece:
+        encode_sentencepiece(v, text, space_prefix, out);
+        break;
+      case Kind::byte_bpe:
+        encode_byte_bpe(v, text, out);
+        break;
+      case Kind::word_piece:
+        encode_word_piece(v, text, out);
+        break;
+      case Kind::unigram:
+        encode_unigram(v, text, out);
+        break;
+    }
     space_prefix = false;
   }
   if (options.bos != Bos::off && v.add_eos) out.push_back(v.eos);
@@ -137,12 +149,13 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special) cons
     case TokenType::undefined:
       break;
   }
-  v.kind == Kind::byte_bpe ? append_byte_bpe(spelling, out) : append_sentencepiece(spelling, out);
+  const bool by_bytes = v.kind == Kind::byte_bpe && !v.pre.over_characters();
+  by_bytes ? append_byte_bpe(spelling, out) : append_marked(spelling, out);
 }
 
 std::string Tokenizer::decode(std::span<const u32> ids, bool render_special) const {
   std::string out;
-  bool strip = vocabulary_->add_space_prefix;
+  bool strip = vocabulary_->strips_leading_space;
   for (const u32 id : ids) {
     const u64 before = out.size();
     append_piece(id, out, render_special);

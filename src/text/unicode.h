@@ -1,4 +1,5 @@
-// UTF-8 (Unicode 3.9, table 3-7) and the few character classes that pre-tokenizers ask for.
+// UTF-8 (Unicode 3.9, table 3-7), and what tokenizers ask about characters: classes, lower case, bases of accented
+// ones.
 #pragma once
 
 #include <span>
@@ -9,12 +10,48 @@
 
 namespace pronk::text {
 
-enum class CharClass : u8 { other, letter, number, punctuation, space };
+// Upper includes title case; letter is what has no case (Lm, Lo); mark is nonspacing; control is what is neither white
+// space nor unassigned of C*; other is unassigned.
+enum class CharClass : u8 {
+  other,
+  upper,
+  lower,
+  letter,
+  mark,
+  spacing_mark,
+  number,
+  punctuation,
+  symbol,
+  space,
+  control,
+};
 
-// From the Unicode Character Database, see tools/unicode_tables.py. Unassigned code points are other.
+// From the Unicode Character Database, see tools/unicode_tables.py. space is the property White_Space.
 CharClass class_of(u32 code_point);
+
+u32 lower_case(u32 code_point);  // the letter itself where it has none
+
+// The characters that are left of a canonical decomposition without its nonspacing marks: at most two and often one,
+// three for Hangul; a character that does not decompose is itself, a mark alone is nothing.
+struct BaseChars {
+  u32 count = 0;
+  u32 chars[3] = {};
+};
+BaseChars base_chars(u32 code_point);
+
+// Generated. A change is the first code point of a range << 4 | its class, or one above the last class: letters whose
+// case alternates, upper at even code points, or at odd ones.
+struct LowerRange {
+  u32 first, last, step;
+  i32 distance;  // from each of first, first + step … last to its lower case
+};
+struct Composed {
+  u32 whole, part;  // part == 0: nothing but marks
+};
 extern const std::string_view unicode_version;
-extern const std::span<const u32> class_changes;  // sorted: first code point of a range << 3 | its class
+extern const std::span<const u32> class_changes;  // sorted, as all of these
+extern const std::span<const LowerRange> lower_ranges;
+extern const std::span<const Composed> first_parts, second_parts;
 
 struct DecodedChar {
   u32 code_point;  // U+FFFD for a byte that begins no well-formed character

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "base/quote.h"
 #include "text/unicode.h"
@@ -14,6 +15,7 @@ constexpr std::string_view tokens_key = "tokenizer.ggml.tokens";
 constexpr std::string_view scores_key = "tokenizer.ggml.scores";
 constexpr std::string_view types_key = "tokenizer.ggml.token_type";
 constexpr std::string_view merges_key = "tokenizer.ggml.merges";
+constexpr std::string_view charsmap_key = "tokenizer.ggml.precompiled_charsmap";
 
 // Files do not always say that these are control tokens or that generation ends with them; the field goes by spelling.
 constexpr std::string_view end_spellings[] = {
@@ -22,6 +24,8 @@ constexpr std::string_view end_spellings[] = {
     "<|end|>",
     "<|return|>",
     "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
     "<end_of_turn>",
     "</s>",
     "<|endoftext|>",
@@ -33,6 +37,9 @@ constexpr std::string_view end_spellings[] = {
     "<|end_of_text|>",
     "<end_of_utterance>",
     "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
     "<｜end▁of▁sentence｜>",
     "<|fim_pad|>",
     "<fim-pad>",
@@ -47,9 +54,10 @@ constexpr std::string_view end_spellings[] = {
     "<|file_sep|>",
 };
 constexpr std::string_view infill_spellings[] = {
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>",  "<SUF>", "▁<SUF>", "<|code_suffix|>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>",   "<MID>", "▁<MID>", "<|code_middle|>",
+    "<|fim_prefix|>",  "<fim-prefix>",  "<fim_prefix>",    "<｜fim▁begin｜>", "<PRE>",           "▁<PRE>",
+    "<|code_prefix|>", "<|prefix|>",    "<|fim_suffix|>",  "<fim-suffix>",    "<fim_suffix>",    "<｜fim▁hole｜>",
+    "<SUF>",           "▁<SUF>",        "<|code_suffix|>", "<|suffix|>",      "<|fim_middle|>",  "<fim-middle>",
+    "<fim_middle>",    "<｜fim▁end｜>", "<MID>",           "▁<MID>",          "<|code_middle|>", "<|middle|>",
 };
 
 std::string disagreement(std::string_view key, u64 found, u64 wanted) {
@@ -58,18 +66,20 @@ std::string disagreement(std::string_view key, u64 found, u64 wanted) {
 }
 
 Status load_kind(const files::Metadata& metadata, Vocabulary& out) {
+  constexpr std::pair<std::string_view, Kind> models[] = {
+      {"llama", Kind::sentencepiece}, {"gpt2", Kind::byte_bpe}, {"gemma4", Kind::byte_bpe},
+      {"bert", Kind::word_piece},     {"t5", Kind::unigram},
+  };
   PRONK_TRY(const std::string_view model, metadata.string_at("tokenizer.ggml.model"));
-  if (model == "llama") {
-    out.kind = Kind::sentencepiece;
-    out.add_bos = out.add_space_prefix = true;
-    return {};
+  const auto* found =
+      std::find_if(std::begin(models), std::end(models), [&](const auto& entry) { return entry.first == model; });
+  if (found == std::end(models)) {
+    return fail("tokenizer.ggml.model: " + quoted(model) + " is not supported (llama, gpt2, gemma4, bert and t5 are)");
   }
-  if (model != "gpt2") {
-    return fail("tokenizer.ggml.model: " + quoted(model) + " is not supported (llama and gpt2 are)");
-  }
-  out.kind = Kind::byte_bpe;
+  out.kind = found->second;
+  if (out.kind != Kind::byte_bpe) return {};
   PRONK_TRY(const std::string_view name, metadata.string_or("tokenizer.ggml.pre", "default"));
-  const auto pre = pre_tokenizer_by_name(name);
+  const auto pre = PreTokenizer::by_name(model == "gemma4" ? model : name);
   if (!pre) return fail("tokenizer.ggml.pre: the pre-tokenizer " + quoted(name) + " is not known");
   out.pre = *pre;
   return {};
@@ -96,16 +106,75 @@ u32 score_key(float score) {
 
 Status load_scores(const files::Metadata& metadata, Vocabulary& out) {
   const u32 count = out.spellings.count();
-  out.score_keys.assign(count, score_key(0));
+  out.scores.assign(count, 0);
   PRONK_TRY(const files::Array* scores, metadata.numbers_or_null(scores_key));
   if (!scores) return {};
   if (scores->count() != count) return fail(disagreement(scores_key, scores->count(), count));
   for (u32 id = 0; id < count; ++id) {
-    const float score = float(scores->number(id));
-    if (std::isnan(score)) return fail(std::string(scores_key) + "[" + std::to_string(id) + "] is not a number");
-    out.score_keys[id] = score_key(score);
+    out.scores[id] = float(scores->number(id));
+    if (std::isnan(out.scores[id])) {
+      return fail(std::string(scores_key) + "[" + std::to_string(id) + "] is not a number");
+    }
   }
   return {};
+}
+
+Status load_sentencepiece(const files::Metadata& metadata, Vocabulary& out) {
+  PRONK_OK(load_scores(metadata, out));
+  for (const float score : out.scores) out.score_keys.push_back(score_key(score));
+  out.scores = {};
+  return {};
+}
+
+Status load_byte_bpe(const files::Metadata& metadata, Vocabulary& out) {
+  PRONK_TRY(const files::Array* merges, metadata.strings_at(merges_key));
+  return out.merges.load(*merges, out.spellings, merges_key);
+}
+
+template <class Accepts>
+PrefixIndex index_of(const Vocabulary& vocabulary, Accepts accepts) {
+  std::vector<u32> ids;
+  for (u32 id = 0; id < vocabulary.spellings.count(); ++id) {
+    if (!vocabulary.spellings[id].empty() && accepts(vocabulary.types[id])) ids.push_back(id);
+  }
+  return PrefixIndex(vocabulary.spellings, std::move(ids));
+}
+
+Status load_word_piece(const files::Metadata& metadata, Vocabulary& out) {
+  PRONK_TRY(out.lowers_case, metadata.bool_or("tokenizer.ggml.normalizer.lowercase", true));
+  PRONK_TRY(out.strips_accents, metadata.bool_or("tokenizer.ggml.normalizer.strip_accents", out.lowers_case));
+  out.pieces = index_of(out, [](TokenType type) { return type != TokenType::control && type != TokenType::unknown; });
+  return {};
+}
+
+Status load_unigram(const files::Metadata& metadata, Vocabulary& out) {
+  constexpr float unknown_penalty = 10;  // SentencePiece's kUnkPenalty
+  PRONK_OK(load_scores(metadata, out));
+  float lowest = std::numeric_limits<float>::max();
+  for (u32 id = 0; id < out.scores.size(); ++id) {
+    if (std::isinf(out.scores[id])) return fail(std::string(scores_key) + "[" + std::to_string(id) + "] is infinite");
+    if (out.types[id] == TokenType::normal) lowest = std::min(lowest, out.scores[id]);
+  }
+  out.unknown_score = lowest - unknown_penalty;
+  out.pieces = index_of(out, [](TokenType type) {
+    return type == TokenType::normal || type == TokenType::user_defined || type == TokenType::unused;
+  });
+  PRONK_TRY(out.merges_spaces, metadata.bool_or("tokenizer.ggml.remove_extra_whitespaces", false));
+  PRONK_TRY(const files::Array* charsmap, metadata.integers_or_null(charsmap_key));
+  return charsmap ? out.charsmap.load(*charsmap, charsmap_key) : Status{};
+}
+
+Status load_pieces(const files::Metadata& metadata, Vocabulary& out) {
+  switch (out.kind) {
+    case Kind::sentencepiece:
+      return load_sentencepiece(metadata, out);
+    case Kind::byte_bpe:
+      return load_byte_bpe(metadata, out);
+    case Kind::word_piece:
+      return load_word_piece(metadata, out);
+    case Kind::unigram:
+      return load_unigram(metadata, out);
+  }
 }
 
 // An absent key gives the fallback where the vocabulary has such an id; all ones, which some converters write, means
@@ -121,6 +190,15 @@ Result<u32> special_id(const files::Metadata& metadata, std::string_view key, u3
   return u32(id);
 }
 
+// Two spellings of the list do not end generation where others tell what they mean: <|end|> ends a message of which
+// several make an answer (gpt-oss, Solar), and </s> is plain text (Gemma 4).
+bool ends_generation(std::string_view spelling, const Spellings& spellings) {
+  const auto has = [&](std::string_view other) { return spellings.find(other) != no_token; };
+  if (spelling == "</s>") return !has("<|tool_response>");
+  if (spelling != "<|end|>") return true;
+  return !((has("<|call|>") || has("<|calls|>")) && (has("<|return|>") || has("<|flush|>")));
+}
+
 Status load_ends(const files::Metadata& metadata, Vocabulary& out) {
   const u32 count = out.spellings.count();
   if (out.eos != no_token) out.ends.push_back(out.eos);
@@ -130,7 +208,7 @@ Status load_ends(const files::Metadata& metadata, Vocabulary& out) {
   }
   for (const std::string_view spelling : end_spellings) {
     const u32 id = out.spellings.find(spelling);
-    if (id == no_token) continue;
+    if (id == no_token || !ends_generation(spelling, out.spellings)) continue;
     out.ends.push_back(id);
     out.types[id] = TokenType::control;
   }
@@ -142,31 +220,70 @@ Status load_ends(const files::Metadata& metadata, Vocabulary& out) {
   return {};
 }
 
-Status load_special(const files::Metadata& metadata, Vocabulary& out) {
+// What holds where the file does not say.
+struct Defaults {
+  u32 bos, eos, unknown;
+  bool add_bos, add_eos, add_space_prefix;
+};
+Defaults defaults_of(const Vocabulary& vocabulary) {
+  switch (vocabulary.kind) {
+    case Kind::sentencepiece:
+      return {1, 2, 0, true, false, true};
+    case Kind::byte_bpe:
+      return {no_token, no_token, no_token, vocabulary.pre.adds_bos(), false, false};
+    case Kind::word_piece:
+      return {101, 102, 100, true, true, false};
+    case Kind::unigram:
+      return {no_token, 1, 2, false, true, false};
+  }
+}
+
+Status load_ids(const files::Metadata& metadata, const Defaults& defaults, Vocabulary& out) {
   const u32 count = out.spellings.count();
-  const bool sentencepiece = out.kind == Kind::sentencepiece;
-  PRONK_TRY(out.bos, special_id(metadata, "tokenizer.ggml.bos_token_id", count, sentencepiece ? 1 : no_token));
-  PRONK_TRY(out.eos, special_id(metadata, "tokenizer.ggml.eos_token_id", count, sentencepiece ? 2 : no_token));
-  PRONK_TRY(out.unknown, special_id(metadata, "tokenizer.ggml.unknown_token_id", count, sentencepiece ? 0 : no_token));
-  out.add_bos = (sentencepiece || out.pre.adds_bos) && out.bos != no_token;
-  PRONK_TRY(out.add_bos, metadata.bool_or("tokenizer.ggml.add_bos_token", out.add_bos));
-  PRONK_TRY(out.add_eos, metadata.bool_or("tokenizer.ggml.add_eos_token", false));
-  PRONK_TRY(const bool space_prefix, metadata.bool_or("tokenizer.ggml.add_space_prefix", sentencepiece));
-  out.add_space_prefix = space_prefix && sentencepiece;
+  std::string_view bos_key = "tokenizer.ggml.bos_token_id", eos_key = "tokenizer.ggml.eos_token_id";
+  if (out.kind == Kind::word_piece) {
+    if (!metadata.has(bos_key)) bos_key = "tokenizer.ggml.cls_token_id";
+    eos_key = "tokenizer.ggml.seperator_token_id";  // so spelled in files
+  }
+  constexpr std::string_view unknown_key = "tokenizer.ggml.unknown_token_id";
+  PRONK_TRY(out.bos, special_id(metadata, bos_key, count, defaults.bos));
+  PRONK_TRY(out.eos, special_id(metadata, eos_key, count, defaults.eos));
+  PRONK_TRY(out.unknown, special_id(metadata, unknown_key, count, defaults.unknown));
+  const bool needs_unknown = out.kind == Kind::word_piece || out.kind == Kind::unigram;
+  if (needs_unknown && out.unknown == no_token) return fail(std::string(unknown_key) + " is not there");
+  return {};
+}
+
+// Whether bos and eos are added. The first files of Gemma 4 say false, and are wrong.
+Status load_additions(const files::Metadata& metadata, const Defaults& defaults, Vocabulary& out) {
+  constexpr std::string_view bos_key = "tokenizer.ggml.add_bos_token";
+  const std::string_view eos_key =
+      out.kind == Kind::word_piece ? "tokenizer.ggml.add_sep_token" : "tokenizer.ggml.add_eos_token";
+  PRONK_TRY(out.add_bos, metadata.bool_or(bos_key, defaults.add_bos && out.bos != no_token));
+  PRONK_TRY(out.add_eos, metadata.bool_or(eos_key, defaults.add_eos && out.eos != no_token));
+  PRONK_TRY(const std::string_view model, metadata.string_at("tokenizer.ggml.model"));
+  if (model == "gemma4") out.add_bos = out.bos != no_token;
   if (out.add_bos && out.bos == no_token) {
-    return fail("tokenizer.ggml.add_bos_token is true, but tokenizer.ggml.bos_token_id is not there");
+    return fail(std::string(bos_key) + " is true, but tokenizer.ggml.bos_token_id is not there");
   }
   if (out.add_eos && out.eos == no_token) {
-    return fail("tokenizer.ggml.add_eos_token is true, but tokenizer.ggml.eos_token_id is not there");
+    return fail(std::string(eos_key) + " is true, but tokenizer.ggml.eos_token_id is not there");
   }
+  return {};
+}
+
+Status load_special(const files::Metadata& metadata, Vocabulary& out) {
+  const Defaults defaults = defaults_of(out);
+  PRONK_OK(load_ids(metadata, defaults, out));
+  PRONK_OK(load_additions(metadata, defaults, out));
+  const bool may_prefix = out.kind == Kind::sentencepiece || out.kind == Kind::unigram;
+  PRONK_TRY(const bool prefix, metadata.bool_or("tokenizer.ggml.add_space_prefix", defaults.add_space_prefix));
+  out.add_space_prefix = prefix && may_prefix;
+  out.strips_leading_space = out.add_space_prefix || out.kind == Kind::word_piece;
   PRONK_OK(load_ends(metadata, out));
-  for (u32 id = 0; id < count; ++id) {
-    const TokenType type = out.types[id];
-    const bool special = type == TokenType::control || type == TokenType::user_defined || type == TokenType::unknown;
-    if (special && !out.spellings[id].empty()) out.special.push_back(id);
-  }
-  std::sort(out.special.begin(), out.special.end(),
-            [&](u32 a, u32 b) { return std::pair(out.spellings[a], a) < std::pair(out.spellings[b], b); });
+  out.special = index_of(out, [](TokenType type) {
+    return type == TokenType::control || type == TokenType::user_defined || type == TokenType::unknown;
+  });
   return {};
 }
 
@@ -178,13 +295,13 @@ std::string byte_spelling(u8 byte) {
 void find_byte_tokens(Vocabulary& out) {
   for (u32 byte = 0; byte < 256; ++byte) {
     std::string spelling;
-    if (out.kind == Kind::byte_bpe) {
+    if (out.kind == Kind::byte_bpe && !out.pre.over_characters()) {
       append_utf8(byte_to_char(u8(byte)), spelling);
       out.byte_tokens[byte] = out.spellings.find(spelling);
       continue;
     }
     u32 id = out.spellings.find(byte_spelling(u8(byte)));
-    if (id == no_token) id = out.spellings.find(std::string(1, char(byte)));
+    if (id == no_token && out.kind == Kind::sentencepiece) id = out.spellings.find(std::string(1, char(byte)));
     out.byte_tokens[byte] = id == no_token ? out.unknown : id;
   }
 }
@@ -233,12 +350,7 @@ Result<Vocabulary> load_vocabulary(const files::Metadata& metadata) {
   PRONK_TRY(const files::Array* tokens, metadata.strings_at(tokens_key));
   PRONK_OK(out.spellings.load(*tokens, tokens_key));
   PRONK_OK(load_types(metadata, out));
-  if (out.kind == Kind::byte_bpe) {
-    PRONK_TRY(const files::Array* merges, metadata.strings_at(merges_key));
-    PRONK_OK(out.merges.load(*merges, out.spellings, merges_key));
-  } else {
-    PRONK_OK(load_scores(metadata, out));
-  }
+  PRONK_OK(load_pieces(metadata, out));
   PRONK_OK(load_special(metadata, out));
   PRONK_OK(load_strip(metadata, out));
   find_byte_tokens(out);

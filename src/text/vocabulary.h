@@ -1,10 +1,7 @@
-// A vocabulary in little memory: spellings in one arena, found through open addressing; merges the same way.
-// Internal to src/text; tokenizer.h is the public side.
+// A vocabulary as its file says, and the encoders over it. Internal to src/text; tokenizer.h is the public side.
 #pragma once
 
 #include <array>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,66 +9,41 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "files/metadata.h"
+#include "text/charsmap.h"
 #include "text/pre_tokenizer.h"
+#include "text/prefix_index.h"
+#include "text/spellings.h"
 
 namespace pronk::text {
 
-constexpr u32 no_token = ~u32{0};
-
-enum class Kind : u8 { sentencepiece, byte_bpe };
+enum class Kind : u8 { sentencepiece, byte_bpe, word_piece, unigram };
 
 // Values of `tokenizer.ggml.token_type`.
 enum class TokenType : u8 { undefined, normal, unknown, control, user_defined, unused, byte };
 
-// Spellings by id, and back. An empty spelling is nobody's and is never found; of equal ones the first is found.
-class Spellings {
- public:
-  Status load(const files::Array& strings, std::string_view key);
-  u32 count() const { return u32(starts_.size()) - 1; }
-  std::string_view operator[](u32 id) const { return {bytes_.data() + starts_[id], starts_[id + 1] - starts_[id]}; }
-  u32 find(std::string_view spelling) const;  // no_token when there is none
-  u32 longest() const { return longest_; }
-  u64 memory_bytes() const { return bytes_.capacity() + (starts_.capacity() + slots_.capacity()) * sizeof(u32); }
-
- private:
-  std::string bytes_;
-  std::vector<u32> starts_{0};  // count() + 1
-  std::vector<u32> slots_;      // id or no_token; at most 2/3 full
-  u32 longest_ = 0;
-};
-
-struct Merge {
-  u32 left, right, result;
-};
-
-// Merges by rank, and the rank of a pair. Of equal pairs the first counts.
-class Merges {
- public:
-  Status load(const files::Array& strings, const Spellings& spellings, std::string_view key);
-  u32 rank(u32 left, u32 right) const;  // no_token when the pair does not merge
-  const Merge& operator[](u32 rank) const { return merges_[rank]; }
-  u64 memory_bytes() const { return merges_.capacity() * sizeof(Merge) + slots_.capacity() * sizeof(u32); }
-
- private:
-  std::vector<Merge> merges_;
-  std::vector<u32> slots_;
-};
-
 struct Vocabulary {
   Kind kind = Kind::sentencepiece;
-  PreTokenizerKind pre{};
   Spellings spellings;
   std::vector<TokenType> types;       // by id
-  std::vector<u32> score_keys;        // sentencepiece, by id: the higher the score, the smaller the key
-  Merges merges;                      // byte_bpe
   std::array<u32, 256> byte_tokens;   // what spells a single byte; no_token: nothing does
-  u32 unknown = no_token;             // sentencepiece: for a byte that has no token
-  std::vector<u32> special;           // control, user-defined and unknown tokens by spelling, in byte order
+  PrefixIndex special;                // control, user-defined and unknown tokens
   bool strips_after_special = false;  // Phi-3: special tokens swallow the white space after them
   bool add_bos = false, add_eos = false, add_space_prefix = false;
-  u32 bos = no_token, eos = no_token;
-  std::vector<u32> ends;  // sorted
+  bool strips_leading_space = false;   // decoding takes away the space that encoding put in front
+  u32 bos = no_token, eos = no_token;  // word_piece: [CLS] and [SEP]
+  u32 unknown = no_token;              // for what has no token; not byte_bpe
+  std::vector<u32> ends;               // sorted
   std::string chat_template;
+
+  std::vector<u32> score_keys;                     // sentencepiece, by id: the higher the score, the smaller the key
+  PreTokenizer pre;                                // byte_bpe
+  Merges merges;                                   // byte_bpe
+  PrefixIndex pieces;                              // word_piece, unigram: what text can become
+  bool lowers_case = true, strips_accents = true;  // word_piece
+  std::vector<float> scores;                       // unigram, by id: log probabilities
+  float unknown_score = 0;                         // unigram, for one character
+  Charsmap charsmap;                               // unigram
+  bool merges_spaces = false;                      // unigram: runs of spaces are one, none at the ends
 };
 
 Result<Vocabulary> load_vocabulary(const files::Metadata& metadata);
@@ -85,6 +57,11 @@ u32 char_to_byte(u32 code_point);
 void encode_sentencepiece(const Vocabulary& vocabulary, std::string_view text, bool space_prefix,
                           std::vector<u32>& out);
 void encode_byte_bpe(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out);
+void encode_word_piece(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out);
+void encode_unigram(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out);
+
+// U+2581, which stands for a space in the spellings of all kinds but byte-level BPE.
+constexpr std::string_view space_mark = "\xe2\x96\x81";
 
 // A text cut at the special tokens in it: either a token, or ordinary text [start, end).
 struct Fragment {

@@ -194,22 +194,24 @@ i32 pronk_plan(i32 device, u32 context, i32 kv, double budget) {
   return text ? give(std::move(*text)) : failed(text.error());
 }
 
-i32 pronk_load(i32 device, u32 context, i32 kv, double budget) {
+i32 pronk_load(i32 device, u32 context, i32 kv, double budget, u32 prefill_chunk) {
   if (!instance.headers_done) return failed("no header has been read");
-  const Status status = load(device, load_options(context, kv, budget));
+  LoadOptions options = load_options(context, kv, budget);
+  options.prefill_chunk = prefill_chunk;
+  const Status status = load(device, options);
   return status ? 0 : failed(status.error());
 }
 
 u32 pronk_file() { return instance.engine ? instance.engine->file() : 0; }
 double pronk_position() {
-  return instance.engine && instance.engine->wants_bytes() ? double(instance.engine->position()) : -1;
+  return instance.engine && !instance.engine->bytes_done() ? double(instance.engine->position()) : -1;
 }
 double pronk_stream_end() { return instance.engine ? double(instance.engine->stream_end()) : 0; }
 u8* pronk_space() { return instance.engine ? instance.engine->space().data() : nullptr; }
 u32 pronk_space_len() { return instance.engine ? u32(instance.engine->space().size()) : 0; }
 
 i32 pronk_commit(u32 bytes) {
-  if (!instance.engine || !instance.engine->wants_bytes()) return failed("no bytes are wanted");
+  if (!instance.engine || instance.engine->bytes_done()) return failed("no bytes are wanted");
   if (bytes > instance.engine->space().size()) return failed("more bytes than there is space for");
   const Status status = instance.engine->commit(bytes);
   return status ? 0 : failed(status.error());
@@ -290,6 +292,8 @@ i32 pronk_next() {
   give(std::move(out));
   return 2;
 }
+
+u32 pronk_prefill_chunk() { return instance.engine ? instance.engine->prefill_chunk() : 0; }
 
 void pronk_cancel() {
   if (instance.engine) instance.engine->session().cancel();

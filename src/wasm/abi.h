@@ -59,8 +59,9 @@ PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv, double 
 
 // Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the
 // host puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and
-// commits them. pronk_stream_end(): offset after the last byte that is wanted of that file.
-PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv, double budget);
+// commits them. pronk_stream_end(): offset after the last byte that is wanted of that file. prefill_chunk: tokens of
+// the first submission of a prompt to a GPU, 0: the default.
+PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv, double budget, u32 prefill_chunk);
 PRONK_EXPORT(pronk_file) u32 pronk_file();
 PRONK_EXPORT(pronk_position) double pronk_position();
 PRONK_EXPORT(pronk_stream_end) double pronk_stream_end();
@@ -91,6 +92,9 @@ i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, 
 // last text. 2 is given once.
 PRONK_EXPORT(pronk_next) i32 pronk_next();
 PRONK_EXPORT(pronk_cancel) void pronk_cancel();
+// Tokens of a prompt that now go to the GPU in one submission; 0 on the CPU or with nothing loaded. After the loss of a
+// device the next one should begin with half of it.
+PRONK_EXPORT(pronk_prefill_chunk) u32 pronk_prefill_chunk();
 
 // Result: JSON {"prompt_tokens","generated_tokens","reused_tokens","context_length",
 //  "counters":{…as pronk generate --json…},"planned":{by kind, bytes},"allocated":{by kind, bytes},"heap_bytes"}

@@ -55,7 +55,7 @@ TEST(DecodeLoop, StepsAreInFlightWithNoReadCompleted) {
 }
 
 TEST(DecodeLoop, PrefillDoesNotWaitForItsLastChunkBeforeItDecodes) {
-  NullEngine e = ready_engine({}, {}, {.complete_reads = false, .complete_work = false});
+  NullEngine e = ready_engine({}, {.prefill_chunk = 256}, {.complete_reads = false, .complete_work = false});
   ASSERT_TRUE(e.engine->session().start(prompt(300), {.max_tokens = 20}));
   ASSERT_TRUE(e.engine->pump());
   EXPECT_EQ(e.prefilled(0), 299u);
@@ -64,7 +64,8 @@ TEST(DecodeLoop, PrefillDoesNotWaitForItsLastChunkBeforeItDecodes) {
 }
 
 TEST(DecodeLoop, AtMostTwoChunksAreInFlight) {
-  NullEngine e = ready_engine({.context = 2000}, {}, {.complete_reads = false, .complete_work = false});
+  NullEngine e =
+      ready_engine({.context = 2000}, {.prefill_chunk = 256}, {.complete_reads = false, .complete_work = false});
   ASSERT_TRUE(e.engine->session().start(prompt(1500), {.max_tokens = 4}));
   u32 pumps = 0;
   for (; e.device->pending_reads() == 0 && pumps < 20; ++pumps) {
@@ -196,7 +197,7 @@ TEST(Session, CancelledTokensNeverComeOut) {
 }
 
 TEST(Session, CancelDuringPrefill) {
-  NullEngine e = ready_engine({.context = 2000}, {}, {.complete_work = false});
+  NullEngine e = ready_engine({.context = 2000}, {.prefill_chunk = 256}, {.complete_work = false});
   ASSERT_TRUE(e.engine->session().start(prompt(1500), {}));
   ASSERT_TRUE(e.engine->pump());
   e.engine->session().cancel();

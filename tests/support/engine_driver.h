@@ -47,7 +47,11 @@ using FeedSize = std::function<u64(u64 fits)>;
 inline Status feed(Engine& engine, const ModelFiles& files, const FeedSize& size = [](u64 fits) { return fits; }) {
   u64 left = 0;  // no byte is wanted twice
   for (const auto& file : files) left += file.size();
-  while (engine.wants_bytes()) {
+  while (!engine.bytes_done()) {
+    if (!engine.wants_bytes()) {
+      PRONK_OK(turn(engine));
+      if (!engine.wants_bytes()) return fail("the engine takes no bytes");
+    }
     const std::span<u8> space = engine.space();
     const u64 fits = std::min<u64>(space.size(), engine.stream_end() - engine.position());
     if (fits == 0) return fail("the loader has no room or wants nothing");

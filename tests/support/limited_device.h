@@ -27,6 +27,8 @@ class LimitedDevice final : public gpu::Device {
     edit_ = std::move(edit);
   }
 
+  double now_ms() const override { return inner_->now_ms(); }
+
   void poll() override {
     inner_->poll();
     for (gpu::Event event; inner_->next_event(event);) record(std::move(event));

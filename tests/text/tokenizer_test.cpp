@@ -222,7 +222,7 @@ TEST(Decode, ids_outside_the_vocabulary_are_nothing) {
 TEST(HostileMetadata, names_the_key) {
   using Break = void (*)(Fixture&);
   const std::pair<const char*, Break> cases[] = {
-      {"tokenizer.ggml.model", [](Fixture& f) { f.model = "bert"; }},
+      {"tokenizer.ggml.model", [](Fixture& f) { f.model = "rwkv"; }},
       {"tokenizer.ggml.pre", [](Fixture& f) { f.pre = "no\nsuch"; }},
       {"tokenizer.ggml.tokens", [](Fixture& f) { f.tokens.clear(); }},
       {"tokenizer.ggml.tokens[256]", [](Fixture& f) { f.add(std::string(70000, 'x')); }},

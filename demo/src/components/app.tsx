@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { answering, messages, stop } from '../chat';
+import { answering, messages, restored, stop } from '../chat';
 import { model, open, openFiles } from '../model';
 import { Composer } from './composer';
 import { Conversation } from './conversation';
@@ -26,14 +26,18 @@ export function App() {
   return (
     <div class="page">
       <Header openSettings={() => (settingsOpen.value = true)} />
-      <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
-        <Conversation />
-        <ProblemBox />
-        <NoticeBox />
-        {at === 'none' && <Picker />}
-        {(at === 'planning' || at === 'planned' || (at === 'loading' && !open.value)) && <ModelCard />}
-      </main>
-      <Composer />
+      {restored.value && (
+        <>
+          <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
+            <Conversation />
+            <ProblemBox />
+            <NoticeBox />
+            {at === 'none' && <Picker />}
+            {(at === 'planning' || at === 'planned' || (at === 'loading' && !open.value)) && <ModelCard />}
+          </main>
+          <Composer />
+        </>
+      )}
       <SettingsDrawer open={settingsOpen} />
       {dragging && (
         <div class="drop" aria-hidden="true">

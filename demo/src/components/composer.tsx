@@ -35,7 +35,7 @@ export function Composer() {
 
   if (!ready) return null;
   return (
-    <form class="composer" onSubmit={onSubmit}>
+    <form class="composer" aria-label="Write to the model" onSubmit={onSubmit}>
       <div class="composer-box">
         <textarea
           ref={field}

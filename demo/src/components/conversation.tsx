@@ -1,9 +1,10 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { answering, type Figures, goOn, type Message, messages, regenerate, say, storyMode } from '../chat';
+import { answering, answerWithoutTemplate, brokenTemplate, goOn, messages, regenerate, say, storyMode } from '../chat';
 import { examples } from '../examples';
 import * as format from '../format';
 import { type Block, renderBlocks, splitThought } from '../markdown';
+import type { Figures, Message } from '../message';
 import { model, open } from '../model';
 import { splitCall, type ToolCall } from '../tools';
 import { AgainIcon, CheckIcon, CopyIcon } from './icons';
@@ -31,6 +32,7 @@ export function Conversation() {
             {model.value.at !== 'ready' && <span class="note">The model is getting ready …</span>}
           </li>
         )}
+        <Unanswered />
         <FollowUp />
       </ol>
     </div>
@@ -74,6 +76,26 @@ function Examples() {
         </li>
       ))}
     </ul>
+  );
+}
+
+// Where the answer to the last message failed, or was cut off by a reload.
+function Unanswered() {
+  const state = model.value;
+  const role = messages.value.at(-1)?.role;
+  if (role === 'assistant' || answering.value !== 'no' || state.at !== 'ready') return null;
+  return (
+    <li class="unanswered">
+      <span class="note">Not answered yet.</span>
+      <button class="button-small" type="button" onClick={regenerate}>
+        Try again
+      </button>
+      {brokenTemplate.value?.engine === state.engine && (
+        <button class="button-small" type="button" onClick={answerWithoutTemplate}>
+          Answer without the template
+        </button>
+      )}
+    </li>
   );
 }
 

@@ -1,5 +1,6 @@
 import { messages, newChat } from '../chat';
 import { model, modelName, open } from '../model';
+import { ConversationsButton } from './conversations-panel';
 import { Mark, NewIcon, SettingsIcon } from './icons';
 import { ModelPanel, panelId } from './model-panel';
 
@@ -22,8 +23,15 @@ export function Header({ openSettings }: { openSettings(): void }) {
         </>
       )}
       <div class="header-buttons">
+        <ConversationsButton />
         {messages.value.length > 0 && (
-          <button class="button-quiet" type="button" title="New chat" aria-label="New chat" onClick={newChat}>
+          <button
+            class="button-quiet"
+            type="button"
+            title="New chat"
+            aria-label="New chat"
+            onClick={() => void newChat()}
+          >
             <NewIcon />
             <span class="wide-only">New chat</span>
           </button>

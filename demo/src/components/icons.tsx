@@ -30,6 +30,11 @@ export const NewIcon = () => (
     <path d="M10 4.500v11M4.500 10h11" />
   </Icon>
 );
+export const ListIcon = () => (
+  <Icon>
+    <path d="M3.500 5.500h13M3.500 10h13M3.500 14.500h8" />
+  </Icon>
+);
 export const SettingsIcon = () => (
   <Icon>
     <path d="M3.500 6.500h7M14.500 6.500h2M3.500 13.500h2M9.500 13.500h7" />

@@ -2,7 +2,7 @@ import type { Signal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { answering, storyMode } from '../chat';
 import { model, needsReload, reload } from '../model';
-import { change, defaults, kvTypes, type Settings, settings, temperature } from '../settings';
+import { change, chooseDevice, defaults, device, kvTypes, type Settings, settings, temperature } from '../settings';
 import { CloseIcon } from './icons';
 import { KeptModels } from './kept-models';
 
@@ -103,8 +103,8 @@ function Loading({ close }: { close(): void }) {
         <label class="field">
           <span class="field-name">Device</span>
           <select
-            value={at.device}
-            onChange={(event) => change({ device: event.currentTarget.value as Settings['device'] })}
+            value={device.value}
+            onChange={(event) => chooseDevice(event.currentTarget.value as Settings['device'])}
           >
             <option value="auto">Automatic</option>
             <option value="webgpu">GPU (WebGPU)</option>

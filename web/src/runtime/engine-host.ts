@@ -100,13 +100,16 @@ export class EngineHost {
     return plan;
   }
 
-  /** Streams the weights to their place; the engine can generate() afterwards. */
-  async load(onProgress: OnProgress = () => {}, signal?: AbortSignal): Promise<EngineInfo> {
+  /**
+   * Streams the weights to their place; the engine can generate() afterwards. firstChunk: tokens of the first submission
+   * of a prompt to the GPU, 0 for the module's own choice.
+   */
+  async load(onProgress: OnProgress = () => {}, signal?: AbortSignal, firstChunk = 0): Promise<EngineInfo> {
     const plan = this.makePlan();
     if (!plan.fits) throw moduleError(plan.refusal, 'out-of-memory');
     this.driving = true;
     try {
-      this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments()));
+      this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments(), firstChunk));
       await this.compileKernels(plan.fileBytes, onProgress, signal);
       await this.streamWeights(plan.fileBytes, onProgress, signal);
       onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
@@ -178,6 +181,15 @@ export class EngineHost {
   /** The loss of the device, once it is known. */
   get loss(): PronkError | null {
     return this.device === 'webgpu' && this.failure?.code === 'device-lost' ? this.failure : null;
+  }
+
+  /** Tokens of a prompt that go to the GPU in one submission, as fast as it has shown to be; 0 when not known. */
+  get prefillChunk(): number {
+    try {
+      return this.module.run((m) => m.pronk_prefill_chunk());
+    } catch {
+      return 0; // it trapped
+    }
   }
 
   stats(): Omit<Stats, 'recoveries'> {

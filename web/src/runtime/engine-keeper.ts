@@ -31,6 +31,7 @@ export class EngineKeeper {
   private coming: Promise<EngineHost> | null = null; // a recovery under way
   private info!: EngineInfo;
   private deviceNote: string | undefined;
+  private firstChunk = 0; // tokens of the first submission of a prompt, once a device was lost; else the module's choice
   private readonly limit = new RecoveryLimit();
   private readonly end = new AbortController();
 
@@ -113,6 +114,7 @@ export class EngineKeeper {
   }
 
   private async recover(lost: EngineHost, cause: PronkError): Promise<EngineHost> {
+    this.firstChunk = lost.prefillChunk >> 1; // what ran too long for the driver is not to be tried again
     await lost.close(); // never two models in memory
     try {
       return await this.start(cause, () => {}, this.end.signal);
@@ -128,7 +130,7 @@ export class EngineKeeper {
       if (lost !== begun) this.beginRecovery((begun = lost)!);
       const host = await this.open(lost, onProgress, signal);
       try {
-        this.info = await host.load(onProgress, signal);
+        this.info = await host.load(onProgress, signal, this.firstChunk);
         for (const note of host.sourceNotes) this.notify('not-cached', note);
       } catch (error) {
         const why = await host.causeOf(error);

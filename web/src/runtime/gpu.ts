@@ -186,6 +186,7 @@ export class GpuHost {
       gpu_submit: () => this.submit(),
       gpu_read: (id: number, offset: number, size: number, ticket: number) => this.read(id, offset, size, ticket),
       gpu_notify_done: (ticket: number) => this.notifyDone(ticket),
+      gpu_now: () => performance.now(),
     };
   }
 

@@ -18,7 +18,7 @@ export interface ModuleExports {
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
   pronk_plan(device: number, context: number, kv: number, budget: number): number;
-  pronk_load(device: number, context: number, kv: number, budget: number): number;
+  pronk_load(device: number, context: number, kv: number, budget: number, prefillChunk: number): number;
   pronk_file(): number;
   pronk_position(): number;
   pronk_stream_end(): number;
@@ -45,6 +45,7 @@ export interface ModuleExports {
   ): number;
   pronk_next(): number;
   pronk_cancel(): void;
+  pronk_prefill_chunk(): number;
   pronk_stats(): number;
   pronk_unload(): void;
 }

@@ -10,6 +10,7 @@ import type { KvType, LoadOptions, ModelSource, Pronk as PronkType } from '../..
 import { serveBytes } from '../support/file-server.js';
 import { boxGolden } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
+import { render } from '../support/render.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
 // The package's own name is not used: it would need an install of itself.
@@ -92,7 +93,8 @@ async function expectBox(device: 'cpu' | 'webgpu', skip: () => void): Promise<vo
   expect(plan).toMatchObject({ device, architecture: 'llama', name: 'Pronk Box', chat: true });
   for (const { messages, tools, begun, prompt, prompt_tokens, most, tokens, text } of cases) {
     expect(await engine.tokenize(prompt, { special: true })).toEqual(prompt_tokens);
-    const asked = (await chatPrompt(engine as never, messages, tools)).tokens; // as the page asks it
+    const chat = { system: '', turns: messages, tools, template: engine.chatTemplate!, left: 0 };
+    const asked = (await chatPrompt(engine as never, chat, render)).tokens; // as the page asks it
     expect(asked).toEqual(begun === '' ? prompt_tokens : prompt_tokens.slice(0, asked.length));
     const made: number[] = [];
     let said = '';

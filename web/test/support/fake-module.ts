@@ -31,6 +31,7 @@ export class FakeModule {
   failure = 'the device was lost: test';
   onStep: () => void = () => {}; // before each token
   chatTemplate = '';
+  prefillChunk = 0; // of the load; a test may say that it has grown since
   private top = 1024 + spaceBytes;
   private resultAt = 0;
   private resultLength = 0;
@@ -135,8 +136,9 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context) => {
+    pronk_load: (device, context, _kv, _budget, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
+      this.prefillChunk = prefillChunk || 32;
       this.state = State.loading;
       this.skipFull();
       return 0;
@@ -202,6 +204,7 @@ export class FakeModule {
     pronk_cancel: () => {
       this.cancelled = true;
     },
+    pronk_prefill_chunk: () => this.prefillChunk,
     pronk_stats: () =>
       this.text(
         JSON.stringify({

@@ -85,6 +85,15 @@ describe('a lost device', () => {
     expect(gpu.devices[0]!.destroyed).toBe(true);
   });
 
+  it('is followed by one that begins with half of the tokens a submission', async () => {
+    const { platform } = losing((module) => module < 2);
+    const { keeper } = keeperOf(platform);
+    await keeper.load();
+    platform.made[0]!.prefillChunk = 96; // what it had grown to
+    expect((await answerOf(keeper)).text).toBe(answer);
+    expect(platform.made.map(({ prefillChunk }) => prefillChunk)).toEqual([96, 48, 24]);
+  });
+
   it('again and again: three times within a minute, then it is an error, and later it works again', async () => {
     let lossesLeft = 4;
     const { platform } = losing(() => lossesLeft-- > 0);

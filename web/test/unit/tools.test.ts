@@ -38,4 +38,10 @@ describe('runTool', () => {
     const minutes = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
     expect((minutes(said) - minutes(now) + 1440) % 1440).toBeLessThanOrEqual(1);
   });
+  it('does not know the time of other cities, and says no time then', () => {
+    for (const city of ['Springfield', 'Atlantis', '', 'o', 'Europe/Paris/x']) {
+      const said: unknown = JSON.parse(runTool({ name: 'get_time', arguments: { city } }));
+      expect(said).toEqual({ city, error: 'the time in this city is not known' });
+    }
+  });
 });

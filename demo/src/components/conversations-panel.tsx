@@ -1,0 +1,66 @@
+// The conversations that this browser keeps, to open again or to delete.
+import { answering, conversations, listConversations, openConversation, removeConversation } from '../chat';
+import * as format from '../format';
+import { CloseIcon, ListIcon } from './icons';
+
+const panelId = 'conversations-panel';
+
+export function ConversationsButton() {
+  if (conversations.value.length === 0) return null;
+  return (
+    <>
+      <button
+        class="button-quiet"
+        type="button"
+        title="Conversations"
+        aria-label="Conversations"
+        popovertarget={panelId}
+      >
+        <ListIcon />
+      </button>
+      <ConversationsPanel />
+    </>
+  );
+}
+
+function ConversationsPanel() {
+  const busy = answering.value !== 'no';
+  const open = (id: string): void => {
+    document.getElementById(panelId)?.hidePopover();
+    void openConversation(id);
+  };
+  return (
+    <section
+      id={panelId}
+      class="card panel panel-right"
+      popover="auto"
+      aria-label="Kept conversations"
+      onToggle={(event) => event.newState === 'open' && void listConversations()}
+    >
+      <h2>Conversations</h2>
+      <ul class="past">
+        {conversations.value.map(({ id, title, updated, elsewhere, here }) => (
+          <li key={id}>
+            <button class="past-open" type="button" disabled={busy || elsewhere || here} onClick={() => open(id)}>
+              <span class="past-title">{title}</span>
+              <span class="field-hint">
+                {here ? 'open here' : elsewhere ? 'open in another tab' : format.date(updated)}
+              </span>
+            </button>
+            {!here && !elsewhere && (
+              <button
+                class="button-icon"
+                type="button"
+                title="Delete"
+                aria-label={`Delete “${title}”`}
+                onClick={() => void removeConversation(id)}
+              >
+                <CloseIcon />
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
