@@ -232,45 +232,72 @@ void attend_block(const Real* q, const Real* keys, const Real* values, u32 count
   }
 }
 
-// Row t of q stands at `position + t` and sees the cache up to and including itself.
+// How the attention of some tokens over the cache is cut: a block is kv_rows positions of one KV head.
+struct AttentionBlocks {
+  u32 heads;     // KV heads
+  u32 per_head;  // the blocks of head h are h · per_head and those after it
+
+  AttentionBlocks(const graph::Heads& h, u32 position, u32 tokens)
+      : heads(h.kv), per_head(u32(ceil_div(u64(position) + tokens, kv_rows))) {}
+  u64 count() const { return u64(heads) * per_head; }
+};
+
+// The queries of one KV head, and an empty sum for each.
 template <class Real>
-void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
-               AttentionScratch<Real>& scratch, Rows<Real> out) {
+void begin_head(const KvCache<Real>& cache, const graph::Heads& heads, Rows<const Real> q, u32 kv,
+                AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u32 group = heads.query / heads.kv, columns = group * heads.dim;
+  std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
+  for (u32 t = 0; t < q.count; ++t) {
+    Real* queries = &scratch.queries[u64(t) * columns];
+    std::copy_n(q[t] + kv * columns, columns, queries);
+    for (u32 g = 0; g < group; ++g) cache.mix_as_keys(queries + g * heads.dim);
+    std::fill_n(out[t] + kv * columns, columns, Real(0));
+  }
+}
+
+template <class Real>
+void end_head(const graph::Heads& heads, u32 kv, const AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u32 group = heads.query / heads.kv;
+  for (u32 t = 0; t < out.count; ++t) {
+    for (u32 g = 0; g < group; ++g) {
+      Real* head = out[t] + (kv * group + g) * heads.dim;
+      const Real scale = 1 / scratch.softmax[u64(t) * group + g].sum;
+      for (u32 i = 0; i < heads.dim; ++i) head[i] *= scale;
+    }
+  }
+}
+
+// One block; all of them in order are the attention. Row t of q stands at `position + t` and sees the cache up to and
+// including itself. Between two blocks of a head nobody else may use the scratch.
+template <class Real>
+void attend(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
+            u64 block, AttentionScratch<Real>& scratch, Rows<Real> out) {
   CHECK(q.width == heads.query * heads.dim && heads.query % heads.kv == 0);
   const u32 group = heads.query / heads.kv;
   CHECK(u64(q.count) * group <= scratch.softmax.size());
-  for (u32 t = 0; t < q.count; ++t) std::fill_n(out[t], out.width, Real(0));
-  for (u32 kv = 0; kv < heads.kv; ++kv) {
-    std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
-    for (u32 t = 0; t < q.count; ++t) {
-      for (u32 g = 0; g < group; ++g) {
-        Real* query = &scratch.queries[(u64(t) * group + g) * heads.dim];
-        std::copy_n(q[t] + (kv * group + g) * heads.dim, heads.dim, query);
-        cache.mix_as_keys(query);
-      }
-    }
-    const u32 end = position + q.count;
-    for (u32 first = 0; first < end; first += kv_rows) {
-      const u32 count = std::min(kv_rows, end - first);
-      const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
-      const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
-      for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
-        const u32 visible = std::min(count, position + t + 1 - first);
-        for (u32 g = 0; g < group; ++g) {
-          const u64 at = u64(t) * group + g;
-          attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
-                       scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
-        }
-      }
-    }
-    for (u32 t = 0; t < q.count; ++t) {
-      for (u32 g = 0; g < group; ++g) {
-        Real* head = out[t] + (kv * group + g) * heads.dim;
-        const Real scale = 1 / scratch.softmax[u64(t) * group + g].sum;
-        for (u32 i = 0; i < heads.dim; ++i) head[i] *= scale;
-      }
+  const AttentionBlocks blocks(heads, position, q.count);
+  const u32 kv = u32(block / blocks.per_head), first = u32(block % blocks.per_head) * kv_rows;
+  if (first == 0) begin_head(cache, heads, q, kv, scratch, out);
+  const u32 count = std::min(kv_rows, position + q.count - first);
+  const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
+  const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
+  for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
+    const u32 visible = std::min(count, position + t + 1 - first);
+    for (u32 g = 0; g < group; ++g) {
+      const u64 at = u64(t) * group + g;
+      attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
+                   scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
     }
   }
+  if ((block + 1) % blocks.per_head == 0) end_head(heads, kv, scratch, out);
+}
+
+template <class Real>
+void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
+               AttentionScratch<Real>& scratch, Rows<Real> out) {
+  const u64 blocks = AttentionBlocks(heads, position, q.count).count();
+  for (u64 block = 0; block < blocks; ++block) attend<Real>(cache, layer, heads, q, position, block, scratch, out);
 }
 
 }  // namespace pronk::cpu

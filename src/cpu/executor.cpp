@@ -90,6 +90,9 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
   CHECK(graph.rotation.frequency.size() == graph.heads.rotated / 2);
   CHECK(!graph.ops.empty() && std::holds_alternative<graph::MatMul>(graph.ops.back()));
   CHECK(std::get<graph::MatMul>(graph.ops.back()).out == graph.logits);
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    if (std::holds_alternative<graph::StoreKv>(graph.ops[i])) last_store_ = i;
+  }
   const graph::MemoryPlan plan = plan_arena(graph, chunk, sizeof(Real));
   arena_.resize(plan.buffer_bytes[0] / sizeof(Real));
   for (const graph::Placement& placement : plan.placements) places_.push_back(placement.offset / sizeof(Real));
@@ -129,30 +132,68 @@ Footprint Executor<Real>::allocated() const {
 }
 
 template <class Real>
-std::span<const Real> Executor<Real>::run(std::span<const u32> tokens, u32 position, bool all_logits) {
+void Executor<Real>::begin(std::span<const u32> tokens, u32 position, Logits wanted) {
   CHECK(!tokens.empty() && position <= context_length_ && tokens.size() <= context_length_ - position);
+  run_tokens_ = tokens;
+  run_position_ = position;
+  wanted_ = wanted;
+  next_chunk_ = 0;
+  const u64 logits = logits_of(tokens.size()) * graph_[graph_.logits].width;
+  if (logits_.size() < logits) logits_.resize(to_size(logits));
+  begin_chunk();
+}
+
+template <class Real>
+u64 Executor<Real>::logits_of(u64 tokens) const {
+  return wanted_ == Logits::all ? tokens : wanted_ == Logits::last ? 1 : 0;
+}
+
+template <class Real>
+void Executor<Real>::begin_chunk() {
+  const u64 first = next_chunk_;
+  tokens_ = run_tokens_.subspan(first, std::min<u64>(chunk_, run_tokens_.size() - first));
+  position_ = u32(run_position_ + first);
+  next_chunk_ = first + tokens_.size();
   const u32 vocabulary = graph_[graph_.logits].width;
-  const u64 rows_out = all_logits ? tokens.size() : 1;
-  if (logits_.size() < rows_out * vocabulary) logits_.resize(to_size(rows_out * vocabulary));
-  for (u64 first = 0; first < tokens.size(); first += chunk_) {
-    tokens_ = tokens.subspan(first, std::min<u64>(chunk_, tokens.size() - first));
-    position_ = u32(position + first);
-    const bool last = first + tokens_.size() == tokens.size();
-    logits_out_ = {logits_.data() + (all_logits ? first * vocabulary : 0), all_logits ? u32(tokens_.size()) : u32(last),
-                   vocabulary, vocabulary};
-    turn();
-    quantized_of_ = ValueId::none;
-    for (const auto& op : graph_.ops) {
-      if (!std::holds_alternative<graph::MatMul>(op)) quantized_of_ = ValueId::none;
-      std::visit([&](const auto& o) { step(o); }, op);
-    }
+  const bool all = wanted_ == Logits::all, last = next_chunk_ == run_tokens_.size();
+  const u32 rows = all || last ? u32(logits_of(tokens_.size())) : 0;
+  logits_out_ = {logits_.data() + (all ? first * vocabulary : 0), rows, vocabulary, vocabulary};
+  op_ = part_ = 0;
+  quantized_of_ = ValueId::none;
+  end_op_ = rows > 0 ? graph_.ops.size() : last_store_ + 1;
+  find_angles();
+}
+
+template <class Real>
+bool Executor<Real>::advance(u64 multiply_adds) {
+  for (u64 done = 0; done < multiply_adds;) {
+    if (op_ == end_op_ && next_chunk_ == run_tokens_.size()) return true;
+    if (op_ == end_op_) begin_chunk();
+    if (!std::holds_alternative<graph::MatMul>(graph_.ops[op_])) quantized_of_ = ValueId::none;
+    const u64 made = std::visit([&](const auto& op) { return step(op, multiply_adds - done); }, graph_.ops[op_]);
+    if (part_ == 0) ++op_;
+    done += made;
+    work_.multiply_adds += made;
   }
-  return std::span(logits_).first(to_size(rows_out * vocabulary));
+  return op_ == end_op_ && next_chunk_ == run_tokens_.size();
+}
+
+template <class Real>
+std::span<const Real> Executor<Real>::logits() const {
+  return std::span(logits_).first(to_size(logits_of(run_tokens_.size()) * graph_[graph_.logits].width));
+}
+
+template <class Real>
+std::span<const Real> Executor<Real>::run(std::span<const u32> tokens, u32 position, bool all_logits) {
+  begin(tokens, position, all_logits ? Logits::all : Logits::last);
+  while (!advance(~u64{0})) {
+  }
+  return logits();
 }
 
 // The angles of this chunk's positions, in double whatever Real is.
 template <class Real>
-void Executor<Real>::turn() {
+void Executor<Real>::find_angles() {
   const graph::Rotation& rotation = graph_.rotation;
   const Real* factors = vector(rotation.factors);
   const u64 pairs = rotation.frequency.size();
@@ -189,7 +230,7 @@ void Executor<Real>::clear_padding(Rows<Real> out) {
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::Embed& op) {
+u64 Executor<Real>::step(const graph::Embed& op, u64) {
   const Matrix table = matrix(op.table);
   const Rows<Real> out = rows(op.out);
   for (u32 t = 0; t < out.count; ++t) {
@@ -197,41 +238,49 @@ void Executor<Real>::step(const graph::Embed& op) {
     decode_row(table, tokens_[t], out[t]);
   }
   clear_padding(out);
+  return out.elements();
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::RmsNorm& op) {
+u64 Executor<Real>::step(const graph::RmsNorm& op, u64) {
   rms_norm<Real>(rows(op.x), vector(op.weight), graph_[op.weight].cols, op.eps, rows(op.out));
   clear_padding(rows(op.out));
+  return rows(op.out).elements();
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::MatMul& op) {
-  Rows<Real> x = rows(op.x);
-  if (op.out == graph_.logits) {
-    if (logits_out_.count == 0) return;
-    x.data = x[x.count - logits_out_.count];
-    x.count = logits_out_.count;
-    quantized_of_ = ValueId::none;  // other rows than the rest of the graph has
-    multiply(op, x, logits_out_);
-  } else {
-    multiply(op, x, rows(op.out));
-    clear_padding(rows(op.out));
+u64 Executor<Real>::step(const graph::MatMul& op, u64 budget) {
+  Rows<Real> x = rows(op.x), out = rows(op.out);
+  const bool logits = op.out == graph_.logits;
+  if (logits) {
+    out = logits_out_;
+    x.data = x[x.count - out.count];
+    x.count = out.count;
+    if (part_ == 0) quantized_of_ = ValueId::none;  // other rows than the rest of the graph has
   }
+  const Matrix weights = matrix(op.weight);
+  const u64 row = std::max<u64>(u64(x.count) * x.width, 1);
+  const u32 first = u32(part_), step = kernels_.panel_rows;
+  const u32 pieces = u32(std::min<u64>(budget / (row * step), weights.rows / step + 1));
+  const u32 end = u32(std::min<u64>(first + u64(std::max(pieces, 1u)) * step, weights.rows));
+  multiply(op, {first, end}, x, out);
+  part_ = end == weights.rows ? 0 : end;
+  if (part_ == 0 && logits) work_.logit_rows += out.count;
+  if (part_ == 0 && !logits) clear_padding(out);
+  return row * (end - first);
 }
 
 template <class Real>
-void Executor<Real>::multiply(const graph::MatMul& op, Rows<const Real> x, Rows<Real> out) {
+void Executor<Real>::multiply(const graph::MatMul& op, RowRange range, Rows<const Real> x, Rows<Real> out) {
   const Matrix weights = matrix(op.weight);
   if constexpr (std::is_same_v<Real, double>) {
-    matmul<Real>(weights, x, vector(op.bias), out);
+    matmul<Real>(weights, x, vector(op.bias), out, range.first, range.end);
   } else {
     CHECK(x.width == weights.cols && out.width == weights.rows && x.count == out.count);
-    const RowRange all{0, weights.rows};
     if (MultiplyQuantized* quantized = quantizes_ ? kernels_.quantized(*weights.format) : nullptr) {
-      quantized(weights, all, quantize(op.x, x), vector(op.bias), out);
+      quantized(weights, range, quantize(op.x, x), vector(op.bias), out);
     } else {
-      kernels_.floats(weights, all, x, vector(op.bias), out);
+      kernels_.floats(weights, range, x, vector(op.bias), out);
     }
   }
 }
@@ -247,32 +296,45 @@ const QuantizedRows& Executor<Real>::quantize(ValueId id, Rows<const Real> x) {
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::Rope& op) {
+u64 Executor<Real>::step(const graph::Rope& op, u64) {
   rope<Real>(rows(op.x), graph_.heads, cosines_.data(), sines_.data(), rows(op.out));
   clear_padding(rows(op.out));
+  return rows(op.out).elements();
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::StoreKv& op) {
+u64 Executor<Real>::step(const graph::StoreKv& op, u64) {
   cache_.store(op.layer, position_, rows(op.k), rows(op.v));
+  return rows(op.k).elements() + rows(op.v).elements();
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::Attention& op) {
-  attention<Real>(cache_, op.layer, graph_.heads, rows(op.q), position_, scratch_, rows(op.out));
-  clear_padding(rows(op.out));
+u64 Executor<Real>::step(const graph::Attention& op, u64 budget) {
+  const Rows<Real> q = rows(op.q), out = rows(op.out);
+  const AttentionBlocks blocks(graph_.heads, position_, q.count);
+  const u64 cost = 2 * u64(kv_rows) * q.elements() / graph_.heads.kv;  // of a block: scores, and sums of values
+  u64 made = 0;
+  for (; part_ < blocks.count() && (made == 0 || made + cost <= budget); made += cost) {
+    attend<Real>(cache_, op.layer, graph_.heads, q, position_, part_++, scratch_, out);
+  }
+  if (part_ < blocks.count()) return made;
+  clear_padding(out);
+  part_ = 0;
+  return made;
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::Add& op) {
+u64 Executor<Real>::step(const graph::Add& op, u64) {
   add<Real>(rows(op.a), rows(op.b), rows(op.out));
   clear_padding(rows(op.out));
+  return rows(op.out).elements();
 }
 
 template <class Real>
-void Executor<Real>::step(const graph::SwiGlu& op) {
+u64 Executor<Real>::step(const graph::SwiGlu& op, u64) {
   swiglu<Real>(rows(op.gate), rows(op.up), rows(op.out));
   clear_padding(rows(op.out));
+  return rows(op.out).elements();
 }
 
 template class Executor<float>;

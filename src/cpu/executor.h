@@ -25,8 +25,16 @@ struct Footprint {
   bool operator==(const Footprint&) const = default;
 };
 
+enum class Logits : u8 { none, last, all };  // of which tokens of a run
+
+// What an executor has computed since it was made.
+struct Work {
+  u64 multiply_adds = 0;  // of elementwise operations: elements
+  u64 logit_rows = 0;
+};
+
 // Real = double: the exact reference of tests, whose activations are never quantized. Real = float: the usable path.
-// Nothing is allocated after construction, but for the rows that all_logits asks for beyond logit_rows.
+// Nothing is allocated after construction, but for the rows that Logits::all asks for beyond logit_rows.
 template <class Real>
 class Executor {
  public:
@@ -37,10 +45,21 @@ class Executor {
            u32 chunk = default_chunk, u32 logit_rows = 1, graph::Activations activations = graph::Activations::f32,
            const Kernels& kernels = best_kernels());
 
-  // Runs tokens at positions position, position + 1, …; what the cache holds before them is what they see.
-  // Logits of the last token, or of every token row by row; valid until the next run. Tokens are below the vocabulary
-  // size, positions below the context length, and there is at least one token (CHECK).
+  // Starts a run of tokens at positions position, position + 1, …; what the cache holds before them is what they see.
+  // A run under way is dropped: of its positions the cache may hold anything. Tokens are below the vocabulary size,
+  // positions below the context length, and there is at least one token (CHECK). `tokens` must live as long as the run.
+  void begin(std::span<const u32> tokens, u32 position, Logits wanted);
+  // Computes until the run is done, then returns true, or until about so many multiply-adds have been made. It goes
+  // over by less than the smallest piece of work: a panel of rows of a matrix, 32 positions of a KV head, an
+  // elementwise operation.
+  bool advance(u64 multiply_adds);
+  // After a run: a row for each token whose logits were wanted; valid until the next begin().
+  std::span<const Real> logits() const;
+
+  // All of it at once; the logits of every token or of the last.
   std::span<const Real> run(std::span<const u32> tokens, u32 position, bool all_logits);
+
+  const Work& work() const { return work_; }
 
   u32 context_length() const { return context_length_; }
 
@@ -52,22 +71,26 @@ class Executor {
   Footprint allocated() const;
 
  private:
-  void turn();
+  void begin_chunk();
+  void find_angles();
+  u64 logits_of(u64 tokens) const;  // rows wanted of a run, or of its last chunk, of so many tokens
   Rows<Real> rows(graph::ValueId id);
   Matrix matrix(graph::WeightId id) const;
   const Real* vector(graph::WeightId id) const;
   void clear_padding(Rows<Real> out);
-  void multiply(const graph::MatMul& op, Rows<const Real> x, Rows<Real> out);
+  void multiply(const graph::MatMul& op, RowRange range, Rows<const Real> x, Rows<Real> out);
   const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x);
 
-  void step(const graph::Embed& op);
-  void step(const graph::RmsNorm& op);
-  void step(const graph::MatMul& op);
-  void step(const graph::Rope& op);
-  void step(const graph::StoreKv& op);
-  void step(const graph::Attention& op);
-  void step(const graph::Add& op);
-  void step(const graph::SwiGlu& op);
+  // Each makes at most about `budget` multiply-adds but at least the smallest piece, and returns how many; part_ is
+  // left at 0 when the operation is complete.
+  u64 step(const graph::Embed& op, u64 budget);
+  u64 step(const graph::RmsNorm& op, u64 budget);
+  u64 step(const graph::MatMul& op, u64 budget);
+  u64 step(const graph::Rope& op, u64 budget);
+  u64 step(const graph::StoreKv& op, u64 budget);
+  u64 step(const graph::Attention& op, u64 budget);
+  u64 step(const graph::Add& op, u64 budget);
+  u64 step(const graph::SwiGlu& op, u64 budget);
 
   const graph::Graph& graph_;
   std::vector<const u8*> weights_;
@@ -87,10 +110,21 @@ class Executor {
   QuantizedRows quantized_;
   graph::ValueId quantized_of_ = graph::ValueId::none;  // what quantized_ holds: all products that read it share it
 
-  // The chunk that is being run.
+  // The run under way.
+  std::span<const u32> run_tokens_;
+  u32 run_position_ = 0;
+  Logits wanted_ = Logits::none;
+  u64 next_chunk_ = 0;  // its first token that is in no chunk yet
+
+  // Its chunk under way.
   std::span<const u32> tokens_;
   u32 position_ = 0;
   Rows<Real> logits_out_;  // of its last tokens; none when nobody asks for them
+  std::size_t op_ = 0, end_op_ = 0;
+  u64 part_ = 0;  // of operation op_: rows of a matrix or blocks of attention that are done
+
+  std::size_t last_store_ = 0;  // of the graph: without logits nothing after this operation is needed
+  Work work_;
 };
 
 extern template class Executor<float>;

@@ -28,6 +28,7 @@ struct Rows {
   u32 width = 0;
   u32 stride = 0;  // at least width; a matmul's input has zeros from width up to the next multiple of eight
 
+  u64 elements() const { return u64(count) * width; }
   Real* operator[](u32 t) const { return data + u64(t) * stride; }
   operator Rows<const Real>() const
     requires(!std::is_const_v<Real>)
@@ -89,17 +90,19 @@ inline void accumulate(const float (*w)[piece_weights], const Real* x, u32 x_str
   }
 }
 
-// out[t][n] = Σ_k matrix[n][k] · x[t][k] + bias[n]; bias may be null. Each weight is decoded once, whatever x.count.
+// out[t][n] = Σ_k matrix[n][k] · x[t][k] + bias[n] for rows `first_row` to `end_row` of the matrix; bias may be null.
+// Each weight is decoded once, whatever x.count. Any cut at multiples of tile_rows gives the same numbers.
 template <class Real>
-void matmul(const Matrix& matrix, Rows<const Real> x, const Real* bias, Rows<Real> out) {
+void matmul(const Matrix& matrix, Rows<const Real> x, const Real* bias, Rows<Real> out, u32 first_row, u32 end_row) {
   CHECK(x.width == matrix.cols && out.width == matrix.rows && x.count == out.count);
   CHECK(x.stride % lane_unit == 0 && matrix.cols % matrix.format->block_weights == 0);
+  CHECK(first_row <= end_row && end_row <= matrix.rows);
   for (u32 t = 0; t < out.count; ++t) {
-    for (u32 n = 0; n < out.width; ++n) out[t][n] = bias ? bias[n] : Real(0);
+    for (u32 n = first_row; n < end_row; ++n) out[t][n] = bias ? bias[n] : Real(0);
   }
   float tile[tile_rows][piece_weights] = {};
-  for (u32 n = 0; n < matrix.rows; n += tile_rows) {
-    const u32 rows = std::min(tile_rows, matrix.rows - n);
+  for (u32 n = first_row; n < end_row; n += tile_rows) {
+    const u32 rows = std::min(tile_rows, end_row - n);
     for (u32 first = 0; first < matrix.cols; first += piece_weights) {
       const u32 count = std::min(piece_weights, matrix.cols - first);
       const u32 length = u32(align_up(count, lane_unit));
@@ -114,6 +117,11 @@ void matmul(const Matrix& matrix, Rows<const Real> x, const Real* bias, Rows<Rea
       if (t < x.count) accumulate<Real, 1>(tile, x[t] + first, x.stride, length, out[t] + n, out.stride, rows);
     }
   }
+}
+
+template <class Real>
+void matmul(const Matrix& matrix, Rows<const Real> x, const Real* bias, Rows<Real> out) {
+  matmul<Real>(matrix, x, bias, out, 0, matrix.rows);
 }
 
 // Each group of `group` columns on its own: out = x / sqrt(mean(x²) + eps) · weight

@@ -7,7 +7,7 @@
 namespace pronk::engine {
 namespace {
 
-constexpr u32 chunk = 32;  // tokens a pump
+constexpr u32 chunk = 32;  // tokens of a prompt that share each decoded weight
 
 u64 weight_bytes(const graph::Weight& weight) {
   return u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
@@ -95,53 +95,56 @@ void CpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
 
 void CpuRunner::cancel() {
   phase_ = Phase::idle;
+  computing_ = false;
   tokens_.clear();
   rows_ = {};
 }
 
 Status CpuRunner::pump() {
-  if (phase_ == Phase::prefill) {
-    prefill();
-  } else if (phase_ == Phase::decode) {
-    return decode();
-  } else if (phase_ == Phase::score) {
-    score();
-  }
+  if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) phase_ = Phase::decode;
+  if (phase_ == Phase::score && !rows_.empty()) return {};
+  if (phase_ == Phase::score && fed_ == run_.tokens.size()) phase_ = Phase::idle;
+  if (phase_ == Phase::idle) return {};
+  if (!computing_) begin();
+  computing_ = !executor_->advance(pump_multiply_adds);
+  if (computing_) return {};
+  if (phase_ == Phase::prefill)
+    end_prefill();
+  else if (phase_ == Phase::decode)
+    return end_decode();
+  else
+    rows_ = executor_->logits(), fed_ += chunk_rows_;
   return {};
 }
 
-void CpuRunner::prefill() {
-  const u32 wanted = u32(run_.tokens.size()) - 1;
-  const u32 rows = std::min(chunk, wanted - fed_);
-  if (rows > 0) executor_->run(std::span(run_.tokens).subspan(fed_, rows), run_.position + fed_, false);
-  fed_ += rows;
-  cached_ = run_.position + fed_;
-  if (fed_ == wanted) phase_ = Phase::decode;
+// The next chunk of the prompt without its last token, the next token, or the next chunk to be scored.
+void CpuRunner::begin() {
+  if (phase_ == Phase::decode) {
+    executor_->begin(std::span(&last_, 1), run_.position + fed_ + sampled_, cpu::Logits::last);
+    return;
+  }
+  const bool score = phase_ == Phase::score;
+  const u32 left = u32(run_.tokens.size()) - fed_ - (score ? 0 : 1);
+  chunk_rows_ = std::min(score && by_steps_ ? 1 : chunk, left);
+  executor_->begin(std::span(run_.tokens).subspan(fed_, chunk_rows_), run_.position + fed_,
+                   score ? cpu::Logits::all : cpu::Logits::none);
 }
 
-Status CpuRunner::decode() {
-  const u32 position = run_.position + fed_ + sampled_;
-  const auto logits = executor_->run(std::span(&last_, 1), position, false);
-  const std::optional<u32> token = sampler_.sample(logits, run_.sampling, run_.first_step + sampled_);
+void CpuRunner::end_prefill() {
+  fed_ += chunk_rows_;
+  cached_ = run_.position + fed_;
+}
+
+Status CpuRunner::end_decode() {
+  const std::optional<u32> token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
   if (!token) return fail(std::string(graph::bad_logits_message));
   last_ = *token;
-  cached_ = position + 1;
+  cached_ = run_.position + fed_ + sampled_ + 1;
   ++sampled_;
   tokens_.push_back(last_);
   const bool ended = std::find(run_.end_tokens.begin(), run_.end_tokens.end(), last_) != run_.end_tokens.end();
   if (ended || sampled_ == run_.count) phase_ = Phase::idle;
   return {};
-}
-
-void CpuRunner::score() {
-  if (!rows_.empty()) return;
-  const u32 rows = std::min(by_steps_ ? 1 : chunk, u32(run_.tokens.size()) - fed_);
-  if (rows == 0) {
-    phase_ = Phase::idle;
-    return;
-  }
-  rows_ = executor_->run(std::span(run_.tokens).subspan(fed_, rows), fed_, true);
-  fed_ += rows;
 }
 
 bool CpuRunner::next(u32& token) {

@@ -1,4 +1,5 @@
-// The same runs on the CPU: each pump() computes one chunk of the prompt or one token, so that the caller can cancel.
+// The same runs on the CPU. A pump() makes a bounded number of multiply-adds, whatever the model's size, so that the
+// caller can cancel.
 #pragma once
 
 #include <deque>
@@ -36,13 +37,16 @@ class CpuRunner final : public Runner, private WeightSink {
   MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_, activations_); }
   MemoryUse allocated() const override;
 
+  static constexpr u64 pump_multiply_adds = 1 << 26;  // some tens of milliseconds in a browser
+  cpu::Work work() const { return executor_->work(); }
+
  private:
   enum class Phase : u8 { idle, prefill, decode, score };
 
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
-  void prefill();
-  Status decode();
-  void score();
+  void begin();
+  void end_prefill();
+  Status end_decode();
 
   const models::Model& model_;
   u32 context_;
@@ -54,9 +58,11 @@ class CpuRunner final : public Runner, private WeightSink {
   cpu::Sampler sampler_;
 
   Phase phase_ = Phase::idle;
+  bool computing_ = false;  // the executor has begun what phase_ says and is not done
   Run run_;
   u32 fed_ = 0, sampled_ = 0, cached_ = 0;
-  u32 last_ = 0;  // the token that the next step feeds
+  u32 chunk_rows_ = 0;  // tokens of the chunk under way
+  u32 last_ = 0;        // the token that the next step feeds
   bool by_steps_ = false;
   std::deque<u32> tokens_;
   std::span<const float> rows_;

@@ -14,6 +14,19 @@ class Planner {
  public:
   Planner(const graph::Graph& graph, const gpu::Limits& limits) : graph_(graph), limits_(limits) {}
 
+  // A model this much too large is refused before anything is cut: a small header can claim any number of bytes.
+  Status check_total() const {
+    constexpr u64 most_parts = 4096;
+    const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
+    u64 bytes = 0;
+    for (const graph::Weight& weight : graph_.weights) {
+      bytes += u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
+    }
+    if (bytes / most_parts <= most) return {};
+    return fail("the weights take " + std::to_string(bytes) + " bytes, more than " + std::to_string(most_parts) +
+                " of this device's bindings of " + std::to_string(most) + " bytes hold");
+  }
+
   Status add_matrix(std::vector<WeightId> sources, bool paired) {
     const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired; };
     if (std::any_of(plan_.matrices.begin(), plan_.matrices.end(), same)) return {};
@@ -107,6 +120,7 @@ std::vector<WeightId> part_biases(const graph::FusedMatMul& matmul) {
 
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits) {
   Planner planner(graph, limits);
+  PRONK_OK(planner.check_total());
   const auto add_norm = [&](WeightId id) {
     if (id != WeightId::none) planner.add_vector({id}, {graph[id].cols});
   };

@@ -57,7 +57,7 @@ struct WeightPlan {
   u64 bytes() const;
 };
 
-// A row that does not fit a binding is an error.
+// Errors: a row that does not fit a binding, and weights that thousands of bindings do not hold.
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits);
 
 // The weights of a fused product's parts, and their biases (empty when there is none).

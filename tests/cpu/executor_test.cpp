@@ -246,6 +246,82 @@ TEST(Executor, ChunksAndStepsMakeNoDifference) {
   }
 }
 
+TEST(Executor, LogitsAreComputedOnlyWhereAskedFor) {
+  const Fixture f({}, 75);
+  auto executor = f.executor<float>(75, KvType::f32, 32);
+  const auto rows_of = [&](std::span<const u32> tokens, u32 position, Logits wanted) {
+    const u64 before = executor.work().logit_rows;
+    executor.begin(tokens, position, wanted);
+    while (!executor.advance(1000)) {
+    }
+    const u64 rows = executor.work().logit_rows - before;
+    EXPECT_EQ(executor.logits().size(), rows * f.shape.vocab);
+    return rows;
+  };
+  const std::span<const u32> tokens(f.tokens);
+  EXPECT_EQ(rows_of(tokens, 0, Logits::all), 75u);
+  const std::vector<float> all(executor.logits().begin(), executor.logits().end());
+  EXPECT_EQ(rows_of(tokens, 0, Logits::last), 1u);
+  EXPECT_EQ(rows_of(tokens.first(74), 0, Logits::none), 0u);
+  const u64 without = executor.work().multiply_adds;
+  EXPECT_EQ(rows_of(tokens.subspan(74), 74, Logits::last), 1u);
+  EXPECT_LE(relative_error(executor.logits(), std::span(all).last(f.shape.vocab)), 1e-6);
+
+  // Nor is anything else computed after the last layer's keys and values: with one layer hardly more than those.
+  LlamaShape one;
+  one.layers = 1, one.feed_forward = 4000;
+  const Fixture g(one, 32);
+  auto single = g.executor<float>(32);
+  single.begin(g.tokens, 0, Logits::none);
+  ASSERT_TRUE(single.advance(~u64{0}));
+  EXPECT_LT(single.work().multiply_adds, 32u * 32 * 100);
+  EXPECT_GT(without, 0u);
+}
+
+// Whatever it is cut into, a run is the same to the last bit, and no slice is much larger than was asked for.
+TEST(Executor, AdvancesByBoundedSlices) {
+  LlamaShape shape;
+  shape.width = 128, shape.feed_forward = 300, shape.vocab = 500;
+  const Fixture f(shape, 75);
+  auto whole = f.executor<float>(80, KvType::f16, 32);
+  const auto at_once = whole.run(f.tokens, 0, true);
+  const u64 all = whole.work().multiply_adds;
+  const graph::Heads& heads = shape.heads;
+  const u64 smallest = std::max({u64(tile_rows) * 32 * shape.feed_forward, u64(32) * shape.feed_forward,
+                                 2 * u64(kv_rows) * 32 * heads.query * heads.dim / heads.kv});
+  for (const u64 budget : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
+    auto executor = f.executor<float>(80, KvType::f16, 32);
+    executor.begin(f.tokens, 0, Logits::all);
+    for (u64 slices = 1, before = 0;; ++slices) {
+      const bool done = executor.advance(budget);
+      const u64 made = executor.work().multiply_adds - before;
+      EXPECT_LT(made, budget + smallest);
+      before += made;
+      if (done) break;
+      EXPECT_GE(made, budget);
+      ASSERT_LE(slices, all / budget + 1);
+    }
+    EXPECT_EQ(executor.work().multiply_adds, all);
+    EXPECT_EQ(executor.work().logit_rows, 75u);
+    EXPECT_TRUE(std::ranges::equal(executor.logits(), at_once)) << budget;
+  }
+}
+
+TEST(Executor, ARunThatIsDroppedLeavesWhatWasBefore) {
+  const Fixture f({}, 40);
+  const std::span<const u32> tokens(f.tokens);
+  auto straight = f.executor<float>(64), dropped = f.executor<float>(64);
+  const auto expected = straight.run(tokens, 0, false);
+  dropped.run(tokens.first(20), 0, false);
+  const std::vector<u32> other(30, 7);
+  for (const u64 multiply_adds : {1u, 3000u, 60'000u, 200'000u}) {
+    dropped.begin(other, 20, Logits::last);
+    ASSERT_FALSE(dropped.advance(multiply_adds));
+  }
+  dropped.run(tokens.subspan(20), 20, false);
+  EXPECT_LE(relative_error(dropped.logits(), expected), 1e-6);
+}
+
 TEST(Executor, RollingBackIsSettingThePosition) {
   const Fixture f({});
   auto executor = f.executor<float>(32);

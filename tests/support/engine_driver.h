@@ -31,6 +31,15 @@ inline SharedModel make_model(const ModelSpec& spec) {
   return model ? *model : nullptr;
 }
 
+// From a header alone, with the weights of a file of unknown size.
+inline Result<SharedModel> open_header(const std::vector<u8>& header) {
+  auto model = std::make_shared<Model>();
+  PRONK_TRY(const u64 needed, model->add_header(0, header, ~u64{0}));
+  if (needed != 0) return fail("a header needs more bytes");
+  PRONK_OK(model->finish_headers());
+  return SharedModel(model);
+}
+
 // Lets things happen for a moment and pumps; the null device needs no moment.
 inline Status turn(Engine& engine) {
   gpu::Device* device = engine.device();

@@ -46,6 +46,9 @@ class ModelMaker {
     return out;
   }
 
+  // The header of an unsplit model, for shapes whose weights no machine holds.
+  std::vector<u8> header() const { return writer(0).header(); }
+
  private:
   struct Tensor {
     std::string name;
@@ -108,6 +111,11 @@ class ModelMaker {
   }
 
   std::vector<u8> file(u32 split) {
+    const u64 begin = tensors_.size() * split / s_.splits;
+    return write_gguf(writer(split), [&](u64 i) { return data(tensors_[begin + i]); });
+  }
+
+  files::GgufWriter writer(u32 split) const {
     const u64 begin = tensors_.size() * split / s_.splits, end = tensors_.size() * (split + 1) / s_.splits;
     files::GgufWriter writer = split == 0 ? text::sentencepiece_fixture().writer() : files::GgufWriter();
     if (split == 0) add_metadata(writer);
@@ -122,7 +130,7 @@ class ModelMaker {
       writer.add_tensor(tensor.name, formats::find(tensor.format)->ggml_type,
                         std::span(shape, tensor.rows == 1 ? 1 : 2));
     }
-    return write_gguf(writer, [&](u64 i) { return data(tensors_[begin + i]); });
+    return writer;
   }
 
   // Matrices of variance 1 / cols, biases around 0, other vectors around 1; every tensor has a seed of its own.
@@ -149,6 +157,7 @@ class ModelMaker {
   std::vector<Tensor> tensors_;
 };
 
+inline std::vector<u8> model_header(const ModelSpec& spec) { return ModelMaker(spec).header(); }
 inline ModelFiles model_files(const ModelSpec& spec) { return ModelMaker(spec).files(); }
 
 }  // namespace pronk::test
