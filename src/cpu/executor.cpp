@@ -315,7 +315,7 @@ u64 Executor<Real>::step(const graph::Attention& op, u64 budget) {
   const u64 cost = 2 * u64(kv_rows) * q.elements() / graph_.heads.kv;  // of a block: scores, and sums of values
   u64 made = 0;
   for (; part_ < blocks.count() && (made == 0 || made + cost <= budget); made += cost) {
-    attend<Real>(cache_, op.layer, graph_.heads, q, position_, part_++, scratch_, out);
+    attend<Real>(cache_, op.layer, graph_.heads, q, position_, part_++, scratch_, out, &kernels_);
   }
   if (part_ < blocks.count()) return made;
   clear_padding(out);
@@ -332,7 +332,11 @@ u64 Executor<Real>::step(const graph::Add& op, u64) {
 
 template <class Real>
 u64 Executor<Real>::step(const graph::SwiGlu& op, u64) {
-  swiglu<Real>(rows(op.gate), rows(op.up), rows(op.out));
+  if constexpr (std::is_same_v<Real, float>) {
+    kernels_.swiglu(rows(op.gate), rows(op.up), rows(op.out));
+  } else {
+    swiglu<Real>(rows(op.gate), rows(op.up), rows(op.out));
+  }
   clear_padding(rows(op.out));
   return rows(op.out).elements();
 }

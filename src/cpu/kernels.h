@@ -49,6 +49,9 @@ struct RowRange {
 using MultiplyQuantized = void(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
                                Rows<float> out);
 
+template <class Real>
+struct Softmax;  // attention.h
+
 struct Kernels {
   std::string_view name;  // of the instruction set
   bool (*runs_here)();    // this machine has it
@@ -58,6 +61,12 @@ struct Kernels {
   // Null where the format has no integer dot product: its weights are decoded and multiplied as floats.
   MultiplyQuantized* (*quantized)(const formats::Format& format);
   void (*floats)(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out);
+
+  void (*from_halves)(const u8* from, u64 count, float* out);  // f16
+  // attend_block of attention.h
+  void (*attend)(const float* q, const float* keys, const float* values, u32 count, u32 dim, float scale,
+                 Softmax<float>& state, float* out);
+  void (*swiglu)(Rows<const float> gate, Rows<const float> up, Rows<float> out);  // whole vectors of every row
 };
 
 // All that were compiled and run on this machine, the fastest first; the last runs everywhere.

@@ -15,7 +15,8 @@ namespace pronk::engine {
 class CpuRunner final : public Runner, private WeightSink {
  public:
   // model must outlive it.
-  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring, graph::Activations activations);
+  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+            graph::Activations activations = graph::Activations::f32);
 
   static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
                         graph::Activations activations);  // staging apart

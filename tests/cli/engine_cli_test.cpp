@@ -111,7 +111,7 @@ TEST_F(EngineCli, Logits) {
       for (const char* name : {"model.gguf", "split-00002-of-00002.gguf"}) {
         if (name[0] == 's' && how[0] != 0) continue;
         ASSERT_EQ(run("logits -m " + path(name) + " --tokens 1,2,3,299,7 --out " + path("logits") + " --backend " +
-                      backend + how),
+                      backend + how + " --activations f32"),
                   0)
             << read("err");
         const std::string bytes = read("logits");

@@ -8,6 +8,8 @@
 #include <random>
 
 #include "base/bytes.h"
+#include "base/half.h"
+#include "cpu/attention.h"
 #include "support/random_blocks.h"
 
 namespace pronk::cpu {
@@ -174,6 +176,21 @@ TEST_F(KernelsOf, CutsChangeNothing) {
   });
 }
 
+// As many bytes of a block are `fill` as can be without making a weight absurd.
+std::vector<u8> filled_block(const formats::Format& format, u8 fill) {
+  std::vector<u8> block = test::random_blocks(format, 1, 3, 64);
+  std::vector<float> decoded(format.block_weights);
+  for (u8& byte : block) {
+    const u8 before = byte;
+    byte = fill;
+    format.decode(block.data(), 1, decoded.data());
+    for (float weight : decoded) {
+      if (!(std::fabs(weight) <= 1e4f)) byte = before;
+    }
+  }
+  return block;
+}
+
 // Quants at their ends with activations at theirs: sums of products that 16 bits hold just so, or not at all.
 TEST_F(KernelsOf, ExtremeQuants) {
   each([](const Kernels& kernels) {
@@ -183,19 +200,9 @@ TEST_F(KernelsOf, ExtremeQuants) {
         for (int sign : {1, -1, 0}) {
           const Case c{17, 512, 5};
           const u64 count = u64(c.rows) * c.cols / format.block_weights;
-          std::vector<u8> blocks = test::random_blocks(format, count, 3, 64), filled = blocks;
-          std::vector<float> decoded(format.block_weights);
-          for (u64 b = 0; b < count; ++b) {  // as many bytes as can be without making a scale infinite
-            u8* block = &filled[b * format.block_bytes];
-            for (u32 i = 0; i < format.block_bytes; ++i) {
-              const u8 before = block[i];
-              block[i] = fill;
-              format.decode(block, 1, decoded.data());
-              for (float weight : decoded) {
-                if (!(std::fabs(weight) <= 1e4f)) block[i] = before;
-              }
-            }
-          }
+          const std::vector<u8> block = filled_block(format, fill);
+          std::vector<u8> filled;
+          for (u64 b = 0; b < count; ++b) filled.insert(filled.end(), block.begin(), block.end());
           Product product(format, c, 1, filled);
           for (u64 i = 0; i < product.x.size(); ++i) product.x[i] = sign == 0 ? (i % 2 ? 1.0f : -1.0f) : float(sign);
           expect_integers(kernels, product);
@@ -254,6 +261,67 @@ TEST_F(KernelsOf, NotFiniteStaysNotFinite) {
           for (u32 t = 1; t < tokens; ++t) EXPECT_TRUE(std::isfinite(product.out[t * 11])) << format.name;
         }
       }
+    }
+  });
+}
+
+// Block after block, against plain loops in double; heads that are no whole vectors too.
+TEST_F(KernelsOf, Attention) {
+  each([](const Kernels& kernels) {
+    for (u32 dim : {64u, 128u, 80u, 20u, 7u}) {
+      const u32 positions = 90;
+      const std::vector<float> q = random_activations(dim, 1), keys = random_activations(positions * dim, 2),
+                               values = random_activations(positions * dim, 3);
+      std::vector<float> out(dim + 1);
+      out[dim] = 77;
+      Softmax<float> state;
+      Softmax<double> exact_state;
+      std::vector<double> exact(dim);
+      const std::vector<double> q2(q.begin(), q.end()), keys2(keys.begin(), keys.end()),
+          values2(values.begin(), values.end());
+      for (u32 first = 0; first < positions; first += kv_rows) {
+        const u32 count = std::min(kv_rows, positions - first);
+        kernels.attend(q.data(), &keys[first * dim], &values[first * dim], count, dim, 0.3f, state, out.data());
+        attend_block<double>(q2.data(), &keys2[first * dim], &values2[first * dim], count, dim, double(0.3f),
+                             exact_state, exact.data());
+      }
+      EXPECT_NEAR(state.sum, exact_state.sum, 1e-4 * exact_state.sum);
+      for (u32 i = 0; i < dim; ++i) EXPECT_NEAR(out[i] / state.sum, exact[i] / exact_state.sum, 1e-4) << dim;
+      EXPECT_EQ(out[dim], 77);
+    }
+  });
+}
+
+TEST_F(KernelsOf, SwiGluAtAllSizes) {
+  each([](const Kernels& kernels) {
+    std::vector<float> gate, up;
+    for (float x = -120; x <= 120; x += 0.37f) gate.push_back(x), up.push_back(1.5f);
+    for (float x : {0.0f, -0.0f, 1e-30f, -87.5f, 88.5f, infinity}) gate.push_back(x), up.push_back(2);
+    gate.push_back(std::nanf("")), up.push_back(1);
+    const u32 width = u32(gate.size()), stride = u32(align_up(width, 8));
+    gate.resize(stride), up.resize(stride);
+    std::vector<float> out(stride);
+    kernels.swiglu({gate.data(), 1, width, stride}, {up.data(), 1, width, stride}, {out.data(), 1, width, stride});
+    for (u32 i = 0; i + 1 < width; ++i) {
+      const double g = gate[i], exact = g / (1 + std::exp(-g)) * up[i];
+      EXPECT_TRUE(out[i] == exact || std::fabs(out[i] - exact) <= 1e-6 * std::fabs(exact) + 1e-35)
+          << g << " " << out[i];
+    }
+    EXPECT_TRUE(std::isnan(out[width - 1]));
+  });
+}
+
+// Every f16 there is.
+TEST_F(KernelsOf, HalvesAreExact) {
+  each([](const Kernels& kernels) {
+    std::vector<u16> halves(65536 + 3);
+    for (u32 i = 0; i < halves.size(); ++i) halves[i] = u16(i);
+    std::vector<float> out(halves.size());
+    kernels.from_halves(reinterpret_cast<const u8*>(halves.data()), halves.size(), out.data());
+    for (u32 i = 0; i < halves.size(); ++i) {
+      const float exact = f16_to_f32(halves[i]);
+      ASSERT_TRUE(std::isnan(exact) ? std::isnan(out[i]) : std::bit_cast<u32>(out[i]) == std::bit_cast<u32>(exact))
+          << i;
     }
   });
 }

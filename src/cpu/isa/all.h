@@ -1,6 +1,7 @@
 // The instruction sets that a platform's build compiles, one of all_<platform>.cpp.
 #pragma once
 
+#include "cpu/attention.h"
 #include "cpu/kernels.h"
 
 namespace pronk::cpu {

@@ -12,6 +12,7 @@ namespace {
 #include "cpu/isa/instance.h"
 }  // namespace
 
-const Kernels generic_kernels = {"generic", runs_here, sizeof(Quant), panel_rows, quantize, find_quantized, any_floats};
+const Kernels generic_kernels = {"generic",      runs_here,  sizeof(Quant),    panel_rows, quantize,
+                                 find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
 
 }  // namespace pronk::cpu

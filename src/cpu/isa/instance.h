@@ -5,6 +5,7 @@
 //
 #include "cpu_dots.h"  // generated: the Dot of each format that has one, in a namespace of its own, and PRONK_DOTS
 //
+#include "cpu/isa/float_operations.h"
 #include "cpu/isa/float_products.h"
 #include "cpu/isa/integer_products.h"
 

@@ -16,6 +16,7 @@ namespace {
 }  // namespace
 #pragma clang attribute pop
 
-const Kernels neon_kernels = {"neon", runs_here, sizeof(Quant), panel_rows, quantize, find_quantized, any_floats};
+const Kernels neon_kernels = {"neon",         runs_here,  sizeof(Quant),    panel_rows, quantize,
+                              find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
 
 }  // namespace pronk::cpu

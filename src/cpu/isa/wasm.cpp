@@ -14,6 +14,7 @@ namespace {
 #include "cpu/isa/instance.h"
 }  // namespace
 
-const Kernels wasm_kernels = {"wasm", runs_here, sizeof(Quant), panel_rows, quantize, find_quantized, any_floats};
+const Kernels wasm_kernels = {"wasm",         runs_here,  sizeof(Quant),    panel_rows, quantize,
+                              find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
 
 }  // namespace pronk::cpu
