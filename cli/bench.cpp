@@ -195,7 +195,7 @@ Outcome run(const Args& args) {
   if (sizes.prompt + sizes.generated == 0) return bad_usage("pronk bench: -p and -n are both 0");
   PRONK_TRY(EngineChoice choice, engine_choice(args));
   const u32 deepest = *std::max_element(sizes.depths.begin(), sizes.depths.end());
-  choice.options.context = deepest + std::max(sizes.prompt, sizes.generated + 1) + 2;
+  if (!args.has("--ctx")) choice.options.context = deepest + std::max(sizes.prompt, sizes.generated + 1) + 2;
   PRONK_TRY(const auto engine, open_engine(choice));
   PRONK_TRY(const std::vector<Measured> results, measure(*engine, sizes));
   const double bandwidth = engine->device() ? 0 : read_bandwidth();
@@ -233,6 +233,8 @@ constexpr Option options[] = {
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object"},
     {.name = "--csv", .kind = OptionKind::flag, .help = "lines of comma-separated values"},
     backend_option,
+    context_option,
+    budget_option,
     kv_option,
     kv_values_option,
     activations_option,
