@@ -1,8 +1,6 @@
 #include "cache.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,38 +131,13 @@ Status write_entry(const std::string& folder, const EntryInfo& info) {
   return good;
 }
 
-// Whether the process that a lock file names still writes: it lives, and has touched the file lately. An empty file is
-// just being written.
-bool is_held(const std::string& path) {
-  constexpr u64 patience = 10 * 60;  // seconds
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) != 0 || now_ms() / 1000 > u64(status.st_mtime) + patience) return false;
-  const auto text = read_small(path, 32);
-  if (!text || text->empty()) return text.has_value();
-  const long id = std::strtol(std::string(text->begin(), text->end()).c_str(), nullptr, 10);
-  if (id <= 0 || id == long(::getpid())) return false;  // within a process flock() tells
-  return ::kill(pid_t(id), 0) == 0 || errno == EPERM;
-}
-
-// Node has no flock(), so a file with the writer's process id says the same to both.
-bool take_lock_file(const std::string& path) {
-  for (u32 attempt = 0; attempt < 2; ++attempt) {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (file >= 0) {
-      const std::string id = std::to_string(::getpid());
-      (void)write_all(file, 0, {reinterpret_cast<const u8*>(id.data()), id.size()}, path);
-      ::close(file);
-      return true;
-    }
-    if (errno != EEXIST || is_held(path)) return false;
-    ::unlink(path.c_str());
-  }
-  return false;
-}
-
-void remove_folder(const std::string& folder) {
+// All that is in it but locks and claims to them (cache_lock.h).
+void empty_folder(const std::string& folder) {
   std::error_code error;
-  fs::remove_all(folder, error);
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (!at->path().filename().string().starts_with("lock")) fs::remove_all(at->path(), ignored);
+  }
 }
 
 }  // namespace
@@ -224,13 +197,13 @@ CacheEntry::CacheEntry(CacheEntry&& other) noexcept
       hashes_(std::move(other.hashes_)),
       tail_(std::move(other.tail_)),
       data_(std::exchange(other.data_, -1)),
-      locked_(std::exchange(other.locked_, false)),
+      lock_(std::move(other.lock_)),
       stopped_(other.stopped_),
       dirty_(std::exchange(other.dirty_, false)) {}
 
 CacheEntry::~CacheEntry() {
   if (writable() && dirty_) (void)save();
-  if (locked_) ::unlink((folder_ + "/lock").c_str());
+  lock_.reset();
   if (data_ >= 0) ::close(data_);
 }
 
@@ -238,40 +211,30 @@ CacheEntry CacheEntry::open(const std::string& cache, const std::string& url, bo
   CacheEntry entry;
   entry.folder_ = entry_folder(cache, url);
   entry.info_.url = url;
-  if (to_write) {
-    std::error_code error;
-    fs::create_directories(entry.folder_, error);
-    if (error) entry.trouble_ = entry.folder_ + ": " + error.message();
-  }
-  if (entry.lock(to_write)) entry.load();
+  if (entry.open_data(to_write)) entry.load();
   return entry;
 }
 
-// Opens the data file and locks it if it may be written. Another process may remove the entry between the two: the file
-// that is locked must be the one that the path names.
-bool CacheEntry::lock(bool to_write) {
+// Takes the lock if the entry may be written, and opens the data file.
+bool CacheEntry::open_data(bool to_write) {
   const std::string path = folder_ + "/data";
-  for (u32 attempt = 0; attempt < 10; ++attempt) {
-    if (data_ >= 0) ::close(data_);
-    data_ = to_write ? ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
-    const bool may_write = data_ >= 0;
-    if (to_write && !may_write && trouble_.empty()) trouble_ = path + ": " + std::strerror(errno);
-    if (!may_write) data_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (data_ < 0) return false;
-    locked_ = may_write && ::flock(data_, LOCK_EX | LOCK_NB) == 0;
-    struct stat opened = {}, named = {};
-    const bool same =
-        ::fstat(data_, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
-    if (same && locked_ && !take_lock_file(folder_ + "/lock")) {
-      ::flock(data_, LOCK_UN);
-      locked_ = false;
-    }
-    if (same || !may_write) return true;
-    std::error_code error;
-    fs::create_directories(folder_, error);
+  if (to_write) {
+    Result<std::unique_ptr<CacheLock>> lock = CacheLock::take(folder_);
+    if (lock) lock_ = std::move(*lock);
+    if (!lock) trouble_ = lock.error().message;
   }
-  locked_ = false;
-  return true;
+  if (lock_) data_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ && data_ < 0) {
+    trouble_ = path + ": " + std::strerror(errno);
+    lock_.reset();
+  }
+  if (data_ < 0) data_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  return data_ >= 0;
+}
+
+Status CacheEntry::still_ours() const {
+  CHECK(writable());
+  return lock_->held() ? Status() : fail(folder_ + ": another program has taken the entry over");
 }
 
 void CacheEntry::forget() {
@@ -293,7 +256,7 @@ void CacheEntry::load() {
     hashes_.resize(parts);
     if (parts > 0) std::memcpy(hashes_.data(), bytes->data(), parts * 32);
   }
-  if (!locked_) return;
+  if (!lock_) return;
   if (!info_.complete) {
     std::vector<u8> tail(info_.have % cache_part);
     if (::ftruncate(data_, off_t(info_.have)) != 0 || !read_all(data_, info_.have - tail.size(), tail)) forget();
@@ -304,8 +267,8 @@ void CacheEntry::load() {
 }
 
 Status CacheEntry::save() {
+  PRONK_OK(still_ours());
   PRONK_OK(write_entry(folder_, info_));
-  ::utimensat(AT_FDCWD, (folder_ + "/lock").c_str(), nullptr, 0);
   dirty_ = false;
   return {};
 }
@@ -335,6 +298,7 @@ Status CacheEntry::restart(std::string etag, std::optional<u64> size, std::strin
 
 Status CacheEntry::append(std::span<const u8> bytes) {
   CHECK(writable() && !info_.complete);
+  PRONK_OK(still_ours());
   while (!bytes.empty()) {
     const u64 room = cache_part - info_.have % cache_part;
     const std::span<const u8> piece = bytes.first(std::min<u64>(room, bytes.size()));
@@ -352,7 +316,7 @@ Status CacheEntry::append(std::span<const u8> bytes) {
 }
 
 Status CacheEntry::complete() {
-  CHECK(writable());
+  PRONK_OK(still_ours());
   if (info_.have % cache_part != 0) PRONK_OK(put_hash(info_.have / cache_part, tail_.finish()));
   if (::fdatasync(data_) != 0) return os_error(folder_ + "/data");
   info_.size = info_.have;
@@ -361,8 +325,11 @@ Status CacheEntry::complete() {
 }
 
 void CacheEntry::drop() {
-  CHECK(writable());
-  remove_folder(folder_);
+  if (still_ours()) {
+    empty_folder(folder_);
+    lock_.reset();
+    ::rmdir(folder_.c_str());  // fails when another one has begun the entry anew
+  }
   stop_writing();
   forget();
 }
@@ -382,7 +349,8 @@ Result<bool> CacheEntry::read_part(u64 part, std::span<u8> into) const {
 }
 
 Status CacheEntry::mend_part(u64 part, std::span<const u8> bytes) {
-  CHECK(writable() && bytes.size() == part_bytes(part));
+  CHECK(bytes.size() == part_bytes(part));
+  PRONK_OK(still_ours());
   PRONK_OK(write_all(data_, part * cache_part, bytes, folder_ + "/data"));
   return part < hashes_.size() ? put_hash(part, sha256(bytes)) : Status();
 }

@@ -1,9 +1,10 @@
 // The folder of downloaded files, the same in the npm package: a directory an entry, named by the first 32 hex digits
 // of SHA-256(URL). In it: `data`, the file's bytes from the first on; `hashes`, SHA-256 of each part of 4 MiB (of the
 // last, shorter one when the file is complete), 32 raw bytes each; `entry.json`, see EntryInfo; while it is written
-// `lock`, with the id of the process that does.
+// `lock`, see cache_lock.h.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "cache_lock.h"
 #include "sha256.h"
 
 namespace pronk::cli {
@@ -20,10 +22,10 @@ constexpr u64 cache_part = 4 << 20;
 // entry.json: these fields and "version": 1.
 struct EntryInfo {
   std::string url = {};
-  std::string etag = {};         // what the server named this content; empty (null): it did not
+  std::string etag = {};         // the server's name for this content; empty (in the file null): it gave none
   std::optional<u64> size = {};  // of the whole file, once known
   std::string sha256 = {};       // of the whole file, 64 hex digits, when the server gives it; else empty (null)
-  u64 have = 0;                  // bytes from the start on that are here and good
+  u64 have = 0;                  // bytes that are here, from the first one on
   bool complete = false;
   bool pinned = false;  // `cache clear` leaves it
   u64 used = 0;         // ms since 1970
@@ -36,36 +38,36 @@ Status delete_entry(const std::string& cache, const std::string& url);
 Status clear_cache(const std::string& cache);  // of all that is neither pinned nor in use
 Status pin_entry(const std::string& cache, const std::string& url, bool pinned);
 
-// One entry, open. Its data file is locked, by flock() and the file `lock`: whoever comes second may read what is
-// there, but not write.
+// One entry, open. Whoever comes second may read what is there, but not write.
 class CacheEntry {
  public:
-  // An entry that is damaged beyond use counts as empty. to_write: makes the entry when there is none; where that fails
-  // trouble() says why, and the entry is one without bytes.
+  // An entry that is damaged beyond use counts as empty. to_write: makes the entry if there is none; if that fails,
+  // trouble() says why, and the entry is empty and cannot be written.
   static CacheEntry open(const std::string& cache, const std::string& url, bool to_write);
   CacheEntry(CacheEntry&& other) noexcept;
   CacheEntry& operator=(CacheEntry&&) = delete;
-  ~CacheEntry();  // notes what came since the last note
+  ~CacheEntry();  // brings entry.json up to date
 
   const EntryInfo& info() const { return info_; }
-  bool writable() const { return locked_ && !stopped_; }
+  bool writable() const { return lock_ && !stopped_; }
   const std::string& trouble() const { return trouble_; }
 
-  // Forgets all bytes: what the server has now is to come. The rest needs writable().
+  // All that follows but reading needs writable(). restart() forgets all bytes, for the file on the server is another.
   Status restart(std::string etag, std::optional<u64> size, std::string sha256);
   Status append(std::span<const u8> bytes);  // at byte info().have
-  Status complete();                         // all bytes are here
+  Status complete();                         // says that all bytes are here
   void drop();                               // removes the entry
-  void stop_writing();                       // after a failed write: what is noted stays
+  void stop_writing();                       // after a failed write: entry.json stays as it is
 
-  u64 part_bytes(u64 part) const;  // of it that are here
-  Result<bool> read_part(u64 part,
-                         std::span<u8> into) const;  // part_bytes() of them; false: they are not what was written
+  u64 part_bytes(u64 part) const;  // how many bytes of the part are here
+  // Reads part_bytes(part) bytes. False: their hash is not the one that was kept with them.
+  Result<bool> read_part(u64 part, std::span<u8> into) const;
   Status mend_part(u64 part, std::span<const u8> bytes);
 
  private:
   CacheEntry() = default;
-  bool lock(bool to_write);
+  bool open_data(bool to_write);
+  Status still_ours() const;
   void load();
   Status save();
   Status put_hash(u64 part, const Digest& digest);
@@ -76,7 +78,7 @@ class CacheEntry {
   std::vector<Digest> hashes_;
   Sha256 tail_;  // of the part that info_.have lies in
   int data_ = -1;
-  bool locked_ = false;
+  std::unique_ptr<CacheLock> lock_;  // null: another one writes the entry, or it is only read
   bool stopped_ = false;
   bool dirty_ = false;  // entry.json is behind
 };

@@ -5,9 +5,9 @@
 
 namespace pronk::cli {
 
-// A complete entry needs no server: when it cannot be reached, that is said on stderr. Of an entry that is not complete
-// the rest is asked for. An entry whose file has changed on the server starts anew. Trouble with the folder is said on
-// stderr, and the load goes on without it.
+// A complete entry is used even if the server cannot be reached (a line on stderr says so); an incomplete one is
+// completed from the server; one whose file has changed there is begun anew. If the folder cannot be used, a line on
+// stderr says why, and the load goes on without it.
 Result<std::unique_ptr<ByteSource>> open_cached_source(const std::string& url, const SourceOptions& options);
 
 }  // namespace pronk::cli

@@ -53,7 +53,7 @@ bool parse_context(std::string_view text, u32& context) {
   return error == std::errc() && end == text.data() + text.size() && context >= 1 && context <= 1 << 24;
 }
 
-// 1048576, 1024K, 1M, 0.5G
+// 1000000, 1000K, 1M, 0.5G
 bool parse_bytes(std::string_view text, u64& bytes) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -61,7 +61,7 @@ bool parse_bytes(std::string_view text, u64& bytes) {
   const std::string_view unit(end, text.size() - std::size_t(end - text.data()));
   const std::size_t power = unit.empty() ? 0 : std::string_view("KMGT").find(unit[0]) + 1;
   if (!unit.empty() && (power == 0 || unit.size() > 1)) return false;
-  for (std::size_t i = 0; i < power; ++i) value *= 1024;
+  for (std::size_t i = 0; i < power; ++i) value *= 1000;
   bytes = value < 0x1p63 ? u64(value) : 0;
   return bytes > 0;
 }

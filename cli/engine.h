@@ -25,7 +25,7 @@ constexpr Option context_option{
 constexpr Option budget_option{
     .name = "--budget",
     .value = "BYTES",
-    .help = "most bytes that everything may take, such as 500M or 1.5G (of 1024; default: what the device allows)"};
+    .help = "most bytes that everything may take, such as 500M or 1.5G (default: what the device allows)"};
 constexpr Option kv_option{
     .name = "--kv", .value = "TYPE", .help = "type of the KV cache (default f16)", .choices = "f32|f16|q8_0|q4_0"};
 constexpr Option kv_values_option{

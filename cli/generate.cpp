@@ -85,7 +85,7 @@ Outcome run(const Args& args) {
   const double load_ms = seconds_since(load_start) * 1000;
 
   if (args.has("-p")) {
-    PRONK_TRY(prompt, engine->model().tokenizer().encode(args.text("-p")));
+    PRONK_TRY(prompt, engine->model().tokenizer().encode(args.text("-p"), {.parse_special = args.flag("--special")}));
   }
   GenerateOptions options;
   options.max_tokens = u32(args.integer("-n", 128));
@@ -120,6 +120,7 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     model_option,
     {.name = "-p", .value = "TEXT", .help = "the prompt"},
+    {.name = "--special", .kind = OptionKind::flag, .help = "control tokens written in -p become their ids"},
     {.name = "--tokens", .value = "IDS", .help = "the prompt as ids with commas between"},
     {.name = "-n",
      .kind = OptionKind::integer,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -178,6 +179,8 @@ void HttpFile::State::start(u64 from, u64 until) {
   const bool secure = url.starts_with("https:");
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+  const char* const certificates = std::getenv("SSL_CERT_FILE");
+  if (certificates && certificates[0]) curl_easy_setopt(easy, CURLOPT_CAINFO, certificates);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "pronk/0.1");

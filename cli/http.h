@@ -19,9 +19,10 @@ struct RemoteInfo {
   std::string linked_etag = {};  // X-Linked-Etag of a server that redirects to another (Hugging Face)
   bool ranges = false;           // answers Range requests (RFC 9110 §14)
 
-  std::string identity() const { return linked_etag.empty() ? etag : linked_etag; }  // what to keep beside the bytes
+  std::string identity() const { return linked_etag.empty() ? etag : linked_etag; }  // to be kept with the bytes
   std::string sha256() const;  // of the file, 64 hex digits, where the linked ETag is one; else empty
-  // Whether a file kept with this identity and size may be the same one; what is unknown does not differ.
+  // Whether a file that was kept with this identity and size may be the same one: neither differs, where both are
+  // known.
   bool matches(std::string_view kept_identity, std::optional<u64> kept_size) const;
 };
 
@@ -31,7 +32,8 @@ Result<std::string> normal_url(const std::string& url);
 // Errors are one line that names the URL. A request that fails with a cut connection, a time-out, 408, 429 or 5xx is
 // tried again from where it stopped (but a server that was never reached is not), at most five times in a row, after
 // 0.25 s doubling or what Retry-After asks (30 s at most). Up to ten redirects are followed, none from https to http. A
-// file that changes while it is read (ETag or size) is an error.
+// file that changes while it is read (ETag or size) is an error. $SSL_CERT_FILE, when set, names the certificates that
+// are trusted in place of the system's.
 class HttpFile {
  public:
   explicit HttpFile(std::string url);

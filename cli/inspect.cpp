@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/units.h"
 #include "commands.h"
 #include "file.h"
 #include "formats/format.h"
@@ -127,11 +128,7 @@ std::string value_text(const Metadata& metadata, u64 i) {
   return value.size() > text_string_head ? text + " … (" + std::to_string(value.size()) + " bytes)" : text;
 }
 
-std::string bytes_text(u64 bytes) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%" PRIu64 " bytes (%.1f MiB)", bytes, double(bytes) / (1 << 20));
-  return text;
-}
+std::string bytes_text(u64 bytes) { return std::to_string(bytes) + " bytes (" + megabytes(bytes) + ")"; }
 
 void print_text(const files::Gguf& gguf) {
   std::printf("GGUF version %u, alignment %u\n\nmetadata\n", gguf.version, gguf.alignment);

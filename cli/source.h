@@ -20,18 +20,19 @@ constexpr u64 unknown_size = ~u64{0};
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  virtual u64 size() const = 0;  // unknown_size until the first read may tell
+  virtual u64 size() const = 0;  // unknown_size before the first read, and later where the server does not say
   // Fills `into`, or less at the end of the file. No byte from `until` on will be wanted.
   virtual Result<u64> read(u64 position, std::span<u8> into, u64 until) = 0;
-  // The first bytes as they were read, for reading them once more; they may be dropped where that is cheap anyhow.
+  // Takes the first bytes of the file, which were read for its header and will be read once more. A source that can
+  // read them again cheaply drops them.
   virtual void keep_prefix(std::vector<u8>) {}
-  // All that is needed has been read: completes the cache's entry and checks the whole file where its hash is known.
+  // After the last read: completes the cache's entry, and checks the whole file if its hash is known.
   virtual Status finish() { return {}; }
 };
 
 struct SourceOptions {
   std::string cache = {};    // folder; empty: none
-  bool header_only = false;  // little will be read: nothing is written to the cache
+  bool header_only = false;  // little will be read, so nothing is written to the cache
 };
 
 constexpr Option cache_option{.name = "--cache",

@@ -118,7 +118,8 @@ class Bench {
       if (event.kind == wanted && event.id == id) return event;
     } while (event.kind == Kind::read_done || event.kind == Kind::work_done || event.kind == Kind::pipeline_ready);
     std::replace(event.message.begin(), event.message.end(), '\n', ' ');
-    return fail("the device says: " + event.message);
+    const bool lost = event.kind == gpu::Event::Kind::device_lost;
+    return fail(lost ? ErrorCode::device_lost : ErrorCode::device_failed, "the device says: " + event.message);
   }
 
   std::unique_ptr<gpu::Device> device_;
@@ -175,7 +176,7 @@ std::vector<MatMulShape> matmul_shapes(const formats::Format& format, bool quick
 
 Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const gpu::Features& features,
                    const Visit& visit) {
-  constexpr u32 few[] = {2, 5, 16},
+  constexpr u32 small_batches[] = {2, 5, 16},
                 many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
@@ -186,7 +187,9 @@ Status each_matmul(const Choice& choice, const gpu::Device& device, MatMulKernel
       kind.format = &format;
       const auto shapes = matmul_shapes(format, choice.quick);
       for (u32 s = 0; s < shapes.size(); ++s) {
-        const u32 tokens = kernel == MatMulKernel::gemm ? many[s] : kernel == MatMulKernel::batch ? few[round % 3] : 1;
+        const u32 tokens = kernel == MatMulKernel::gemm    ? many[s]
+                           : kernel == MatMulKernel::batch ? small_batches[round % 3]
+                                                           : 1;
         const engine::MatMulSpec spec{kernel,         kind,   shapes[s].rows,
                                       shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
         PRONK_OK(visit([&] { return engine::matmul_case(spec, device.limits(), features, round); }));
@@ -388,7 +391,7 @@ class Report {
     const bool good = result && result->error <= tolerance;
     ++tests_;
     failed_ += !good;
-    if (!result && result.error().message.find("lost") != std::string::npos) return std::unexpected(result.error());
+    if (!result && result.error().code == ErrorCode::device_lost) return std::unexpected(result.error());
     row["error"] = result ? ordered_json(result->error) : ordered_json(nullptr);
     row["tolerance"] = tolerance;
     row["ok"] = good;

@@ -19,5 +19,5 @@ foreach(suite IN LISTS suites)
   set_tests_properties("${folder}.${suite}" PROPERTIES
     TIMEOUT ${timeout}
     WORKING_DIRECTORY "${source_dir}"
-    ENVIRONMENT "GTEST_OUTPUT=json:${results}/${file_name}.json;GTEST_COLOR=no")
+    ENVIRONMENT "GTEST_OUTPUT=xml:${results}/${file_name}.xml;GTEST_COLOR=no")
 endforeach()

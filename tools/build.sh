@@ -7,11 +7,11 @@ set -euo pipefail
 
 # build_cpp PRESET FOLDER
 build_cpp() {
-  (cd "$root" && timeout -k 10 120 cmake --preset "$1" >"$root/build/$2.configure.log" 2>&1) || {
+  (cd "$root" && timeout -k 10 600 cmake --preset "$1" >"$root/build/$2.configure.log" 2>&1) || {
     cat "$root/build/$2.configure.log" >&2
     die "cmake --preset $1 failed"
   }
-  timeout -k 10 2400 ninja -C "$root/build/$2" -j "$(nproc)"
+  timeout -k 10 7200 ninja -C "$root/build/$2" -j "$(nproc)"
 }
 
 # build_npm FOLDER: its "build" script.
@@ -20,7 +20,7 @@ build_npm() {
     echo "note: no $1/package.json, not built"
     return
   fi
-  (cd "$root/$1" && timeout -k 10 600 npm run build)
+  (cd "$root/$1" && timeout -k 10 1800 npm run build)
 }
 
 [ $# -gt 0 ] || { sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }

@@ -12,9 +12,9 @@ import unicodedata
 WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
                0x205F, 0x3000}
 # As CharClass of unicode.h; the last two are for runs in which upper and lower case alternate.
-OTHER, UPPER, LOWER, LETTER, MARK, SPACING_MARK, NUMBER, PUNCTUATION, SYMBOL, SPACE, CONTROL = range(11)
-EVEN_UPPER, ODD_UPPER = 11, 12
-CLASSES = {"Lu": UPPER, "Lt": UPPER, "Ll": LOWER, "Mn": MARK, "Cn": OTHER, "L": LETTER, "M": SPACING_MARK,
+OTHER, UPPER, LOWER, LETTER, MARK, SPACING_MARK, DIGIT, NUMBER, PUNCTUATION, SYMBOL, SPACE, CONTROL = range(12)
+EVEN_UPPER, ODD_UPPER = 12, 13
+CLASSES = {"Lu": UPPER, "Lt": UPPER, "Ll": LOWER, "Mn": MARK, "Nd": DIGIT, "Cn": OTHER, "L": LETTER, "M": SPACING_MARK,
            "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL, "Z": SPACE, "C": CONTROL}
 CODE_POINTS = range(sys.maxunicode + 1)
 HANGUL_SYLLABLES = range(0xAC00, 0xD7A4)  # composed by rule, see unicode.cpp

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// unit: no build needed. node and browser: the built package (dist/) and, for the page, ../demo/dist.
+// unit: no build needed. The others: the built package (dist/) and, for the page, ../demo/dist.
 export default defineConfig({
   test: {
     maxWorkers: 2, // SwiftShader keeps a core busy for each
@@ -20,6 +20,15 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+          pool: 'forks',
+        },
+      },
+      {
+        test: {
+          name: 'engines',
+          include: ['test/engines/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
           pool: 'forks',

@@ -1,7 +1,7 @@
-// The conversation: sending, streaming, stopping, trying again.
+// What is said: sending, streaming, stopping, trying again.
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type GenerationResult, type Pronk, PronkError } from 'pronk';
-import * as kept from './conversations';
+import { beginConversation, conversationId, draft, messages, reopenConversation } from './conversation';
 import type { Figures, Message } from './message';
 import { model, notice, open, problem, report, settled } from './model';
 import { chatPrompt, type Prompt, plainEnd, plainTemplate, storyPrompt } from './prompt';
@@ -9,12 +9,6 @@ import { samplingOptions, settings } from './settings';
 import { renderTemplate, TemplateError } from './template';
 import { runTool, splitCall, tools } from './tools';
 
-export const messages = signal<Message[]>([]);
-export const draft = signal('');
-/** Whether what this tab had open is there again. */
-export const restored = signal(false);
-/** All conversations of this browser that have a message, the newest first. */
-export const conversations = signal<kept.Summary[]>([]);
 /** The answer being written: 'reading' until its first token. */
 export const answering = signal<'no' | 'reading' | 'writing'>('no');
 export const storyMode = computed(() => model.value.at === 'ready' && model.value.engine.chatTemplate === null);
@@ -24,9 +18,7 @@ export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | n
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
-let current = kept.emptyConversation(); // as it was saved last
-let saving: number | undefined;
-let cut: { engine: Pronk | null; messageId: number } = { engine: null, messageId: 0 }; // the last prompt's first message
+let lastPrompt: { engine: Pronk; conversation: string; firstMessage: number } | null = null;
 
 function nextId(): number {
   return messages.value.reduce((last, message) => Math.max(last, message.id), 0) + 1;
@@ -67,68 +59,16 @@ export function stop(): void {
   stopCurrent?.();
 }
 
-/** Brings back what this tab had open, and keeps it from then on. */
-export async function restoreConversation(): Promise<void> {
-  show(await kept.restore());
-  restored.value = true;
-  effect(() => {
-    const changed = messages.value !== current.messages || draft.value !== current.draft;
-    if (changed) saving ??= window.setTimeout(saveNow, 300);
-  });
-  addEventListener('pagehide', () => {
-    saveNow();
-    kept.saveLast(current);
-  });
-  document.addEventListener('visibilitychange', saveNow);
-  kept.onOtherTab(() => void listConversations());
-  await listConversations();
-}
-
-export async function listConversations(): Promise<void> {
-  conversations.value = await kept.list();
-}
-
-function show(conversation: kept.Conversation): void {
-  current = conversation;
-  cut = { engine: null, messageId: 0 };
-  batch(() => {
-    messages.value = conversation.messages;
-    draft.value = conversation.draft;
-  });
-}
-
-function saveNow(): void {
-  clearTimeout(saving);
-  saving = undefined;
-  if (messages.value === current.messages && draft.value === current.draft) return;
-  current = { id: current.id, updated: Date.now(), messages: messages.value, draft: draft.value };
-  kept.save(current);
-}
-
 /** Puts the conversation away and begins another; what is written and not sent comes along. */
 export async function newChat(): Promise<void> {
   await stopped();
-  const written = draft.value;
-  draft.value = '';
-  saveNow();
-  show(await kept.openNew(kept.emptyConversation()));
-  draft.value = written;
-  await listConversations();
+  await beginConversation();
 }
 
 /** Puts the conversation away and opens a kept one. */
 export async function openConversation(id: string): Promise<void> {
   await stopped();
-  saveNow();
-  const found = await kept.openKept(id);
-  if (found) show(found);
-  else notice.value = 'This conversation is open in another tab, or gone.';
-  await listConversations();
-}
-
-export async function removeConversation(id: string): Promise<void> {
-  await kept.remove(id);
-  await listConversations();
+  if (!(await reopenConversation(id))) notice.value = 'This conversation is open in another tab, or gone.';
 }
 
 /** Until the answer that is being written, which is told to stop, has its end. */
@@ -161,15 +101,16 @@ async function promptFor(engine: Pronk, continued: Message | undefined): Promise
     const opening = said.at(-1)?.text ?? '';
     return storyPrompt(engine, opening + (continued?.text ?? ''));
   }
+  const goesOn = lastPrompt?.engine === engine && lastPrompt.conversation === conversationId();
   const chat = {
     system: settings.value.system.trim(),
     turns: said.map(({ role, text }) => ({ role, content: text })),
     tools: said.some((message) => message.tools) ? tools : [],
     template: isPlain(engine) ? plainTemplate : engine.chatTemplate,
-    left: cut.engine === engine ? said.filter(({ id }) => id < cut.messageId).length : 0,
+    left: goesOn ? said.filter(({ id }) => id < lastPrompt!.firstMessage).length : 0,
   };
   const prompt = await chatPrompt(engine, chat, renderTemplate);
-  cut = { engine, messageId: said[prompt.left]!.id };
+  lastPrompt = { engine, conversation: conversationId(), firstMessage: said[prompt.left]!.id };
   return prompt;
 }
 

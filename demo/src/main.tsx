@@ -1,7 +1,7 @@
 import { render } from 'preact';
-import { restoreConversation } from './chat';
 import { App } from './components/app';
 import { Boundary } from './components/boundary';
+import { restoreConversation } from './conversation';
 import { openFromAddress } from './model';
 import './style.css';
 

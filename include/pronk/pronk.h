@@ -54,6 +54,8 @@ struct Plan {
   u64 activations_lower_bound = 0;  // the most that is alive at one time; 0 on the CPU
   u32 largest_context = 0;          // that fits, at most what the model was trained for; 0: none does
   std::string refusal;              // one line on what is in the way; empty: it fits
+  // The kind of error that the refusal is.
+  ErrorCode refusal_code = ErrorCode::out_of_memory;
 
   bool fits() const { return refusal.empty(); }
 };
@@ -102,7 +104,7 @@ struct GenerateOptions {
   u32 resumed = 0;
 };
 
-enum class Finish : u8 { length, end_token, cancelled, context_full };
+PRONK_ENUM(Finish, u8, (length, 0), (end_token, 1), (cancelled, 2), (context_full, 3));
 
 // One conversation: its KV cache, prefill and decode. Belongs to its engine.
 class Session {

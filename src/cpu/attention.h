@@ -16,7 +16,7 @@ namespace pronk::cpu {
 
 // The orthonormal Hadamard transform of each `size` numbers, a power of two, of a row (see graph/kv_type.h).
 template <class Real>
-void mix(Real* row, u32 dim, u32 size) {
+void hadamard(Real* row, u32 dim, u32 size) {
   const Real scale = 1 / std::sqrt(Real(size));
   for (u32 i = 0; i < dim; ++i) row[i] *= scale;
   for (u32 half = 1; half < size; half *= 2) {
@@ -134,17 +134,18 @@ class KvCache {
   KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types)
       : heads_(heads),
         context_length_(context_length),
-        mixed_keys_(graph::kv_mixed_keys(types.k, heads.dim)),
-        mixed_(mixed_keys_ > 1 ? heads.dim : 0),
+        hadamard_size_(graph::kv_hadamard_size(types.k, heads.dim)),
+        transformed_(hadamard_size_ > 1 ? heads.dim : 0),
         keys_(types.k, heads.dim, u64(layers) * heads.kv * context_length),
         values_(types.v, heads.dim, u64(layers) * heads.kv * context_length) {}
 
   static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types) {
     const u64 rows = u64(layers) * heads.kv * context_length;
-    const u64 mixed = graph::kv_mixed_keys(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
-    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) + mixed;
+    const u64 transformed = graph::kv_hadamard_size(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
+    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) +
+           transformed;
   }
-  u64 bytes() const { return keys_.bytes() + values_.bytes() + mixed_.size() * sizeof(Real); }
+  u64 bytes() const { return keys_.bytes() + values_.bytes() + transformed_.size() * sizeof(Real); }
 
   // k, v: one row for each position from `position` on.
   void store(u32 layer, u32 position, Rows<const Real> k, Rows<const Real> v) {
@@ -153,10 +154,10 @@ class KvCache {
     for (u32 t = 0; t < k.count; ++t) {
       for (u32 head = 0; head < heads_.kv; ++head) {
         const Real* key = k[t] + head * dim;
-        if (mixed_keys_ > 1) {
-          std::copy_n(key, dim, mixed_.data());
-          mix(mixed_.data(), dim, mixed_keys_);
-          key = mixed_.data();
+        if (hadamard_size_ > 1) {
+          std::copy_n(key, dim, transformed_.data());
+          hadamard(transformed_.data(), dim, hadamard_size_);
+          key = transformed_.data();
         }
         keys_.put(row(layer, head, position + t), key);
         values_.put(row(layer, head, position + t), v[t] + head * dim);
@@ -165,8 +166,8 @@ class KvCache {
   }
 
   // What a query must go through to meet the keys.
-  void mix_as_keys(Real* row) const {
-    if (mixed_keys_ > 1) mix(row, heads_.dim, mixed_keys_);
+  void transform_as_keys(Real* row) const {
+    if (hadamard_size_ > 1) hadamard(row, heads_.dim, hadamard_size_);
   }
 
   // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
@@ -183,8 +184,8 @@ class KvCache {
   }
 
   graph::Heads heads_;
-  u32 context_length_, mixed_keys_;
-  std::vector<Real> mixed_;  // a key on its way in; empty where keys are not mixed
+  u32 context_length_, hadamard_size_;
+  std::vector<Real> transformed_;  // a key on its way in; empty where keys are not transformed
   KvRows<Real> keys_, values_;
 };
 
@@ -260,7 +261,7 @@ void begin_head(const KvCache<Real>& cache, const graph::Heads& heads, Rows<cons
   for (u32 t = 0; t < q.count; ++t) {
     Real* queries = &scratch.queries[u64(t) * columns];
     std::copy_n(q[t] + kv * columns, columns, queries);
-    for (u32 g = 0; g < group; ++g) cache.mix_as_keys(queries + g * heads.dim);
+    for (u32 g = 0; g < group; ++g) cache.transform_as_keys(queries + g * heads.dim);
     std::fill_n(out[t] + kv * columns, columns, Real(0));
   }
 }

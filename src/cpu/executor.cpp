@@ -12,19 +12,6 @@ using graph::WeightId;
 constexpr u64 arena_alignment = 64;  // bytes: a cache line
 
 template <class Visit>
-void each_read(const graph::PlainOp& op, const Visit& visit) {
-  std::visit(
-      [&](const auto& o) {
-        if constexpr (requires { o.x; }) visit(o.x);
-        if constexpr (requires { o.k; }) visit(o.k), visit(o.v);
-        if constexpr (requires { o.q; }) visit(o.q);
-        if constexpr (requires { o.a; }) visit(o.a), visit(o.b);
-        if constexpr (requires { o.gate; }) visit(o.gate), visit(o.up);
-      },
-      op);
-}
-
-template <class Visit>
 void each_vector(const Graph& graph, const Visit& visit) {
   for (const auto& op : graph.ops) {
     if (const auto* norm = std::get_if<graph::RmsNorm>(&op)) visit(norm->weight);
@@ -39,16 +26,12 @@ void each_vector(const Graph& graph, const Visit& visit) {
 graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
   std::vector<graph::Interval> intervals(graph.values.size());
   for (u32 i = 0; i < graph.ops.size(); ++i) {
-    std::visit(
-        [&](const auto& op) {
-          if constexpr (requires { op.out; }) {
-            const u64 row_bytes = graph::row_stride(graph[op.out].width) * element_bytes;
-            const u64 bytes = op.out == graph.logits ? 0 : row_bytes * chunk;
-            intervals[u32(op.out)] = {bytes, i, i};
-          }
-        },
-        graph.ops[i]);
-    each_read(graph.ops[i], [&](ValueId id) { intervals[u32(id)].last = i; });
+    const auto made = [&](ValueId out) {
+      const u64 row_bytes = graph::row_stride(graph[out].width) * element_bytes;
+      intervals[u32(out)] = {out == graph.logits ? 0 : row_bytes * chunk, i, i};
+    };
+    const auto read = [&](ValueId in) { intervals[u32(in)].last = i; };
+    graph::for_each_operand(graph.ops[i], read, made);
   }
   graph::MemoryPlan plan = graph::plan_memory(intervals, {}, arena_alignment);
   CHECK(plan.buffer_bytes.size() == 1);
@@ -95,7 +78,7 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
   }
   const graph::MemoryPlan plan = plan_arena(graph, chunk, sizeof(Real));
   arena_.resize(plan.buffer_bytes[0] / sizeof(Real));
-  for (const graph::Placement& placement : plan.placements) places_.push_back(placement.offset / sizeof(Real));
+  for (const graph::Range& range : plan.ranges) places_.push_back(range.offset / sizeof(Real));
   each_vector(graph, [&](WeightId id) {
     vectors_[u32(id)].resize(graph[id].cols);
     decode_row(matrix(id), 0, vectors_[u32(id)].data());

@@ -17,7 +17,7 @@ Status check_factors(const graph::Weight& weight, const u8* bytes) {
   std::vector<float> factors(weight.cols);
   weight.format->decode(bytes, weight.cols / weight.format->block_weights, factors.data());
   for (float factor : factors) {
-    if (!(std::fabs(factor) > 0)) return fail("tensor '" + weight.name + "' holds a zero");
+    if (!(std::fabs(factor) > 0)) return fail(ErrorCode::bad_model, "tensor '" + weight.name + "' holds a zero");
   }
   return {};
 }
@@ -108,12 +108,10 @@ Status CpuRunner::pump() {
   if (!computing_) begin();
   computing_ = !executor_->advance(pump_multiply_adds);
   if (computing_) return {};
-  if (phase_ == Phase::prefill)
-    end_prefill();
-  else if (phase_ == Phase::decode)
-    return end_decode();
-  else
-    rows_ = executor_->logits(), fed_ += chunk_rows_;
+  if (phase_ == Phase::decode) return end_decode();
+  fed_ += chunk_rows_;
+  if (phase_ == Phase::prefill) cached_ = run_.position + fed_;
+  if (phase_ == Phase::score) rows_ = executor_->logits();
   return {};
 }
 
@@ -130,14 +128,9 @@ void CpuRunner::begin() {
                    score ? cpu::Logits::all : cpu::Logits::none);
 }
 
-void CpuRunner::end_prefill() {
-  fed_ += chunk_rows_;
-  cached_ = run_.position + fed_;
-}
-
 Status CpuRunner::end_decode() {
   const std::optional<u32> token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
-  if (!token) return fail(std::string(graph::bad_logits_message));
+  if (!token) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
   last_ = *token;
   cached_ = run_.position + fed_ + sampled_ + 1;
   ++sampled_;

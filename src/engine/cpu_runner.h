@@ -46,7 +46,6 @@ class CpuRunner final : public Runner, private WeightSink {
 
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
   void begin();
-  void end_prefill();
   Status end_decode();
 
   const models::Model& model_;

@@ -36,7 +36,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   const engine::Preflight preflight(inner, options, device ? &device->limits() : nullptr,
                                     device ? &device->features() : nullptr);
   PRONK_TRY(parts->plan, preflight.run(false));
-  if (!parts->plan.fits()) return fail(parts->plan.refusal);
+  if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
   parts->loader.emplace(model->parts_->file, inner.graph);
   if (device) {
@@ -80,7 +80,7 @@ Status Engine::pump() {
   p.status = p.runner->pump();
   if (!p.status && p.runner->memory_refused()) {
     const engine::Preflight preflight(*p.model->parts_->model, p.options, &p.device->limits(), &p.device->features());
-    p.status = fail(p.status.error().message + "; " + preflight.figures_and_less(p.plan));
+    p.status = fail(p.status.error().code, p.status.error().message + "; " + preflight.figures_and_less(p.plan));
   }
   if (ready() && !p.counters_when_ready) p.counters_when_ready = p.device ? p.device->counters() : gpu::Counters{};
   return p.status;

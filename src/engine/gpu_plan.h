@@ -9,7 +9,7 @@
 #include "engine/weight_plan.h"
 #include "gpu/device.h"
 #include "graph/kv_type.h"
-#include "kernels/kernels.h"
+#include "kernels/launch.h"
 #include "models/model.h"
 
 namespace pronk::engine {
@@ -22,19 +22,17 @@ struct PlanOptions {
 };
 
 struct Kernel {
-  u32 pipeline = 0;    // index into GpuPlan::pipelines
-  kernels::Grid grid;  // for one token
-  // In prefill the grid's y or z is ceil(tokens · per_token / tile).
-  enum class Scale : u8 { none, y, z } scale = Scale::none;
-  u32 per_token = 1, tile = 1;
+  u32 pipeline = 0;      // index into GpuPlan::pipelines
+  kernels::Grid grid;    // for one token
+  kernels::Scale scale;  // how it grows with the tokens of a step
 
-  kernels::Grid grid_for(u32 tokens) const;
+  kernels::Grid grid_for(u32 tokens) const { return scale(grid, tokens); }
 };
 
 struct Dispatch {
   Kernel kernel;
   std::vector<Range> bindings;
-  std::optional<Kernel> few;  // instead, on the same bindings, for at most kernels::batch_limit tokens
+  std::optional<Kernel> small_batch;  // instead, on the same bindings, for at most kernels::batch_limit tokens
 };
 
 struct GpuPlan {
@@ -49,7 +47,7 @@ struct GpuPlan {
   std::vector<Dispatch> sampling;
 
   // Where the host writes and reads.
-  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, turns, logits,
+  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, rope_table, logits,
       all_logits;
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
   std::vector<u32> token_readback;                           // buffers of four bytes, used in turn

@@ -172,10 +172,11 @@ Status GpuRunner::weights_done() {
   create_buffers();
   for (float factor : factors_) {
     if (!(std::abs(factor) > 0))
-      return fail("tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
+      return fail(ErrorCode::bad_model,
+                  "tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
   }
-  const auto table = kernels::turn_table(model_.graph.rotation, factors_, plan_.options.context);
-  write_range(plan_.turns, table.data(), table.size() * sizeof(float));
+  const auto table = kernels::rope_table(model_.graph.rotation, factors_, plan_.options.context);
+  write_range(plan_.rope_table, table.data(), table.size() * sizeof(float));
   weights_done_ = true;
   return {};
 }
@@ -207,11 +208,11 @@ Status GpuRunner::take_in(const gpu::Event& event) {
     case Kind::pipeline_failed: {
       const auto at = std::find(pipelines_.begin(), pipelines_.end(), gpu::PipelineId(event.id));
       const std::string label = at == pipelines_.end() ? "?" : plan_.pipelines[u64(at - pipelines_.begin())].label;
-      return fail("the device refused kernel '" + label + "': " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device refused kernel '" + label + "': " + one_line(event.message));
     }
     case Kind::buffer_failed:
       memory_refused_ = true;
-      return fail("the device refused memory: " + one_line(event.message));
+      return fail(ErrorCode::out_of_memory, "the device refused memory: " + one_line(event.message));
     case Kind::read_done:
       if (event.id == test_ticket) return end_self_test(event.bytes);
       if (event.id == score_ticket) {
@@ -233,11 +234,11 @@ Status GpuRunner::take_in(const gpu::Event& event) {
       }
       return {};
     case Kind::read_failed:
-      return fail("the device failed to read back: " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device failed to read back: " + one_line(event.message));
     case Kind::error:
-      return fail("the device reported an error: " + one_line(event.message));
+      return fail(ErrorCode::device_failed, "the device reported an error: " + one_line(event.message));
     case Kind::device_lost:
-      return fail("the device was lost: " + one_line(event.message));
+      return fail(ErrorCode::device_lost, "the device was lost: " + one_line(event.message));
   }
   return {};
 }
@@ -327,7 +328,7 @@ bool GpuRunner::next(u32& token) {
 void GpuRunner::replay(const Program& program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
-    const Kernel& kernel = d.few && small_batch ? *d.few : d.kernel;
+    const Kernel& kernel = d.small_batch && small_batch ? *d.small_batch : d.kernel;
     const kernels::Grid grid = kernel.grid_for(rows);
     device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
   }
@@ -425,7 +426,7 @@ Status GpuRunner::token_read(u32 slot, u32 token) {
   const bool current = slot_generation_[slot] == generation_;
   slot_generation_[slot] = 0;
   if (!current || phase_ != Phase::decode) return {};
-  if (token == kernels::bad_logits) return fail(std::string(graph::bad_logits_message));
+  if (token == kernels::bad_logits) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
   cached_ = run_.position + u32(run_.tokens.size()) + received_;
   ++received_;
   if (token != kernels::no_token) tokens_.push_back(token);

@@ -20,7 +20,7 @@ u64 granule_of(const graph::Weight& weight) {
 Status Loader::check(const graph::Graph& graph) {
   for (const graph::Weight& weight : graph.weights) {
     if (granule_of(weight) * weight.format->block_bytes <= row_bytes_limit) continue;
-    return fail("tensor '" + weight.name + "' has rows too long to load");
+    return fail(ErrorCode::unsupported, "tensor '" + weight.name + "' has rows too long to load");
   }
   return {};
 }

@@ -62,6 +62,22 @@ void expect(OpAnswer& answer, u64 at, double value, Match match = Match::near) {
 // Of sums of k products in f32.
 double sum_tolerance(u32 k) { return 2e-6 * std::sqrt(double(k)); }
 
+u32 add_memory(OpCase& c, Memory bytes) {
+  c.memory.push_back(std::move(bytes));
+  return u32(c.memory.size() - 1);
+}
+
+kernels::Operand add_operand(OpCase& c, Memory bytes) { return kernels::Operand(add_memory(c, std::move(bytes))); }
+
+// Operands are indices of the case's memory; parameters and a code book get memory of their own.
+void add_step(OpCase& c, kernels::Launch launch, u32 tokens = 1) {
+  OpStep step{std::move(launch.pipeline), {}, launch.scale(launch.grid, tokens)};
+  if (!launch.params.empty()) step.memory.push_back(add_memory(c, std::move(launch.params)));
+  for (const kernels::Operand operand : launch.operands) step.memory.push_back(u32(operand));
+  if (launch.table) step.memory.push_back(add_memory(c, memory_of(launch.table->gpu_table())));
+  c.steps.push_back(std::move(step));
+}
+
 std::string by(u64 a, u64 b) { return std::to_string(a) + " x " + std::to_string(b); }
 
 // ---- Weights
@@ -88,23 +104,9 @@ struct MadeUpMatrix {
     }
   }
 
-  u32 row_units() const { return u32(ceil_div(cols, 8)); }
   cpu::Matrix on_cpu(u32 first, u32 count) const {
     const u64 row_bytes = u64(cols) / format.block_weights * format.block_bytes;
     return {&format, file.data() + first * row_bytes, count, cols};
-  }
-  template <class Params>
-  void set_planes(Params& p) const {
-    p.row_units = row_units();
-    p.plane1 = u32(extent.plane_offset[1] / 4);
-    p.plane2 = u32(extent.plane_offset[2] / 4);
-    p.plane3 = u32(extent.plane_offset[3] / 4);
-  }
-  // What the format's fragment looks up, when it does.
-  void bind_table(OpCase& c, OpStep& step) const {
-    if (!format.gpu_table) return;
-    step.memory.push_back(u32(c.memory.size()));
-    c.memory.push_back(memory_of(format.gpu_table()));
   }
 };
 
@@ -226,29 +228,23 @@ std::vector<u8> made_up_blocks(const formats::Format& format, u64 count, u32 see
   return bytes;
 }
 
-gpu::PipelineDesc matmul_kernel(MatMulKernel kernel, const kernels::MatMulKind& kind, const gpu::Features& features) {
-  if (kernel == MatMulKernel::gemm) return kernels::gemm(kind);
-  return kernels::matvec(kind, features, kernel == MatMulKernel::batch ? kernels::batch_tokens : 1);
-}
-
 OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Features& features, u32 seed) {
   const bool gemm = s.kernel == MatMulKernel::gemm, batch = s.kernel == MatMulKernel::batch;
   CHECK(gemm || s.tokens <= (batch ? kernels::batch_limit : 1));
   const MatMulInput in(s, seed);
-  kernels::MatMulParams p;
-  p.rows = s.rows, p.padded_rows = s.rows + s.padding;
-  p.x_base = x_base / 4, p.x_stride = in.x_stride / 4, p.y_base = y_base, p.y_stride = in.y_stride,
-  p.bias_base = bias_base;
-  p.width = float(s.cols), p.eps = matmul_eps;
-  in.w.set_planes(p);
-  const bool swiglu = s.kind.epilogue == Epilogue::swiglu;
-  kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits);
-  if (gemm) grid.y = u32(ceil_div(s.tokens, kernels::gemm_tokens()));
-  if (batch) grid.z = u32(ceil_div(s.tokens, kernels::batch_tokens));
-  p.grid_x = grid.x;
+  const kernels::MatMul product{.kind = s.kind,
+                                .weight = in.w.extent,
+                                .rows = s.rows,
+                                .cols = s.cols,
+                                .padding = s.padding,
+                                .x_base = x_base,
+                                .x_stride = in.x_stride,
+                                .y_base = y_base,
+                                .y_stride = in.y_stride,
+                                .bias_base = bias_base,
+                                .eps = matmul_eps};
   kernels::StepState state;
   state.rows = s.tokens;
-
   OpCase c{.op = gemm    ? "gemm"
                  : batch ? "matvec-batch"
                          : "matvec",
@@ -258,13 +254,15 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
   c.tolerance = sum_tolerance(s.cols);
   c.bytes = in.w.gpu.size();
   c.operations = 2 * u64(in.w.rows) * s.cols * s.tokens;
-  c.memory = {params_of(p),       params_of(state),   in.w.gpu,       memory_of(in.x),
-              memory_of(in.norm), memory_of(in.bias), memory_of(in.y)};
-  OpStep step{matmul_kernel(s.kernel, s.kind, features), {0, 1, 2, 2, 3, 4, 5, 6}, grid};
-  in.w.bind_table(c, step);
-  if (step.kernel.label.find("subgroup") != step.kernel.label.npos) c.variant += "+subgroups";
-  c.steps.push_back(std::move(step));
-  if (s.answer) c.answers.push_back(matmul_answer(s, in, 6));
+  const kernels::MatMulOperands operands{.state = add_operand(c, params_of(state)),
+                                         .weight = add_operand(c, in.w.gpu),
+                                         .x = add_operand(c, memory_of(in.x)),
+                                         .norm = add_operand(c, memory_of(in.norm)),
+                                         .bias = add_operand(c, memory_of(in.bias)),
+                                         .y = add_operand(c, memory_of(in.y))};
+  add_step(c, kernels::lower(product, s.kernel, operands, limits, features), s.tokens);
+  if (c.steps[0].kernel.label.find("subgroup") != std::string::npos) c.variant += "+subgroups";
+  if (s.answer) c.answers.push_back(matmul_answer(s, in, u32(operands.y)));
   return c;
 }
 
@@ -276,18 +274,16 @@ OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed) 
       first_row, first_row + rows - 1, first_row - 1, first_row + rows, first_row + rows / 2, first_row + rows / 2, 0,
       ~0u};
   const auto y = made_up_floats(tokens.size() * stride, seed + 100);
-  kernels::EmbedParams p;
-  p.first_row = first_row, p.rows = rows, p.y_stride = stride / 4;
-  w.set_planes(p);
   kernels::StepState state;
   state.rows = u32(tokens.size());
 
   OpCase c{.op = "embed", .format = std::string(format.name), .shape = by(rows, width), .tolerance = 1e-6};
-  c.memory = {params_of(p), params_of(state), w.gpu, memory_of(tokens), memory_of(y)};
-  OpStep step{kernels::embed(format), {0, 1, 2, 2, 3, 4}, {kernels::embed_grid(p.row_units), state.rows}};
-  w.bind_table(c, step);
-  c.steps.push_back(std::move(step));
-  OpAnswer answer = unchanged(4, y);
+  const kernels::EmbedOperands operands{.state = add_operand(c, params_of(state)),
+                                        .table = add_operand(c, w.gpu),
+                                        .tokens = add_operand(c, memory_of(tokens)),
+                                        .y = add_operand(c, memory_of(y))};
+  add_step(c, kernels::lower(kernels::Embed{&format, w.extent, first_row, rows, width, stride}, operands), state.rows);
+  OpAnswer answer = unchanged(u32(operands.y), y);
   std::vector<double> row(align_up(width, 8));
   for (u64 t = 0; t < tokens.size(); ++t) {
     if (tokens[t] < first_row || tokens[t] >= first_row + rows) continue;
@@ -324,13 +320,13 @@ struct Tokens {
         stride(width_of(s.heads) + 8),
         qkv(made_up_floats(u64(tokens) * stride, seed, 1.5f)) {
     const u32 width = width_of(s.heads);
-    const graph::Rotation turn = made_up_rotation(s.heads);
+    const graph::Rotation rotation = made_up_rotation(s.heads);
     std::vector<double> cosines, sines;
     for (u32 t = 0; t < count; ++t) {
       rotated.insert(rotated.end(), &qkv[u64(t) * stride], &qkv[u64(t) * stride] + width);
-      for (const double frequency : turn.frequency) {
-        cosines.push_back(turn.magnitude * std::cos((position + t) * frequency));
-        sines.push_back(turn.magnitude * std::sin((position + t) * frequency));
+      for (const double frequency : rotation.frequency) {
+        cosines.push_back(rotation.magnitude * std::cos((position + t) * frequency));
+        sines.push_back(rotation.magnitude * std::sin((position + t) * frequency));
       }
     }
     const auto part = [&](const cpu::Rows<double>& rows, const std::vector<float>* norm) {
@@ -396,13 +392,9 @@ double kv_tolerance(graph::KvTypes kv, u32 dim) {
 
 // What rotate_store and attention bind that does not depend on the tokens.
 struct AttentionMemory {
-  u32 rotate_params, attention_params, turns, q_norm, k_norm, k_cache, v_cache;
+  kernels::Operand rope_table, q_norm, k_norm, k_cache, v_cache;
+  u32 stride, context;
 };
-
-u32 add_memory(OpCase& c, Memory bytes) {
-  c.memory.push_back(std::move(bytes));
-  return u32(c.memory.size() - 1);
-}
 
 Memory empty_cache(KvType type, const graph::Heads& heads, u32 context) {
   return Memory(align_up(graph::kv_row_bytes(type, heads.dim) * heads.kv * context, 16));
@@ -410,43 +402,44 @@ Memory empty_cache(KvType type, const graph::Heads& heads, u32 context) {
 
 AttentionMemory add_attention_memory(OpCase& c, const AttentionSpec& s, u32 stride, u32 context,
                                      const std::vector<float>& q_norm, const std::vector<float>& k_norm) {
-  kernels::RotateParams r;
-  r.stride = stride / 4, r.q_heads = s.heads.query, r.kv_heads = s.heads.kv, r.context = context,
-  r.eps = Tokens::norm_eps;
-  kernels::AttentionParams a;
-  a.group_heads = s.heads.query / s.heads.kv, a.stride = stride / 4, a.context = context, a.scale = s.heads.scale;
-  AttentionMemory m;
-  m.rotate_params = add_memory(c, params_of(r));
-  m.attention_params = add_memory(c, params_of(a));
-  m.turns = add_memory(c, memory_of(kernels::turn_table(made_up_rotation(s.heads), {}, context)));
-  m.q_norm = add_memory(c, memory_of(q_norm));
-  m.k_norm = add_memory(c, memory_of(k_norm));
-  m.k_cache = add_memory(c, empty_cache(s.kv.k, s.heads, context));
-  m.v_cache = add_memory(c, empty_cache(s.kv.v, s.heads, context));
-  return m;
+  return {.rope_table = add_operand(c, memory_of(kernels::rope_table(made_up_rotation(s.heads), {}, context))),
+          .q_norm = add_operand(c, memory_of(q_norm)),
+          .k_norm = add_operand(c, memory_of(k_norm)),
+          .k_cache = add_operand(c, empty_cache(s.kv.k, s.heads, context)),
+          .v_cache = add_operand(c, empty_cache(s.kv.v, s.heads, context)),
+          .stride = stride,
+          .context = context};
 }
 
-u32 add_rotate(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, const Tokens& tokens, u32 state) {
-  const u32 qkv = add_memory(c, memory_of(tokens.qkv));
-  c.steps.push_back({kernels::rotate_store(s.heads, s.q_norm, s.k_norm, s.kv),
-                     {m.rotate_params, state, m.turns, m.q_norm, m.k_norm, qkv, m.k_cache, m.v_cache},
-                     {s.heads.query + 2 * s.heads.kv, tokens.count}});
+kernels::Operand add_state(OpCase& c, u32 position, u32 rows) {
+  kernels::StepState state;
+  state.position = position, state.rows = rows;
+  return add_operand(c, params_of(state));
+}
+
+// The memory of the rows, rotated in place.
+kernels::Operand add_rotate(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, const Tokens& tokens,
+                            kernels::Operand state) {
+  const kernels::Operand qkv = add_operand(c, memory_of(tokens.qkv));
+  const kernels::RotateStore rotate{.heads = s.heads,
+                                    .kv = s.kv,
+                                    .q_norm = s.q_norm,
+                                    .k_norm = s.k_norm,
+                                    .eps = Tokens::norm_eps,
+                                    .stride = m.stride,
+                                    .context = m.context};
+  add_step(c, kernels::lower(rotate, {state, m.rope_table, m.q_norm, m.k_norm, qkv, m.k_cache, m.v_cache}),
+           tokens.count);
   return qkv;
 }
 
-u32 add_state(OpCase& c, u32 position, u32 rows) {
-  kernels::StepState state;
-  state.position = position, state.rows = rows;
-  return add_memory(c, params_of(state));
-}
-
-void add_decode_attention(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, u32 state, u32 qkv) {
-  const u32 partial = add_memory(c, Memory(align_up(kernels::attention_partial_bytes(s.heads, s.splits), 16)));
-  const u32 group = s.heads.query / s.heads.kv;
-  c.steps.push_back({kernels::attention(s.heads, s.kv, s.decode_vectors, s.splits),
-                     {m.attention_params, state, m.k_cache, m.v_cache, qkv, partial},
-                     {s.splits, s.heads.kv, u32(ceil_div(group, s.decode_vectors))}});
-  c.steps.push_back({kernels::combine(s.heads, s.splits), {m.attention_params, state, partial, qkv}, {s.heads.query}});
+void add_attention(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, u32 vectors, u32 splits, u32 tokens,
+                   kernels::Operand state, kernels::Operand qkv) {
+  const u64 partial_bytes = splits > 1 ? kernels::attention_partial_bytes(s.heads, splits) : 16;
+  const kernels::Operand partial = add_operand(c, Memory(align_up(partial_bytes, 16)));
+  const kernels::Attention attention{s.heads, s.kv, vectors, splits, m.stride, m.context};
+  for (kernels::Launch& launch : kernels::lower(attention, {state, m.k_cache, m.v_cache, qkv, partial}))
+    add_step(c, std::move(launch), tokens);
 }
 
 }  // namespace
@@ -457,7 +450,7 @@ std::string_view kv_name(KvType type) {
 }
 
 OpCase attention_case(const AttentionSpec& s, u32 seed) {
-  const u32 context = s.tokens + s.decode + 5, group = s.heads.query / s.heads.kv;
+  const u32 context = s.tokens + s.decode + 5;
   const auto q_norm = made_up_floats(s.heads.dim, seed, 0.3f, 1),
              k_norm = made_up_floats(s.heads.dim, seed + 1, 0.3f, 1);
   OpCase c{.op = s.decode ? "attention-decode" : "attention", .format = kv_format(s.kv), .variant = rotate_variant(s)};
@@ -467,28 +460,26 @@ OpCase attention_case(const AttentionSpec& s, u32 seed) {
   const AttentionMemory m = add_attention_memory(c, s, prompt.stride, context, q_norm, k_norm);
   cpu::KvCache<double> cache(s.heads, 1, context, s.kv);
   cpu::AttentionScratch<double> scratch(s.heads, s.tokens);
-  const auto attend = [&](Tokens& tokens, u32 memory) {
+  const auto attend = [&](Tokens& tokens, kernels::Operand qkv) {
     cache.store(0, tokens.position, tokens.k(s), tokens.v(s));
     const u32 width = s.heads.query * s.heads.dim;
     std::vector<double> out(u64(tokens.count) * width);
     const cpu::Rows<double> rows{out.data(), tokens.count, width, width};
     cpu::attention<double>(cache, 0, s.heads, tokens.q(s), tokens.position, scratch, rows);
-    c.answers.push_back(tokens.answer(s, memory, rows));
+    c.answers.push_back(tokens.answer(s, u32(qkv), rows));
   };
 
-  const u32 state = add_state(c, 0, s.tokens), qkv = add_rotate(c, s, m, prompt, state);
+  const kernels::Operand state = add_state(c, 0, s.tokens), qkv = add_rotate(c, s, m, prompt, state);
   if (s.attend) {
-    c.steps.push_back({kernels::attention(s.heads, s.kv, s.prefill_vectors, 1),
-                       {m.attention_params, state, m.k_cache, m.v_cache, qkv, add_memory(c, Memory(16))},
-                       {1, s.heads.kv, u32(ceil_div(u64(s.tokens) * group, s.prefill_vectors))}});
+    add_attention(c, s, m, s.prefill_vectors, 1, s.tokens, state, qkv);
     attend(prompt, qkv);
   } else {
     cache.store(0, 0, prompt.k(s), prompt.v(s));
   }
   if (!s.decode) return c;
   Tokens next(s, s.tokens, 1, q_norm, k_norm, seed + 3);
-  const u32 next_state = add_state(c, s.tokens, 1), next_qkv = add_rotate(c, s, m, next, next_state);
-  add_decode_attention(c, s, m, next_state, next_qkv);
+  const kernels::Operand next_state = add_state(c, s.tokens, 1), next_qkv = add_rotate(c, s, m, next, next_state);
+  add_attention(c, s, m, s.decode_vectors, s.splits, 1, next_state, next_qkv);
   attend(next, next_qkv);
   return c;
 }
@@ -501,13 +492,13 @@ OpCase rotate_case(const AttentionSpec& s, u32 position, u32 seed) {
   c.shape = heads_shape(s.heads) + " tokens " + std::to_string(position) + "+" + std::to_string(s.tokens);
   Tokens tokens(s, position, s.tokens, q_norm, k_norm, seed + 2);
   const AttentionMemory m = add_attention_memory(c, s, tokens.stride, context, q_norm, k_norm);
-  const u32 qkv = add_rotate(c, s, m, tokens, add_state(c, position, s.tokens));
-  c.answers.push_back(tokens.answer(s, qkv, tokens.q(s)));
-  const auto stored = [&](u32 memory, KvType type, const cpu::Rows<double>& rows) {
+  const kernels::Operand qkv = add_rotate(c, s, m, tokens, add_state(c, position, s.tokens));
+  c.answers.push_back(tokens.answer(s, u32(qkv), tokens.q(s)));
+  const auto stored = [&](kernels::Operand cache, KvType type, const cpu::Rows<double>& rows) {
     CHECK(type == KvType::f32 || type == KvType::f16);
     const u64 count = u64(s.heads.kv) * context * s.heads.dim;
-    OpAnswer answer{memory, type == KvType::f32 ? OpAnswer::Type::f32 : OpAnswer::Type::f16, std::vector<double>(count),
-                    std::vector<Match>(count, Match::same)};
+    OpAnswer answer{u32(cache), type == KvType::f32 ? OpAnswer::Type::f32 : OpAnswer::Type::f16,
+                    std::vector<double>(count), std::vector<Match>(count, Match::same)};
     for (u32 t = 0; t < s.tokens; ++t) {
       for (u32 i = 0; i < rows.width; ++i) {
         expect(answer, (u64(i / s.heads.dim) * context + position + t) * s.heads.dim + i % s.heads.dim, rows[t][i]);
@@ -531,9 +522,10 @@ OpCase decode_attention_timing(const graph::Heads& heads, graph::KvTypes kv, u32
            .format = kv_format(kv),
            .shape = heads_shape(heads) + " tokens " + std::to_string(context)};
   const AttentionMemory m = add_attention_memory(c, s, width_of(heads), context, norm, norm);
-  const u32 state = add_state(c, context - 1, 1);
-  add_decode_attention(c, s, m, state, add_memory(c, memory_of(made_up_floats(width_of(heads), 1))));
-  c.bytes = c.memory[m.k_cache].size() + c.memory[m.v_cache].size();
+  const kernels::Operand state = add_state(c, context - 1, 1);
+  const kernels::Operand q = add_operand(c, memory_of(made_up_floats(width_of(heads), 1)));
+  add_attention(c, s, m, s.decode_vectors, s.splits, 1, state, q);
+  c.bytes = c.memory[u32(m.k_cache)].size() + c.memory[u32(m.v_cache)].size();
   c.operations = 4 * u64(heads.query) * heads.dim * context;
   return c;
 }
@@ -550,23 +542,19 @@ OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed)
   if (!p.greedy && p.top_k > 0) c.variant += "+top_k";
   if (!p.greedy && p.top_p < 1) c.variant += "+top_p";
   if (!p.greedy && sampling.min_p > 0) c.variant += "+min_p";
-  enum { params, step_state, values, blocks, candidates, ends, next, sampled };
-  c.memory = {params_of(p),
-              params_of(state),
-              memory_of(logits),
-              Memory(align_up(kernels::sample_blocks_bytes(vocab), 16)),
-              Memory(align_up(kernels::sample_candidates_bytes(vocab), 16)),
-              Memory(16),
-              Memory(16),
-              Memory(16)};
-  const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
-  c.steps.push_back({kernels::sample_blocks(), bindings, {kernels::sample_grid(vocab)}});
-  if (!p.greedy) c.steps.push_back({kernels::sample_filter(), bindings, {kernels::sample_grid(vocab)}});
-  c.steps.push_back(
-      {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
+  const kernels::SamplingOperands operands{
+      .params = add_operand(c, params_of(p)),
+      .state = add_operand(c, params_of(state)),
+      .logits = add_operand(c, memory_of(logits)),
+      .blocks = add_operand(c, Memory(align_up(kernels::sample_blocks_bytes(vocab), 16))),
+      .candidates = add_operand(c, Memory(align_up(kernels::sample_candidates_bytes(vocab), 16))),
+      .end_tokens = add_operand(c, Memory(16)),
+      .next_token = add_operand(c, Memory(16)),
+      .sampled = add_operand(c, Memory(16))};
+  for (kernels::Launch& launch : kernels::lower_sampling(vocab, p.greedy, operands)) add_step(c, std::move(launch));
   const double token = *cpu::sample(logits, sampling, seed);
-  for (const u32 memory : {u32(next), u32(sampled)})
-    c.answers.push_back({memory, OpAnswer::Type::u32, {token}, {Match::same}});
+  for (const kernels::Operand memory : {operands.next_token, operands.sampled})
+    c.answers.push_back({u32(memory), OpAnswer::Type::u32, {token}, {Match::same}});
   return c;
 }
 
@@ -579,20 +567,30 @@ double number_at(const Memory& memory, OpAnswer::Type type, u64 i) {
   return type == OpAnswer::Type::f32 ? double(load_le<float>(&memory[4 * i])) : double(load_le<u32>(&memory[4 * i]));
 }
 
+// The larger of ‖got − answer‖ / ‖answer‖ and the error of the worst number, so that one wrong number among very many
+// shows. Sums of independent roundings are spread about evenly: one number may be off by `outlier` times the tolerance,
+// of the numbers' root mean square or of itself.
 double error_of(const OpAnswer& answer, const Memory& memory) {
+  constexpr double infinity = std::numeric_limits<double>::infinity(), outlier = 8;
   double difference = 0, size = 0;
+  u64 count = 0;
   for (u64 i = 0; i < answer.values.size(); ++i) {
     const double got = number_at(memory, answer.type, i), wanted = answer.values[i];
-    if (answer.match[i] == Match::any) continue;
-    if (answer.match[i] == Match::near) {
-      difference += (got - wanted) * (got - wanted);
-      size += wanted * wanted;
-    } else if (got != wanted) {
-      return std::numeric_limits<double>::infinity();
-    }
+    if (answer.match[i] == Match::same && got != wanted) return infinity;
+    if (answer.match[i] != Match::near) continue;
+    difference += (got - wanted) * (got - wanted);
+    size += wanted * wanted;
+    ++count;
   }
-  const double error = std::sqrt(difference / std::max(size, 1e-300));
-  return std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
+  if (count == 0) return 0;
+  const double mean = std::sqrt(std::max(size, 1e-300) / double(count));
+  double error = std::sqrt(difference / std::max(size, 1e-300));
+  for (u64 i = 0; i < answer.values.size(); ++i) {
+    if (answer.match[i] != Match::near) continue;
+    const double wanted = answer.values[i], off = std::abs(number_at(memory, answer.type, i) - wanted);
+    error = std::max(error, off / (outlier * std::max(mean, std::abs(wanted))));
+  }
+  return std::isfinite(error) ? error : infinity;
 }
 
 // Labels of all steps that an answer depends on.

@@ -10,7 +10,7 @@
 #include "graph/graph.h"
 #include "graph/kv_type.h"
 #include "graph/sampling.h"
-#include "kernels/kernels.h"
+#include "kernels/launch.h"
 
 namespace pronk::engine {
 
@@ -35,14 +35,16 @@ struct OpCase {
   std::vector<std::vector<u8>> memory;  // each a multiple of 16 bytes
   std::vector<OpStep> steps;
   std::vector<OpAnswer> answers;
-  double tolerance = 0;           // of ‖got − answer‖ / ‖answer‖
+  double tolerance = 0;           // of OpResult::error
   u64 bytes = 0, operations = 0;  // of one run: weights or cache read; multiplications and additions
 
   std::string name() const { return op + " " + format + " " + shape + (variant.empty() ? "" : " " + variant); }
 };
 
 struct OpResult {
-  double error = 0;          // the largest of the answers; infinite when anything was written that should not have been
+  // Of the worst answer: ‖got − answer‖ / ‖answer‖, or an eighth of the worst number's error by their root mean square
+  // when that is more; infinite when anything was written that should not have been.
+  double error = 0;
   std::string kernels = {};  // labels of those that wrote that answer
 };
 // memory: the case's after its steps.
@@ -54,9 +56,7 @@ std::vector<float> made_up_floats(u64 count, u32 seed, float spread = 1, float m
 // when the largest weight is of a sensible size. Large counts repeat themselves.
 std::vector<u8> made_up_blocks(const formats::Format& format, u64 count, u32 seed, float spread);
 
-enum class MatMulKernel : u8 { matvec, batch, gemm };  // one token; up to batch_limit; any number
-
-gpu::PipelineDesc matmul_kernel(MatMulKernel kernel, const kernels::MatMulKind& kind, const gpu::Features& features);
+using kernels::MatMulKernel;
 
 struct MatMulSpec {
   MatMulKernel kernel = MatMulKernel::matvec;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "engine/cpu_runner.h"
 #include "engine/gpu_plan.h"
 #include "engine/gpu_runner.h"
@@ -12,8 +13,6 @@ namespace {
 
 constexpr u32 default_context = 4096;
 constexpr u32 most_context = 1 << 24;
-
-std::string mebibytes(u64 bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 // Of a device that refuses nothing: for the figures of a plan that another refuses.
 gpu::Limits boundless() {
@@ -26,7 +25,8 @@ gpu::Limits boundless() {
 }  // namespace
 
 Result<Plan> Preflight::run(bool search) const {
-  if (options_.context > most_context) return fail("context length " + std::to_string(options_.context) + " is absurd");
+  if (options_.context > most_context)
+    return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is absurd");
   const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
   Plan plan;
   if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);
@@ -36,6 +36,7 @@ Result<Plan> Preflight::run(bool search) const {
   plan.memory = sizes.memory;
   plan.activations_lower_bound = sizes.activations_lower_bound;
   plan.refusal = sizes.refusal;
+  plan.refusal_code = sizes.refusal_code;
   if (!plan.fits()) plan.refusal += what_would_fit(plan.context, trained);
   return plan;
 }
@@ -43,12 +44,12 @@ Result<Plan> Preflight::run(bool search) const {
 std::string Preflight::figures_and_less(const Plan& plan) const {
   using graph::KvType;
   const MemoryUse& use = plan.memory;
-  std::string text = "the plan needs " + mebibytes(use.total()) + " (weights " + mebibytes(use.weights) +
-                     ", KV cache " + mebibytes(use.kv_cache) + ", all else " +
-                     mebibytes(use.total() - use.weights - use.kv_cache) + ")";
+  std::string text = "the plan needs " + megabytes(use.total()) + " (weights " + megabytes(use.weights) +
+                     ", KV cache " + megabytes(use.kv_cache) + ", all else " +
+                     megabytes(use.total() - use.weights - use.kv_cache) + ")";
   const auto offer = [&](const std::string& change, u32 context, graph::KvTypes kv) {
     const u64 total = at(context, kv).memory.total();
-    if (total < use.total()) text += "; " + change + " needs " + mebibytes(total);
+    if (total < use.total()) text += "; " + change + " needs " + megabytes(total);
   };
   if (plan.context > 1) offer("half the context", plan.context / 2, options_.kv);
   offer("a KV cache of 8 bits", plan.context, KvType::q8);
@@ -57,12 +58,12 @@ std::string Preflight::figures_and_less(const Plan& plan) const {
 
 Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
   Sizes sizes;
-  if (const Status loadable = Loader::check(model_.graph); !loadable) sizes.refusal = loadable.error().message;
+  if (const Status loadable = Loader::check(model_.graph); !loadable) sizes.refuse(loadable.error());
   if (limits_) {
     const PlanOptions options{.context = context, .kv = kv, .all_logits = options_.scoring};
     auto plan = plan_gpu(model_, options, *limits_, *features_);
     if (!plan) {  // the figures are wanted all the same
-      if (sizes.refusal.empty()) sizes.refusal = plan.error().message;
+      if (sizes.refusal.empty()) sizes.refuse(plan.error());
       plan = plan_gpu(model_, options, boundless(), *features_);
     }
     if (!plan) return sizes;
@@ -79,9 +80,9 @@ Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
 std::string Preflight::over_budget(u64 total, u32 context) const {
   constexpr u64 room = u64(SIZE_MAX) / 8 * 7;  // of a 32-bit address space
   const std::string need =
-      "with a context of " + std::to_string(context) + " tokens the model needs " + mebibytes(total);
+      "with a context of " + std::to_string(context) + " tokens the model needs " + megabytes(total);
   if (options_.budget > 0 && total > options_.budget)
-    return need + ", over the budget of " + mebibytes(options_.budget);
+    return need + ", over the budget of " + megabytes(options_.budget);
   if (!limits_ && total > room) return need + ", which does not fit this machine's memory";
   return {};
 }

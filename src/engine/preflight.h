@@ -28,6 +28,12 @@ class Preflight {
     MemoryUse memory = {};
     u64 activations_lower_bound = 0;
     std::string refusal;
+    ErrorCode refusal_code = ErrorCode::out_of_memory;
+
+    void refuse(const Error& why) {
+      refusal = why.message;
+      if (why.code != ErrorCode::unspecified) refusal_code = why.code;
+    }
   };
 
   Sizes at(u32 context, graph::KvTypes kv) const;

@@ -58,7 +58,7 @@ class Cases {
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
-      if (!planned(matmul_kernel(kernel, kind, features_))) continue;
+      if (!planned(kernels::matmul_pipeline(kernel, kind, features_))) continue;
       const MatMulSpec spec{
           .kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
       cases_.push_back(matmul_case(spec, limits_, features_, u32(cases_.size())));
@@ -123,8 +123,9 @@ Status self_test_verdict(const OpRun& run, const gpu::AdapterInfo& adapter) {
   if (furthest <= 1) return {};
   char digits[32];
   std::snprintf(digits, sizeof digits, "%.1e", worst.error);  // to_chars() would add its tables to the WASM module
-  return fail("this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits + " (adapter " +
-              adapter_name(adapter) + "); another driver or browser may do better, the CPU works");
+  return fail(ErrorCode::wrong_gpu, "this GPU computes wrongly: kernel '" + worst.kernels + "' is off by " + digits +
+                                        " (adapter " + adapter_name(adapter) +
+                                        "); another driver or browser may do better, the CPU works");
 }
 
 }  // namespace pronk::engine

@@ -1,6 +1,7 @@
 #include "engine/weight_plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace pronk::engine {
 namespace {
@@ -38,9 +39,8 @@ class Planner {
   void add_vector(std::vector<WeightId> sources, std::vector<u32> lengths) {
     const auto same = [&](const Vector& v) { return v.sources == sources; };
     if (std::any_of(plan_.vectors.begin(), plan_.vectors.end(), same)) return;
-    u32 floats = 0;
-    for (u32 length : lengths) floats += length;
-    plan_.vectors.push_back({std::move(sources), std::move(lengths), place(align_up(floats, 8) * sizeof(float))});
+    const u64 floats = std::accumulate(lengths.begin(), lengths.end(), u64{0});
+    plan_.vectors.push_back({std::move(sources), std::move(lengths), reserve(align_up(floats, 8) * sizeof(float))});
   }
 
   WeightPlan finish() { return std::move(plan_); }
@@ -48,9 +48,14 @@ class Planner {
  private:
   Status cut(Matrix& matrix) {
     const WeightId first = matrix.sources.front();
-    for (WeightId source : matrix.sources) matrix.rows += graph_[source].rows;
     const u32 copies = matrix.paired ? u32(matrix.sources.size()) : 1;
-    matrix.rows /= copies;
+    u64 all_rows = 0;
+    for (WeightId source : matrix.sources) all_rows += graph_[source].rows;
+    if (all_rows / copies > graph::max_width) {
+      return fail("tensor '" + graph_[first].name + "' and those beside it have " + std::to_string(all_rows / copies) +
+                  " rows, more than " + std::to_string(graph::max_width));
+    }
+    matrix.rows = u32(all_rows / copies);
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
     const u64 row_bytes = gpu_extent(*matrix.format, 1, matrix.cols).bytes;  // never less than a row's share
     if (row_bytes * copies * row_granule > most) {
@@ -68,13 +73,13 @@ class Planner {
     for (u32 row = 0; row < matrix.rows; row += u32(rows_a_part)) {
       const u32 rows = u32(std::min<u64>(rows_a_part, matrix.rows - row));
       const formats::GpuExtent extent = gpu_extent(*matrix.format, u64(rows) * copies, matrix.cols);
-      matrix.parts.push_back({row, rows, place(extent.bytes), extent});
+      matrix.parts.push_back({row, rows, reserve(extent.bytes), extent});
     }
     plan_.matrices.push_back(std::move(matrix));
     return {};
   }
 
-  Range place(u64 bytes) {
+  Range reserve(u64 bytes) {
     const auto fits = [&](u64 used) { return align_up(used, binding_alignment) + bytes <= limits_.max_buffer_size; };
     auto& buffers = plan_.buffer_bytes;
     const auto found = std::find_if(buffers.begin(), buffers.end(), fits);

@@ -7,17 +7,13 @@
 #include "base/result.h"
 #include "gpu/device.h"
 #include "graph/graph.h"
+#include "graph/memory_plan.h"
 
 namespace pronk::engine {
 
 constexpr u64 binding_alignment = 256;  // of binding offsets, on every device
 
-// A range of a planned buffer; becomes a gpu::BufferRange when the buffers exist.
-struct Range {
-  u32 buffer = 0;
-  u64 offset = 0;
-  u64 size = 0;
-};
+using graph::Range;
 
 // Rows [first_row, first_row + rows) of a matrix, of every source when sources are paired. Fits one binding.
 struct MatrixPart {
@@ -57,7 +53,8 @@ struct WeightPlan {
   u64 bytes() const;
 };
 
-// Errors: a row that does not fit a binding, and weights that thousands of bindings do not hold.
+// Errors: a row that does not fit a binding, more rows than graph::max_width, and weights that thousands of bindings do
+// not hold.
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits);
 
 // The weights of a fused product's parts, and their biases (empty when there is none).

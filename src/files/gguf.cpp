@@ -27,15 +27,17 @@ Result<FixedHeader> read_fixed(HeaderReader& reader) {
   FixedHeader header;
   const u32 found = reader.read<u32>();
   PRONK_OK(reader.check("magic"));
-  if (found == std::byteswap(magic)) return fail("magic: a big-endian GGUF file; pronk reads little-endian ones");
+  if (found == std::byteswap(magic))
+    return fail(ErrorCode::unsupported, "magic: a big-endian GGUF file; pronk reads little-endian ones");
   if (found != magic) return fail("magic: not a GGUF file");
   header.version = reader.read<u32>();
   PRONK_OK(reader.check("version"));
   if (header.version != 0 && (header.version & 0xffff) == 0) {
-    return fail("version: a big-endian GGUF file; pronk reads little-endian ones");
+    return fail(ErrorCode::unsupported, "version: a big-endian GGUF file; pronk reads little-endian ones");
   }
   if (header.version != 2 && header.version != 3) {
-    return fail("version: GGUF version " + std::to_string(header.version) + " is not supported (2 and 3 are)");
+    return fail(ErrorCode::unsupported,
+                "version: GGUF version " + std::to_string(header.version) + " is not supported (2 and 3 are)");
   }
   header.tensor_count = reader.read<u64>();
   header.metadata_count = reader.read<u64>();
@@ -51,9 +53,10 @@ bool multiply(u64& value, u64 factor, u64 limit) {
 
 Status size_tensor(TensorInfo& tensor, const std::string& what) {
   const GgmlType* type = find_ggml_type(tensor.type);
-  if (type == nullptr) return fail(what + ": unknown type " + std::to_string(tensor.type));
+  if (type == nullptr) return fail(ErrorCode::unsupported, what + ": unknown type " + std::to_string(tensor.type));
   const std::string named = std::to_string(tensor.type) + " (" + std::string(type->name) + ")";
-  if (type->block_weights == 0) return fail(what + ": type " + named + " was removed from GGUF");
+  if (type->block_weights == 0)
+    return fail(ErrorCode::unsupported, what + ": type " + named + " was removed from GGUF");
   if (tensor.shape[0] % type->block_weights != 0) {
     return fail(what + ": a row of " + std::to_string(tensor.shape[0]) + " is not a multiple of the " +
                 std::to_string(type->block_weights) + " weights in a block of type " + named);

@@ -1,42 +1,10 @@
 #include "gpu/browser.h"
 
 #include "base/check.h"
+#include "gpu/host_layout.h"
 
 namespace pronk::gpu {
 namespace {
-
-// Filled by the host, which writes these offsets: 72 bytes of numbers, then four texts of 128 bytes, each ended by a 0.
-struct HostDescription {
-  double max_buffer_size;
-  double max_storage_buffer_binding_size;
-  double max_uniform_buffer_binding_size;
-  u32 max_storage_buffers_per_shader_stage;
-  u32 max_compute_workgroup_storage_size;
-  u32 max_compute_invocations_per_workgroup;
-  u32 max_compute_workgroup_size_x;
-  u32 max_compute_workgroups_per_dimension;
-  u32 min_storage_buffer_offset_alignment;
-  u32 min_uniform_buffer_offset_alignment;
-  u32 shader_f16;  // 0 or 1
-  u32 subgroups;   // 0 or 1
-  u32 subgroup_min_size;
-  u32 subgroup_max_size;
-  u32 unused;
-  char vendor[128];
-  char architecture[128];
-  char device[128];
-  char description[128];
-};
-static_assert(sizeof(HostDescription) == 72 + 4 * 128);
-
-// One entry of a bind group, as the host reads it.
-struct HostRange {
-  double offset;
-  double size;
-  u32 buffer;
-  u32 unused;
-};
-static_assert(sizeof(HostRange) == 24);
 
 #define PRONK_IMPORT(name) __attribute__((import_module("pronk"), import_name(name)))
 
@@ -96,7 +64,7 @@ class BrowserDevice final : public Device {
   void do_notify_done(u32 ticket) override { host_notify_done(ticket); }
 };
 
-static_assert(sizeof(BindingType) == 1 && u8(BindingType::uniform) == 0 && u8(BindingType::storage_read_write) == 2);
+static_assert(sizeof(BindingType) == 1, "the host reads a list of them as bytes");
 
 BrowserDevice* current = nullptr;
 
@@ -153,9 +121,9 @@ extern "C" __attribute__((export_name("pronk_gpu_event"))) u8* pronk_gpu_event(u
 }
 
 Result<std::unique_ptr<Device>> make_browser_device() {
-  if (current != nullptr) return fail("the module has a device already");
+  if (current != nullptr) return fail(ErrorCode::internal, "the module has a device already");
   HostDescription host{};
-  if (host_describe(&host) == 0) return fail("no WebGPU device was given by the host");
+  if (host_describe(&host) == 0) return fail(ErrorCode::no_device, "no WebGPU device was given by the host");
   return std::make_unique<BrowserDevice>(host);
 }
 

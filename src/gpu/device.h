@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/enums.h"
 #include "base/types.h"
 
 namespace pronk::gpu {
@@ -17,8 +18,26 @@ enum class BufferId : u32 { none = 0 };
 enum class PipelineId : u32 { none = 0 };
 enum class BindGroupId : u32 { none = 0 };
 
+// clang-format off: one value a line reads better than as a macro's arguments.
+
 // Bits of BufferDesc::usage. Storage and uniform may be combined; map_read goes only with copy_dst (WebGPU §5.1.2).
-enum Usage : u32 { usage_storage = 1, usage_uniform = 2, usage_copy_src = 4, usage_copy_dst = 8, usage_map_read = 16 };
+PRONK_PLAIN_ENUM(Usage, u32,
+  (usage_storage, 1), (usage_uniform, 2), (usage_copy_src, 4), (usage_copy_dst, 8), (usage_map_read, 16)
+);
+
+PRONK_ENUM(BindingType, u8, (uniform, 0), (storage_read, 1), (storage_read_write, 2));
+
+PRONK_ENUM(EventKind, u8,
+  (pipeline_ready, 0),   // id: PipelineId
+  (pipeline_failed, 1),  // id: PipelineId; message: the WGSL compiler's own text
+  (buffer_failed, 2),    // id: BufferId; message: the device's text (out of memory, over a limit)
+  (read_done, 3),        // id: the ticket given to read(); bytes: what was read
+  (read_failed, 4),      // id: the ticket; message
+  (work_done, 5),        // id: the ticket given to notify_done()
+  (error, 6),            // message: an uncaptured validation error; a bug or a broken driver
+  (device_lost, 7)       // message: the reason
+);
+// clang-format on
 
 // What a byte is for; the plan and the counters speak of these kinds.
 enum class MemoryKind : u8 { weights, kv_cache, activations, parameters, readback };
@@ -30,8 +49,6 @@ struct BufferDesc {
   u32 usage = 0;  // Usage bits
   MemoryKind kind = MemoryKind::activations;
 };
-
-enum class BindingType : u8 { uniform, storage_read, storage_read_write };
 
 struct PipelineDesc {
   std::string label = {};
@@ -87,16 +104,7 @@ struct Counters {
 };
 
 struct Event {
-  enum class Kind : u8 {
-    pipeline_ready,   // id: PipelineId
-    pipeline_failed,  // id: PipelineId; message: the WGSL compiler's own text
-    buffer_failed,    // id: BufferId; message: the device's text (out of memory, over a limit)
-    read_done,        // id: the ticket given to read(); bytes: what was read
-    read_failed,      // id: the ticket; message
-    work_done,        // id: the ticket given to notify_done()
-    error,            // message: an uncaptured validation error; a bug or a broken driver
-    device_lost,      // message: the reason
-  };
+  using Kind = EventKind;
   Kind kind = Kind::error;
   u32 id = 0;
   std::string message = {};

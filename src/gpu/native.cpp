@@ -280,9 +280,10 @@ Result<WGPUAdapter> find_adapter(WGPUInstance instance, const NativeOptions& opt
     seen += (seen.empty() ? "" : "; ") + name;
   }
   if (!seen.empty()) {
-    return fail("no WebGPU adapter has '" + options.adapter_substring + "' in its name; there are: " + seen);
+    return fail(ErrorCode::no_device,
+                "no WebGPU adapter has '" + options.adapter_substring + "' in its name; there are: " + seen);
   }
-  return fail("no WebGPU adapter" + (message.empty() ? "" : " (" + message + ")"));
+  return fail(ErrorCode::no_device, "no WebGPU adapter" + (message.empty() ? "" : " (" + message + ")"));
 }
 
 // Asks for the adapter's own value of each limit that kernels or the plan can use; all others stay at their defaults.
@@ -324,7 +325,7 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
 
   WGPULimits adapter_limits{};
   if (wgpuAdapterGetLimits(adapter, &adapter_limits) != WGPUStatus_Success) {
-    return fail("the WebGPU adapter does not tell its limits");
+    return fail(ErrorCode::no_device, "the WebGPU adapter does not tell its limits");
   }
   const WGPULimits wanted = wanted_limits(adapter_limits);
   WGPUDeviceDescriptor descriptor{};
@@ -346,16 +347,16 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
                             .userdata1 = answer,
                             .userdata2 = nullptr});
   if (!pump(instance_, milliseconds(20000), [&] { return answer->answered; })) {
-    return fail("the WebGPU adapter gave no device within 20 s");
+    return fail(ErrorCode::no_device, "the WebGPU adapter gave no device within 20 s");
   }
   device_ = answer->object;
   const std::string message = std::move(answer->message);
   delete answer;
-  if (device_ == nullptr) return fail("the WebGPU adapter gives no device: " + message);
+  if (device_ == nullptr) return fail(ErrorCode::no_device, "the WebGPU adapter gives no device: " + message);
   queue_ = wgpuDeviceGetQueue(device_);
   WGPULimits granted{};
   if (wgpuDeviceGetLimits(device_, &granted) != WGPUStatus_Success) {
-    return fail("the WebGPU device does not tell its limits");
+    return fail(ErrorCode::no_device, "the WebGPU device does not tell its limits");
   }
   limits_ = from_wgpu(granted);
   return {};
@@ -718,7 +719,7 @@ void NativeDevice::do_notify_done(u32 ticket) {
 
 Result<std::unique_ptr<Device>> create_native_device(const NativeOptions& options) {
   const WGPUInstance instance = create_instance();
-  if (instance == nullptr) return fail("no WebGPU instance could be made");
+  if (instance == nullptr) return fail(ErrorCode::no_device, "no WebGPU instance could be made");
   const auto adapter = find_adapter(instance, options);
   if (!adapter) {
     wgpuInstanceRelease(instance);

@@ -15,7 +15,8 @@ u32 write_granule(const formats::Format& format) {
   return granule;
 }
 
-// Emits fused nodes backwards from what must exist: the cache, the residual stream and the logits.
+// Starts from what must be computed (writes to the cache, the residual stream, the logits) and emits, before each, the
+// products that it needs.
 class Fuser {
  public:
   explicit Fuser(const Graph& graph) : graph_(graph), producer_(graph.values.size(), none), uses_(producer_.size()) {
@@ -50,17 +51,7 @@ class Fuser {
   void index(u32 op) {
     const auto made = [&](ValueId out) { producer_[u32(out)] = op; };
     const auto used = [&](ValueId in) { uses_[u32(in)].push_back(op); };
-    std::visit(
-        [&](const auto& o) {
-          using Op = std::decay_t<decltype(o)>;
-          if constexpr (requires { o.x; }) used(o.x);
-          if constexpr (std::is_same_v<Op, StoreKv>) used(o.k), used(o.v);
-          if constexpr (std::is_same_v<Op, Attention>) used(o.q);
-          if constexpr (std::is_same_v<Op, Add>) used(o.a), used(o.b);
-          if constexpr (std::is_same_v<Op, SwiGlu>) used(o.gate), used(o.up);
-          if constexpr (requires { o.out; }) made(o.out);
-        },
-        graph_.ops[op]);
+    for_each_operand(graph_.ops[op], used, made);
   }
 
   void emit(FusedOp op, std::vector<u32> plain) {
@@ -100,7 +91,7 @@ class Fuser {
     return {};
   }
 
-  // A value's memory is given to what is made of it in place; products are emitted late, so that a read may come after.
+  // `out` takes over the memory of `old`, which cannot be read any more from here on.
   void overwrite(ValueId out, ValueId old) {
     make_slice(out, old, 0);
     overwritten_[old] = true;
@@ -108,21 +99,25 @@ class Fuser {
 
   Status materialize(ValueId value) {
     if (overwritten_[value]) {
-      return fail("this graph reads a value after it is overwritten in place; no kernel does that");
+      return fail(ErrorCode::unsupported,
+                  "this graph reads a value after it is overwritten in place; no kernel does that");
     }
     if (done_[value]) return {};
     const u32 op = producer(value);
     if (as<Embed>(op) || as<Attention>(op) || as<Add>(op)) return {};  // emitted where they stand
     if (const auto* matmul = as<MatMul>(op)) return single(op, *matmul, Epilogue::none, value, {});
     if (const auto* swiglu = as<SwiGlu>(op)) return gated(op, *swiglu);
-    return fail("this graph reads a norm or a rotated value outside of a product or attention; no kernel does that");
+    return fail(ErrorCode::unsupported,
+                "this graph reads a norm or a rotated value outside of a product or attention; no kernel does that");
   }
 
   // gate and up in one product when their rows can lie side by side, else one after the other.
   Status gated(u32 op, const SwiGlu& swiglu) {
     const auto* gate = made_by<MatMul>(swiglu.gate);
     const auto* up = made_by<MatMul>(swiglu.up);
-    if (!gate || !up) return fail("this graph has a SwiGLU whose inputs are not matrix products; no kernel does that");
+    if (!gate || !up)
+      return fail(ErrorCode::unsupported,
+                  "this graph has a SwiGLU whose inputs are not matrix products; no kernel does that");
     const u32 gate_op = producer(swiglu.gate), up_op = producer(swiglu.up);
     const bool biased = gate->bias != WeightId::none || up->bias != WeightId::none;
     if (gate->x == up->x && !biased && joinable(gate->weight, up->weight)) {
@@ -149,7 +144,8 @@ class Fuser {
       overwrite(add.out, stream);
       return {};
     }
-    return fail("this graph adds two values of which neither is a matrix product used once; no kernel does that");
+    return fail(ErrorCode::unsupported,
+                "this graph adds two values of which neither is a matrix product used once; no kernel does that");
   }
 
   struct Projection {
@@ -169,14 +165,16 @@ class Fuser {
     }
     if (const auto* norm = made_by<RmsNorm>(value)) {
       if (graph_[norm->weight].cols != graph_.heads.dim) {
-        return fail("this graph norms q or k in groups that are not heads; no kernel does that");
+        return fail(ErrorCode::unsupported,
+                    "this graph norms q or k in groups that are not heads; no kernel does that");
       }
       plain.push_back(producer(value));
       projection.norm = norm->weight;
       projection.eps = norm->eps;
       value = norm->x;
     }
-    if (!made_by<MatMul>(value)) return fail("attention reads a value that is not a projection; no kernel does that");
+    if (!made_by<MatMul>(value))
+      return fail(ErrorCode::unsupported, "attention reads a value that is not a projection; no kernel does that");
     projection.matmul = producer(value);
     return projection;
   }
@@ -201,9 +199,10 @@ class Fuser {
     PRONK_TRY(const Projection pk, project(store.k, plain));
     PRONK_TRY(const Projection pv, project(store.v, plain));
     if (!pq.rotated || !pk.rotated || pv.rotated || pv.norm != WeightId::none) {
-      return fail("this graph does not rotate q and k, or it rotates or norms v; no kernel does that");
+      return fail(ErrorCode::unsupported,
+                  "this graph does not rotate q and k, or it rotates or norms v; no kernel does that");
     }
-    const ValueId joined = join({{pq.matmul, q}, {pk.matmul, store.k}, {pv.matmul, store.v}});
+    PRONK_TRY(const ValueId joined, join({{pq.matmul, q}, {pk.matmul, store.k}, {pv.matmul, store.v}}));
     PRONK_OK(multiply_into(joined, {pq.matmul, pk.matmul, pv.matmul}));
     emit(RotateStore{store.layer, joined, pq.norm, pk.norm, pq.norm != WeightId::none ? pq.eps : pk.eps}, plain);
     return {};
@@ -211,9 +210,15 @@ class Fuser {
 
   // One value that holds the outputs of all matmuls side by side; each output, and what is made of it in place,
   // becomes a slice.
-  ValueId join(std::initializer_list<std::pair<u32, ValueId>> columns) {
+  Result<ValueId> join(std::initializer_list<std::pair<u32, ValueId>> columns) {
+    u64 width = 0;
+    for (const auto& [op, last] : columns) width += graph_[as<MatMul>(op)->out].width;
+    if (width > max_width) {
+      return fail("queries, keys and values of a token are " + std::to_string(width) + " numbers, more than " +
+                  std::to_string(max_width));
+    }
     const ValueId joined = ValueId(fused_.values.size());
-    fused_.values.push_back({});
+    fused_.values.push_back({u32(width)});
     u32 column = 0;
     for (const auto& [op, last] : columns) {
       const ValueId out = as<MatMul>(op)->out;
@@ -223,7 +228,6 @@ class Fuser {
       }
       column += graph_[out].width;
     }
-    fused_.values[u32(joined)].width = column;
     return joined;
   }
 
@@ -251,7 +255,7 @@ class Fuser {
       PRONK_TRY(const FusedMatMul input, over(first.x, plain));
       fused.x = input.x, fused.norm = input.norm, fused.eps = input.eps;
       fused.out = ValueId(fused_.values.size());
-      fused_.values.push_back({width, joined, place(fused_.values, first.out).column});
+      fused_.values.push_back({width, joined, slice_of(fused_.values, first.out).column});
       emit(std::move(fused), std::move(plain));
       i = next;
     }
@@ -275,8 +279,8 @@ class Fuser {
 
 Result<FusedGraph> fuse(const Graph& graph) { return Fuser(graph).run(); }
 
-Place place(const std::vector<Value>& values, ValueId id) {
-  Place result{id, 0};
+Slice slice_of(const std::vector<Value>& values, ValueId id) {
+  Slice result{id, 0};
   while (values[u32(result.root)].parent != ValueId::none) {
     result.column += values[u32(result.root)].column;
     result.root = values[u32(result.root)].parent;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -45,7 +46,7 @@ struct Heads {
   float scale = 0;  // multiplies q·k
 };
 
-// RoPE turns pair i of a head at position p by the angle p · frequency[i] / factors[i] and scales it by magnitude.
+// RoPE rotates pair i of a head at position p by the angle p · frequency[i] / factors[i] and scales it by magnitude.
 struct Rotation {
   std::vector<double> frequency;      // radians a position, rotated/2 of them, context scaling included
   double magnitude = 1;               // YaRN's attention factor (arXiv 2309.00071)
@@ -94,6 +95,29 @@ struct SwiGlu {
 };
 
 using PlainOp = std::variant<Embed, RmsNorm, MatMul, Rope, StoreKv, Attention, Add, SwiGlu>;
+
+// Calls read(id) for each value that an operation reads and write(id) for each that it makes: the one list of operands.
+template <class Read, class Write>
+void for_each_operand(const PlainOp& op, const Read& read, const Write& write) {
+  std::visit(
+      [&]<class Op>(const Op& o) {
+        if constexpr (std::is_same_v<Op, Embed>) {
+          write(o.out);
+        } else if constexpr (std::is_same_v<Op, RmsNorm> || std::is_same_v<Op, MatMul> || std::is_same_v<Op, Rope>) {
+          read(o.x), write(o.out);
+        } else if constexpr (std::is_same_v<Op, StoreKv>) {
+          read(o.k), read(o.v);
+        } else if constexpr (std::is_same_v<Op, Attention>) {
+          read(o.q), write(o.out);
+        } else if constexpr (std::is_same_v<Op, Add>) {
+          read(o.a), read(o.b), write(o.out);
+        } else {
+          static_assert(std::is_same_v<Op, SwiGlu>, "a new operation's operands belong in this list");
+          read(o.gate), read(o.up), write(o.out);
+        }
+      },
+      op);
+}
 
 enum class Epilogue : u8 {
   none,    // out = y
@@ -149,17 +173,20 @@ struct FusedGraph {
   std::vector<FusedNode> nodes;
 };
 
-// The value whose memory an id lives in, and the column at which it starts there.
-struct Place {
+// The value that has the memory an id lives in, and the column at which the id starts there.
+struct Slice {
   ValueId root;
   u32 column = 0;
 };
-Place place(const std::vector<Value>& values, ValueId id);
+Slice slice_of(const std::vector<Value>& values, ValueId id);
 
 // Groups matmuls that share their input and format, folds norms into the matmuls that read them, residual adds and
 // SwiGLU into the matmuls that write them, and head norms, RoPE and the KV write into one in-place operation.
 // Operations that have no fused form are an error that names them.
 Result<FusedGraph> fuse(const Graph& graph);
+
+// Most floats in a row of a value: 4 GiB, more than any device binds.
+constexpr u64 max_width = u64{1} << 30;
 
 // Floats a row of a value takes in memory: padded to whole units of eight, the padding kept at zero.
 constexpr u32 row_stride(u32 width) { return u32(align_up(width, 8)); }

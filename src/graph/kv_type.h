@@ -30,7 +30,9 @@ constexpr u32 kv_block_of(u32 dim) { return u32(std::min<u64>(kv_block, ceil_div
 // Quantized keys go through an orthonormal Hadamard transform, and the queries that meet them too, which changes no
 // product; it shares the few large numbers of a key out among all, so that they cost the rest less (arXiv 2404.00456).
 // It works on this many numbers at a time, a power of two; 1: none.
-constexpr u32 kv_mixed_keys(KvType type, u32 dim) { return type == KvType::q8 || type == KvType::q4 ? dim & -dim : 1; }
+constexpr u32 kv_hadamard_size(KvType type, u32 dim) {
+  return type == KvType::q8 || type == KvType::q4 ? dim & -dim : 1;
+}
 
 // Bytes of one head's row at one position, a multiple of 4. In the quantized types the integers lie in front, then the
 // scales, two a word.

@@ -26,7 +26,7 @@ MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector
                        u64 alignment) {
   constexpr u32 unplaced = ~0u;
   MemoryPlan plan;
-  plan.placements.assign(intervals.size(), {unplaced, 0});
+  plan.ranges.assign(intervals.size(), {unplaced, 0, 0});
   plan.lower_bound = alive_at_once(intervals, alignment);
 
   std::vector<u32> order(intervals.size());
@@ -39,13 +39,13 @@ MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector
     const auto forbidden = [&](u32 buffer) {
       return std::any_of(apart.begin(), apart.end(), [&](const auto& pair) {
         const u32 other = pair.first == item ? pair.second : pair.second == item ? pair.first : unplaced;
-        return other != unplaced && other != item && plan.placements[other].buffer == buffer;
+        return other != unplaced && other != item && plan.ranges[other].buffer == buffer;
       });
     };
     const auto lowest_offset = [&](u32 buffer) {
       std::vector<std::pair<u64, u64>> taken;  // ranges that are in use while the item is alive
       for (u32 other = 0; other < intervals.size(); ++other) {
-        const Placement& at = plan.placements[other];
+        const Range& at = plan.ranges[other];
         if (at.buffer != buffer || !overlap(intervals[item], intervals[other])) continue;
         taken.push_back({at.offset, at.offset + align_up(intervals[other].bytes, alignment)});
       }
@@ -59,18 +59,19 @@ MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector
     };
 
     const u32 buffers = u32(plan.buffer_bytes.size());
-    Placement best{buffers, 0};
+    Range best{buffers, 0, intervals[item].bytes};
     u64 best_growth = align_up(intervals[item].bytes, alignment);
     for (u32 buffer = 0; buffer < buffers; ++buffer) {
       if (forbidden(buffer)) continue;
       const u64 offset = lowest_offset(buffer);
       const u64 end = align_up(offset + intervals[item].bytes, alignment);
       const u64 growth = end > plan.buffer_bytes[buffer] ? end - plan.buffer_bytes[buffer] : 0;
-      if (best.buffer == buffers || growth < best_growth) best = {buffer, offset}, best_growth = growth;
+      if (best.buffer == buffers || growth < best_growth)
+        best.buffer = buffer, best.offset = offset, best_growth = growth;
     }
     if (best.buffer == buffers) plan.buffer_bytes.push_back(0);
     plan.buffer_bytes[best.buffer] += best_growth;
-    plan.placements[item] = best;
+    plan.ranges[item] = best;
   }
   return plan;
 }

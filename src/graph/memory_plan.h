@@ -15,13 +15,15 @@ struct Interval {
   u32 last = 0;
 };
 
-struct Placement {
+// Bytes of a planned buffer, which is named by its index in the plan; gpu::BufferRange is the same of one that exists.
+struct Range {
   u32 buffer = 0;
-  u64 offset = 0;  // bytes
+  u64 offset = 0;
+  u64 size = 0;
 };
 
 struct MemoryPlan {
-  std::vector<Placement> placements;  // one for each interval
+  std::vector<Range> ranges;  // one for each interval
   std::vector<u64> buffer_bytes;
   u64 lower_bound = 0;  // the largest sum of bytes alive at one step
 };

@@ -13,9 +13,9 @@
 
 const WORKGROUP = 64u;
 const FOURS = HEAD_DIM / 4u;
-const CELLS = VECTORS * FOURS;                          // fours of output in the workgroup
-const OWN = (CELLS + WORKGROUP - 1u) / WORKGROUP;       // of which a thread keeps so many
-const TEAM = WORKGROUP / VECTORS;                       // threads that look after one query's softmax
+const CELLS = VECTORS * FOURS;                     // groups of four outputs that the workgroup computes
+const OWN = (CELLS + WORKGROUP - 1u) / WORKGROUP;  // of these, the most that one thread computes
+const TEAM = WORKGROUP / VECTORS;                  // threads that share the softmax of one query
 const LOWEST = -3.0e38;
 
 var<workgroup> q_tile: array<vec4<f32>, CELLS>;
@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sums: array<vec4<f32>, OWN>;
 
   for (var tile = begin; tile < end; tile += WORKGROUP) {
-    var scores = array<f32, VECTORS>();  // said outright: not every compiler zeroes a variable anew in a loop
+    var scores = array<f32, VECTORS>();  // explicit: not every compiler zeroes a variable again on each round
     let position = tile + local;
     if (position < end) {
       for (var d = 0u; d < FOURS; d++) {
@@ -104,7 +104,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = min(WORKGROUP, end - tile);
     for (var i = 0u; i < count; i++) {
       let row = cache_base + tile + i;
-      if (WORKGROUP % FOURS == 0u) {  // then all cells of a thread are of one column
+      if (WORKGROUP % FOURS == 0u) {  // then all cells of a thread need the same column of v
         let v = v_load(row, local % FOURS);
         for (var o = 0u; o < OWN; o++) {
           sums[o] += weights[min((local + o * WORKGROUP) / FOURS, VECTORS - 1u) * WORKGROUP + i] * v;

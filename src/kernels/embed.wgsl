@@ -1,4 +1,5 @@
-// y[t] = table[tokens[t]]. A table in several parts has a dispatch for each; a token is another's unless its row is here.
+// y[t] = table[tokens[t]]. A table that is cut into parts has one dispatch for each part, which writes only the tokens
+// whose rows are in that part.
 
 @group(0) @binding(0) var<uniform> params: EmbedParams;
 @group(0) @binding(1) var<uniform> state: StepState;

@@ -14,7 +14,7 @@
 const THREADS_N = TILE_N / 4u;
 const WORKGROUP = THREADS_N * (TILE_T / 4u);
 const UNITS = TILE_K / 8u;
-const PITCH = TILE_K / 4u + 1u;  // one more than needed: neighbouring rows fall into different banks
+const PITCH = TILE_K / 4u + 1u;  // of a row in workgroup memory; one more than needed spreads rows over the banks
 const OUT_N = select(TILE_N, TILE_N / 2u, SWIGLU);
 
 var<workgroup> x_tile: array<vec4<f32>, TILE_T * PITCH>;

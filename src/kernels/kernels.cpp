@@ -183,7 +183,7 @@ PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, g
                                  .ROTATED = heads.rotated,
                                  .WORKGROUP = 32,
                                  .KV_BLOCK = graph::kv_block_of(heads.dim) / 4,
-                                 .MIX = graph::kv_mixed_keys(kv.k, heads.dim),
+                                 .HADAMARD = graph::kv_hadamard_size(kv.k, heads.dim),
                                  .ADJACENT = heads.pairs == graph::RopePairs::adjacent,
                                  .Q_NORM = q_norm,
                                  .K_NORM = k_norm})
@@ -231,9 +231,9 @@ PipelineDesc combine(const graph::Heads& heads, u32 splits) {
       .finish({uniform, uniform, read, write});
 }
 
-std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context) {
+std::vector<float> rope_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context) {
   const u64 pairs = rotation.frequency.size();
-  std::vector<float> table(turn_table_bytes(u32(2 * pairs), context) / sizeof(float));
+  std::vector<float> table(rope_table_bytes(u32(2 * pairs), context) / sizeof(float));
   float* out = table.data();
   const auto row = [&](double position, double magnitude) {
     for (u64 i = 0; i < pairs; ++i) {
@@ -247,7 +247,7 @@ std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const f
   return table;
 }
 
-u64 turn_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 64)) * rotated * sizeof(float); }
+u64 rope_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 64)) * rotated * sizeof(float); }
 
 u64 sample_blocks_bytes(u32 vocab) { return ceil_div(vocab, sample_tile.BLOCK) * 3 * sizeof(u32); }
 u64 sample_candidates_bytes(u32 vocab) { return (u64(vocab) + 1) * sizeof(u32); }

@@ -29,7 +29,7 @@ struct MatMulKind {
 // the grid's z counting batches.
 gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens = 1);
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
-constexpr u32 batch_limit = 16;  // more tokens than that are a GEMM's
+constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
 gpu::PipelineDesc gemm(const MatMulKind& kind);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, const gpu::Limits& limits);
@@ -40,7 +40,7 @@ u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
 gpu::PipelineDesc embed(const formats::Format& format);
 u32 embed_grid(u32 row_units);
 
-// 0 RotateParams, 1 StepState, 2 turns, 3 q norm, 4 k norm, 5 qkv, 6 k cache, 7 v cache. Grid: all heads x tokens.
+// 0 RotateParams, 1 StepState, 2 RoPE table, 3 q norm, 4 k norm, 5 qkv, 6 k cache, 7 v cache. Grid: all heads x tokens.
 gpu::PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvTypes kv);
 
 // 0 AttentionParams, 1 StepState, 2 k cache, 3 v cache, 4 q (and out), 5 partial.
@@ -53,10 +53,10 @@ u64 attention_partial_bytes(const graph::Heads& heads, u32 splits);
 // 0 AttentionParams, 1 StepState, 2 partial, 3 out. Grid: query heads.
 gpu::PipelineDesc combine(const graph::Heads& heads, u32 splits);
 
-// The positions' angles as rotate_store reads them: cos, sin of pos·frequency/factor for 64 rests (times magnitude),
-// then for multiples of 64 up to the context length. factors: empty or one a pair.
-std::vector<float> turn_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
-u64 turn_table_bytes(u32 rotated, u32 context);
+// The RoPE table: cos and sin of position · frequency / factor for positions 0 … 63, times magnitude, then for
+// multiples of 64 up to the context length. rotate_store joins one row of each. factors: empty or one a pair.
+std::vector<float> rope_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
+u64 rope_table_bytes(u32 rotated, u32 context);
 
 // What a step reads back instead of a token: after the end, and when a logit is NaN or none is finite.
 constexpr u32 no_token = 0xffffffffu, bad_logits = 0xfffffffeu;
@@ -66,7 +66,7 @@ u64 sample_blocks_bytes(u32 vocab);
 u64 sample_candidates_bytes(u32 vocab);
 u32 sample_grid(u32 vocab);  // workgroups of blocks and filter
 
-// What the kernels read of the settings; NaN and what is out of range count as off.
+// The settings as the kernels read them. A filter whose setting is NaN or out of range is off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
 // blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. Grid: sample_grid().

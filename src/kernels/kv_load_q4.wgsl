@@ -1,5 +1,5 @@
-// A row: a word for two fours, then a word for the scales of two blocks of KV_BLOCK fours. A nibble n stands for
-// (n − 8) · scale.
+// A row of the cache: first the numbers, eight in a word (two groups of four), then the scales, two f16 in a word. A block
+// of KV_BLOCK groups of four shares a scale; a nibble n stands for (n − 8) · scale.
 alias CACHE_Cell = u32;
 
 fn CACHE_load(row: u32, four: u32) -> vec4<f32> {

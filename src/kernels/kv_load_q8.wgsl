@@ -1,4 +1,5 @@
-// A row: a word for each four, then a word for the scales of two blocks of KV_BLOCK fours.
+// A row of the cache: first the numbers, four in a word, then the scales, two f16 in a word. A block of KV_BLOCK groups of
+// four shares a scale.
 alias CACHE_Cell = u32;
 
 fn CACHE_load(row: u32, four: u32) -> vec4<f32> {

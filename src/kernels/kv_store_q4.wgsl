@@ -1,6 +1,6 @@
 alias CACHE_Cell = u32;
 
-// Of the block that a four belongs to: the number furthest from zero becomes −8.
+// The scale of the block that a group of four belongs to: the number furthest from zero becomes −8.
 fn CACHE_scale(four: u32) -> f32 {
   var furthest = 0.0;
   let first = four - four % KV_BLOCK;

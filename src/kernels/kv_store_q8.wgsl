@@ -1,6 +1,6 @@
 alias CACHE_Cell = u32;
 
-// Of the block that a four belongs to.
+// The scale of the block that a group of four belongs to.
 fn CACHE_scale(four: u32) -> f32 {
   var largest = vec4<f32>();
   let first = four - four % KV_BLOCK;

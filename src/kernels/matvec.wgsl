@@ -1,7 +1,7 @@
 // Up to TOKENS rows of activations (one in decode) times a weight, which is read once:
-// y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]), scale[t] = 1/√(mean(x[t]²) + eps) when NORM: the
-// norm costs no pass of its own. A team of LANES threads runs along k and shares ROWS output rows. A reduction fragment
-// has the entry point and adds up what the lanes found: share(), a barrier inside, then total().
+// y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]), scale[t] = 1/√(mean(x[t]²) + eps) when NORM, else
+// 1. A team of LANES threads splits the sum over k and computes ROWS output rows. The entry point is in a reduction
+// fragment, which adds up the sums of the lanes: share() stores them, with a barrier at its end, and total() reads a sum.
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -14,7 +14,7 @@
 
 const TEAMS = WORKGROUP / LANES;
 const WEIGHT_ROWS = select(ROWS, 2u * ROWS, SWIGLU);
-const SQUARES = TOKENS * WEIGHT_ROWS;  // where the sums of x² begin, behind those of [token][weight row]
+const SQUARES = TOKENS * WEIGHT_ROWS;  // sums are [token][weight row]; from here on those of x² of each token
 const SUMS = select(SQUARES, SQUARES + TOKENS, NORM);
 
 fn matvec(group: vec3<u32>, local: u32) {

@@ -9,7 +9,7 @@ namespace pronk::kernels {
 
 // clang-format off: one field a line reads better than as a macro's arguments.
 
-// What a step works on; kernels read it, the pick kernel moves it on.
+// The state of a run: kernels read it, and sample_pick advances it to the next step.
 PRONK_STRUCT(StepState,
   (u32, position),   // of the step's first token
   (u32, rows),       // tokens in the step
@@ -20,7 +20,7 @@ PRONK_STRUCT(StepState,
 
 PRONK_STRUCT(MatMulParams,
   (u32, rows),         // output columns n of this part of the weight
-  (u32, padded_rows),  // columns written; from `rows` on zeros
+  (u32, padded_rows),  // columns written: `rows` results, then zeros
   (u32, row_units),    // groups of eight weights in a weight row
   (u32, x_base),       // in fours, of row 0
   (u32, x_stride),     // in fours
@@ -75,9 +75,10 @@ PRONK_STRUCT(GemmConstants,
 
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP));
 
-// KV_BLOCK: fours that share a scale in a quantized cache; MIX: numbers of q and k that are mixed (graph/kv_type.h).
+// KV_BLOCK: fours that share a scale in a quantized cache; HADAMARD: numbers of q and k that
+// are transformed together, 1 for none (graph/kv_type.h).
 PRONK_STRUCT(RotateConstants,
-  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, MIX),
+  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
 PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));

@@ -1,5 +1,5 @@
 // Sums over the lanes of each team: within a subgroup by shuffles, between the subgroups of a team by one barrier.
-// Subgroups of any power of two of threads, numbered along local_invocation_index.
+// A subgroup may have any power of two of threads; they are consecutive in local_invocation_index.
 
 var<workgroup> shared_sums: array<f32, SUMS * WORKGROUP>;
 var<private> threads: u32;  // of a subgroup

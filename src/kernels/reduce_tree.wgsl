@@ -1,4 +1,4 @@
-// Sums over the lanes of each team through workgroup memory: right on every device.
+// Sums over the lanes of each team through workgroup memory, for devices without subgroups.
 
 var<workgroup> shared_sums: array<f32, SUMS * WORKGROUP>;
 

@@ -1,12 +1,12 @@
 // On rows of [q heads | k heads | v heads]: norms and rotates each q and k head in place, writes k and v to the cache.
-// Where the cache quantizes keys, q and k heads are mixed first (MIX > 1; graph/kv_type.h). One workgroup a head and
-// token. The cache is [kv head][position][HEAD_DIM].
+// Where the cache quantizes keys, q and k heads go through a Hadamard transform first (HADAMARD > 1; graph/kv_type.h).
+// One workgroup a head and token. The cache is [kv head][position][HEAD_DIM].
 // The angle of a position is that of its multiple of 64 plus that of the rest: two short tables made in double
 // precision instead of sin and cos of large arguments, which devices may compute loosely.
 
 @group(0) @binding(0) var<uniform> params: RotateParams;
 @group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> turns: array<vec2<f32>>;  // cos, sin: 64 rows of rest, then rows of multiples
+@group(0) @binding(2) var<storage, read> rope_table: array<vec2<f32>>;  // cos, sin: 64 rows of rest, then rows of multiples
 @group(0) @binding(3) var<storage, read> q_norm: array<f32>;
 @group(0) @binding(4) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(5) var<storage, read_write> qkv: array<vec4<f32>>;
@@ -20,9 +20,10 @@ var<workgroup> head_values: array<f32, HEAD_DIM>;
 var<workgroup> results: array<vec4<f32>, FOURS>;  // what the store fragments take their numbers from
 var<workgroup> squares: array<f32, WORKGROUP>;
 
-fn turn(position: u32, pair: u32) -> vec2<f32> {
-  let rest = turns[(position & 63u) * PAIRS + pair];
-  let whole = turns[(64u + (position >> 6u)) * PAIRS + pair];
+// cos and sin of a pair's angle.
+fn cos_sin(position: u32, pair: u32) -> vec2<f32> {
+  let rest = rope_table[(position & 63u) * PAIRS + pair];
+  let whole = rope_table[(64u + (position >> 6u)) * PAIRS + pair];
   return vec2<f32>(rest.x * whole.x - rest.y * whole.y, rest.x * whole.y + rest.y * whole.x);
 }
 
@@ -31,24 +32,24 @@ fn rotated(e: u32, position: u32) -> f32 {
     return head_values[e];
   }
   if (ADJACENT) {
-    let t = turn(position, e >> 1u);
+    let t = cos_sin(position, e >> 1u);
     let other = head_values[e ^ 1u];
     return head_values[e] * t.x + select(other, -other, (e & 1u) == 0u) * t.y;
   }
-  let t = turn(position, e % PAIRS);
+  let t = cos_sin(position, e % PAIRS);
   let other = head_values[select(e - PAIRS, e + PAIRS, e < PAIRS)];
   return head_values[e] * t.x + select(other, -other, e < PAIRS) * t.y;
 }
 
-// The orthonormal Hadamard transform of each MIX numbers of results. A thread reads the fours that it wrote, and must
-// find a barrier behind the last.
-fn mix_results(local: u32) {
+// The orthonormal Hadamard transform of `results`, HADAMARD numbers at a time. At first a thread reads only what it wrote
+// itself; after the last step the caller needs a barrier.
+fn hadamard_transform(local: u32) {
   for (var i = local; i < FOURS; i += WORKGROUP) {
-    let v = results[i] / sqrt(f32(MIX));
+    let v = results[i] / sqrt(f32(HADAMARD));
     let pairs = vec4<f32>(v.xy + v.zw, v.xy - v.zw);
     results[i] = vec4<f32>(pairs.x + pairs.y, pairs.x - pairs.y, pairs.z + pairs.w, pairs.z - pairs.w);
   }
-  for (var half = 1u; half < MIX / 4u; half <<= 1u) {
+  for (var half = 1u; half < HADAMARD / 4u; half <<= 1u) {
     workgroupBarrier();
     for (var i = local; i < FOURS / 2u; i += WORKGROUP) {
       let at = 2u * i - i % half;
@@ -111,8 +112,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     results[i] = v;
   }
-  if (MIX > 1u && !is_v) {
-    mix_results(local);
+  if (HADAMARD > 1u && !is_v) {
+    hadamard_transform(local);
   }
   workgroupBarrier();
   for (var i = local; i < FOURS; i += WORKGROUP) {

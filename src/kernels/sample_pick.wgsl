@@ -85,8 +85,8 @@ fn weight(logit: f32, largest: f32, mass: f32) -> u32 {
   return u32(exp((logit - largest) * params.inverse_temperature) / mass * 1073741824.0);
 }
 
-// Walks candidates from the largest down until their weights reach `wanted`, and gives the order key reached; all are
-// passed over whose key is below `lowest`. A candidate weighs 1 when mass is 0, else its share.
+// The order key at which the weights of the candidates, added up from the largest logit down, reach `wanted`. Candidates
+// with keys below `lowest` are left out. A candidate weighs 1 when mass is 0, else its share of the probability.
 fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> u32 {
   var prefix = 0u;
   if (local == 0u) {
@@ -113,7 +113,7 @@ fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> 
     if (local == 0u) {
       var bin = 255u;
       var remaining = left;
-      var last = 0u;  // the lowest bin with anything in it, should the weights not reach
+      var last = 0u;  // the lowest bin that is not empty: the answer when the weights do not reach
       var reached = false;
       for (var i = 0u; i < 256u; i++) {
         let here = atomicLoad(&bins[255u - i]);
@@ -131,7 +131,7 @@ fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> 
       }
       chosen = select(last, bin, reached);
       if (!reached) {
-        left = 0xffffffffu;  // the rest of the way down is taken whole
+        left = 0xffffffffu;  // from here on, too, the lowest bin is taken
       }
     }
     workgroupBarrier();

@@ -13,19 +13,19 @@ fn half_at(plane: u32, index: u32) -> f32 {
   return half_to_float((pair >> ((index & 1u) * 16u)) & 0xffffu);
 }
 
-// The four bytes of a word, each 0 … 255.
+// The four bytes of a word as numbers from 0 to 255.
 fn unsigned_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }
 
-// Eight times two bits, from the lowest up: each 0 … 3.
+// The lowest sixteen bits as eight numbers from 0 to 3, the lowest bits first.
 fn two_bits(codes: u32) -> Eight {
   let lo = (vec4<u32>(codes) >> vec4<u32>(0u, 2u, 4u, 6u)) & vec4<u32>(3u);
   let hi = (vec4<u32>(codes) >> vec4<u32>(8u, 10u, 12u, 14u)) & vec4<u32>(3u);
   return Eight(vec4<f32>(lo), vec4<f32>(hi));
 }
 
-// Of sixteen signed bytes in four words the one that the lowest four bits of each index name. All in registers.
+// Four look-ups in a table of sixteen signed bytes, which lies in four words: the lowest four bits of each index count.
 fn look_up(bytes: vec4<u32>, index: vec4<u32>) -> vec4<f32> {
   let odd = (index & vec4<u32>(4u)) != vec4<u32>(0u);
   let lower = select(vec4<u32>(bytes.x), vec4<u32>(bytes.y), odd);
@@ -34,14 +34,14 @@ fn look_up(bytes: vec4<u32>, index: vec4<u32>) -> vec4<f32> {
   return vec4<f32>(bitcast<vec4<i32>>(words << ((~index & vec4<u32>(3u)) * vec4<u32>(8u))) >> vec4<u32>(24u));
 }
 
-// Minus where a bit is set, the lowest bit for the first.
+// Changes the sign of each number whose bit is set; the lowest bit is the first number's.
 fn with_signs(v: Eight, minus: u32) -> Eight {
   let lo = (vec4<u32>(minus) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>(0u);
   let hi = (vec4<u32>(minus) & vec4<u32>(16u, 32u, 64u, 128u)) != vec4<u32>(0u);
   return Eight(select(v.lo, -v.lo, lo), select(v.hi, -v.hi, hi));
 }
 
-// Eight signs of which seven are stored: the number of minus signs is even.
+// Seven sign bits are stored; the eighth makes the number of minus signs even.
 fn eight_signs(seven: u32) -> u32 {
   return seven | ((countOneBits(seven) & 1u) << 7u);
 }

@@ -22,7 +22,7 @@ Result<u32> positive_each_layer(const files::Metadata& metadata, const std::stri
   const files::Array& values = **array;
   for (u64 i = 0; i < values.count(); ++i) {
     if (values.integer(i) != values.integer(0))
-      return fail("metadata key '" + key + "' differs between layers: not supported");
+      return fail(ErrorCode::unsupported, "metadata key '" + key + "' differs between layers: not supported");
   }
   if (values.count() == 0 || values.integer(0) < 1 || values.integer(0) > 1 << 24) {
     return fail("metadata key '" + key + "' is out of range");
@@ -43,10 +43,11 @@ Result<graph::Heads> read_heads(const files::Metadata& metadata, const std::stri
   }
   PRONK_TRY(heads.dim, metadata.u32_or(arch + ".attention.key_length", width / heads.query));
   PRONK_TRY(const u32 value_dim, metadata.u32_or(arch + ".attention.value_length", heads.dim));
-  if (value_dim != heads.dim) return fail(arch + ".attention.value_length differs from key_length: not supported");
+  if (value_dim != heads.dim)
+    return fail(ErrorCode::unsupported, arch + ".attention.value_length differs from key_length: not supported");
   if (heads.dim < 4 || heads.dim > 256 || heads.dim % 4 != 0) {
-    return fail("attention head size " + std::to_string(heads.dim) +
-                " is not a multiple of 4 between 4 and 256: not supported");
+    return fail(ErrorCode::unsupported, "attention head size " + std::to_string(heads.dim) +
+                                            " is not a multiple of 4 between 4 and 256: not supported");
   }
   PRONK_TRY(heads.rotated, metadata.u32_or(arch + ".rope.dimension_count", heads.dim));
   if (heads.rotated == 0 || heads.rotated > heads.dim || heads.rotated % 2 != 0) {
@@ -110,7 +111,9 @@ graph::WeightId Weights::take(const std::string& name, u32 rows, u32 cols, bool 
                   (type.empty() ? std::to_string(tensor->type) : std::string(type)) +
                   ", which pronk does not support yet");
   }
-  return builder_.weight(name, format, rows, cols);
+  const auto [at, added] = taken_.try_emplace(name);  // in the graph a weight is a tensor that the loader waits for
+  if (added) at->second = builder_.weight(name, format, rows, cols);
+  return at->second;
 }
 
 graph::ValueId swiglu_feed_forward(LayerContext& c, graph::ValueId x) {
@@ -131,7 +134,8 @@ Result<graph::Rotation> read_rotation(const files::Metadata& metadata, const std
   if (!(base > 0)) return fail("metadata key '" + arch + ".rope.freq_base' is not above 0");
   PRONK_TRY(const std::string_view type, metadata.string_or(arch + ".rope.scaling.type", "linear"));
   if (type != "none" && type != "linear" && type != "yarn") {
-    return fail("metadata key '" + arch + ".rope.scaling.type' is " + quoted(type) + ": not supported");
+    return fail(ErrorCode::unsupported,
+                "metadata key '" + arch + ".rope.scaling.type' is " + quoted(type) + ": not supported");
   }
   PRONK_TRY(const double legacy, metadata.f64_or(arch + ".rope.scale_linear", 1.0));
   PRONK_TRY(double factor, metadata.f64_or(arch + ".rope.scaling.factor", legacy));
@@ -171,7 +175,7 @@ Result<Model> read_model(const files::Gguf& file) {
   if (found == known.end()) {
     std::string list;
     for (const Architecture* a : known) list += (list.empty() ? "" : ", ") + std::string(a->name);
-    return fail("architecture " + quoted(name) + " is not supported (pronk runs " + list + ")");
+    return fail(ErrorCode::unsupported, "architecture " + quoted(name) + " is not supported (pronk runs " + list + ")");
   }
 
   Model model{std::string(name), {}, {}};

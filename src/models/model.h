@@ -1,6 +1,7 @@
 // From a file's header to a graph: hyper-parameters, tensor names, and one layer function an architecture.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -21,8 +22,8 @@ struct Hyper {
   graph::Heads heads;
 };
 
-// Looks tensors up by name, checks their shapes, and adds them to the graph. The first error is kept and ends the
-// build.
+// Looks tensors up by name, checks their shapes, and adds them to the graph, each once however often it is asked for.
+// The first error is kept and ends the build.
 class Weights {
  public:
   Weights(const files::Gguf& file, graph::Builder& builder) : file_(file), builder_(builder) {}
@@ -38,6 +39,7 @@ class Weights {
 
   const files::Gguf& file_;
   graph::Builder& builder_;
+  std::map<std::string, graph::WeightId> taken_;
   Status status_;
 };
 

@@ -11,6 +11,7 @@ struct Rule {
   SplitBy by = SplitBy::pattern;
 };
 
+// Characters that Unicode normalization would change are written by number.
 // Whole word patterns, each named after a model that is known for it.
 constexpr Rule gpt2 = {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"};
 constexpr Rule llama3 = {
@@ -58,7 +59,8 @@ constexpr Rule bloom = {R"( ?[^(\s|.,!?…。，、।۔،)]+)"};
 constexpr Rule number = {R"(\p{N})"};
 constexpr Rule numbers = {R"(\p{N}+)"};
 constexpr Rule three_numbers = {R"(\p{N}{1,3})"};
-constexpr Rule groups_of_three = {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$)))", SplitBy::groups_of_three};
+constexpr Rule number_groups = {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$)))", SplitBy::number_groups};
+constexpr Rule digit_groups = {R"((?=(\d{3})+(?!\d)))", SplitBy::digit_groups};
 constexpr Rule three_digits = {R"([0-9][0-9][0-9])"};
 constexpr Rule line_break = {R"([\r\n])"};
 constexpr Rule lines = {R"([^\n]+|[\n]+)"};
@@ -69,7 +71,7 @@ constexpr Rule spaced_punctuation = {R"(\s?\p{P}+)"};
 constexpr Rule trailing_space = {R"(\s+$)", SplitBy::trailing_space};
 constexpr Rule deepseek_letters = {
     R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝ)"
-    R"(Ὗ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ)"
+    R"(Ὗ-\u1f7dᾀ-ᾴᾶ-ᾼ\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ)"
     R"(-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+)"};
 constexpr Rule deepseek_punctuation = {R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)"};
 constexpr Rule deepseek_cjk = {R"([一-龥ࠀ-一가-퟿]+)"};
@@ -77,7 +79,7 @@ constexpr Rule deepseek3_cjk = {R"([一-龥぀-ゟ゠-ヿ]+)"};
 constexpr Rule youtu_cjk = {
     R"([가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+)"};
 constexpr Rule afmoe_scripts = {
-    R"([一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+)"};
+    R"([一-鿿㐀-䶿\uf900-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+)"};
 constexpr Rule chameleon_sentinel = {R"(<sentinel:[0-9]+>)"};
 constexpr Rule chameleon_image = {R"(IMGIMG[A-I]{1,4}Z)"};
 constexpr Rule chameleon_blank = {R"([\t\n]|    |  )"};
@@ -118,8 +120,8 @@ constexpr Row rows[] = {
     {"deepseek-coder", {&line_break, &spaced_letters, &spaced_punctuation, &deepseek_cjk, &number}},
     {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {&three_numbers, &deepseek3_cjk, &deepseek3}},
     {"spark2_5", {&three_numbers, &deepseek3_cjk, &spark, &number}},
-    {"afmoe", {&groups_of_three, &afmoe_scripts, &deepseek3}},
-    {"superbpe", {&numbers, &groups_of_three}},
+    {"afmoe", {&number_groups, &afmoe_scripts, &deepseek3}},
+    {"superbpe", {&numbers, &digit_groups}},
     {"bloom gpt3-finnish poro-chat", {&bloom}},
     {"viking", {&bloom, &number}},
     {"chameleon",
@@ -137,31 +139,32 @@ void for_each_name(const Row& row, Visit visit) {
   }
 }
 
-u64 skip_class(std::string_view text, u64 at, CharClass wanted, u32& count) {
-  for (count = 0; at < text.size(); ++count) {
-    const DecodedChar c = decode_char(text, at);
-    if (class_of(c.code_point) != wanted) break;
-    at += c.bytes;
-  }
-  return at;
-}
-
-void split_groups_of_three(std::string_view text, u64 start, std::vector<u32>& ends) {
+// Cuts runs where what is left of them is a multiple of three long; `alone` also cuts at both ends.
+template <class InRun>
+void split_groups_of_three(std::string_view text, u64 start, InRun in_run, bool alone, std::vector<u32>& ends) {
+  const auto cut = [&](u64 at) {
+    if (at > start) ends.push_back(u32(at));
+    start = at;
+  };
   for (u64 at = start; at < text.size();) {
-    u32 count = 0;
-    const u64 run_end = skip_class(text, at, CharClass::number, count);
-    if (count == 0) {
+    u64 left = 0;
+    for (u64 end = at; end < text.size(); ++left) {
+      const DecodedChar c = decode_char(text, end);
+      if (!in_run(class_of(c.code_point))) break;
+      end += c.bytes;
+    }
+    if (left == 0) {
       at += decode_char(text, at).bytes;
       continue;
     }
-    if (at > start) ends.push_back(u32(at));
-    for (; at < run_end; --count) {
+    if (alone) cut(at);
+    for (; left > 0; --left) {
+      if (left % 3 == 0) cut(at);
       at += decode_char(text, at).bytes;
-      if (count % 3 == 1) ends.push_back(u32(at));
     }
-    start = at;
+    if (alone) cut(at);
   }
-  if (text.size() > start) ends.push_back(u32(text.size()));
+  cut(text.size());
 }
 
 void split_trailing_space(std::string_view text, u64 start, std::vector<u32>& ends) {
@@ -214,9 +217,16 @@ void PreTokenizer::split(std::string_view text, std::vector<u32>& ends) const {
         case SplitBy::pattern:
           step.pattern[0].split(text, start, end, pieces);
           break;
-        case SplitBy::groups_of_three:
-          split_groups_of_three(text.substr(0, end), start, pieces);
+        case SplitBy::number_groups: {
+          const auto is_number = [](CharClass c) { return c == CharClass::digit || c == CharClass::number; };
+          split_groups_of_three(text.substr(0, end), start, is_number, true, pieces);
           break;
+        }
+        case SplitBy::digit_groups: {
+          const auto is_digit = [](CharClass c) { return c == CharClass::digit; };
+          split_groups_of_three(text.substr(0, end), start, is_digit, false, pieces);
+          break;
+        }
         case SplitBy::trailing_space:
           split_trailing_space(text.substr(0, end), start, pieces);
           break;

@@ -12,8 +12,9 @@ namespace pronk::text {
 
 enum class SplitBy : u8 {
   pattern,
-  groups_of_three,  // runs of numbers, counted from their end: 1 234 567
-  trailing_space,   // the white space that ends the text
+  number_groups,   // three numbers each, counted from the end of their run, each group alone
+  digit_groups,    // the same with digits, cut before each full group only
+  trailing_space,  // the white space that ends the text
 };
 
 // Immutable after construction.

@@ -25,7 +25,7 @@ constexpr NamedClass named_classes[] = {
     {"Lm", bit(CharClass::letter)},  // with Lo, likewise
     {"Lo", bit(CharClass::letter)},
     {"M", bit(CharClass::mark) | bit(CharClass::spacing_mark)},
-    {"N", bit(CharClass::number)},
+    {"N", bit(CharClass::digit) | bit(CharClass::number)},
     {"P", bit(CharClass::punctuation)},
     {"S", bit(CharClass::symbol)},
 };
@@ -100,9 +100,9 @@ class PatternParser {
     if (take("(?i:")) {
       std::string_view words = take_until(')');
       while (!words.empty()) {
-        const u64 end = std::min(words.find('|'), words.size());
+        const u64 end = std::min<u64>(words.find('|'), words.size());
         out.words.emplace_back(words.substr(0, end));
-        words.remove_prefix(std::min(end + 1, words.size()));
+        words.remove_prefix(std::min<u64>(end + 1, words.size()));
       }
     } else if (take("[")) {
       out.set = set();
@@ -167,16 +167,27 @@ class PatternParser {
         add_named(take_until('}'), out);
         return;
       }
+      if (first == 'u') first = take_hex();
       constexpr std::string_view letter = "rnt", meaning = "\r\n\t";
-      if (const u64 at = letter.find(char(first)); at != std::string_view::npos) first = u8(meaning[at]);
+      const u64 at = first < 0x80 ? letter.find(char(first)) : std::string_view::npos;
+      if (at != std::string_view::npos) first = u8(meaning[at]);
     }
     u32 last = first;
     if (inside && left_.size() > 1 && left_[0] == '-' && left_[1] != ']') {
       left_.remove_prefix(1);
-      take("\\");
-      last = take_char();
+      last = take("\\u") ? take_hex() : (take("\\"), take_char());
     }
     out.ranges.emplace_back(first, last);
+  }
+
+  // Four digits after \u.
+  u32 take_hex() {
+    u32 value = 0;
+    for (u32 i = 0; i < 4; ++i) {
+      const u32 digit = take_char();
+      value = value << 4 | (digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return value;
   }
 
   static void add_named(std::string_view name, CharSet& out) {
@@ -198,9 +209,17 @@ class PatternParser {
       const auto allows = [&](const CharSet& set) { return bool(set.ascii[c]); };
       out.ascii[c] = found != out.negated && std::all_of(out.also.begin(), out.also.end(), allows);
     }
+    std::erase_if(out.ranges, [](const auto& range) { return range.second < 128; });
     std::sort(out.ranges.begin(), out.ranges.end());
-    const auto below = [](const auto& range) { return range.second < 128; };
-    std::erase_if(out.ranges, below);
+    u64 kept = 0;  // ranges that overlap become one
+    for (const auto& range : out.ranges) {
+      if (kept > 0 && range.first <= out.ranges[kept - 1].second) {
+        out.ranges[kept - 1].second = std::max(out.ranges[kept - 1].second, range.second);
+      } else {
+        out.ranges[kept++] = range;
+      }
+    }
+    out.ranges.resize(kept);
   }
 
   std::string_view left_;

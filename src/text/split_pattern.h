@@ -2,7 +2,8 @@
 // attempt and without recursion over the text.
 //
 // A pattern is alternatives without nesting, and an alternative a sequence of:
-// - characters, escapes (\r \n \t \s \p{L} \p{Lu} … \p{Han}) and classes ([^…], ranges, &&[^…]), each with ? * + {n}
+// - characters, escapes (\r \n \t \u1234 \s \p{L} \p{Lu} … \p{Han}) and classes ([^…], ranges,
+//   &&[^…]), each with ? * + {n}
 //   {m,n}, greedy, or possessive with one more +;
 // - (?i:…|…), literal words in which ASCII letters match in either case, also with ?;
 // - (?!\S) as the last thing.
@@ -22,7 +23,7 @@ namespace pronk::text {
 
 struct CharSet {
   std::bitset<128> ascii;                     // the answer for ASCII, the rest is for other characters
-  std::vector<std::pair<u32, u32>> ranges{};  // first and last code point
+  std::vector<std::pair<u32, u32>> ranges{};  // first and last code point, sorted and apart
   u32 classes = 0;                            // bit 1 << CharClass
   bool negated = false;
   std::vector<CharSet> also{};  // in each of these too

@@ -10,7 +10,8 @@
 
 namespace pronk::text {
 
-// Upper includes title case; letter is what has no case (Lm, Lo); mark is nonspacing; control is what is neither white
+// Upper includes title case; letter is what has no case (Lm, Lo); mark is nonspacing; digit is
+// Nd, number the rest of N*; control is what is neither white
 // space nor unassigned of C*; other is unassigned.
 enum class CharClass : u8 {
   other,
@@ -19,6 +20,7 @@ enum class CharClass : u8 {
   letter,
   mark,
   spacing_mark,
+  digit,
   number,
   punctuation,
   symbol,

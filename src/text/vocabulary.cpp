@@ -74,13 +74,15 @@ Status load_kind(const files::Metadata& metadata, Vocabulary& out) {
   const auto* found =
       std::find_if(std::begin(models), std::end(models), [&](const auto& entry) { return entry.first == model; });
   if (found == std::end(models)) {
-    return fail("tokenizer.ggml.model: " + quoted(model) + " is not supported (llama, gpt2, gemma4, bert and t5 are)");
+    return fail(ErrorCode::unsupported,
+                "tokenizer.ggml.model: " + quoted(model) + " is not supported (llama, gpt2, gemma4, bert and t5 are)");
   }
   out.kind = found->second;
   if (out.kind != Kind::byte_bpe) return {};
   PRONK_TRY(const std::string_view name, metadata.string_or("tokenizer.ggml.pre", "default"));
   const auto pre = PreTokenizer::by_name(model == "gemma4" ? model : name);
-  if (!pre) return fail("tokenizer.ggml.pre: the pre-tokenizer " + quoted(name) + " is not known");
+  if (!pre)
+    return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: the pre-tokenizer " + quoted(name) + " is not known");
   out.pre = *pre;
   return {};
 }

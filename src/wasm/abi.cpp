@@ -26,18 +26,21 @@ struct Instance {
 
 Instance instance;
 std::string result;
+ErrorCode error_code = ErrorCode::internal;  // of the last failure
 
 i32 give(std::string text) {
   result = std::move(text);
   return 0;
 }
 
-i32 failed(const Error& error) {
+// otherwise: what an error that does not say its kind is, in the call that failed.
+i32 failed(const Error& error, ErrorCode otherwise) {
   result = error.message;
+  error_code = error.code == ErrorCode::unspecified ? otherwise : error.code;
   return -1;
 }
 
-i32 failed(std::string_view message) { return failed(Error{std::string(message)}); }
+i32 misused(std::string message) { return failed({std::move(message)}, ErrorCode::internal); }
 
 template <class T>
 void append(std::string& out, const T& value) {
@@ -53,17 +56,25 @@ std::vector<u32> ids_of(const u8* bytes, u32 count) {
 }
 
 graph::KvType kv_type(i32 kind) {
-  constexpr graph::KvType types[] = {graph::KvType::f16, graph::KvType::f32, graph::KvType::q8, graph::KvType::q4};
-  return types[kind & 3];
+  switch (KvKind(kind)) {
+    case kv_f16:
+      return graph::KvType::f16;
+    case kv_f32:
+      return graph::KvType::f32;
+    case kv_q8:
+      return graph::KvType::q8;
+    case kv_q4:
+      return graph::KvType::q4;
+  }
+  return graph::KvType::f16;
 }
 
-LoadOptions load_options(u32 context, i32 kv, double budget) {
-  const graph::KvType keys = kv_type(kv & 15);
-  const bool largest = context == ~0u;
-  return {.context = largest ? 0 : context,
+LoadOptions load_options(u32 context, i32 keys, i32 values, double budget) {
+  const bool largest = context == context_largest;
+  return {.context = largest ? context_default : context,
           .largest_context = largest,
           .budget = budget > 0 && budget < 0x1p63 ? u64(budget) : 0,
-          .kv = {keys, kv < 16 ? keys : kv_type((kv >> 4) - 1)}};
+          .kv = {kv_type(keys), kv_type(values)}};
 }
 
 // The device that plans and loading use; null for the CPU.
@@ -99,7 +110,8 @@ Result<std::string> plan(i32 kind, const LoadOptions& options) {
   json.add("context_length", plan.context).add("trained_context_length", model.trained_context());
   json.add("largest_context", plan.largest_context)
       .add("fits", plan.fits())
-      .add("refusal", std::string_view(plan.refusal));
+      .add("refusal", std::string_view(plan.refusal))
+      .add("refusal_code", i32(plan.refusal_code));
   json.add("vocab_size", model.vocab_size())
       .add("parameters", model.parameter_count())
       .add("file_bytes", model.file_bytes());
@@ -113,7 +125,7 @@ Result<std::string> plan(i32 kind, const LoadOptions& options) {
 }
 
 Status load(i32 kind, const LoadOptions& options) {
-  if (instance.engine) return fail("a model is loaded already");
+  if (instance.engine) return fail(ErrorCode::internal, "a model is loaded already");
   PRONK_OK(choose_device(kind));
   auto device = kind == device_cpu ? nullptr : std::move(instance.device);
   PRONK_TRY(instance.engine, Engine::create(instance.model, options, std::move(device)));
@@ -126,10 +138,6 @@ i32 state() {
   if (!instance.engine->session().running()) return state_ready;
   return instance.engine->wants_pump() ? state_again : state_busy;
 }
-
-i32 finish_code(Finish finish) { return i32(finish); }
-static_assert(i32(Finish::length) == 0 && i32(Finish::end_token) == 1 && i32(Finish::cancelled) == 2 &&
-              i32(Finish::context_full) == 3);
 
 std::string stats() {
   JsonObject json;
@@ -169,14 +177,15 @@ u8* pronk_realloc(u8* memory, u32 bytes) {
 void pronk_free(u8* memory) { std::free(memory); }
 const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
 u32 pronk_result_len() { return u32(result.size()); }
+i32 pronk_error_code() { return i32(error_code); }
 
 double pronk_header(u32 file, const u8* bytes, u32 length, double file_size) {
   const auto needed = instance.model->add_header(file, {bytes, length}, file_size < 0 ? ~u64{0} : u64(file_size));
-  if (!needed) return failed(needed.error());
+  if (!needed) return failed(needed.error(), ErrorCode::bad_model);
   if (*needed > 0) return double(*needed);
   if (file + 1 < instance.model->file_count()) return 0;
   const Status status = instance.model->finish_headers();
-  if (!status) return failed(status.error());
+  if (!status) return failed(status.error(), ErrorCode::bad_model);
   instance.headers_done = true;
   return 0;
 }
@@ -188,18 +197,18 @@ i32 pronk_split_names(const u8* name, u32 length) {
   return i32(instance.model->file_count());
 }
 
-i32 pronk_plan(i32 device, u32 context, i32 kv, double budget) {
-  if (!instance.headers_done) return failed("no header has been read");
-  auto text = plan(device, load_options(context, kv, budget));
-  return text ? give(std::move(*text)) : failed(text.error());
+i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget) {
+  if (!instance.headers_done) return misused("no header has been read");
+  auto text = plan(device, load_options(context, keys, values, budget));
+  return text ? give(std::move(*text)) : failed(text.error(), ErrorCode::unsupported);
 }
 
-i32 pronk_load(i32 device, u32 context, i32 kv, double budget, u32 prefill_chunk) {
-  if (!instance.headers_done) return failed("no header has been read");
-  LoadOptions options = load_options(context, kv, budget);
+i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, u32 prefill_chunk) {
+  if (!instance.headers_done) return misused("no header has been read");
+  LoadOptions options = load_options(context, keys, values, budget);
   options.prefill_chunk = prefill_chunk;
   const Status status = load(device, options);
-  return status ? 0 : failed(status.error());
+  return status ? 0 : failed(status.error(), ErrorCode::unsupported);
 }
 
 u32 pronk_file() { return instance.engine ? instance.engine->file() : 0; }
@@ -211,51 +220,51 @@ u8* pronk_space() { return instance.engine ? instance.engine->space().data() : n
 u32 pronk_space_len() { return instance.engine ? u32(instance.engine->space().size()) : 0; }
 
 i32 pronk_commit(u32 bytes) {
-  if (!instance.engine || instance.engine->bytes_done()) return failed("no bytes are wanted");
-  if (bytes > instance.engine->space().size()) return failed("more bytes than there is space for");
+  if (!instance.engine || instance.engine->bytes_done()) return misused("no bytes are wanted");
+  if (bytes > instance.engine->space().size()) return misused("more bytes than there is space for");
   const Status status = instance.engine->commit(bytes);
-  return status ? 0 : failed(status.error());
+  return status ? 0 : failed(status.error(), ErrorCode::bad_model);
 }
 
 i32 pronk_pump() {
   if (!instance.engine) return state_empty;
   const Status status = instance.engine->pump();
-  return status ? state() : failed(status.error());
+  return status ? state() : failed(status.error(), ErrorCode::internal);
 }
 
 i32 pronk_tokenize(const u8* text, u32 length, u32 flags) {
-  if (!instance.headers_done) return failed("no header has been read");
+  if (!instance.headers_done) return misused("no header has been read");
   using Tokenizer = text::Tokenizer;
   const auto bos = flags & tokenize_bos      ? Tokenizer::Bos::on
                    : flags & tokenize_no_bos ? Tokenizer::Bos::off
                                              : Tokenizer::Bos::automatic;
   const auto ids = instance.model->tokenizer().encode(text_of(text, length), {(flags & tokenize_special) != 0, bos});
-  if (!ids) return failed(ids.error());
+  if (!ids) return failed(ids.error(), ErrorCode::bad_argument);
   return give(std::string(reinterpret_cast<const char*>(ids->data()), ids->size() * sizeof(u32)));
 }
 
 i32 pronk_detokenize(const u8* ids, u32 count) {
-  if (!instance.headers_done) return failed("no header has been read");
+  if (!instance.headers_done) return misused("no header has been read");
   return give(instance.model->tokenizer().decode(ids_of(ids, count), true));
 }
 
 i32 pronk_chat_template() {
-  if (!instance.headers_done) return failed("no header has been read");
+  if (!instance.headers_done) return misused("no header has been read");
   return give(std::string(instance.model->tokenizer().chat_template()));
 }
 
 i32 pronk_special(u32 which) {
-  if (!instance.headers_done) return failed("no header has been read");
+  if (!instance.headers_done) return misused("no header has been read");
   const text::Tokenizer& tokenizer = instance.model->tokenizer();
-  const auto id = which == 0 ? tokenizer.bos() : tokenizer.eos();
+  const auto id = which == special_bos ? tokenizer.bos() : tokenizer.eos();
   return give(id ? std::string(tokenizer.spelling(*id)) : std::string());
 }
 
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed) {
-  if (!instance.engine || !instance.engine->ready()) return failed("the model is not ready");
-  if (instance.decoder) return failed("a generation is still running");
-  if (resumed >= count) return failed("a generation that goes on needs the prompt that it began with");
+  if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
+  if (instance.decoder) return misused("a generation is still running");
+  if (resumed >= count) return misused("a generation that goes on needs the prompt that it began with");
   const GenerateOptions options{.max_tokens = max_tokens,
                                 .sampling = {.temperature = temperature,
                                              .top_k = top_k,
@@ -266,7 +275,7 @@ i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, 
                                 .resumed = resumed};
   const std::vector<u32> tokens = ids_of(ids, count);
   const Status status = instance.engine->session().start(tokens, options);
-  if (!status) return failed(status.error());
+  if (!status) return failed(status.error(), ErrorCode::bad_argument);
   instance.prompt_tokens = count - resumed;
   instance.generated_tokens = resumed;
   instance.decoder = std::make_unique<text::StreamDecoder>(instance.model->tokenizer());
@@ -275,7 +284,7 @@ i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, 
 }
 
 i32 pronk_next() {
-  if (!instance.decoder) return 0;
+  if (!instance.decoder) return next_none;
   Session& session = instance.engine->session();
   std::string out;
   if (u32 token = 0; session.next(token)) {
@@ -283,14 +292,14 @@ i32 pronk_next() {
     append(out, token);
     out += instance.decoder->push(token);
     give(std::move(out));
-    return 1;
+    return next_token;
   }
-  if (session.running()) return 0;
-  append(out, finish_code(session.finish()));
+  if (session.running()) return next_none;
+  append(out, u32(session.finish()));
   out += instance.decoder->finish();
   instance.decoder.reset();
   give(std::move(out));
-  return 2;
+  return next_end;
 }
 
 u32 pronk_prefill_chunk() { return instance.engine ? instance.engine->prefill_chunk() : 0; }
@@ -299,7 +308,7 @@ void pronk_cancel() {
   if (instance.engine) instance.engine->session().cancel();
 }
 
-i32 pronk_stats() { return instance.engine ? give(stats()) : failed("no model is loaded"); }
+i32 pronk_stats() { return instance.engine ? give(stats()) : misused("no model is loaded"); }
 
 void pronk_unload() {
   instance = {};

@@ -1,37 +1,15 @@
 // What the WASM module exports. One module instance holds one model and one conversation; a host that wants two makes
 // two instances. Everything is a number: text and arrays go through memory, 64-bit sizes are doubles (exact to 2^53).
 //
-// A call that fails returns -1 (or a negative double) and leaves its message, one line of UTF-8, in the result.
+// A call that fails returns -1 (or a negative double) and leaves its message, one line of UTF-8, in the result, and its
+// kind, an ErrorCode of base/result.h, in pronk_error_code().
 // A call that gives text or an array leaves it in the result, valid until the next call: result_ptr(), result_len().
 // Nothing blocks: the host calls pronk_pump() after every event and follows the state that it returns.
 #pragma once
 
-#include "base/types.h"
+#include "wasm/host_types.h"
 
 #define PRONK_EXPORT(name) extern "C" __attribute__((export_name(#name), visibility("default")))
-
-namespace pronk::wasm {
-
-// What pronk_pump() returns.
-enum State : i32 {
-  state_failed = -1,  // the result has the message; only pronk_unload() helps
-  state_empty = 0,    // nothing loaded
-  state_loading = 1,  // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
-  state_ready = 2,
-  state_busy = 3,   // generating; events will come (GPU)
-  state_again = 4,  // generating; call pronk_pump() again when convenient (CPU)
-};
-
-enum DeviceKind : i32 { device_cpu = 0, device_gpu = 1 };
-enum KvKind : i32 {
-  kv_f16 = 0,
-  kv_f32 = 1,
-  kv_q8 = 2,
-  kv_q4 = 3
-};  // of keys; + 16 · (1 + kind of values) when they differ
-enum TokenizeFlags : u32 { tokenize_special = 1, tokenize_bos = 2, tokenize_no_bos = 4 };
-
-}  // namespace pronk::wasm
 
 using pronk::i32, pronk::u32, pronk::u8;
 
@@ -41,6 +19,8 @@ PRONK_EXPORT(pronk_realloc) u8* pronk_realloc(u8* memory, u32 bytes);  // keeps 
 PRONK_EXPORT(pronk_free) void pronk_free(u8* memory);
 PRONK_EXPORT(pronk_result_ptr) const u8* pronk_result_ptr();
 PRONK_EXPORT(pronk_result_len) u32 pronk_result_len();
+// Of the last call that failed; never ErrorCode::unspecified.
+PRONK_EXPORT(pronk_error_code) i32 pronk_error_code();
 
 // Parses the header of a file from its first bytes. Files are given in order of their split index, the only file as 0.
 // Returns 0 when it is complete, else the number of bytes from the start of the file to call again with; -1: error.
@@ -50,18 +30,21 @@ PRONK_EXPORT(pronk_header) double pronk_header(u32 file, const u8* bytes, u32 le
 // the names of all.
 PRONK_EXPORT(pronk_split_names) i32 pronk_split_names(const u8* name, u32 length);
 
-// Plans without allocating. context: tokens, 0: the default (min(trained, 4096)), ~0: as many as fit. budget: bytes
-// that everything may take, 0: no bound but the device's. With device_gpu by the limits of the host's device. Result:
+// Plans without allocating. device: a DeviceKind. context: tokens, context_default (min(trained, 4096)) or
+// context_largest (as many as fit). keys, values: a KvKind. budget: bytes that everything may take, 0: no bound but the
+// device's. With device_gpu by the limits of the host's device. Result:
 // JSON {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
 //  "parameters","file_bytes","weights","kv_cache","activations","activations_lower_bound","parameters_bytes","staging",
-//  "readback","total" (bytes),"fits","refusal" (one line, "" when it fits)}. Not to fit is no failure.
-PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 kv, double budget);
+//  "readback","total" (bytes),"fits","refusal" (one line, "" when it fits),"refusal_code" (an ErrorCode)}. Not to fit
+// is no failure.
+PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget);
 
 // Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the
 // host puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and
 // commits them. pronk_stream_end(): offset after the last byte that is wanted of that file. prefill_chunk: tokens of
 // the first submission of a prompt to a GPU, 0: the default.
-PRONK_EXPORT(pronk_load) i32 pronk_load(i32 device, u32 context, i32 kv, double budget, u32 prefill_chunk);
+PRONK_EXPORT(pronk_load)
+i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, u32 prefill_chunk);
 PRONK_EXPORT(pronk_file) u32 pronk_file();
 PRONK_EXPORT(pronk_position) double pronk_position();
 PRONK_EXPORT(pronk_stream_end) double pronk_stream_end();
@@ -72,13 +55,13 @@ PRONK_EXPORT(pronk_commit) i32 pronk_commit(u32 bytes);
 // Moves everything on as far as it goes without waiting. Returns a State.
 PRONK_EXPORT(pronk_pump) i32 pronk_pump();
 
-// Result: u32 ids. text is UTF-8. Works as soon as the header is complete.
+// Result: u32 ids. text is UTF-8; flags: TokenizeFlags. Works as soon as the header is complete.
 PRONK_EXPORT(pronk_tokenize) i32 pronk_tokenize(const u8* text, u32 length, u32 flags);
 // Result: UTF-8 text of u32 ids.
 PRONK_EXPORT(pronk_detokenize) i32 pronk_detokenize(const u8* ids, u32 count);
 // Result: UTF-8; empty when the file has none.
 PRONK_EXPORT(pronk_chat_template) i32 pronk_chat_template();
-// Result: UTF-8 spelling of the bos (which = 0) or eos (1) token, empty when there is none.
+// Result: UTF-8 spelling of a SpecialToken, empty when there is none.
 PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 
 // Starts a generation; the state must be ready and pronk_next() must have given the end of the last one. ids: u32, at
@@ -87,9 +70,7 @@ PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 PRONK_EXPORT(pronk_generate)
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed);
-// 1: the result is u32 token then its text (UTF-8, may be empty while a character is unfinished). 0: none yet.
-// 2: the generation has ended; the result is u32 reason (0 length, 1 end token, 2 cancelled, 3 context full) then the
-// last text. 2 is given once.
+// Returns a Next.
 PRONK_EXPORT(pronk_next) i32 pronk_next();
 PRONK_EXPORT(pronk_cancel) void pronk_cancel();
 // Tokens of a prompt that now go to the GPU in one submission; 0 on the CPU or with nothing loaded. After the loss of a

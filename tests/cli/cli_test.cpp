@@ -29,7 +29,7 @@ struct Ran {
 
 Ran run(const std::string& arguments, const std::string& redirect = " 2>&1") {
   Ran ran;
-  std::FILE* pipe = ::popen(("timeout 100 " PRONK_BINARY_DIR "/pronk " + arguments + redirect).c_str(), "r");
+  std::FILE* pipe = ::popen(("timeout 1500 " PRONK_BINARY_DIR "/pronk " + arguments + redirect).c_str(), "r");
   if (!pipe) return ran;
   char part[65536];
   while (const std::size_t count = std::fread(part, 1, sizeof part, pipe)) ran.out.append(part, count);

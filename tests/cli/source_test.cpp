@@ -14,6 +14,7 @@
 #include "http.h"
 #include "support/files.h"
 #include "support/http_server.h"
+#include "support/tls_server.h"
 
 namespace pronk::cli {
 namespace {
@@ -303,19 +304,36 @@ TEST_F(Source, TwoAtOnce) {
   expect_complete();
 }
 
-// Node takes and honours the file `lock`.
-TEST_F(Source, ALockOfAnotherProgram) {
+// The npm package takes the same lock (cache_lock.h).
+TEST_F(Source, AnEntryThatAnotherProgramWritesIsLeftAlone) {
+  char host[256] = {};
+  ASSERT_EQ(::gethostname(host, sizeof host - 1), 0);
+  const auto lock_of = [&](const std::string& process) { return process + " " + host + " " + std::string(32, 'a'); };
   std::filesystem::create_directories(entry_folder(folder_, url_));
-  std::ofstream(entry("lock")) << ::getppid();  // which lives
+  std::ofstream(entry("lock")) << lock_of(std::to_string(::getppid()));  // which lives
   EXPECT_EQ(load(), bytes_) << error_;
   EXPECT_TRUE(entry_json().is_null());
-  EXPECT_EQ(test::read_file(entry("data")).value_or(std::vector<u8>(1)).size(), 0u);
-  std::ofstream(entry("lock")) << "999999999";  // which cannot
+  EXPECT_FALSE(std::filesystem::exists(entry("data")));
+  std::ofstream(entry("lock")) << lock_of("999999999");  // which cannot
   EXPECT_EQ(load(), bytes_) << error_;
   expect_complete();
   EXPECT_FALSE(std::filesystem::exists(entry("lock")));
   auto source = open();
-  EXPECT_EQ(test::read_file(entry("lock")).value_or(std::vector<u8>()).size(), std::to_string(::getpid()).size());
+  EXPECT_TRUE(std::filesystem::exists(entry("lock")));
+}
+
+TEST_F(Source, AnEntryThatWasTakenOverIsWrittenNoMore) {
+  auto source = open();
+  ASSERT_TRUE(source);
+  std::vector<u8> half(5000000);
+  ASSERT_TRUE((*source)->read(0, half, unknown_size));
+  std::filesystem::remove(entry("lock"));  // as after a long sleep
+  std::ofstream(entry("lock")) << "1 elsewhere " << std::string(32, 'a');
+  const auto noted = test::read_file(entry("entry.json"));
+  EXPECT_EQ(read_all(**source), bytes_) << error_;
+  source->reset();
+  EXPECT_EQ(test::read_file(entry("entry.json")), noted);
+  EXPECT_TRUE(std::filesystem::exists(entry("lock")));
 }
 
 TEST_F(Source, AFullDiskIsNoError) {
@@ -363,6 +381,37 @@ TEST_F(Source, RedirectsHaveAnEnd) {
   ASSERT_FALSE(got);
   EXPECT_EQ(std::count(got.error().message.begin(), got.error().message.end(), '\n'), 0);
   EXPECT_LE(server_.take_requests().size(), 11u);
+}
+
+// A redirect from https to http would send the file, and who asks for it, in the clear.
+TEST_F(Source, NoRedirectLeavesHttps) {
+  const test::TlsServer tls(folder_);
+  ASSERT_EQ(tls.error(), "");
+  const auto read_some = [](const std::string& url) -> Result<std::string> {
+    PRONK_TRY(const auto source, open_source(url, {}));
+    std::vector<u8> some(100);
+    PRONK_TRY(const u64 got, source->read(0, some, some.size()));
+    return std::string(some.begin(), some.begin() + i64(got));
+  };
+  const auto redirect = [](const std::string& to) {
+    return "HTTP/1.1 302 Found\r\nLocation: " + to + "\r\nContent-Length: 0\r\n\r\n";
+  };
+  tls.put("file", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+  tls.put("to-https", redirect(tls.url("file")));
+  tls.put("to-http", redirect(url_));
+  EXPECT_FALSE(read_some(tls.url("file")));  // nobody vouches for its certificate
+  ::setenv("SSL_CERT_FILE", tls.certificates().c_str(), 1);
+  EXPECT_EQ(read_some(tls.url("file")).value_or("nothing"), "hello");
+  EXPECT_EQ(read_some(tls.url("to-https")).value_or("nothing"), "hello");
+  server_.change([&](auto& files, auto&) { files["/to-https"] = {.bytes = {}, .redirect = tls.url("file")}; });
+  EXPECT_EQ(read_some(server_.url("/to-https")).value_or("nothing"), "hello");
+  server_.take_requests();
+  const Result<std::string> refused = read_some(tls.url("to-http"));
+  ::unsetenv("SSL_CERT_FILE");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("http"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(std::count(refused.error().message.begin(), refused.error().message.end(), '\n'), 0);
+  EXPECT_TRUE(server_.take_requests().empty());
 }
 
 TEST_F(Source, ListsPinsAndDeletes) {

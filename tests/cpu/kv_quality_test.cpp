@@ -108,9 +108,9 @@ TEST(KvQuality, SharedModels) {
 
 graph::Heads heads_of(u32 dim) { return {.query = 1, .kv = 1, .dim = dim, .rotated = dim, .pairs = {}, .scale = 1}; }
 
-// What a row is after it was stored, as key (mixed) and as value.
+// What a row is after it was stored, as key (transformed) and as value.
 struct Stored {
-  std::vector<double> key, value, mixed;  // mixed: the row as keys are, unrounded
+  std::vector<double> key, value, transformed;  // transformed: the row as keys are, unrounded
 };
 Stored stored(const std::vector<double>& row, KvType type) {
   const u32 dim = u32(row.size());
@@ -118,7 +118,7 @@ Stored stored(const std::vector<double>& row, KvType type) {
   const Rows<const double> rows{row.data(), 1, dim, dim};
   cache.store(0, 1, rows, rows);
   Stored result{std::vector<double>(dim), std::vector<double>(dim), row};
-  cache.mix_as_keys(result.mixed.data());
+  cache.transform_as_keys(result.transformed.data());
   const auto copy = [&](const double* from, std::vector<double>& to) { std::copy_n(from, dim, to.data()); };
   std::vector<double> scratch(dim);
   copy(cache.keys(0, 0, 1, 1, scratch.data()), result.key);
@@ -143,7 +143,7 @@ TEST(KvRowsTest, ErrorIsAStepOfTheBlock) {
         }
       };
       expect_near(row, s.value);
-      expect_near(s.mixed, s.key);
+      expect_near(s.transformed, s.key);
     }
   }
 }
@@ -154,14 +154,14 @@ TEST(KvRowsTest, MixingSparesTheOthers) {
   for (u32 i = 0; i < 64; ++i) k[i] = std::sin(2.3 * i), q[i] = std::cos(0.7 * i * i);
   k[5] = 40;
   const Stored key = stored(k, KvType::q4), query = stored(q, KvType::q4);
-  EXPECT_NEAR(dot(query.mixed.data(), key.mixed.data(), 64), dot(q.data(), k.data(), 64), 1e-12);
+  EXPECT_NEAR(dot(query.transformed.data(), key.transformed.data(), 64), dot(q.data(), k.data(), 64), 1e-12);
   const auto others = [&](u32 i) { return i / 32 * 32 == 0 && i != 5; };
-  double plain = 0, mixed = 0;
+  double plain = 0, transformed = 0;
   for (u32 i = 0; i < 64; ++i) {
     if (others(i)) plain += std::pow(key.value[i] - k[i], 2) / 31;
-    mixed += std::pow(key.key[i] - key.mixed[i], 2) / 64;
+    transformed += std::pow(key.key[i] - key.transformed[i], 2) / 64;
   }
-  EXPECT_LT(mixed, plain / 2);
+  EXPECT_LT(transformed, plain / 2);
 }
 
 TEST(KvRowsTest, ZerosAndTinyNumbersStayZero) {

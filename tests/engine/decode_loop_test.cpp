@@ -54,6 +54,29 @@ TEST(DecodeLoop, StepsAreInFlightWithNoReadCompleted) {
   EXPECT_TRUE(e.device->violations().empty());
 }
 
+// Reads may finish in any order; the text is in the order of the steps.
+TEST(DecodeLoop, TokensReadOutOfOrderComeOutInOrder) {
+  NullEngine e = ready_engine({}, {}, {.complete_reads = false});
+  ASSERT_TRUE(e.engine->session().start(prompt(5), {.max_tokens = 4}));
+  ASSERT_TRUE(e.engine->pump());
+  ASSERT_EQ(e.device->pending_reads(), 4u);
+  std::vector<u32> tokens;
+  const auto read = [&](std::size_t nth_pending, u32 token) {
+    *e.sampled = [token] { return token; };
+    e.device->complete_read(nth_pending);
+    EXPECT_TRUE(e.engine->pump());
+    for (u32 out; e.engine->session().next(out);) tokens.push_back(out);
+  };
+  read(2, 102);
+  read(2, 103);
+  EXPECT_TRUE(tokens.empty());
+  read(0, 100);
+  EXPECT_EQ(tokens, (std::vector<u32>{100}));
+  read(0, 101);
+  EXPECT_EQ(tokens, (std::vector<u32>{100, 101, 102, 103}));
+  EXPECT_FALSE(e.engine->session().running());
+}
+
 TEST(DecodeLoop, PrefillDoesNotWaitForItsLastChunkBeforeItDecodes) {
   NullEngine e = ready_engine({}, {.prefill_chunk = 256}, {.complete_reads = false, .complete_work = false});
   ASSERT_TRUE(e.engine->session().start(prompt(300), {.max_tokens = 20}));
@@ -234,6 +257,39 @@ TEST(Session, EndTokenEndsAndStepsBehindItAreIgnored) {
   ASSERT_TRUE(tokens);
   EXPECT_EQ(*tokens, std::vector<u32>(9, 2));
   EXPECT_EQ(e.engine->session().finish(), Finish::length);
+}
+
+// A run that goes on from another's tokens draws as that one would have: the step of the noise goes on too.
+TEST(Session, AResumedRunGoesOnAsTheUninterruptedOne) {
+  const auto files = test::model_files({});
+  const graph::SamplingParams sampling{.temperature = 2, .seed = 9};
+  auto whole = test::load(files, {.context = 64}, nullptr);
+  ASSERT_TRUE(whole);
+  const auto expected =
+      test::generate(**whole, prompt(10), {.max_tokens = 20, .sampling = sampling, .ignore_end = true});
+  ASSERT_TRUE(expected);
+  std::vector<u32> tokens = prompt(10);
+  tokens.insert(tokens.end(), expected->begin(), expected->begin() + 8);
+  auto other = test::load(files, {.context = 64}, nullptr);
+  ASSERT_TRUE(other);
+  const auto rest =
+      test::generate(**other, tokens, {.max_tokens = 12, .sampling = sampling, .ignore_end = true, .resumed = 8});
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(*rest, std::vector<u32>(expected->begin() + 8, expected->end()));
+
+  // On a GPU the step is in the state that the first decode step finds.
+  NullEngine e = ready_engine({}, {}, {.keep_write_contents = true});
+  const std::size_t before = e.device->writes().size();
+  ASSERT_TRUE(test::generate(*e.engine, tokens, {.max_tokens = 1, .sampling = sampling, .resumed = 8}));
+  std::vector<u32> steps;
+  for (std::size_t i = before; i < e.device->writes().size(); ++i) {
+    const auto& contents = e.device->writes()[i].contents;
+    if (contents.size() != sizeof(kernels::StepState)) continue;
+    kernels::StepState state;
+    std::memcpy(&state, contents.data(), sizeof state);
+    if (state.remaining > 0) steps.push_back(state.step);
+  }
+  EXPECT_EQ(steps, std::vector<u32>{8});
 }
 
 TEST(Session, ContextFull) {

@@ -169,6 +169,28 @@ TEST(GpuPlan, GridsStayWithinTheirLimit) {
   expect_good({.layers = 1, .vocab = 9001}, {.context = 300}, null);
 }
 
+// Gemma's vocabulary: 65,536 groups of four rows, one more than fit in a row.
+TEST(GpuPlan, AVocabularyOverARowOfWorkgroupsIsFolded) {
+  const ModelSpec spec{.layers = 1, .width = 32, .vocab = 262144, .matrix = "Q4_0", .zeros = true};
+  const auto files = test::model_files(spec);
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto plan = engine::plan_gpu(*model, {.context = 16}, {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  const kernels::Grid grid = plan->decode.back().kernel.grid;
+  EXPECT_LE(grid.x, 65535u);
+  EXPECT_EQ(grid.y, 2u);
+  const auto params = std::find_if(plan->constants.begin(), plan->constants.end(), [&](const auto& constant) {
+    return constant.first.offset == plan->decode.back().bindings[0].offset;
+  });
+  ASSERT_NE(params, plan->constants.end());
+  kernels::MatMulParams p;
+  std::memcpy(&p, params->second.data(), sizeof p);
+  EXPECT_EQ(p.rows, 262144u);
+  EXPECT_EQ(p.grid_x, grid.x);
+}
+
 TEST(GpuPlan, SubgroupVariantsAreWithinTheRulesToo) {
   gpu::NullOptions null;
   null.features = {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 4, .subgroup_max_size = 128};

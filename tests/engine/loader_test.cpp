@@ -1,6 +1,8 @@
 // Loading: whatever the pieces in which a file comes, every byte reaches its place on the device.
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "support/engine_driver.h"
 
 namespace pronk {
@@ -136,6 +138,47 @@ TEST(Loader, CpuAndNullDeviceWantTheSameBytes) {
     EXPECT_TRUE((*engine)->ready());
   }
   EXPECT_EQ(fed[0], fed[1]);
+}
+
+// A slow GPU takes in what it is given late: meanwhile the driver holds copies, of which there must not be many.
+TEST(Loader, WaitsForTheDeviceToTakeInWhatItWasGiven) {
+  constexpr u64 most_in_flight = 24 << 20;
+  const test::ModelFiles files = test::model_files({.layers = 4,
+                                                    .width = 1024,
+                                                    .feed_forward = 4096,
+                                                    .vocab = 4000,
+                                                    .heads = 8,
+                                                    .kv_heads = 8,
+                                                    .dim = 128,
+                                                    .matrix = "F16",
+                                                    .zeros = true});
+  ASSERT_GT(files[0].size(), 4 * most_in_flight);
+  auto e = NullEngine::create(*test::open_model(files), {.context = 16}, {.complete_work = false});
+  ASSERT_TRUE(e) << e.error().message;
+  Engine& engine = *e->engine;
+  u64 taken_in = 0, waits = 0;
+  std::deque<u64> marks;  // bytes uploaded before each question that is open
+  while (!engine.bytes_done()) {
+    const u64 uploaded = e->device->counters().uploaded_bytes;
+    while (marks.size() < e->device->pending_work()) marks.push_back(uploaded);
+    ASSERT_LE(uploaded - taken_in, most_in_flight);
+    if (!engine.wants_bytes()) {
+      ASSERT_FALSE(marks.empty());  // there is an event to wait for
+      ASSERT_TRUE(engine.pump());
+      ASSERT_FALSE(engine.wants_bytes());
+      taken_in = marks.front();
+      marks.pop_front();
+      ASSERT_EQ(e->device->complete_work(1), 1u);
+      ASSERT_TRUE(engine.pump());
+      ASSERT_TRUE(engine.wants_bytes());
+      ++waits;
+    }
+    const u64 bytes = std::min<u64>(engine.space().size(), engine.stream_end() - engine.position());
+    ASSERT_TRUE(engine.commit(bytes));  // of zeros, whatever they are
+  }
+  EXPECT_GE(waits, 5u);
+  EXPECT_TRUE(engine.ready());
+  EXPECT_TRUE(e->device->violations().empty());
 }
 
 }  // namespace

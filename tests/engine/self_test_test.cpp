@@ -153,7 +153,7 @@ TEST_F(SelfTest, AWrongGpuIsRefused) {
        }},
       {"sample_pick",
        [](auto& kernel) {
-         if (has(kernel, "sample_pick")) replace(kernel.wgsl, "next_token[0] = token", "next_token[0] = token + 1u");
+         if (has(kernel, "sample_pick")) replace(kernel.wgsl, "next_token[0] = picked", "next_token[0] = picked + 1u");
        }},
   };
   for (const auto& [word, fault] : faults) {

@@ -59,7 +59,6 @@ engine::PlanOptions options_of(Fields& fields) {
 
 test::ModelSpec spec_of(Fields& fields) {
   constexpr const char* architectures[] = {"llama", "qwen2", "qwen3"};
-  const auto format = [&] { return std::string(formats::table()[fields.below(u32(formats::table().size()))].name); };
   test::ModelSpec spec;
   spec.arch = architectures[fields.below(3)];
   spec.layers = 1 + fields.below(4);
@@ -74,8 +73,14 @@ test::ModelSpec spec_of(Fields& fields) {
   spec.tied = fields.below(2) == 0;
   spec.factors = fields.below(2) == 1;
   spec.bias = fields.below(2) == 1;
-  spec.matrix = format();
-  spec.formats = {{"attn_v", format()}, {"ffn_up", format()}, {"output", format()}};
+  // A format whose blocks do not fill the rows stands in no file.
+  const auto format = [&](std::initializer_list<u32> widths) {
+    const formats::Format& chosen = formats::table()[fields.below(u32(formats::table().size()))];
+    const bool whole = std::ranges::all_of(widths, [&](u32 width) { return width % chosen.block_weights == 0; });
+    return whole ? std::string(chosen.name) : "F16";
+  };
+  spec.matrix = format({spec.width, spec.feed_forward, spec.heads * spec.dim});
+  spec.formats = {{"attn_v", format({spec.width})}, {"ffn_up", format({spec.width})}, {"output", format({spec.width})}};
   return spec;
 }
 

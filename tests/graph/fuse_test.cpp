@@ -86,7 +86,7 @@ void expect_covers(const Graph& graph, const FusedGraph& fused) {
 void expect_consistent(const Graph& graph, const FusedGraph& fused) {
   ASSERT_GE(fused.values.size(), graph.values.size());
   for (u32 i = 0; i < fused.values.size(); ++i) {
-    const Place at = place(fused.values, ValueId(i));
+    const Slice at = slice_of(fused.values, ValueId(i));
     EXPECT_LE(at.column + fused.values[i].width, fused.values[u32(at.root)].width) << "value " << i;
   }
   for (const FusedMatMul* matmul : all<FusedMatMul>(fused)) {
@@ -134,9 +134,9 @@ TEST(Fuse, LlamaLayerIsFourProductsARotationAndAttention) {
     EXPECT_EQ(attention.layer, il);
     EXPECT_EQ(rotate.q_norm, WeightId::none);
     EXPECT_EQ(rotate.k_norm, WeightId::none);
-    EXPECT_EQ(place(fused.values, qkv.out).root, place(fused.values, rotate.qkv).root);
-    EXPECT_EQ(place(fused.values, attention.out).root, place(fused.values, rotate.qkv).root);
-    EXPECT_EQ(place(fused.values, attention.out).column, 0u);
+    EXPECT_EQ(slice_of(fused.values, qkv.out).root, slice_of(fused.values, rotate.qkv).root);
+    EXPECT_EQ(slice_of(fused.values, attention.out).root, slice_of(fused.values, rotate.qkv).root);
+    EXPECT_EQ(slice_of(fused.values, attention.out).column, 0u);
     EXPECT_EQ(output.epilogue, Epilogue::add);
     EXPECT_EQ(output.norm, WeightId::none);
     EXPECT_EQ(gate_up.epilogue, Epilogue::swiglu);
@@ -157,7 +157,7 @@ TEST(Fuse, TheResidualStreamIsOneValue) {
   u32 adds = 0;
   for (const FusedMatMul* matmul : all<FusedMatMul>(fused)) {
     if (matmul->epilogue != Epilogue::add) continue;
-    EXPECT_EQ(place(fused.values, matmul->out).root, stream);
+    EXPECT_EQ(slice_of(fused.values, matmul->out).root, stream);
     ++adds;
   }
   EXPECT_EQ(adds, 2 * graph.layers);
@@ -174,9 +174,9 @@ TEST(Fuse, QueriesKeysAndValuesLieSideBySide) {
     const auto* store = std::get_if<StoreKv>(&op);
     if (!store) continue;
     const RotateStore& rotate = *all<RotateStore>(fused)[store->layer];
-    EXPECT_EQ(place(fused.values, store->k).root, place(fused.values, rotate.qkv).root);
-    EXPECT_EQ(place(fused.values, store->k).column, q_width);
-    EXPECT_EQ(place(fused.values, store->v).column, q_width + kv_width);
+    EXPECT_EQ(slice_of(fused.values, store->k).root, slice_of(fused.values, rotate.qkv).root);
+    EXPECT_EQ(slice_of(fused.values, store->k).column, q_width);
+    EXPECT_EQ(slice_of(fused.values, store->v).column, q_width + kv_width);
     EXPECT_EQ(fused.values[u32(rotate.qkv)].width, q_width + 2 * kv_width);
     EXPECT_TRUE(graph[rotate.q_norm].name.ends_with("attn_q_norm.weight"));
     EXPECT_TRUE(graph[rotate.k_norm].name.ends_with("attn_k_norm.weight"));
@@ -216,14 +216,25 @@ TEST(Fuse, MixedFormatsSplitProducts) {
   EXPECT_EQ(qk.parts.size(), 2u);
   EXPECT_EQ(v.parts.size(), 1u);
   EXPECT_EQ(v.norm, qk.norm);
-  const Place at = place(fused.values, v.out);
-  EXPECT_EQ(at.root, place(fused.values, qk.out).root);
+  const Slice at = slice_of(fused.values, v.out);
+  EXPECT_EQ(at.root, slice_of(fused.values, qk.out).root);
   EXPECT_EQ(at.column, (shape.heads.query + shape.heads.kv) * shape.heads.dim);
   const auto& gate = std::get<FusedMatMul>(fused.nodes[6].op);
   const auto& up = std::get<FusedMatMul>(fused.nodes[7].op);
   EXPECT_EQ(gate.epilogue, Epilogue::none);
   EXPECT_EQ(up.epilogue, Epilogue::gate);
-  EXPECT_EQ(place(fused.values, up.out).root, place(fused.values, gate.out).root);
+  EXPECT_EQ(slice_of(fused.values, up.out).root, slice_of(fused.values, gate.out).root);
+}
+
+// 16777215 heads of 256: each projection's rows fit 32 bits, their sum does not.
+TEST(Fuse, JoinedRowsOver32BitsAreRefused) {
+  LlamaShape shape;
+  shape.layers = 1;
+  shape.heads.query = shape.heads.kv = 16777215;
+  shape.heads.dim = shape.heads.rotated = 256;
+  const auto fused = fuse(llama_graph(shape));
+  ASSERT_FALSE(fused);
+  EXPECT_EQ(fused.error().message, "queries, keys and values of a token are 12884901120 numbers, more than 1073741824");
 }
 
 // WebGPU forbids one dispatch to read and to write the same buffer through two bindings.
@@ -233,7 +244,7 @@ TEST(Fuse, NoProductReadsTheMemoryItWrites) {
     shape.v = shape.up = v;
     const FusedGraph fused = must_fuse(llama_graph(shape));
     for (const FusedMatMul* matmul : all<FusedMatMul>(fused)) {
-      EXPECT_NE(place(fused.values, matmul->x).root, place(fused.values, matmul->out).root);
+      EXPECT_NE(slice_of(fused.values, matmul->x).root, slice_of(fused.values, matmul->out).root);
     }
   }
 }

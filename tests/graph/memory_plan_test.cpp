@@ -28,14 +28,14 @@ u64 most_alive(const std::vector<Interval>& intervals, u32 steps) {
 }
 
 void expect_keeps_promises(const std::vector<Interval>& intervals, const Pairs& apart, const MemoryPlan& plan) {
-  ASSERT_EQ(plan.placements.size(), intervals.size());
+  ASSERT_EQ(plan.ranges.size(), intervals.size());
   for (u32 a = 0; a < intervals.size(); ++a) {
-    const Placement& at = plan.placements[a];
+    const Range& at = plan.ranges[a];
     ASSERT_LT(at.buffer, plan.buffer_bytes.size());
     EXPECT_EQ(at.offset % alignment, 0u);
     EXPECT_LE(at.offset + intervals[a].bytes, plan.buffer_bytes[at.buffer]);
     for (u32 b = 0; b < a; ++b) {
-      const Placement& other = plan.placements[b];
+      const Range& other = plan.ranges[b];
       const bool in_time = intervals[a].first <= intervals[b].last && intervals[b].first <= intervals[a].last;
       const bool in_place = at.buffer == other.buffer && at.offset < other.offset + intervals[b].bytes &&
                             other.offset < at.offset + intervals[a].bytes;
@@ -43,7 +43,7 @@ void expect_keeps_promises(const std::vector<Interval>& intervals, const Pairs& 
     }
   }
   for (const auto& [a, b] : apart) {
-    if (a != b) EXPECT_NE(plan.placements[a].buffer, plan.placements[b].buffer);
+    if (a != b) EXPECT_NE(plan.ranges[a].buffer, plan.ranges[b].buffer);
   }
   for (u64 bytes : plan.buffer_bytes) EXPECT_EQ(bytes % alignment, 0u);
 }
@@ -85,8 +85,8 @@ TEST(MemoryPlan, IsDeterministic) {
     const MemoryPlan b = plan_memory(problem.intervals, problem.apart, alignment);
     EXPECT_EQ(a.buffer_bytes, b.buffer_bytes);
     for (u32 i = 0; i < problem.intervals.size(); ++i) {
-      EXPECT_EQ(a.placements[i].buffer, b.placements[i].buffer);
-      EXPECT_EQ(a.placements[i].offset, b.placements[i].offset);
+      EXPECT_EQ(a.ranges[i].buffer, b.ranges[i].buffer);
+      EXPECT_EQ(a.ranges[i].offset, b.ranges[i].offset);
     }
   }
 }

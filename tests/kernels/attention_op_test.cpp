@@ -100,7 +100,7 @@ struct Layout {
 };
 
 // Where keys are quantized, q and k meet as H q and H k; H is made of ± 1/√size, by the parity of i & j.
-std::vector<double> mixed(std::span<const double> head, KvType keys) {
+std::vector<double> transformed(std::span<const double> head, KvType keys) {
   std::vector<double> out(head.begin(), head.end());
   if (keys == KvType::f32 || keys == KvType::f16) return out;
   u32 size = 1;
@@ -131,11 +131,11 @@ class CacheTypesOp : public AttentionOp {};
 std::vector<double> rotated_row(const Heads& heads, std::span<const float> row, const std::vector<float>* q_norm,
                                 const std::vector<float>* k_norm, float eps, u32 position) {
   std::vector<double> values(row.begin(), row.end());
-  const graph::Rotation turn = rotation(heads);
+  const graph::Rotation r = rotation(heads);
   std::vector<double> cosines, sines;
-  for (const double frequency : turn.frequency) {
-    cosines.push_back(turn.magnitude * std::cos(position * frequency));
-    sines.push_back(turn.magnitude * std::sin(position * frequency));
+  for (const double frequency : r.frequency) {
+    cosines.push_back(r.magnitude * std::cos(position * frequency));
+    sines.push_back(r.magnitude * std::sin(position * frequency));
   }
   const auto part = [&](u32 first, u32 count, const std::vector<float>* norm) {
     const u32 width = count * heads.dim;
@@ -187,7 +187,7 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
   state.position = position, state.rows = tokens;
   std::vector<Bytes> memory{params_bytes(p),
                             params_bytes(state),
-                            bytes_of(kernels::turn_table(rotation(heads), {}, context)),
+                            bytes_of(kernels::rope_table(rotation(heads), {}, context)),
                             bytes_of(q_weight),
                             bytes_of(k_weight),
                             bytes_of(qkv),
@@ -208,12 +208,12 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
     const auto head = [&](u32 at) { return std::span(expected).subspan(at * heads.dim, heads.dim); };
     q_got.insert(q_got.end(), &got[u64(t) * stride], &got[u64(t) * stride] + heads.query * heads.dim);
     for (u32 h = 0; h < heads.query; ++h) {
-      const auto q = mixed(head(h), kv.k);
+      const auto q = transformed(head(h), kv.k);
       q_expected.insert(q_expected.end(), q.begin(), q.end());
     }
     for (u32 h = 0; h < heads.kv; ++h) {
       const auto v = head(heads.query + heads.kv + h);
-      k_rows[u64(h) * context + position + t] = mixed(head(heads.query + h), kv.k);
+      k_rows[u64(h) * context + position + t] = transformed(head(heads.query + h), kv.k);
       v_rows[u64(h) * context + position + t] = {v.begin(), v.end()};
     }
   }
@@ -335,12 +335,12 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
   first.rows = tokens, second.rows = 1, second.position = tokens;
   const u64 rows = u64(heads.kv) * context;
   const u32 splits = kernels::attention_splits(heads), many = kernels::attention_vectors(heads, 256),
-            few = kernels::attention_vectors(heads, 1);
+            one_token = kernels::attention_vectors(heads, 1);
   std::vector<Bytes> memory{params_bytes(r),
                             params_bytes(a),
                             params_bytes(first),
                             params_bytes(second),
-                            bytes_of(kernels::turn_table(rotation(heads), {}, context)),
+                            bytes_of(kernels::rope_table(rotation(heads), {}, context)),
                             Bytes(16),
                             bytes_of(prompt),
                             bytes_of(next),
@@ -349,15 +349,15 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
                             Bytes(kernels::attention_partial_bytes(heads, splits))};
   const auto store = kernels::rotate_store(heads, false, false, kv);
   const u32 all = heads.query + 2 * heads.kv;
-  ASSERT_TRUE(runner().run(
-      memory,
-      {{store, {0, 2, 4, 5, 5, 6, 8, 9}, {all, tokens}},
-       {kernels::attention(heads, kv, many, 1),
-        {1, 2, 8, 9, 6, 10},
-        {1, heads.kv, u32(ceil_div(u64(tokens) * group, many))}},
-       {store, {0, 3, 4, 5, 5, 7, 8, 9}, {all, 1}},
-       {kernels::attention(heads, kv, few, splits), {1, 3, 8, 9, 7, 10}, {splits, heads.kv, u32(ceil_div(group, few))}},
-       {kernels::combine(heads, splits), {1, 3, 10, 7}, {heads.query}}}));
+  ASSERT_TRUE(runner().run(memory, {{store, {0, 2, 4, 5, 5, 6, 8, 9}, {all, tokens}},
+                                    {kernels::attention(heads, kv, many, 1),
+                                     {1, 2, 8, 9, 6, 10},
+                                     {1, heads.kv, u32(ceil_div(u64(tokens) * group, many))}},
+                                    {store, {0, 3, 4, 5, 5, 7, 8, 9}, {all, 1}},
+                                    {kernels::attention(heads, kv, one_token, splits),
+                                     {1, 3, 8, 9, 7, 10},
+                                     {splits, heads.kv, u32(ceil_div(group, one_token))}},
+                                    {kernels::combine(heads, splits), {1, 3, 10, 7}, {heads.query}}}));
 
   std::vector<double> k(rows * heads.dim), v(rows * heads.dim), q;
   std::vector<float> got;

@@ -131,7 +131,7 @@ class MatMulOp : public KernelTest {
   // By matvec one token, by its batch up to batch_limit, by GEMM any number.
   enum class By : u8 { matvec, batch, gemm };
 
-  static void check(const Case& c, By by, u32 seed) {
+  static void check(const Case& c, By by, u32 seed, const gpu::Limits& limits = runner().device().limits()) {
     const bool gemm = by == By::gemm;
     const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
     const bool swiglu = c.kind.epilogue == Epilogue::swiglu;
@@ -150,8 +150,7 @@ class MatMulOp : public KernelTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu)
-                              : kernels::matvec_grid(p.padded_rows, runner().device().limits());
+    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits);
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;
@@ -217,7 +216,24 @@ TEST_F(MatMulOp, MatVecOfAWideMatrix) {
   check({kind, 5000, 2048, 1}, By::matvec, 1);
 }
 
-TEST_F(MatMulOp, MatVecOfAFewTokens) {
+// Over 262,140 rows need more workgroups than fit in a row; three in a row show the same with fewer rows.
+TEST_F(MatMulOp, MatVecOfMoreRowsThanFitInARowOfWorkgroups) {
+  gpu::Limits limits;
+  EXPECT_EQ(kernels::matvec_grid(262140, limits).y, 1u);
+  EXPECT_EQ(kernels::matvec_grid(262144, limits).y, 2u);
+  limits.max_compute_workgroups_per_dimension = 3;
+  for (const u32 rows : {13u, 130u}) {
+    const kernels::Grid grid = kernels::matvec_grid(rows, limits);
+    EXPECT_LE(grid.x, 3u);
+    EXPECT_GT(grid.y, 1u);
+    for (const auto epilogue : {Epilogue::none, Epilogue::swiglu}) {
+      check({{formats::find("F32"), false, false, epilogue}, rows, 40, 1}, By::matvec, rows, limits);
+      check({{formats::find("Q4_0"), true, false, epilogue}, rows, 64, 7}, By::batch, rows, limits);
+    }
+  }
+}
+
+TEST_F(MatMulOp, MatVecOfASmallBatch) {
   const u32 tokens[] = {2, 3, 7, 8, 9, 15, 16};
   each_case(tokens, [](const Case& c, u32 seed) { check(c, By::batch, seed); });
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "models/model.h"
 #include "support/engine_driver.h"
 #include "support/files.h"
 #include "support/limited_device.h"
@@ -87,6 +88,7 @@ const std::vector<ModelSpec>& own_models() {
        .kv_heads = 3,
        .dim = 20,
        .rotated = 10,
+       .yarn = 4,
        .factors = true,
        .bias = true,
        .matrix = "F16"},
@@ -100,7 +102,7 @@ TEST_F(GpuModel, LogitsOfOwnModelsEqualTheCpus) {
     const ModelFiles files = model_files(spec);
     const std::vector<u32> sequence = some_tokens(75, 4, spec.vocab);
     for (const KvType kv : {KvType::f32, KvType::f16}) {
-      const LoadOptions options{.context = 80, .kv = kv, .scoring = true};
+      const LoadOptions options{.context = 80, .kv = kv, .activations = graph::Activations::f32, .scoring = true};
       const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
       ASSERT_TRUE(cpu && gpu);
       const auto expected = logits(*cpu, sequence);
@@ -126,7 +128,7 @@ TEST_F(GpuModel, SampledTokensEqualTheCpus) {
     SCOPED_TRACE(spec.arch + " " + spec.matrix);
     const u32 count = &spec == &own_models()[0] ? u32(std::size(settings)) : 1;
     const ModelFiles files = model_files(spec);
-    const LoadOptions options{.context = 100, .kv = KvType::f32};
+    const LoadOptions options{.context = 100, .kv = KvType::f32, .activations = graph::Activations::f32};
     const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
     ASSERT_TRUE(cpu && gpu);
     std::set<std::vector<u32>> different;
@@ -191,6 +193,7 @@ TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
                          .kv_heads = 2,
                          .dim = 32,
                          .tied = tied,
+                         .bias = true,
                          .matrix = tied ? "F16" : "Q4_0"};
     const ModelFiles files = model_files(spec);
     const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
@@ -207,6 +210,21 @@ TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
       EXPECT_EQ(tokens(*cut, sequence, {.max_tokens = 5}), tokens(*whole, sequence, {.max_tokens = 5}));
     }
   }
+}
+
+// So few workgroups in a row that a matvec's grid has several: its rows come from y too.
+TEST_F(GpuModel, FewWorkgroupsInARowGiveTheSameLogits) {
+  const ModelSpec spec{.feed_forward = 288, .vocab = 603};
+  const ModelFiles files = model_files(spec);
+  const LoadOptions options{.context = 40, .kv = KvType::f32, .scoring = true};
+  gpu::Limits limits;
+  limits.max_compute_workgroups_per_dimension = 40;
+  const auto whole = engine(files, options, device());
+  const auto folded = engine(files, options, std::make_unique<LimitedDevice>(device(), limits));
+  ASSERT_TRUE(whole && folded);
+  const auto sequence = some_tokens(kernels::batch_limit, 8, spec.vocab);
+  for (const bool by_steps : {false, true})
+    EXPECT_TRUE(logits(*folded, sequence, by_steps) == logits(*whole, sequence, by_steps));
 }
 
 TEST_F(GpuModel, DefaultLimitsAndNoFeaturesGiveTheSameTokens) {
@@ -311,6 +329,27 @@ TEST_F(GpuVectors, LogitsWithF16Cache) { check_logits(KvType::f16, 1e-3); }
 TEST_F(GpuVectors, GreedyStory) { check_story({}, KvType::f16); }
 TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) {
   check_story({.default_limits = true, .no_features = true}, KvType::f32);
+}
+
+// Twice in the graph, the loader would wait for ever for the bytes of the second.
+TEST(Weights, ATensorThatIsTakenTwiceIsOneWeight) {
+  files::GgufWriter writer;
+  const u64 matrix[] = {32, 4}, vector[] = {32};
+  writer.add_tensor("a.weight", formats::find("F32")->ggml_type, matrix);
+  writer.add_tensor("b.weight", formats::find("F32")->ggml_type, vector);
+  const std::vector<u8> header = writer.header();
+  const auto parsed = files::parse_gguf(header, std::nullopt);
+  ASSERT_TRUE(parsed && parsed->gguf);
+  graph::Builder builder(graph::Heads{.query = 1, .kv = 1, .dim = 4, .rotated = 4}, 1);
+  models::Weights weights(*parsed->gguf, builder);
+  const graph::WeightId a = weights.matrix("a.weight", 4, 32), b = weights.vector("b.weight", 32);
+  EXPECT_NE(a, b);
+  EXPECT_EQ(weights.matrix("a.weight", 4, 32), a);
+  EXPECT_EQ(weights.optional_vector("b.weight", 32), b);
+  EXPECT_TRUE(weights.status());
+  weights.matrix("a.weight", 32, 4);
+  ASSERT_FALSE(weights.status());  // of another shape it is still an error
+  EXPECT_NE(weights.status().error().message.find("'a.weight' has shape"), std::string::npos);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ inline Result<SharedModel> open_header(const std::vector<u8>& header) {
 inline Status turn(Engine& engine) {
   gpu::Device* device = engine.device();
   if (device && device->info().vendor != "null") {
-    for (u32 i = 0; i < 300 && !device->has_event(); ++i) gpu::wait(*device, std::chrono::milliseconds(100));
+    for (u32 i = 0; i < 6000 && !device->has_event(); ++i) gpu::wait(*device, std::chrono::milliseconds(100));
     if (!device->has_event()) return fail("the device has been silent for half a minute");
   }
   return engine.pump();

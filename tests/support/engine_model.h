@@ -22,6 +22,7 @@ struct ModelSpec {
   u32 layers = 2, width = 64, feed_forward = 96, vocab = 300;  // at least the 260 tokens of the tokenizer
   u32 heads = 4, kv_heads = 2, dim = 16;
   u32 rotated = 0;  // 0: dim
+  float yarn = 0;   // factor of YaRN's context scaling; 0: none
   u32 context = 512;
   bool tied = true, factors = false;
   bool bias = false;                                // llama's optional biases, of q, k, v and the output projection
@@ -106,6 +107,11 @@ class ModelMaker {
     writer.add_u32(key("attention.key_length"), s_.dim);
     writer.add_u32(key("attention.value_length"), s_.dim);
     writer.add_u32(key("rope.dimension_count"), rotated());
+    if (s_.yarn > 0) {
+      writer.add_string(key("rope.scaling.type"), "yarn");
+      writer.add_f32(key("rope.scaling.factor"), s_.yarn);
+      writer.add_u32(key("rope.scaling.original_context_length"), 64);
+    }
     writer.add_u32("tokenizer.ggml.bos_token_id", 1);
     writer.add_u32("tokenizer.ggml.eos_token_id", 2);
   }

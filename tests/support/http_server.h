@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -45,6 +46,7 @@ class HttpServer {
     int retry_after = -1;           // sent with those, in seconds
     std::deque<u64> cuts = {};      // after so many bytes of a body the connection ends; one for each answer
     int status_after_cuts = 0;      // of all answers once a cut was made
+    u64 stall = ~u64{0};            // after so many bytes a body stops until the other side hangs up
   };
 
   HttpServer() {
@@ -78,10 +80,10 @@ class HttpServer {
   void put(const std::string& path, std::vector<u8> bytes) {
     change([&](auto& files, auto&) { files[path] = File{.bytes = std::move(bytes)}; });
   }
-  // Once the answers on their way have gone out, or after two seconds.
+  // Once the answers on their way have gone out, or after a minute.
   std::vector<Request> take_requests() {
-    for (u32 i = 0; i < 200 && answering_ > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    answered_.wait_for(lock, std::chrono::minutes(1), [this] { return answering_ == 0; });
     return std::exchange(requests_, {});
   }
   u64 take_body_bytes() {
@@ -135,10 +137,18 @@ class HttpServer {
     return sent;
   }
 
+  void await_end(int connection) {
+    char part;
+    pollfd waiting{.fd = connection, .events = POLLIN, .revents = 0};
+    while (!stopping_ && (::poll(&waiting, 1, 20) <= 0 || ::recv(connection, &part, 1, 0) > 0)) {
+    }
+  }
+
   struct Answer {
     std::string head;
     std::vector<u8> body;
     u64 cut = ~u64{0};
+    u64 stall = ~u64{0};
     bool close = false;
   };
 
@@ -181,6 +191,7 @@ class HttpServer {
     if (manners_.sizes) head += "Content-Length: " + std::to_string(end - begin + file.more_than_there_is) + "\r\n";
     Answer answer{.head = std::string("HTTP/1.1 ") + (part ? "206" : "200") + " so\r\n" + head + "\r\n",
                   .body = {file.bytes.begin() + std::ptrdiff_t(begin), file.bytes.begin() + std::ptrdiff_t(end)},
+                  .stall = manners_.stall,
                   .close = !manners_.sizes || file.more_than_there_is > 0};
     if (!manners_.cuts.empty()) {
       answer.cut = manners_.cuts.front();
@@ -201,11 +212,13 @@ class HttpServer {
     ++answering_;
     const Answer answer = make_answer(path, range);
     send_all(connection, reinterpret_cast<const u8*>(answer.head.data()), answer.head.size());
-    const u64 wanted = std::min<u64>(answer.cut, answer.body.size());
+    const u64 wanted = std::min<u64>({answer.cut, answer.stall, answer.body.size()});
     const u64 sent = send_all(connection, answer.body.data(), wanted);
+    if (wanted == answer.stall) await_end(connection);
     const std::lock_guard lock(mutex_);
     requests_.push_back({path, range, sent});
     --answering_;
+    answered_.notify_all();
     return sent == answer.body.size() && !answer.close;
   }
 
@@ -215,6 +228,7 @@ class HttpServer {
   std::atomic<bool> stopping_ = false;
   std::atomic<u32> answering_ = 0;
   std::mutex mutex_;
+  std::condition_variable answered_;
   std::map<std::string, File> files_;
   Manners manners_;
   bool cut_made_ = false;

@@ -97,7 +97,7 @@ class KernelRunner {
 
   // The next event that is no failure.
   bool next(gpu::Event& event) {
-    for (u32 i = 0; i < 300 && !device_->has_event(); ++i) gpu::wait(*device_, std::chrono::milliseconds(100));
+    for (u32 i = 0; i < 6000 && !device_->has_event(); ++i) gpu::wait(*device_, std::chrono::milliseconds(100));
     if (!device_->next_event(event)) {
       ADD_FAILURE() << "the device has been silent for half a minute";
       return false;

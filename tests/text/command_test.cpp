@@ -44,7 +44,7 @@ class TokenizeCommand : public testing::Test {
   int run(const std::string& command, const std::string& input) {
     write("in", input);
     const std::string path = folder_ + "/";
-    const int status = std::system(("timeout 60 " PRONK_BINARY_DIR "/pronk " + command + " -m " + path +
+    const int status = std::system(("timeout 1500 " PRONK_BINARY_DIR "/pronk " + command + " -m " + path +
                                     "vocab.gguf < " + path + "in > " + path + "out 2> " + path + "err")
                                        .c_str());
     out_ = read("out");

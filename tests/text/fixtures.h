@@ -52,8 +52,8 @@ struct Fixture {
     if (!name.empty()) out.add_string("general.name", name);
     out.add_strings("tokenizer.ggml.tokens", tokens);
     out.add_i32s("tokenizer.ggml.token_type", types);
-    if (model == "llama") out.add_f32s("tokenizer.ggml.scores", scores);
-    if (model == "gpt2") out.add_strings("tokenizer.ggml.merges", merges);
+    if (model == "llama" || model == "t5") out.add_f32s("tokenizer.ggml.scores", scores);
+    if (model == "gpt2" || model == "gemma4") out.add_strings("tokenizer.ggml.merges", merges);
     return out;
   }
 

@@ -1,5 +1,10 @@
 #include "text/pre_tokenizer.h"
 
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
 #include "fixtures.h"
 
 namespace pronk::text {
@@ -82,6 +87,64 @@ TEST(PreTokenizer, names) {
   }
 }
 
+// tools/split_cases.py ran the same expressions by another engine.
+TEST(PreTokenizer, cuts_as_the_published_expressions) {
+  std::ifstream cases(PRONK_SOURCE_DIR "/tests/text/split_cases.jsonl");
+  std::map<std::string, u32> texts;  // by pre-tokenizer
+  for (std::string line; std::getline(cases, line);) {
+    const nlohmann::json entry = nlohmann::json::parse(line);
+    const Words words = entry["words"];
+    std::string text;
+    for (const std::string& word : words) text += word;
+    std::istringstream names(entry["pre"].get<std::string>());
+    for (std::string name; names >> name; ++texts[name]) EXPECT_EQ(split(name, text), words) << name;
+  }
+  for (const std::string_view name : pre_tokenizer_names()) EXPECT_EQ(texts[std::string(name)], 17u) << name;
+}
+
+// One name for each way to cut.
+constexpr std::string_view one_of_each[] = {
+    "default",  "gpt-2",    "smollm",       "falcon",         "llama3",      "minicpm5", "qwen2",
+    "qwen35",   "ufakzeka", "laguna",       "bailingmoe",     "seed-coder",  "gpt-4o",   "tekken",
+    "youtu",    "kimi-k2",  "deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "afmoe",
+    "superbpe", "bloom",    "viking",       "chameleon",      "gemma4",
+};
+
+// Attempts must not add up over a long run: at n² this would take hours.
+TEST(PreTokenizer, long_runs) {
+  for (const std::string_view name : one_of_each) {
+    const auto pre = PreTokenizer::by_name(name);
+    ASSERT_TRUE(pre) << name;
+    for (const std::string_view part :
+         {" ", "\n", "A", "a", "1", "中", "\u0301", "!", "\x01", "\xff", "'", "aA", " \n"}) {
+      std::string text;
+      while (text.size() < 1 << 16) text += part;
+      text += "中";  // so that the space before it is not the text's end
+      std::vector<u32> ends;
+      pre->split(text, ends);
+      EXPECT_EQ(ends.back(), text.size());
+    }
+  }
+}
+
+TEST(SplitPattern, gives_back_whole_characters) {
+  const auto first = [](std::string_view pattern, std::string_view text) {
+    return text.substr(0, SplitPattern(pattern).match(text, 0, text.size()));
+  };
+  EXPECT_EQ(first("\\p{L}+é", "aéé"), "aéé");
+  EXPECT_EQ(first("[^x]+中\\p{N}", "中😀中1中"), "中😀中1");
+  EXPECT_EQ(first("[^x]+中", "é\xe4\xb8中\xb8\xad"), "é\xe4\xb8中");  // bytes that are no characters in between
+  EXPECT_EQ(first("[^x]++中", "a中"), "");                            // possessive: nothing is given back
+  EXPECT_EQ(first("\\p{N}{2,3}", "1"), "");
+  EXPECT_EQ(first("\\p{N}{2,3}", "1234"), "123");
+  EXPECT_EQ(first("a(?i:'s|'ll)?", "a'LLx"), "a'LL");
+  EXPECT_EQ(first("a(?i:'s|'ll)?", "a'L"), "a");
+  EXPECT_EQ(first("\\s+(?!\\S)|\\s", "   x"), "  ");
+  EXPECT_EQ(first("\\s+(?!\\S)|\\s", " x"), " ");
+  EXPECT_EQ(first("[\\p{L}&&[^\\p{Han}]]+", "aé中"), "aé");
+  EXPECT_EQ(first("[^\\p{L}]+", "12\xff中"), "12\xff");
+}
+
 // Whatever the text, the words cover it and none is empty.
 TEST(PreTokenizer, covers_any_bytes) {
   Random random{7};
@@ -90,7 +153,7 @@ TEST(PreTokenizer, covers_any_bytes) {
   for (u32 round = 0; round < 500; ++round) {
     std::string text;
     for (u64 i = random.below(12); i-- > 0;) text += parts[random.below(std::size(parts))];
-    for (const std::string_view name : pre_tokenizer_names()) {
+    for (const std::string_view name : one_of_each) {
       for (const std::string& word : split(name, text)) EXPECT_FALSE(word.empty()) << name;
     }
   }

@@ -11,15 +11,15 @@ TEST(Unicode, classes) {
   using enum CharClass;
   const std::pair<u32, CharClass> known[] = {
       {0, control},       {'\t', space},         {'\r', space},         {0x1c, control},     {' ', space},
-      {'!', punctuation}, {'$', symbol},         {'+', symbol},         {'0', number},       {'9', number},
+      {'!', punctuation}, {'$', symbol},         {'+', symbol},         {'0', digit},        {'9', digit},
       {'A', upper},       {'_', punctuation},    {'`', symbol},         {'z', lower},        {0x7f, control},
       {0x85, space},      {0xa0, space},         {0xaa, letter},        {0xab, punctuation}, {0xb2, number},
       {0xd7, symbol},     {0xe9, lower},         {0xff, lower},         {0x100, upper},      {0x101, lower},
       {0x137, lower},     {0x138, lower},        {0x139, upper},        {0x13a, lower},      {0x1c5, upper},
-      {0x301, mark},      {0x378, other},        {0x488, spacing_mark}, {0x663, number},     {0x93e, spacing_mark},
+      {0x301, mark},      {0x378, other},        {0x488, spacing_mark}, {0x663, digit},      {0x93e, spacing_mark},
       {0x4e2d, letter},   {0x1680, space},       {0x200b, control},     {0x2028, space},     {0x2163, number},
       {0x3000, space},    {0x3001, punctuation}, {0xac00, letter},      {0xe000, control},   {0xfeff, control},
-      {0xfffd, symbol},   {0x1f600, symbol},     {0x1d7ce, number},     {0x20000, letter},   {0x10fffd, control},
+      {0xfffd, symbol},   {0x1f600, symbol},     {0x1d7ce, digit},      {0x20000, letter},   {0x10fffd, control},
       {0x10ffff, other},
   };
   for (const auto& [code_point, wanted] : known) EXPECT_EQ(class_of(code_point), wanted) << std::hex << code_point;

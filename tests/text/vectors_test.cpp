@@ -37,6 +37,20 @@ Tokenizer load_file(const std::string& path) {
   return std::move(*tokenizer);
 }
 
+// The same vocabulary under another pre-tokenizer.
+Tokenizer load_with_pre(const std::string& path, std::string_view pre) {
+  const std::vector<u8> bytes = read_bytes(path);
+  auto prefix = files::parse_gguf(bytes, bytes.size());
+  if (!prefix || !prefix->gguf) std::abort();
+  files::GgufWriter writer;
+  const files::Metadata& metadata = prefix->gguf->metadata;
+  for (u64 i = 0; i < metadata.size(); ++i) {
+    if (metadata.key(i) != "tokenizer.ggml.pre") writer.add_entry(metadata.raw(i));
+  }
+  writer.add_string("tokenizer.ggml.pre", pre);
+  return Fixture::load(writer);
+}
+
 struct VectorFile {
   const char* name;  // of tricky.<name>.json
   const char* gguf;  // below shared/
@@ -87,9 +101,7 @@ TEST_P(Vectors, tricky_texts) {
   }
 }
 
-TEST_P(LlamaCppVectors, texts) {
-  const std::string path = test::shared_path(GetParam().gguf);
-  const Tokenizer tokenizer = load_file(path);
+void expect_texts(const Tokenizer& tokenizer, const std::string& path) {
   const std::string texts = read_text(path + ".inp"), lines = read_text(path + ".out");
   constexpr std::string_view separator = "\n__ggml_vocab_test__\n";
   u64 count = 0;
@@ -105,6 +117,17 @@ TEST_P(LlamaCppVectors, texts) {
     line = line_end + 1;
   }
   EXPECT_GE(count, 40u);
+}
+
+TEST_P(LlamaCppVectors, texts) {
+  const std::string path = test::shared_path(GetParam().gguf);
+  expect_texts(load_file(path), path);
+}
+
+// The ids of qwen35 are those of Qwen2's vocabulary.
+TEST(Qwen35Vectors, texts) {
+  if (!std::filesystem::exists(vectors)) GTEST_SKIP() << "../shared/vectors/tokens is not there";
+  expect_texts(load_with_pre(vectors + "ggml-vocab-qwen2.gguf", "qwen35"), vectors + "ggml-vocab-qwen35.gguf");
 }
 
 // Every token alone, through the streaming decoder, gives valid UTF-8 that is nothing but the token's own.

@@ -1,4 +1,4 @@
-// Builds the package: TypeScript to dist/, and beside it the WASM module and the model in the box.
+// Builds the package: TypeScript to dist/, and beside it the WASM module, the model in the box and the licence.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,6 +23,7 @@ try {
   process.exit(1); // the compiler has said why
 }
 copyFileSync(wasm, join(dist, 'pronk.wasm'));
+copyFileSync(join(web, '../LICENSE'), join(web, 'LICENSE')); // npm packs the one beside package.json
 
 if (existsSync(box)) {
   copyFileSync(box, join(dist, 'pronk-box.gguf'));

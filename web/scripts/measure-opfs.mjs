@@ -200,7 +200,7 @@ async function main() {
     const port = await listen(server, 18_600);
     const tab = browser.pages()[0] ?? (await browser.newPage());
     await tab.goto(`http://localhost:${port}/`);
-    await tab.waitForFunction('window.Pronk !== undefined');
+    await tab.waitForFunction(() => window.Pronk !== undefined);
     const figures = await measure(tab, values, join(root, 'profile'));
     if (values.json) console.log(JSON.stringify(figures));
     else print(figures, values.device);

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { answering, messages, restored, stop } from '../chat';
+import { answering, stop } from '../chat';
+import { messages, restored } from '../conversation';
 import { model, open, openFiles } from '../model';
 import { Composer } from './composer';
 import { Conversation } from './conversation';

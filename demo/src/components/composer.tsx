@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { answering, draft, send, stop, storyMode } from '../chat';
+import { answering, send, stop, storyMode } from '../chat';
+import { draft } from '../conversation';
 import { model, open } from '../model';
 import { SendIcon, StopIcon } from './icons';
 

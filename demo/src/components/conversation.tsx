@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { answering, answerWithoutTemplate, brokenTemplate, goOn, messages, regenerate, say, storyMode } from '../chat';
+import { answering, answerWithoutTemplate, brokenTemplate, goOn, regenerate, say, storyMode } from '../chat';
+import { messages } from '../conversation';
 import { examples } from '../examples';
 import * as format from '../format';
 import { type Block, renderBlocks, splitThought } from '../markdown';
@@ -55,7 +56,8 @@ function Welcome() {
         <>
           <h2>What shall we talk about?</h2>
           <p class="lead">
-            {box ? 'This small model runs in your browser.' : 'The model is loaded.'} What you write stays in this tab.
+            {box ? 'This small model runs in your browser.' : 'The model is loaded.'} What you write stays on this
+            device.
           </p>
           {box && <Examples />}
         </>

@@ -1,12 +1,14 @@
 // The conversations that this browser keeps, to open again or to delete.
-import { answering, conversations, listConversations, openConversation, removeConversation } from '../chat';
+import { useSignal } from '@preact/signals';
+import { answering, openConversation } from '../chat';
+import { conversations, listConversations, removeConversation } from '../conversation';
 import * as format from '../format';
 import { CloseIcon, ListIcon } from './icons';
 
 const panelId = 'conversations-panel';
 
 export function ConversationsButton() {
-  if (conversations.value.length === 0) return null;
+  if (conversations.value.every(({ here }) => here)) return null;
   return (
     <>
       <button
@@ -25,6 +27,11 @@ export function ConversationsButton() {
 
 function ConversationsPanel() {
   const busy = answering.value !== 'no';
+  const asked = useSignal(''); // the one that is deleted by another click
+  const remove = (id: string): void => {
+    if (asked.value === id) void removeConversation(id);
+    else asked.value = id;
+  };
   const open = (id: string): void => {
     document.getElementById(panelId)?.hidePopover();
     void openConversation(id);
@@ -35,7 +42,10 @@ function ConversationsPanel() {
       class="card panel panel-right"
       popover="auto"
       aria-label="Kept conversations"
-      onToggle={(event) => event.newState === 'open' && void listConversations()}
+      onToggle={() => {
+        asked.value = '';
+        void listConversations();
+      }}
     >
       <h2>Conversations</h2>
       <ul class="past">
@@ -49,13 +59,13 @@ function ConversationsPanel() {
             </button>
             {!here && !elsewhere && (
               <button
-                class="button-icon"
+                class={asked.value === id ? 'button-small' : 'button-icon'}
                 type="button"
                 title="Delete"
-                aria-label={`Delete “${title}”`}
-                onClick={() => void removeConversation(id)}
+                aria-label={asked.value === id ? `Delete “${title}” for good` : `Delete “${title}”`}
+                onClick={() => remove(id)}
               >
-                <CloseIcon />
+                {asked.value === id ? 'Delete' : <CloseIcon />}
               </button>
             )}
           </li>

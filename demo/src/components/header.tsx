@@ -1,4 +1,5 @@
-import { messages, newChat } from '../chat';
+import { newChat } from '../chat';
+import { messages } from '../conversation';
 import { model, modelName, open } from '../model';
 import { ConversationsButton } from './conversations-panel';
 import { Mark, NewIcon, SettingsIcon } from './icons';

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
-import { messages } from '../chat';
+import { messages } from '../conversation';
 import { openBox, openFiles, openUrl } from '../model';
 import { FileIcon } from './icons';
 

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../runtime/errors.js';
 import type {
   Device,
   EngineOptions,
@@ -9,7 +10,7 @@ import type {
   Stats,
   TokenizeOptions,
 } from '../runtime/types.js';
-import { checkEngineOptions } from '../runtime/validate.js';
+import { checkEngineOptions, checkNames, checkText, tokensOf } from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
@@ -34,6 +35,34 @@ export interface Home {
   warn(message: string): void;
 }
 
+const loadNames: Record<keyof LoadOptions, true> = {
+  contextSize: true,
+  memoryBudget: true,
+  device: true,
+  kv: true,
+  cache: true,
+  hubEndpoint: true,
+  onProgress: true,
+  onNotice: true,
+  signal: true,
+};
+const generateNames: Record<keyof GenerateOptions, true> = {
+  maxTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  seed: true,
+  ignoreEos: true,
+  signal: true,
+};
+const tokenizeNames: Record<keyof TokenizeOptions, true> = { special: true, bos: true };
+
+/** Before all else that load() and plan() do with their options. */
+export function checkLoadOptions(options: LoadOptions): void {
+  checkNames('options', options, loadNames);
+}
+
 function engineOptions(home: Home, { contextSize, device, kv, memoryBudget }: EngineOptions): EngineOptions {
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
   const options = { contextSize, device, kv, memoryBudget: budget };
@@ -49,6 +78,8 @@ export class Engine {
     const { onProgress, onNotice = ({ message }) => home.warn(message), signal } = options;
     const worker = new ModelWorker(home.connect, files, engineOptions(home, options), onNotice);
     await worker.load({ onProgress, signal });
+    if (signal?.aborted) await worker.unload(); // too late for the worker: nobody would own the model
+    throwIfAborted(signal);
     return worker;
   }
 
@@ -82,21 +113,23 @@ export class Engine {
    * left in the KV cache is used again where the prompts begin alike.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
-    const { signal, ...sampling } = options;
-    const given = typeof prompt === 'string' ? prompt : Array.from(prompt);
-    return new Generation(
-      (onPieces, stop) =>
-        this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop }),
-      signal,
-    );
+    // What is wrong with the arguments is told as all that goes wrong is: by the generation.
+    return new Generation(async (onPieces, stop) => {
+      checkNames('options', options, generateNames);
+      const { signal: _, ...sampling } = options;
+      const given = typeof prompt === 'string' ? prompt : tokensOf('the prompt', prompt);
+      return this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop });
+    }, options?.signal);
   }
 
-  tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+    checkText('the text', text);
+    checkNames('options', options, tokenizeNames);
     return this.worker.call('tokenize', { text, options });
   }
 
-  detokenize(ids: ArrayLike<number>): Promise<string> {
-    return this.worker.call('detokenize', { ids: Array.from(ids) });
+  async detokenize(ids: ArrayLike<number>): Promise<string> {
+    return this.worker.call('detokenize', { ids: tokensOf('the list', ids) });
   }
 
   async stats(): Promise<Stats> {

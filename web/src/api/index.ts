@@ -6,7 +6,7 @@ import { PronkError } from '../runtime/errors.js';
 import { hubUrl } from '../runtime/hub.js';
 import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectWorker } from '../worker/connect-worker.js';
-import { Engine, type Home, type LoadOptions } from './engine.js';
+import { checkLoadOptions, Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
@@ -23,6 +23,7 @@ function urlSpec(text: string): FileSpec & { kind: 'url' } {
 
 // Bytes go as a Blob: postMessage() would put a second copy of them on the worker's heap.
 function filesOf(source: ModelSource, options: LoadOptions): FileSpec[] {
+  checkLoadOptions(options);
   if (typeof options.cache === 'string') {
     throw new PronkError('bad-argument', 'a browser has one cache, not a folder for it');
   }

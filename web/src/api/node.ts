@@ -7,7 +7,7 @@ import { hubUrl } from '../runtime/hub.js';
 import { nodePlatform } from '../runtime/platform-node.js';
 import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectLocally } from '../worker/connect-local.js';
-import { Engine, type Home, type LoadOptions } from './engine.js';
+import { checkLoadOptions, Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
@@ -33,6 +33,7 @@ function hubEndpoint(): string | undefined {
 }
 
 function filesOf(source: ModelSource, options: LoadOptions): FileSpec[] {
+  checkLoadOptions(options);
   return fileSpecs(source, urlOrPath, { hubEndpoint: hubEndpoint(), ...options });
 }
 

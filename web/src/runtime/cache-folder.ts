@@ -1,5 +1,5 @@
-// The cache in Node: a plain folder, with the layout of cache.ts. A file `lock` in an entry holds the id of the process
-// that writes it.
+// The cache in Node: a plain folder, with the layout of cache.ts. An entry that is written has a file `lock`, see
+// cache-lock.ts.
 import {
   type FileHandle,
   mkdir,
@@ -8,18 +8,16 @@ import {
   readFile,
   rename,
   rm,
+  rmdir,
   stat,
   statfs,
-  unlink,
-  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { CacheFolder, EntryFile, EntryFiles } from './cache.js';
+import { type EntryLock, takeLock } from './cache-lock.js';
 
-const lockName = 'lock';
-const lockPatience = 10 * 60_000; // milliseconds after which a lock that nobody touched is nobody's
 const keyPattern = /^[0-9a-f]{32}$/;
 
 /** $XDG_CACHE_HOME/pronk, else ~/.cache/pronk. */
@@ -43,7 +41,7 @@ const realSystem: FolderSystem = {
 };
 
 let written = 0;
-const lockedHere = new Set<string>(); // entries that this process writes
+const lockedHere = new Map<string, EntryLock>(); // entries that this process writes
 
 export class PlainFolder implements CacheFolder {
   readonly evicts = false; // a person's disk; they look after it
@@ -63,14 +61,12 @@ export class PlainFolder implements CacheFolder {
   }
 
   async writeInfo(key: string, text: string): Promise<void> {
+    const lock = lockedHere.get(join(this.root, key));
+    if (lock && !(await lock.held())) throw new Error('another program has taken the entry over');
     const path = join(this.root, key, 'entry.json');
     const fresh = `${path}.${process.pid}.${++written}`;
     await writeFile(fresh, text);
     await rename(fresh, path);
-    if (lockedHere.has(join(this.root, key))) {
-      const now = new Date();
-      await utimes(join(this.root, key, lockName), now, now).catch(() => {});
-    }
   }
 
   async open(key: string, write: boolean): Promise<EntryFiles | null> {
@@ -79,8 +75,7 @@ export class PlainFolder implements CacheFolder {
       return this.openFiles(entry, 'r', async () => {})
         .catch(orMissing)
         .then((files) => files ?? null);
-    await mkdir(entry, { recursive: true });
-    const unlock = await lock(entry);
+    const unlock = await lock(entry, true);
     if (!unlock) return null;
     try {
       for (const name of ['data', 'hashes']) await (await this.system.open(join(entry, name), 'a')).close();
@@ -98,14 +93,17 @@ export class PlainFolder implements CacheFolder {
 
   async remove(key: string): Promise<boolean> {
     const entry = join(this.root, key);
-    const unlock = await lock(entry).catch(orMissing);
+    const unlock = await lock(entry, false).catch(orMissing);
     if (unlock === undefined) return true; // there is no such entry
     if (unlock === null) return false;
     try {
-      await rm(entry, { recursive: true, force: true });
+      for (const name of await readdir(entry)) {
+        if (!name.startsWith('lock')) await rm(join(entry, name), { recursive: true, force: true });
+      }
     } finally {
       await unlock();
     }
+    await rmdir(entry).catch(() => {}); // another one may have begun it anew
     return true;
   }
 
@@ -161,37 +159,21 @@ class HandleFile implements EntryFile {
 }
 
 /** Takes an entry for this caller alone; null: another one has it. */
-async function lock(entry: string): Promise<(() => Promise<void>) | null> {
-  if (lockedHere.has(entry)) return null;
-  const path = join(entry, lockName);
-  for (let tries = 0; tries < 2; tries++) {
-    lockedHere.add(entry);
+async function lock(entry: string, make: boolean): Promise<(() => Promise<void>) | null> {
+  for (let attempt = 1; ; attempt++) {
+    if (make) await mkdir(entry, { recursive: true });
     try {
-      await writeFile(path, String(process.pid), { flag: 'wx' });
+      const taken = await takeLock(entry);
+      if (!taken) return null;
+      lockedHere.set(entry, taken);
       return async () => {
         lockedHere.delete(entry);
-        await unlink(path).catch(() => {});
+        await taken.release();
       };
     } catch (error) {
-      lockedHere.delete(entry);
-      if ((error as { code?: string }).code !== 'EEXIST') throw error;
-      if (await isHeld(path)) return null;
-      await unlink(path).catch(() => {});
+      // Another one may remove the entry just when it is made.
+      if (!make || attempt === 10 || (error as { code?: string }).code !== 'ENOENT') throw error;
     }
-  }
-  return null;
-}
-
-async function isHeld(path: string): Promise<boolean> {
-  const [text, info] = await Promise.all([readFile(path, 'utf8'), stat(path)]).catch(() => ['', null] as const);
-  if (!info || Date.now() - info.mtimeMs > lockPatience) return false;
-  const id = Number(text);
-  if (!Number.isInteger(id) || id <= 0 || id === process.pid) return text === ''; // '': just being written
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === 'EPERM';
   }
 }
 

@@ -24,8 +24,7 @@ export interface CacheHooks {
   fixed?: boolean;
   /** SHA-256 of the whole file in hex, when its source tells it. */
   knownHash?: () => Promise<string | null>;
-  /** null: this place cannot hash. */
-  startHash?: () => Promise<RunningHash | null>;
+  startHash(): RunningHash;
 }
 
 /** The source of a URL, with the cache where the spec wants it. */
@@ -120,13 +119,16 @@ export class CachedSource implements ByteSource {
   private async open(signal?: AbortSignal): Promise<void> {
     try {
       this.folder = await this.hooks.folder();
-      if (!this.folder) return;
+      if (!this.folder) {
+        this.note = 'this browser gives no place to keep it: it is fetched again each time';
+        return;
+      }
       this.key = await keyOf(this.url);
       const entry = await this.validEntry(this.folder, signal);
       if (entry?.complete) return await this.openWhole(this.folder, entry);
       if (entry && entry.have > 0) await this.openPart(this.folder, entry);
       if (!this.writer) this.writer = new EntryWriter(this.folder, this.key, this.newInfo(), null);
-      await this.startChecksum();
+      this.startChecksum();
     } catch (error) {
       throwIfAborted(signal);
       await this.giveUp(`the cache cannot be used: ${messageOf(error)}`);
@@ -177,13 +179,10 @@ export class CachedSource implements ByteSource {
     return { version: 1, url: this.url, ...unknown, pinned: false, used: Date.now() };
   }
 
-  private async startChecksum(): Promise<void> {
-    const { knownHash, startHash } = this.hooks;
-    if (!knownHash || !startHash || this.offline) return;
-    const known = knownHash();
-    const hash = await startHash().catch(() => null);
-    if (hash) this.checksum = { hash, position: 0, known };
-    else this.note = 'the file cannot be checked by its SHA-256 here, only by its length';
+  private startChecksum(): void {
+    const { knownHash } = this.hooks;
+    if (!knownHash || this.offline) return;
+    this.checksum = { hash: this.hooks.startHash(), position: 0, known: knownHash() };
   }
 
   private async giveUp(note: string): Promise<void> {

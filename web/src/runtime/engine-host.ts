@@ -1,14 +1,16 @@
 // One model in one WASM module on one device: reads its header, plans, streams its weights, and drives generations. When
 // the device is lost it is of no use any more; EngineKeeper then makes another. Nothing here knows messages.
+import { Context, DeviceKind, Finish, KvKind, Next, SpecialToken, State, TokenizeFlags } from './abi.js';
 import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted, toPronkError } from './errors.js';
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
 import { planFromJson, statsFromJson } from './json.js';
 import { LoadRate } from './load-rate.js';
-import { type EngineModule, State } from './module.js';
+import { ModelFiles } from './model-files.js';
+import type { EngineModule } from './module.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
-import { type ByteSource, splitIndex, splitSiblings } from './source.js';
+import { tick } from './tick.js';
 import type {
   Device,
   EngineInfo,
@@ -16,6 +18,7 @@ import type {
   FileSpec,
   FinishReason,
   GenerationResult,
+  KvType,
   LoadProgress,
   Piece,
   Plan,
@@ -25,33 +28,39 @@ import type {
 } from './types.js';
 import { checkIds, checkSampling } from './validate.js';
 
-const deviceKind = { cpu: 0, webgpu: 1 } as const;
-const kvKind = { f16: 0, f32: 1, q8_0: 2, q4_0: 3 } as const;
-const tokenizeFlag = { special: 1, bos: 2, noBos: 4 } as const;
-const finishReasons: readonly FinishReason[] = ['length', 'stop', 'cancelled', 'context-full'];
+const deviceKinds: Record<Device, DeviceKind> = { cpu: DeviceKind.cpu, webgpu: DeviceKind.gpu };
+const kvKinds: Record<KvType, KvKind> = { f16: KvKind.f16, f32: KvKind.f32, q8_0: KvKind.q8, q4_0: KvKind.q4 };
+const finishReasons: Record<Finish, FinishReason> = {
+  [Finish.length]: 'length',
+  [Finish.endToken]: 'stop',
+  [Finish.cancelled]: 'cancelled',
+  [Finish.contextFull]: 'context-full',
+};
 
 // What a lost device may make of whatever runs.
 const brokenByLoss = new Set<PronkErrorCode>(['internal', 'device-lost', 'out-of-memory', 'unsupported', 'wrong-gpu']);
 
-const firstHeaderBytes = 1 << 20;
 const smallWeights = 32 << 20; // bytes that are streamed while kernels compile
 const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
 const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
 const lossPatience = 300; // milliseconds for a lost device to be told, after something failed that it may have caused
-const asManyAsFit = 0xffffffff; // the context of pronk_plan() and pronk_load()
 
 type OnProgress = (progress: LoadProgress) => void;
 
+export interface HostOptions extends EngineOptions {
+  /** The device 'webgpu' is not to be one that runs on the CPU; 'auto' never takes such a one. */
+  hardwareOnly?: boolean;
+}
+
 export class EngineHost {
-  private sources: ByteSource[] = [];
-  private tails: (Tail | undefined)[] = []; // of each file
+  private files: ModelFiles | null = null;
   protected gpu: GPU | null = null; // only held: Node's must outlive its devices
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
   private module!: EngineModule;
   private device: Device = 'cpu';
   private deviceNote: string | undefined;
-  private options: EngineOptions = {};
+  private options: HostOptions = {};
   private plan: Plan | null = null;
   private failure: PronkError | null = null;
   private closed = false;
@@ -59,6 +68,11 @@ export class EngineHost {
   private driving = false; // a loop of load() or generate() pumps; else events do
   private unseenEvents = 0;
   private wake: (() => void) | null = null;
+
+  /** What the sources had to say once they were read; see ByteSource.note. */
+  get sourceNotes(): readonly string[] {
+    return this.files?.notes ?? [];
+  }
 
   /** Called when the device is lost while nothing runs that would fail of it. */
   onIdleLoss: () => void = () => {};
@@ -69,7 +83,7 @@ export class EngineHost {
   static async open(
     platform: Platform,
     files: FileSpec[],
-    options: EngineOptions,
+    options: HostOptions,
     onProgress: OnProgress = () => {},
     signal?: AbortSignal,
     deviceNote?: string,
@@ -83,7 +97,8 @@ export class EngineHost {
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
-      await host.readHeaders(files, signal);
+      host.files = new ModelFiles(host.module, platform, files);
+      await host.files.readHeaders(signal);
       return host;
     } catch (error) {
       await host.close();
@@ -93,11 +108,16 @@ export class EngineHost {
 
   /** What loading would cost. That it does not fit is no error. */
   makePlan(): Plan {
-    this.module.call('unsupported', (m) => m.pronk_plan(...this.loadArguments()));
+    return this.plans().plan;
+  }
+
+  // refusal: the error that loading it would be.
+  private plans(): { plan: Plan; refusal: PronkError | null } {
+    this.module.call((m) => m.pronk_plan(...this.loadArguments()));
     const json = this.module.resultObject();
     const plan = planFromJson(json, this.device, this.chatTemplate() !== '', this.options.memoryBudget ?? null);
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
-    return plan;
+    return { plan, refusal: plan.fits ? null : moduleError(Number(json['refusal_code']), plan.refusal) };
   }
 
   /**
@@ -105,11 +125,11 @@ export class EngineHost {
    * of a prompt to the GPU, 0 for the module's own choice.
    */
   async load(onProgress: OnProgress = () => {}, signal?: AbortSignal, firstChunk = 0): Promise<EngineInfo> {
-    const plan = this.makePlan();
-    if (!plan.fits) throw moduleError(plan.refusal, 'out-of-memory');
+    const { plan, refusal } = this.plans();
+    if (refusal) throw refusal;
     this.driving = true;
     try {
-      this.module.call('out-of-memory', (m) => m.pronk_load(...this.loadArguments(), firstChunk));
+      this.module.call((m) => m.pronk_load(...this.loadArguments(), firstChunk));
       await this.compileKernels(plan.fileBytes, onProgress, signal);
       await this.streamWeights(plan.fileBytes, onProgress, signal);
       onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
@@ -119,26 +139,32 @@ export class EngineHost {
         await this.untilEvent(this.device === 'webgpu');
         state = this.pump();
       }
+      throwIfAborted(signal);
     } finally {
       this.driving = false;
-      await this.closeSources();
+      await this.files?.close();
     }
     this.plan = plan;
-    return { plan, chatTemplate: this.chatTemplate() || null, bosToken: this.special(0), eosToken: this.special(1) };
+    return {
+      plan,
+      chatTemplate: this.chatTemplate() || null,
+      bosToken: this.special(SpecialToken.bos),
+      eosToken: this.special(SpecialToken.eos),
+    };
   }
 
   tokenize(text: string, options: TokenizeOptions = {}): number[] {
-    const bos = { auto: 0, on: tokenizeFlag.bos, off: tokenizeFlag.noBos }[options.bos ?? 'auto'];
-    const flags = bos | (options.special ? tokenizeFlag.special : 0);
+    const bos = { auto: 0, on: TokenizeFlags.bos, off: TokenizeFlags.noBos }[options.bos ?? 'auto'];
+    const flags = bos | (options.special ? TokenizeFlags.special : 0);
     this.module.withText(text, (at, length) => {
-      this.module.call('bad-argument', (m) => m.pronk_tokenize(at, length, flags));
+      this.module.call((m) => m.pronk_tokenize(at, length, flags));
     });
     return this.module.resultIds();
   }
 
   detokenize(ids: readonly number[]): string {
     checkIds(ids);
-    this.module.withIds(ids, (at) => this.module.call('bad-argument', (m) => m.pronk_detokenize(at, ids.length)));
+    this.module.withIds(ids, (at) => this.module.call((m) => m.pronk_detokenize(at, ids.length)));
     return this.module.resultText();
   }
 
@@ -193,7 +219,7 @@ export class EngineHost {
   }
 
   stats(): Omit<Stats, 'recoveries'> {
-    this.module.call('internal', (m) => m.pronk_stats());
+    this.module.call((m) => m.pronk_stats());
     return statsFromJson(this.module.resultObject());
   }
 
@@ -212,7 +238,7 @@ export class EngineHost {
     else this.grant?.device.destroy();
     this.gpuHost = null;
     this.grant = null;
-    await this.closeSources();
+    await this.files?.close();
   }
 
   // --- opening -------------------------------------------------------------------------------------------------------
@@ -220,7 +246,7 @@ export class EngineHost {
   private async chooseDevice(signal?: AbortSignal): Promise<void> {
     const choice = this.options.device ?? 'auto';
     if (choice === 'cpu') return;
-    const found = await this.findGpu();
+    const found = await this.findGpu(choice === 'auto' || this.options.hardwareOnly === true);
     if (typeof found !== 'string') {
       this.grant = found; // even when aborted meanwhile: close() has to find it
       this.gpuHost = new GpuHost(found.device, found.info);
@@ -234,54 +260,22 @@ export class EngineHost {
     }
   }
 
-  private async findGpu(): Promise<GpuGrant | string> {
+  private async findGpu(hardwareOnly: boolean): Promise<GpuGrant | string> {
     const gpu = await this.platform.gpu();
     if (typeof gpu === 'string') return gpu;
     this.gpu = gpu;
     try {
-      return (await requestDevice(gpu)) ?? 'there is no WebGPU adapter';
+      return await requestDevice(gpu, { hardwareOnly });
     } catch (error) {
       return `the WebGPU adapter gives no device: ${messageOf(error)}`;
     }
   }
 
-  private async readHeaders(files: FileSpec[], signal?: AbortSignal): Promise<void> {
-    this.sources = inOrder(expandSplit(files).map((spec) => this.platform.source(spec)));
-    for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
-    const first = this.sources[0]!;
-    const count = this.module.withText(first.name, (at, length) =>
-      this.module.call('bad-model', (m) => m.pronk_split_names(at, length)),
-    );
-    if (count <= this.sources.length) return;
-    const names = this.module.resultText().trim().split('\n').join(', ');
-    throw new PronkError('bad-argument', `the model is split into ${count} files, and all are needed: ${names}`);
-  }
-
-  private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {
-    const head = new Head(this.module);
-    try {
-      for (let wanted = firstHeaderBytes; ; ) {
-        const before = head.length;
-        await head.fill(source, wanted, signal);
-        const more = this.module.call('bad-model', (m) => m.pronk_header(index, head.at, head.length, source.size));
-        if (more === 0) {
-          this.tails[index] = { start: before, bytes: head.tail(before) };
-          return;
-        }
-        if (head.length < wanted || (before > 0 && head.length === before)) {
-          throw new PronkError('bad-model', `${source.name || 'the file'} ends inside its header`);
-        }
-        wanted = more;
-      }
-    } finally {
-      head.free();
-    }
-  }
-
-  private loadArguments(): [number, number, number, number] {
-    const { contextSize, kv, memoryBudget } = this.options;
-    const context = contextSize === 'auto' ? asManyAsFit : (contextSize ?? 0);
-    return [deviceKind[this.device], context, kvCode(kv ?? 'f16'), memoryBudget ?? 0];
+  private loadArguments(): [number, number, number, number, number] {
+    const { contextSize, kv = 'f16', memoryBudget } = this.options;
+    const context = contextSize === 'auto' ? Context.largest : (contextSize ?? Context.default);
+    const { keys, values } = typeof kv === 'string' ? { keys: kv, values: kv } : kv;
+    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], memoryBudget ?? 0];
   }
 
   private chatTemplate(): string {
@@ -289,7 +283,7 @@ export class EngineHost {
     return this.module.resultText();
   }
 
-  private special(which: number): string {
+  private special(which: SpecialToken): string {
     this.module.run((m) => m.pronk_special(which));
     return this.module.resultText();
   }
@@ -311,17 +305,20 @@ export class EngineHost {
     let loadedBytes = 0;
     let commits = 0;
     const rate = new LoadRate(totalBytes);
+    const files = this.files!;
+    const check = (): void => {
+      if (this.failure) throw this.failure;
+    };
     for (;;) {
       throwIfAborted(signal);
-      if (this.failure) throw this.failure;
+      check();
       const position = this.module.run((m) => m.pronk_position());
       if (position < 0) return;
-      const count = await this.fillSpace(position, signal);
-      this.module.call('bad-model', (m) => m.pronk_commit(count));
+      const count = await files.fillSpace(position, check, signal);
+      this.module.call((m) => m.pronk_commit(count));
       loadedBytes = Math.min(totalBytes, loadedBytes + count);
-      const fromCache = this.sources.reduce((sum, source) => sum + (source.fromCache ?? 0), 0);
       const speed = rate.add(loadedBytes, performance.now());
-      onProgress({ phase: 'weights', loadedBytes, totalBytes, ...speed, fromCache });
+      onProgress({ phase: 'weights', loadedBytes, totalBytes, ...speed, fromCache: files.fromCache });
       if (++commits % commitsInFlight === 0) await this.queueDone();
       if (this.unseenEvents > 0) this.pump();
     }
@@ -330,45 +327,6 @@ export class EngineHost {
   private async queueDone(): Promise<void> {
     const device = this.grant?.device;
     if (device) await Promise.race([device.queue.onSubmittedWorkDone(), device.lost]);
-  }
-
-  /** Puts as many of the wanted bytes at the module's space as there is room for; gives their number. */
-  private async fillSpace(position: number, signal?: AbortSignal): Promise<number> {
-    const [file, end, space, room] = this.module.run((m) => [
-      m.pronk_file(),
-      m.pronk_stream_end(),
-      m.pronk_space(),
-      m.pronk_space_len() >>> 0,
-    ]) as [number, number, number, number];
-    const source = this.sources[file];
-    const tail = this.tails[file];
-    if (!source) throw new PronkError('internal', `the module asks for file ${file} of ${this.sources.length}`);
-    const count = Math.min(room, end - position);
-    let filled = 0;
-    while (filled < count) {
-      const at = position + filled;
-      const read =
-        tail && at >= tail.start ? tail.bytes.subarray(at - tail.start, at - tail.start + count - filled) : none;
-      const part = read.length > 0 ? read : await source.read(at, count - filled, end, signal);
-      if (this.failure) throw this.failure;
-      if (part.length === 0)
-        throw new PronkError('bad-model', `${source.name || 'the file'} ends at byte ${at} of ${end}`);
-      this.module.put(space + filled, part);
-      filled += part.length;
-    }
-    if (tail && position + count >= tail.start + tail.bytes.length) this.tails[file] = undefined;
-    return count;
-  }
-
-  /** What the sources had to say once they were read; see ByteSource.note. */
-  readonly sourceNotes: string[] = [];
-
-  private async closeSources(): Promise<void> {
-    const sources = this.sources;
-    for (const { name, note } of sources) if (note) this.sourceNotes.push(`${name}: ${note}`);
-    this.sources = [];
-    this.tails = [];
-    await Promise.all(sources.map((source) => source.close().catch(() => {})));
   }
 
   // --- the loop ------------------------------------------------------------------------------------------------------
@@ -380,7 +338,7 @@ export class EngineHost {
     const ignoreEnd = sampling.ignoreEos ? 1 : 0;
     const all = given.length > 0 ? [...ids, ...given] : ids;
     this.module.withIds(all, (at) =>
-      this.module.call('bad-argument', (m) =>
+      this.module.call((m) =>
         m.pronk_generate(at, all.length, left, temperature, topK, topP, minP, low, high, ignoreEnd, given.length),
       ),
     );
@@ -415,15 +373,15 @@ export class EngineHost {
 
   private drain(pieces: Piece[]): FinishReason | null {
     for (;;) {
-      const what = this.module.call('internal', (m) => m.pronk_next());
-      if (what === 0) return null;
+      const what = this.module.call((m) => m.pronk_next());
+      if (what === Next.none) return null;
       const [number, text] = this.module.resultNumberAndText();
-      if (what === 1) {
+      if (what === Next.token) {
         pieces.push({ text, token: number });
         continue;
       }
       if (text) pieces.push({ text, token: null });
-      return finishReasons[number] ?? 'length';
+      return finishReasons[number as Finish] ?? 'length';
     }
   }
 
@@ -432,7 +390,7 @@ export class EngineHost {
     this.unseenEvents = 0;
     const state = this.module.run((m) => m.pronk_pump());
     if (state === State.failed) {
-      throw (this.failure = moduleError(this.module.resultText(), 'internal'));
+      throw (this.failure = this.module.error());
     }
     return state as State;
   }
@@ -475,80 +433,4 @@ export class EngineHost {
       this.wake = done;
     });
   }
-}
-
-/** What was read last of a file's header: behind the header's end come bytes of weights. */
-interface Tail {
-  start: number; // in the file
-  bytes: Uint8Array;
-}
-
-const none = new Uint8Array(0);
-
-/** The first bytes of a file, growing, in the module's memory alone. */
-class Head {
-  at = 0;
-  length = 0;
-
-  constructor(private readonly module: EngineModule) {}
-
-  /** Reads on until there are `wanted` bytes or the file ends. */
-  async fill(source: ByteSource, wanted: number, signal?: AbortSignal): Promise<void> {
-    this.at = this.module.grow(this.at, wanted);
-    while (this.length < wanted) {
-      const part = await source.read(this.length, wanted - this.length, wanted, signal);
-      if (part.length === 0) return;
-      this.module.put(this.at + this.length, part);
-      this.length += part.length;
-    }
-  }
-
-  tail(from: number): Uint8Array {
-    return this.module.copy(this.at + from, this.length - from);
-  }
-
-  free(): void {
-    if (this.at !== 0) this.module.free(this.at);
-  }
-}
-
-// Of keys; of values in the bits above, one more than its code, where it is another.
-function kvCode(kv: NonNullable<EngineOptions['kv']>): number {
-  if (typeof kv === 'string') return kvKind[kv];
-  return kvKind[kv.keys] + 16 * (1 + kvKind[kv.values]);
-}
-
-// One URL or path of a split model stands for all its files.
-function expandSplit(files: FileSpec[]): FileSpec[] {
-  const only = files.length === 1 ? files[0] : undefined;
-  if (only?.kind === 'url') return splitSiblings(only.url).map((url) => ({ ...only, url }));
-  if (only?.kind === 'path') return splitSiblings(only.path).map((path) => ({ kind: 'path', path }));
-  return files;
-}
-
-// Shards in the order of their names where all have one, else as given.
-function inOrder(sources: ByteSource[]): ByteSource[] {
-  const places = sources.map((source) => splitIndex(source.name));
-  if (places.some((place) => place < 0)) return sources;
-  return [...sources].sort((a, b) => splitIndex(a.name) - splitIndex(b.name));
-}
-
-const pending: (() => void)[] = [];
-let channel: MessageChannel | null = null;
-
-/** Lets tasks that wait, among them messages, run first. setTimeout() would cost 4 ms in a browser. */
-function tick(): Promise<void> {
-  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => void };
-  return new Promise((resolve) => {
-    if (setImmediate) {
-      setImmediate(resolve);
-      return;
-    }
-    if (!channel) {
-      channel = new MessageChannel();
-      channel.port1.onmessage = () => pending.shift()?.();
-    }
-    pending.push(resolve);
-    channel.port2.postMessage(null);
-  });
 }

@@ -162,8 +162,10 @@ export class EngineKeeper {
 
   private async open(lost: PronkError | null, onProgress: OnProgress, signal?: AbortSignal): Promise<EngineHost> {
     const choice = this.options.device ?? 'auto';
-    const open = (device = choice): Promise<EngineHost> =>
-      EngineHost.open(this.platform, this.files, { ...this.options, device }, onProgress, signal, this.deviceNote);
+    const open = (device = choice): Promise<EngineHost> => {
+      const options = { ...this.options, device, hardwareOnly: choice === 'auto' };
+      return EngineHost.open(this.platform, this.files, options, onProgress, signal, this.deviceNote);
+    };
     if (!lost || choice === 'cpu') return open();
     for (let attempt = 0; ; attempt++) {
       try {

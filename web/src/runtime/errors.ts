@@ -1,3 +1,6 @@
+// Errors as callers see them, and how those of the WASM module become such.
+import { ErrorCode } from './abi.js';
+
 /** What went wrong, for a program; the message is one line for a person. */
 export type PronkErrorCode =
   | 'bad-model' // the file is not a GGUF model, or is damaged
@@ -47,17 +50,20 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new PronkError('aborted', 'aborted');
 }
 
-// The module's errors are lines of text; these words of them say which kind it is.
-const kinds: [PronkErrorCode, RegExp][] = [
-  ['wrong-gpu', /computes wrongly/i],
-  ['device-lost', /\bdevice (was|is) lost\b/i],
-  ['out-of-memory', /out of memory|does not fit|do not fit|this device's limit|refused memory/i],
-  ['internal', /^the device (failed|reported)/],
-  ['unsupported', /not supported|unsupported|not known|unknown|no kernel does|pronk reads|pronk runs/i],
-];
+const codes: Record<ErrorCode, PronkErrorCode> = {
+  [ErrorCode.unspecified]: 'internal', // the module never says that
+  [ErrorCode.badModel]: 'bad-model',
+  [ErrorCode.unsupported]: 'unsupported',
+  [ErrorCode.outOfMemory]: 'out-of-memory',
+  [ErrorCode.badArgument]: 'bad-argument',
+  [ErrorCode.noDevice]: 'no-webgpu',
+  [ErrorCode.wrongGpu]: 'wrong-gpu',
+  [ErrorCode.deviceLost]: 'device-lost',
+  [ErrorCode.deviceFailed]: 'internal',
+  [ErrorCode.internal]: 'internal',
+};
 
-/** The error for a message of the WASM module; `code` where its words do not tell. */
-export function moduleError(message: string, code: PronkErrorCode): PronkError {
-  const text = message || 'the engine failed without a message';
-  return new PronkError(kinds.find(([, words]) => words.test(text))?.[0] ?? code, text);
+/** The error for a code of the WASM module and its message. */
+export function moduleError(code: number, message: string): PronkError {
+  return new PronkError(codes[code as ErrorCode] ?? 'internal', message || 'the engine failed without a message');
 }

@@ -1,6 +1,7 @@
 // GpuHost against Node's Dawn, with a module made of nothing but memory and an event queue.
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
-import { EventKind, GpuHost, requestDevice } from './gpu.js';
+import { EventKind, HostDescription } from './abi.js';
+import { GpuHost, requestDevice } from './gpu.js';
 import { createNodeGpu } from './gpu-node.js';
 
 interface SeenEvent {
@@ -50,6 +51,7 @@ const nodeGpu = createNodeGpu().then(
   (error: unknown) => String(error),
 );
 let module: FakeModule;
+let device: GPUDevice;
 let host: GpuHost;
 let gpu: ReturnType<GpuHost['imports']>;
 let wake = (): void => {};
@@ -106,12 +108,13 @@ function createGroup(id: number, pipeline: number, ranges: { buffer: number; off
 
 async function openHost(context: TestContext): Promise<void> {
   const node = await nodeGpu;
-  const grant = typeof node === 'string' ? null : await requestDevice(node);
-  if (!grant) {
-    console.log(`skipped: ${typeof node === 'string' ? node : 'no WebGPU adapter'}`);
+  const grant = typeof node === 'string' ? node : await requestDevice(node);
+  if (typeof grant === 'string') {
+    console.log(`skipped: ${grant}`);
     return context.skip();
   }
   module = new FakeModule();
+  device = grant.device;
   host = new GpuHost(grant.device, grant.info);
   host.attach(module, () => wake());
   gpu = host.imports();
@@ -122,12 +125,15 @@ afterEach(() => host?.destroy());
 
 describe('GpuHost', () => {
   it('describes the device', () => {
-    const at = module.put(new Uint8Array(72 + 4 * 128));
+    const at = module.put(new Uint8Array(HostDescription.bytes).fill(255));
     expect(gpu.gpu_describe(at)).toBe(1);
     const view = new DataView(module.memory.buffer, at);
-    expect(view.getFloat64(0, true)).toBeGreaterThanOrEqual(256 * 1024 * 1024);
-    expect(view.getUint32(24, true)).toBeGreaterThanOrEqual(8);
-    expect(view.getUint32(48, true)).toBeLessThanOrEqual(256);
+    const { maxBufferSize, maxStorageBuffersPerShaderStage, maxComputeInvocationsPerWorkgroup, vendor } =
+      HostDescription.fields;
+    expect(view.getFloat64(maxBufferSize.offset, true)).toBeGreaterThanOrEqual(256 * 1024 * 1024);
+    expect(view.getUint32(maxStorageBuffersPerShaderStage.offset, true)).toBeGreaterThanOrEqual(8);
+    expect(view.getUint32(maxComputeInvocationsPerWorkgroup.offset, true)).toBeGreaterThanOrEqual(256);
+    expect(view.getUint8(vendor.offset + vendor.bytes - 1)).toBe(0); // texts end
   });
 
   it('runs dispatches and writes in order and keeps several reads in flight', async () => {
@@ -223,7 +229,8 @@ describe('GpuHost', () => {
     gpu.gpu_read(1, 0, 16, 1);
     host.destroy();
     host.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await device.lost;
+    await new Promise((resolve) => setImmediate(resolve));
     expect(module.events).toEqual([]);
   });
 });
@@ -232,8 +239,8 @@ describe('requestDevice', () => {
   it('keeps to the default limits when asked to', async (context) => {
     const node = await nodeGpu;
     const grant =
-      typeof node === 'string' ? null : await requestDevice(node, { defaultLimits: true, noFeatures: true });
-    if (!grant) return context.skip();
+      typeof node === 'string' ? node : await requestDevice(node, { defaultLimits: true, noFeatures: true });
+    if (typeof grant === 'string') return context.skip(grant);
     expect(grant.device.limits.maxBufferSize).toBe(256 * 1024 * 1024);
     expect(grant.device.limits.maxStorageBuffersPerShaderStage).toBe(8);
     expect(grant.device.features.has('subgroups')).toBe(false);

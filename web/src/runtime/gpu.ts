@@ -1,40 +1,36 @@
 // The host's half of src/gpu/browser.cpp: the GPU objects behind the ids of src/gpu/device.h, in a browser and in Node.
 // Nothing here waits, and no import calls back into the module: what happens is reported from later tasks.
 
-// Event::Kind of src/gpu/device.h.
-export const EventKind = {
-  pipelineReady: 0,
-  pipelineFailed: 1,
-  bufferFailed: 2,
-  readDone: 3,
-  readFailed: 4,
-  workDone: 5,
-  error: 6,
-  deviceLost: 7,
-} as const;
-export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+import { BindingType, EventKind, HostDescription, HostRange, Usage } from './abi.js';
+import { readStruct, writeStruct } from './struct.js';
 
 // The constants of WebGPU §5.1.2, §5.2 and §8.1, which Node does not have as globals.
-const bufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 };
+const bufferUsages: Record<keyof typeof Usage, GPUBufferUsageFlags> = {
+  mapRead: 1,
+  copySrc: 4,
+  copyDst: 8,
+  uniform: 64,
+  storage: 128,
+};
 const mapModeRead = 1;
 const shaderStageCompute = 4;
 
-// gpu::Usage of src/gpu/device.h, bit by bit.
-const usageBits = [
-  bufferUsage.storage,
-  bufferUsage.uniform,
-  bufferUsage.copySrc,
-  bufferUsage.copyDst,
-  bufferUsage.mapRead,
-];
+const bindingTypes: Record<BindingType, GPUBufferBindingType> = {
+  [BindingType.uniform]: 'uniform',
+  [BindingType.storageRead]: 'read-only-storage',
+  [BindingType.storageReadWrite]: 'storage',
+};
 
-// gpu::BindingType of src/gpu/device.h.
-const bindingTypes: GPUBufferBindingType[] = ['uniform', 'read-only-storage', 'storage'];
+function bufferUsage(bits: number): GPUBufferUsageFlags {
+  const names = Object.keys(Usage) as (keyof typeof Usage)[];
+  return names.reduce((flags, name) => (bits & Usage[name] ? flags | bufferUsages[name] : flags), 0);
+}
 
 export interface GpuRequest {
   forceFallback?: boolean; // only an adapter that runs on the CPU
   defaultLimits?: boolean; // the limits every WebGPU device has, not the adapter's own
   noFeatures?: boolean; // neither shader-f16 nor subgroups
+  hardwareOnly?: boolean; // no adapter that runs on the CPU
 }
 
 export interface GpuGrant {
@@ -58,13 +54,35 @@ const wantedLimits = [
 
 const wantedFeatures: GPUFeatureName[] = ['shader-f16', 'subgroups'];
 
-/** A device with the adapter's own limits and the features that kernels have variants for; null without an adapter. */
-export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise<GpuGrant | null> {
+const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|\bwarp\b|microsoft basic render/i;
+
+/** Whether the CPU does an adapter's work; pronk's own CPU path is many times as fast. */
+function isSoftware(adapter: GPUAdapter): boolean {
+  const { isFallbackAdapter } = adapter as { isFallbackAdapter?: boolean }; // where browsers told it before `info` did
+  const { vendor, architecture, device, description } = adapter.info;
+  return (
+    (adapter.info.isFallbackAdapter || isFallbackAdapter) === true ||
+    softwareNames.test([vendor, architecture, device, description].join(' '))
+  );
+}
+
+function nameOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  return description || [vendor, architecture, device].filter((part) => part).join(' ') || 'of no name';
+}
+
+/**
+ * A device with the adapter's own limits and the features that kernels have variants for; where there is no adapter that
+ * the request allows, why.
+ */
+export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise<GpuGrant | string> {
   const adapter = await gpu.requestAdapter({
     powerPreference: 'high-performance',
     forceFallbackAdapter: request.forceFallback ?? false,
   });
-  if (!adapter) return null;
+  if (!adapter) return 'there is no WebGPU adapter';
+  if (request.hardwareOnly && isSoftware(adapter)) {
+    return `the only WebGPU adapter is software (${nameOf(adapter.info)})`;
+  }
   const requiredLimits: Record<string, number> = {};
   if (!request.defaultLimits) {
     for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
@@ -268,41 +286,35 @@ export class GpuHost {
 
   // --- imports -------------------------------------------------------------------------------------------------------
 
-  /** Writes the HostDescription of src/gpu/browser.cpp. */
   private describe(at: number): number {
-    const size = 72 + 4 * 128;
-    const memory = this.bytes(at, size);
-    memory.fill(0);
-    const view = new DataView(memory.buffer, memory.byteOffset, size);
-    const limits = this.device.limits;
-    view.setFloat64(0, limits.maxBufferSize, true);
-    view.setFloat64(8, limits.maxStorageBufferBindingSize, true);
-    view.setFloat64(16, limits.maxUniformBufferBindingSize, true);
+    const { limits, features } = this.device;
     const info = this.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
-    const subgroups = this.device.features.has('subgroups');
-    const words = [
-      limits.maxStorageBuffersPerShaderStage,
-      limits.maxComputeWorkgroupStorageSize,
-      limits.maxComputeInvocationsPerWorkgroup,
-      limits.maxComputeWorkgroupSizeX,
-      limits.maxComputeWorkgroupsPerDimension,
-      limits.minStorageBufferOffsetAlignment,
-      limits.minUniformBufferOffsetAlignment,
-      this.device.features.has('shader-f16') ? 1 : 0,
-      subgroups ? 1 : 0,
-      subgroups ? (info.subgroupMinSize ?? 0) : 0,
-      subgroups ? (info.subgroupMaxSize ?? 0) : 0,
-    ];
-    words.forEach((word, i) => view.setUint32(24 + 4 * i, word, true));
-    [info.vendor, info.architecture, info.device, info.description].forEach((text, i) => {
-      const bytes = encodeText.encode(text ?? '').subarray(0, 127);
-      memory.set(bytes, 72 + 128 * i);
+    const subgroups = features.has('subgroups');
+    writeStruct(this.bytes(at, HostDescription.bytes), HostDescription, {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxUniformBufferBindingSize: limits.maxUniformBufferBindingSize,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      minStorageBufferOffsetAlignment: limits.minStorageBufferOffsetAlignment,
+      minUniformBufferOffsetAlignment: limits.minUniformBufferOffsetAlignment,
+      shaderF16: features.has('shader-f16') ? 1 : 0,
+      subgroups: subgroups ? 1 : 0,
+      subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 0) : 0,
+      subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
+      vendor: info.vendor ?? '',
+      architecture: info.architecture ?? '',
+      device: info.device ?? '',
+      description: info.description ?? '',
     });
     return 1;
   }
 
   private createBuffer(id: number, size: number, usage: number, label: string): void {
-    const flags = usageBits.reduce((sum, bit, i) => ((usage >> i) & 1 ? sum | bit : sum), 0);
+    const flags = bufferUsage(usage);
     const failure = this.scoped(() => {
       this.buffers[id] = { gpu: this.device.createBuffer({ label, size, usage: flags }), pendingReads: 0 };
     });
@@ -339,7 +351,7 @@ export class GpuHost {
       const entries = bindings.map((type, binding) => ({
         binding,
         visibility: shaderStageCompute,
-        buffer: { type: bindingTypes[type] ?? 'storage' },
+        buffer: { type: bindingTypes[type as BindingType] },
       }));
       const group = this.device.createBindGroupLayout({ entries });
       layout = { group, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [group] }) };
@@ -410,15 +422,13 @@ export class GpuHost {
       this.reportLater(EventKind.error, 0, `create_bind_group: pipeline ${pipeline} has no layout`);
       return;
     }
-    const memory = this.bytes(at, 24 * count);
-    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    const memory = this.bytes(at, HostRange.bytes * count);
     const entries: GPUBindGroupEntry[] = [];
     for (let binding = 0; binding < count; binding++) {
-      const buffer = this.bufferOf(view.getUint32(24 * binding + 16, true), 'create_bind_group');
+      const range = readStruct(memory.subarray(HostRange.bytes * binding), HostRange);
+      const buffer = this.bufferOf(range.buffer, 'create_bind_group');
       if (!buffer) return;
-      const offset = view.getFloat64(24 * binding, true);
-      const size = view.getFloat64(24 * binding + 8, true);
-      entries.push({ binding, resource: { buffer: buffer.gpu, offset, size } });
+      entries.push({ binding, resource: { buffer: buffer.gpu, offset: range.offset, size: range.size } });
     }
     this.groups[id] = this.device.createBindGroup({ layout: layout.group, entries });
   }

@@ -1,6 +1,9 @@
 // A file over HTTP: several Range requests at once where the server answers them, one body from its start where not.
 import { type BodyReader, readBody } from './body-reader.js';
 import { isAbort, messageOf, PronkError, throwIfAborted } from './errors.js';
+import { discard, httpError, lengthOf, retryAfter, validatorOf } from './http-answer.js';
+import { Connection, Interrupted } from './http-connection.js';
+import { Part } from './http-part.js';
 import { pause } from './pause.js';
 import { type ByteSource, fileName } from './source.js';
 
@@ -26,6 +29,8 @@ const defaults = {
   patience: 30_000,
   longestWait: 30_000,
 };
+const silences =
+  'the server cannot be reached, does not allow this page to read the file (CORS), or redirects without end';
 const mostRetries = 1000; // of one source, all together
 const probePatience = 6000; // milliseconds
 
@@ -35,58 +40,10 @@ export interface Probe {
   validator: string | null;
 }
 
-// A failure that another request may mend; wait: milliseconds that the server asks for, -1: none.
-class Interrupted extends Error {
-  constructor(
-    message: string,
-    readonly wait = -1,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
-
 // The answer to the first Range request is the whole file.
 class WholeFile extends Error {
   constructor(readonly response: Response) {
     super('the server answers no Range requests');
-  }
-}
-
-/** Bytes from `start` to `end` of the file, on their way. */
-class Part {
-  filled = 0;
-  given = 0;
-  error: unknown = null;
-  private wake: (() => void) | null = null;
-
-  constructor(
-    readonly start: number,
-    public end: number,
-    readonly bytes: Uint8Array,
-  ) {}
-
-  get length(): number {
-    return this.end - this.start;
-  }
-
-  add(bytes: Uint8Array): void {
-    const count = Math.min(bytes.length, this.length - this.filled);
-    this.bytes.set(bytes.subarray(0, count), this.filled);
-    this.filled += count;
-    this.changed();
-  }
-
-  changed(): void {
-    this.wake?.();
-    this.wake = null;
-  }
-
-  /** Until there is something to give, or to say. */
-  async progress(): Promise<void> {
-    while (this.filled === this.given && this.filled < this.length && this.error === null) {
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
   }
 }
 
@@ -117,6 +74,7 @@ export class UrlSource implements ByteSource {
   private target: string; // where redirects led to; asked at once, as long as it answers
   private ranges: boolean | null = null; // null: not known yet
   private width: number; // requests in flight
+  private answered = false; // whether the server ever gave an answer that could be read
   private retries = 0;
   private run: Run | null = null;
   private body: Body | null = null;
@@ -265,8 +223,11 @@ export class UrlSource implements ByteSource {
       const why = `${error.message}, and asks to wait ${seconds} s`;
       return new PronkError('network', `${this.name}: ${why}`, { cause: error });
     }
-    if (delay === undefined || ++this.retries > mostRetries) {
-      return new PronkError('network', `${this.name}: ${error.message}`, { cause: error });
+    // A server that was never heard is tried once more, and not again.
+    const hopeless = !this.answered && tries > 0 && error.cause instanceof TypeError;
+    if (hopeless || delay === undefined || ++this.retries > mostRetries) {
+      const why = hopeless && error.unexplained ? `${error.message}: ${silences}` : error.message;
+      return new PronkError('network', `${this.name}: ${why}`, { cause: error });
     }
     try {
       await pause(Math.max(delay, error.wait), signal);
@@ -283,6 +244,7 @@ export class UrlSource implements ByteSource {
       const headers = { Range: `bytes=${from}-${part.end - 1}` };
       const asked = this.target;
       const response = await request.watch(this.fetch(asked, { headers, signal: request.signal }));
+      this.answered = true;
       this.accept(response, asked);
       if (response.redirected) this.target = response.url;
       if (response.status !== 206) {
@@ -459,110 +421,4 @@ export class UrlSource implements ByteSource {
     if (error instanceof PronkError) return error;
     return new PronkError('network', `${this.name}: ${messageOf(error)}`, { cause: error });
   }
-}
-
-/** A request's own abort: by its caller, or when no byte came for too long. */
-class Connection {
-  private readonly abort = new AbortController();
-  private readonly onAbort = (): void => this.abort.abort();
-  private kept = false;
-  private late = false;
-  private heard = 0; // when there last was something, or the wait for it began
-  private timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(
-    private readonly outer: AbortSignal | undefined,
-    private readonly patience: number,
-  ) {
-    if (outer?.aborted) this.onAbort();
-    outer?.addEventListener('abort', this.onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.abort.signal;
-  }
-
-  /** `promise`, which ends with this connection; an Interrupted when it fails or takes too long. */
-  async watch<T>(promise: Promise<T>): Promise<T> {
-    this.heard = performance.now();
-    this.timer ??= setTimeout(this.look, this.patience);
-    try {
-      return await promise;
-    } catch (error) {
-      throw this.failure(error);
-    }
-  }
-
-  /** The same for one that need not end with this connection; dearer. */
-  async race<T>(promise: Promise<T>): Promise<T> {
-    let onAbort = (): void => {};
-    const ended = new Promise<never>((_, reject) => {
-      onAbort = () => reject(new PronkError('aborted', 'aborted'));
-      this.signal.addEventListener('abort', onAbort);
-      if (this.signal.aborted) onAbort();
-    });
-    try {
-      return await this.watch(Promise.race([promise, ended]));
-    } finally {
-      this.signal.removeEventListener('abort', onAbort);
-    }
-  }
-
-  private failure(error: unknown): unknown {
-    if (this.outer?.aborted) return error;
-    if (this.late) return new Interrupted(`the server sent nothing for ${Math.round(this.patience / 1000)} s`);
-    if (error instanceof PronkError || error instanceof Interrupted) return error;
-    return new Interrupted(failureText(error), -1, { cause: error });
-  }
-
-  // One timer for many waits.
-  private readonly look = (): void => {
-    const left = this.heard + this.patience - performance.now();
-    this.late = left <= 1;
-    if (this.late) this.abort.abort();
-    else this.timer = setTimeout(this.look, left);
-  };
-
-  /** Its answer goes to another owner: end() leaves it alone. */
-  keep(): void {
-    this.kept = true;
-  }
-
-  end(): void {
-    clearTimeout(this.timer);
-    this.outer?.removeEventListener('abort', this.onAbort);
-    if (!this.kept) this.abort.abort();
-  }
-}
-
-// Node's fetch hides why in `cause`.
-function failureText(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && cause.message ? `${messageOf(error)} (${cause.message})` : messageOf(error);
-}
-
-function discard(response: Response): void {
-  void response.body?.cancel().catch(() => {});
-}
-
-function httpError(response: Response): string {
-  return `the server answered ${response.status} ${response.statusText}`.trim();
-}
-
-function lengthOf(response: Response): number {
-  const text = response.headers.get('content-length');
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : -1;
-}
-
-function validatorOf(response: Response): string | null {
-  return response.headers.get('etag') ?? response.headers.get('last-modified');
-}
-
-// RFC 9110 §10.2.3: seconds, or a date.
-function retryAfter(response: Response): number {
-  const text = response.headers.get('retry-after')?.trim();
-  if (!text) return -1;
-  if (/^\d{1,9}$/.test(text)) return 1000 * Number(text);
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? -1 : Math.max(0, date - Date.now());
 }

@@ -1,10 +1,6 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
-import { messageOf, moduleError, PronkError, type PronkErrorCode } from './errors.js';
+import { messageOf, moduleError, PronkError } from './errors.js';
 import type { GpuHost } from './gpu.js';
-
-/** State of src/wasm/abi.h. */
-export const State = { failed: -1, empty: 0, loading: 1, ready: 2, busy: 3, again: 4 } as const;
-export type State = (typeof State)[keyof typeof State];
 
 export interface ModuleExports {
   memory: WebAssembly.Memory;
@@ -15,10 +11,18 @@ export interface ModuleExports {
   pronk_free(at: number): void;
   pronk_result_ptr(): number;
   pronk_result_len(): number;
+  pronk_error_code(): number;
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
-  pronk_plan(device: number, context: number, kv: number, budget: number): number;
-  pronk_load(device: number, context: number, kv: number, budget: number, prefillChunk: number): number;
+  pronk_plan(device: number, context: number, keys: number, values: number, budget: number): number;
+  pronk_load(
+    device: number,
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    prefillChunk: number,
+  ): number;
   pronk_file(): number;
   pronk_position(): number;
   pronk_stream_end(): number;
@@ -63,11 +67,17 @@ export class EngineModule {
     private readonly lastLog: () => string = () => '',
   ) {}
 
-  /** Runs `use` on the exports; a negative number becomes an error of the module's text, with `code` if it tells none. */
-  call(code: PronkErrorCode, use: (exports: ModuleExports) => number): number {
+  /** Runs `use` on the exports; a negative number becomes the module's error. */
+  call(use: (exports: ModuleExports) => number): number {
     const value = this.run(use);
-    if (value < 0) throw moduleError(this.resultText(), code);
+    if (value < 0) throw this.error();
     return value;
+  }
+
+  /** What the last call that failed came of. */
+  error(): PronkError {
+    const code = this.run((exports) => exports.pronk_error_code());
+    return moduleError(code, this.resultText());
   }
 
   run<T>(use: (exports: ModuleExports) => T): T {

@@ -3,9 +3,9 @@
 import { openOpfs } from './cache-opfs.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
-import type { RunningHash } from './hash.js';
 import { instantiate } from './module.js';
 import type { Platform } from './platform.js';
+import { Sha256 } from './sha256.js';
 import { BlobSource, MemorySource } from './source.js';
 
 async function compile(): Promise<WebAssembly.Module> {
@@ -23,14 +23,6 @@ async function compile(): Promise<WebAssembly.Module> {
   }
 }
 
-// This one file of the package: a bundler that puts a worker in one script would put all of the package there.
-async function startHash(): Promise<RunningHash> {
-  const { default: hashes } = await import('hash-wasm/dist/sha256.umd.min.js');
-  const hash = await hashes.createSHA256();
-  hash.init();
-  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
-}
-
 export const browserPlatform: Platform = {
   async instantiate(gpu) {
     return instantiate(await compile(), gpu);
@@ -42,7 +34,7 @@ export const browserPlatform: Platform = {
   source(spec) {
     switch (spec.kind) {
       case 'url':
-        return cachedUrl(spec, { folder: openOpfs, startHash });
+        return cachedUrl(spec, { folder: openOpfs, startHash: () => new Sha256() });
       case 'blob':
         return new BlobSource(spec.blob);
       case 'bytes':

@@ -35,7 +35,7 @@ export const nodePlatform: Platform = {
       case 'url':
         return cachedUrl(spec, {
           folder: async () => new PlainFolder(typeof spec.cache === 'string' ? spec.cache : defaultCacheFolder()),
-          startHash: async () => {
+          startHash: () => {
             const hash = createHash('sha256');
             return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
           },

@@ -16,7 +16,10 @@ export interface EngineOptions {
    * phones).
    */
   memoryBudget?: number;
-  /** Default 'auto': WebGPU where there is an adapter, else the CPU. */
+  /**
+   * Default 'auto': WebGPU where there is a GPU, else the CPU; an adapter that is software counts as none. 'webgpu' takes
+   * any adapter.
+   */
   device?: DeviceChoice;
   /**
    * Type of the KV cache, of keys and values alike or each; default 'f16'. q8_0 takes about half the memory of f16,

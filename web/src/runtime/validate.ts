@@ -27,6 +27,24 @@ function oneOf<T extends string>(name: string, value: T | undefined, choices: re
   }
 }
 
+/** known: all that there are, so that the compiler finds a list that has fallen behind. */
+export function checkNames<T extends object>(what: string, options: T, known: Record<keyof T, true>): void {
+  if (typeof options !== 'object' || options === null) throw bad(`${what} are ${String(options)}, not an object`);
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  if (unknown === undefined) return;
+  throw bad(`there is no option '${unknown}'; the ${what} are ${Object.keys(known).join(', ')}`);
+}
+
+export function checkText(name: string, value: unknown): void {
+  if (typeof value !== 'string') throw bad(`${name} is ${String(value)}, not a text`);
+}
+
+/** The ids as a plain array. */
+export function tokensOf(name: string, value: ArrayLike<number>): number[] {
+  if (typeof value === 'object' && typeof value?.length === 'number') return Array.from(value);
+  throw bad(`${name} is ${String(value)}, not an array of tokens`);
+}
+
 export function checkEngineOptions(options: EngineOptions): void {
   const { contextSize, memoryBudget } = options;
   if (typeof contextSize === 'string') oneOf('contextSize', contextSize, ['auto']);

@@ -1,11 +1,27 @@
 // A dedicated worker of the browser.
 
+import { messageOf, PronkError } from '../runtime/errors.js';
 import type { Connect } from './client.js';
 import type { FromWorker, Started } from './protocol.js';
 
+function startWorker(): Worker {
+  if (typeof Worker === 'undefined') {
+    const where = 'a page or a dedicated worker can, a shared worker or a service worker cannot';
+    throw new PronkError('unsupported', `no worker can be started from here: ${where}`);
+  }
+  try {
+    // Bundlers find the worker's script by this very form of the expression.
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pronk' });
+  } catch (error) {
+    const advice = "the package has to be served from the page's own origin";
+    throw new PronkError('unsupported', `the engine's worker cannot be started: ${messageOf(error)}; ${advice}`, {
+      cause: error,
+    });
+  }
+}
+
 export const connectWorker: Connect = (onMessage, onCrash) => {
-  // Bundlers find the worker's script by this very form of the expression.
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pronk' });
+  const worker = startWorker();
   const life = new AbortController();
   worker.onmessage = ({ data }: MessageEvent<FromWorker | Started>) => {
     if (data.type === 'started') void watch(data.lock, life.signal, onCrash);

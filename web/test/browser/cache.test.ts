@@ -13,6 +13,7 @@ import { type Faults, type FileServer, serveBytes } from '../support/file-server
 import { sparseTinyModel } from '../support/tiny-gguf.js';
 
 declare const Pronk: typeof Api.Pronk; // in the page
+declare const abort: AbortController; // in the page, of its last load
 
 const folder = mkdtempSync(join(tmpdir(), 'pronk-opfs-'));
 const root = join(folder, 'dist');
@@ -20,6 +21,7 @@ const [sparse] = sparseTinyModel({ spread: 1 << 20 }); // some 20 MB: several pa
 const model = sparse!.subarray(0, sparse!.length);
 const size = model.length;
 const part = 4 << 20;
+const polling = { timeout: 60_000, interval: 20 };
 const servers: FileServer[] = [];
 const contexts: BrowserContext[] = [];
 let browser: Browser | null = null;
@@ -62,7 +64,7 @@ async function openPage(context?: BrowserContext): Promise<Page> {
   if (!context) contexts.push((context = await browser!.newContext()));
   const page = await context.newPage();
   await page.goto(site.origin);
-  await page.waitForFunction('typeof Pronk === "function"');
+  await page.waitForFunction(() => 'Pronk' in window);
   return page;
 }
 
@@ -73,24 +75,18 @@ interface Said {
   error: string; // its code
 }
 
-function say(
-  page: Page,
-  url: string,
-  options: { cache?: boolean; hubEndpoint?: string; abortAt?: number } = {},
-): Promise<Said> {
+function say(page: Page, url: string, options: { cache?: boolean; hubEndpoint?: string } = {}): Promise<Said> {
   return page.evaluate(
-    async ([source, { abortAt, ...given }]) => {
+    async ([source, given]) => {
       const said = { text: '', fromCache: 0, notices: [] as string[], error: '' };
       const abort = new AbortController();
+      Object.assign(window, { abort });
       try {
         const engine = await Pronk.load(source, {
           device: 'cpu',
           contextSize: 64,
           signal: abort.signal,
-          onProgress: ({ fromCache, loadedBytes }) => {
-            said.fromCache = fromCache ?? said.fromCache;
-            if (abortAt !== undefined && loadedBytes >= abortAt) abort.abort();
-          },
+          onProgress: ({ fromCache }) => (said.fromCache = fromCache ?? said.fromCache),
           onNotice: ({ message }) => said.notices.push(message),
           ...given,
         });
@@ -153,13 +149,18 @@ describe('the cache in OPFS', () => {
     const [broken] = await list(page);
     expect(broken).toMatchObject({ complete: false });
     expect(broken!.bytes).toBeGreaterThan(part);
-    server.faults = { etag: steady, delay: 150 };
-    expect((await say(page, server.url, { abortAt: 150_000 })).error).toBe('aborted');
+    const asked = server.requests.length;
+    server.faults = { etag: steady, hold: (n) => (n >= asked + 2 ? new Promise(() => {}) : undefined) };
+    const loading = say(page, server.url);
+    await expect.poll(() => server.requests.length, polling).toBeGreaterThan(asked + 2);
+    await page.evaluate(() => abort.abort());
+    expect((await loading).error).toBe('aborted');
     const [aborted] = await list(page);
     expect(aborted!.complete).toBe(false);
     expect(aborted!.bytes).toBeGreaterThanOrEqual(broken!.bytes);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // the server notices too
+    await expect.poll(() => server.open, polling).toBe(0); // the server has noticed too
     const sent = server.sent;
+    server.faults = { etag: steady };
     expect(await say(page, server.url)).toMatchObject({ text: expected, error: '' });
     expect(server.sent - sent).toBe(size - aborted!.bytes);
     expect(await list(page)).toMatchObject([{ bytes: size, complete: true }]);
@@ -206,11 +207,14 @@ describe('the cache in OPFS', () => {
     expect(half?.complete ?? false).toBe(false);
 
     await quota(3 * size);
-    server.faults = { etag: steady, delay: 100 };
     const asked = server.requests.length;
+    let goOn = (): void => {};
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    server.faults = { etag: steady, hold: (n) => (n >= asked + 2 ? held : undefined) };
     const loading = say(page, server.url);
-    while (server.requests.length < asked + 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect.poll(() => server.requests.length, polling).toBeGreaterThan(asked + 2);
     await quota(part);
+    goOn();
     expect(await loading).toMatchObject(noRoom);
     await quota(4 * size);
     server.faults = { etag: steady };

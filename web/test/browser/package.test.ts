@@ -46,7 +46,7 @@ async function withPage(origin: string, use: (page: Page) => Promise<void>): Pro
   try {
     const page = await context.newPage();
     await page.goto(origin);
-    await page.waitForFunction('typeof Pronk === "function"');
+    await page.waitForFunction(() => 'Pronk' in window);
     await use(page);
   } finally {
     await context.close();

@@ -1,34 +1,11 @@
 // axe-core finds nothing in any state of the page, light and dark, wide and narrow.
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { Page } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { chatPage, chattyModel, noModel, storeMessages } from '../support/chat-page.js';
+import { findings } from '../support/axe.js';
+import { chatPage, chattyModel, inPage, noModel, storeMessages } from '../support/chat-page.js';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const chat = chatPage();
 const settings = { temperature: 0, maxTokens: 4, device: 'cpu' };
-
-interface Finding {
-  id: string;
-  nodes: { html: string; failureSummary: string }[];
-}
-
-/** One line a finding, in light and in dark. */
-async function findings(page: Page, state: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.evaluate(axe);
-    const violations = (await page.evaluate('axe.run().then(({ violations }) => violations)')) as Finding[];
-    for (const { id, nodes } of violations) {
-      found.push(
-        ...nodes.map(({ html, failureSummary }) => `${state}, ${colorScheme}: ${id}: ${html}: ${failureSummary}`),
-      );
-    }
-  }
-  return found;
-}
 
 const figures = { tokensPerSecond: 5, firstTokenMs: 7, tokens: 3, finish: 'length', left: 2 };
 const conversation = [
@@ -78,8 +55,10 @@ describe('axe finds nothing', () => {
         await storeMessages(page, conversation);
         await page.getByRole('textbox', { name: 'Message' }).waitFor();
         await page.getByRole('button', { name: 'Write it again' }).waitFor();
-        expect(await findings(page, 'conversation')).toEqual([]);
         await page.getByText('Thoughts').click();
+        expect(await findings(page, 'conversation')).toEqual([]);
+        await page.getByRole('button', { name: 'New chat' }).click();
+        await page.getByText('What shall we talk about?').waitFor();
         await page.getByRole('button', { name: 'Conversations' }).click();
         await page.getByRole('heading', { name: 'Conversations' }).waitFor();
         expect(await findings(page, 'conversations')).toEqual([]);
@@ -107,6 +86,16 @@ describe('axe finds nothing', () => {
       ]);
       await page.getByRole('button', { name: 'Try again' }).waitFor();
       expect(await findings(page, 'story')).toEqual([]);
+    });
+  });
+
+  it('where a part of the page broke', async (test) => {
+    const before = "Number.prototype.toLocaleString = () => { throw new Error('broken for the test'); }";
+    const put = (context: BrowserContext): Promise<unknown> => context.addInitScript(inPage(before));
+    await chat.visit(test, { before: put, expected: /broken for the test/ }, async (page) => {
+      await storeMessages(page, [{ role: 'assistant', text: 'hi', figures }]);
+      await page.getByRole('heading', { name: 'Something in this page broke' }).waitFor();
+      expect(await findings(page, 'broken')).toEqual([]);
     });
   });
 });

@@ -40,6 +40,8 @@ describe('each example card', () => {
           .locator('.answer .figures')
           .nth(answers - 1)
           .waitFor();
+        if (tools)
+          expect(await page.locator('.answer .tool').innerText()).toBe('Calls a tool\nget_weather(city: "Paris")');
         expect(right[title]!.text(await page.locator('.answer .prose').last().innerText()), title).toBe(true);
         if (next) {
           await page.getByRole('button', { name: next }).click();

@@ -72,7 +72,8 @@ describe('conversations', () => {
       await other.click();
       await until(async () => (await bubbles(first)).includes('second again'), 'it is open here');
       await first.getByRole('button', { name: 'Conversations' }).click();
-      await first.getByRole('button', { name: 'Delete “first tab”' }).click();
+      await first.getByRole('button', { name: 'Delete “first tab”', exact: true }).click();
+      await first.getByRole('button', { name: 'Delete “first tab” for good' }).click();
       await until(async () => (await keptQuestions(first)).length === 1, 'the other is deleted');
     });
   });

@@ -52,7 +52,7 @@ async function withPage(use: (page: Page) => Promise<void>): Promise<void> {
       Object.assign(window, { workers: made, Worker: WatchedWorker });
     });
     await page.goto(server.origin);
-    await page.waitForFunction('typeof Pronk === "function"');
+    await page.waitForFunction(() => 'Pronk' in window);
     await use(page);
   } finally {
     await context.close();

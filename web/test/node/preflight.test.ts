@@ -74,7 +74,7 @@ describe('a plan', () => {
       const over = await plan({ device, memoryBudget });
       expect(over).toMatchObject({ fits: false, memory, memoryBudget });
       expect(over.refusal).toMatch(
-        /^with a context of 256 tokens the model needs .* MiB, over the budget of .* MiB; \d+ tokens would fit/,
+        /^with a context of 256 tokens the model needs .* MB, over the budget of .* MB; \d+ tokens would fit/,
       );
       expect(over.refusal).toContain(`${over.largestContext} tokens`);
       await expect(load({ device, memoryBudget })).rejects.toMatchObject({

@@ -7,10 +7,16 @@ import { chromiumArguments } from '../../scripts/chromium-arguments.mjs';
 
 const executablePath = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
 
+/** Why there is no Chromium to launch; null: there is. */
+export function missingChromium(): string | null {
+  return existsSync(executablePath) ? null : `there is no ${executablePath}`;
+}
+
 /** null, and a line that says so, where there is no Chromium. */
 export async function launchChromium(): Promise<Browser | null> {
-  if (!existsSync(executablePath)) {
-    console.log(`skipped: there is no ${executablePath}`);
+  const missing = missingChromium();
+  if (missing) {
+    console.log(`skipped: ${missing}`);
     return null;
   }
   return chromium.launch({ executablePath, headless: true, args: chromiumArguments, timeout: 60_000 });
@@ -30,7 +36,7 @@ export async function servePage(root: string, model?: string): Promise<PageServe
   const path = fileURLToPath(new URL('../../../tools/serve.mjs', import.meta.url));
   const { makeServer, listen } = (await import(path)) as ServerModule;
   const server = makeServer(model === undefined ? { root } : { root, model });
-  const port = await listen(server, 18_400);
+  const port = await listen(server, 0);
   return {
     origin: `http://localhost:${port}`,
     close() {

@@ -9,18 +9,22 @@ export interface FakeGpu {
   gpu: GPU;
   devices: FakeDevice[]; // in the order of their making
   adapters: boolean; // whether there is an adapter; may change
+  info: Partial<GPUAdapterInfo>; // of the adapter
 }
 
 export function fakeGpu(onDevice: (device: FakeDevice, index: number) => void = () => {}): FakeGpu {
   const made: FakeGpu = {
     devices: [],
     adapters: true,
+    info: {},
     gpu: { requestAdapter: async () => (made.adapters ? adapter : null) } as unknown as GPU,
   };
   const adapter = {
     limits: {},
     features: new Set(),
-    info: {},
+    get info() {
+      return made.info;
+    },
     requestDevice: async () => {
       let lose!: (lost: { reason: string; message: string }) => void;
       const device = {

@@ -2,8 +2,8 @@
 //
 // Its models: u32 magic, u32 header bytes, u32 weight bytes, u32 file count, then anything. Tokens are bytes of UTF-8,
 // 256 begins, 257 ends. It answers with the prompt's bytes backwards, then ends.
+import { Context, ErrorCode, Finish, Next, SpecialToken, State, TokenizeFlags } from '../../src/runtime/abi.js';
 import type { ModuleExports } from '../../src/runtime/module.js';
-import { State } from '../../src/runtime/module.js';
 
 const magic = 0x454b4146;
 const spaceBytes = 4096;
@@ -28,20 +28,22 @@ export class FakeModule {
   calls: string[] = [];
   trapAfterTokens = Infinity;
   failAfterTokens = Infinity;
-  failure = 'the device was lost: test';
+  failure = 'gone: test';
+  failureCode: ErrorCode = ErrorCode.deviceLost; // of what ends a generation after failAfterTokens
   onStep: () => void = () => {}; // before each token
   chatTemplate = '';
   prefillChunk = 0; // of the load; a test may say that it has grown since
   private top = 1024 + spaceBytes;
   private resultAt = 0;
   private resultLength = 0;
+  private errorCode: ErrorCode = ErrorCode.unspecified;
   private state: number = State.empty;
   private file = 0;
   private answer: number[] = [];
   private given = 0;
   private limit = 0;
   private cancelled = false;
-  private queue: { what: number; bytes: Uint8Array }[] = [];
+  private queue: { what: Next; bytes: Uint8Array }[] = [];
   private generated = 0;
   private prompt = 0;
 
@@ -51,14 +53,12 @@ export class FakeModule {
     this.resultLength = bytes.length;
     return 0;
   }
-  say(text: string): number {
-    return this.text(text);
-  }
   private text(text: string): number {
     return this.result(new TextEncoder().encode(text));
   }
-  private error(text: string): number {
+  error(code: ErrorCode, text: string): number {
     this.text(text);
+    this.errorCode = code;
     return -1;
   }
   private alloc(bytes: number): number {
@@ -93,11 +93,12 @@ export class FakeModule {
     pronk_free: () => {},
     pronk_result_ptr: () => this.resultAt,
     pronk_result_len: () => this.resultLength,
+    pronk_error_code: () => this.errorCode,
     pronk_header: (file, at, length, fileSize) => {
       this.calls.push(`header ${file} ${length} ${fileSize}`);
       if (length < 16) return 16;
       const [word, header, weights] = new Uint32Array(this.read(at, 16).buffer);
-      if (word !== magic) return this.error('magic: not a fake file');
+      if (word !== magic) return this.error(ErrorCode.badModel, 'magic: not a fake file');
       if (length < header!) return header!;
       this.files[file] = { header: header!, weights: weights!, received: [] };
       this.files[file].header = header!;
@@ -108,13 +109,13 @@ export class FakeModule {
       this.text(Array.from({ length: this.fileCount }, (_, i) => `part ${i + 1}`).join('\n'));
       return this.fileCount;
     },
-    pronk_plan: (device, context, kv, budget) => {
-      this.calls.push(`plan ${device} ${context} ${kv} ${budget}`);
+    pronk_plan: (device, context, keys, values, budget) => {
+      this.calls.push(`plan ${device} ${context} ${keys} ${values} ${budget}`);
       const weights = this.files.reduce((sum, file) => sum + file.weights, 0);
       const memory = this.memoryJson(weights);
       const total = Object.values(memory).reduce((a, b) => a + b, 64);
       const largest = budget === 0 ? trained : Math.max(0, Math.min(trained, budget - total)); // a byte a token
-      const tokens = context === 0xffffffff ? Math.max(1, largest) : context || 4096;
+      const tokens = context === Context.largest ? Math.max(1, largest) : context || 4096;
       const fits = tokens <= (budget === 0 ? 100_000 : largest);
       return this.text(
         JSON.stringify({
@@ -126,6 +127,7 @@ export class FakeModule {
           largest_context: largest,
           fits,
           refusal: fits ? '' : `a context of ${tokens} does not fit; ${largest} tokens would fit`,
+          refusal_code: ErrorCode.outOfMemory,
           vocab_size: 258,
           parameters: weights / 4,
           file_bytes: weights,
@@ -136,7 +138,7 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context, _kv, _budget, prefillChunk) => {
+    pronk_load: (device, context, _keys, _values, _budget, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
       this.prefillChunk = prefillChunk || 32;
       this.state = State.loading;
@@ -162,23 +164,22 @@ export class FakeModule {
     pronk_pump: () => {
       if (this.state === State.loading && this.file >= this.files.length) this.state = State.ready;
       if (this.state === State.again) this.step();
-      if (this.state === State.failed) this.text(this.failure);
-      return this.state;
+      return this.state === State.failed ? this.error(this.failureCode, this.failure) : this.state;
     },
     pronk_tokenize: (at, length, flags) => {
       const ids = [...this.read(at, length)];
-      if (!(flags & 4)) ids.unshift(256);
+      if (!(flags & TokenizeFlags.noBos)) ids.unshift(256);
       return this.result(new Uint8Array(Uint32Array.from(ids).buffer));
     },
     pronk_detokenize: (at, count) => {
       const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
-      if (ids.some((id) => id > 257)) return this.error('token 258 or more');
+      if (ids.some((id) => id > 257)) return this.error(ErrorCode.badArgument, 'token 258 or more');
       return this.result(Uint8Array.from(ids.filter((id) => id < 256)));
     },
     pronk_chat_template: () => this.text(this.chatTemplate),
-    pronk_special: (which) => this.text(which === 0 ? '<s>' : '</s>'),
+    pronk_special: (which) => this.text(which === SpecialToken.bos ? '<s>' : '</s>'),
     pronk_generate: (at, count, maxTokens, ...[, , , , , , , resumed]) => {
-      if (this.state !== State.ready) return this.error('not ready');
+      if (this.state !== State.ready) return this.error(ErrorCode.internal, 'not ready');
       const ids = [...new Uint32Array(this.read(at, 4 * count).buffer)];
       this.calls.push(`generate ${count} ${maxTokens} ${resumed}`);
       this.prompt = count - resumed;
@@ -187,7 +188,7 @@ export class FakeModule {
         .filter((id) => id < 256)
         .reverse();
       if (`${ids.slice(this.prompt)}` !== `${this.answer.slice(0, resumed)}`)
-        return this.error('resumed by other tokens');
+        return this.error(ErrorCode.internal, 'resumed by other tokens');
       this.given = resumed;
       this.generated = 0;
       this.limit = maxTokens;
@@ -197,7 +198,7 @@ export class FakeModule {
     },
     pronk_next: () => {
       const next = this.queue.shift();
-      if (!next) return 0;
+      if (!next) return Next.none;
       this.result(next.bytes);
       return next.what;
     },
@@ -237,23 +238,23 @@ export class FakeModule {
     }
   }
 
-  private finish(reason: number): void {
-    this.queue.push({ what: 2, bytes: this.numberAndText(reason, new Uint8Array(0)) });
+  private finish(reason: Finish): void {
+    this.queue.push({ what: Next.end, bytes: this.numberAndText(reason, new Uint8Array(0)) });
     this.state = State.ready;
   }
 
   private step(): void {
     this.onStep();
-    if (this.cancelled) return this.finish(2);
+    if (this.cancelled) return this.finish(Finish.cancelled);
     if (this.generated >= this.trapAfterTokens) throw new WebAssembly.RuntimeError('unreachable');
     if (this.generated >= this.failAfterTokens) {
       this.state = State.failed;
       return;
     }
     const token = this.answer[this.given++];
-    if (token === undefined) return this.finish(1);
+    if (token === undefined) return this.finish(Finish.endToken);
     this.generated++;
-    this.queue.push({ what: 1, bytes: this.numberAndText(token, Uint8Array.of(token)) });
-    if (this.generated >= this.limit) this.finish(0);
+    this.queue.push({ what: Next.token, bytes: this.numberAndText(token, Uint8Array.of(token)) });
+    if (this.generated >= this.limit) this.finish(Finish.length);
   }
 }

@@ -10,12 +10,16 @@ export interface Faults {
   retryAfter?: string;
   /** The n-th answer's connection breaks after this many bytes. */
   breakAfter?: (request: number) => number | undefined;
+  /** Milliseconds between the last byte and the break; default 20. */
+  breakPause?: number;
   /** Bytes left off the end of each whole answer, its length not told. */
   cut?: number;
   etag?: (request: number) => string;
   lastModified?: string;
   hideContentRange?: boolean;
   wrongStart?: boolean;
+  /** The n-th answer waits for this. */
+  hold?: (request: number) => Promise<void> | undefined;
   /** Nothing is sent until this many milliseconds have passed. */
   delay?: number;
   /** Answers to other paths, as JSON. */
@@ -36,14 +40,14 @@ export interface FileServer {
   content: Content;
   faults: Faults;
   readonly sent: number; // bytes of the file that were handed to connections
-  readonly most: number; // requests open at once
+  readonly open: number; // requests whose answers have not ended
   close(): Promise<void>;
 }
 
 export async function serveBytes(content: Content, faults: Faults = {}): Promise<FileServer> {
-  const state = { content, faults, requests: [] as string[], target: '', sent: 0, open: 0, most: 0 };
+  const state = { content, faults, requests: [] as string[], target: '', sent: 0, open: 0 };
   const server = createServer((request, response) => {
-    state.most = Math.max(state.most, ++state.open);
+    state.open++;
     response.on('close', () => state.open--);
     answer(state, request, response);
   });
@@ -93,6 +97,7 @@ function answer(state: State, request: IncomingMessage, response: ServerResponse
   }
   if (!faults.cut) response.setHeader('Content-Length', end - start);
   const send = (): void => {
+    if (response.destroyed) return; // the client has gone
     response.writeHead(ranged ? 206 : 200);
     if (request.method === 'HEAD') return void response.end();
     const broken = faults.breakAfter?.(n);
@@ -100,8 +105,10 @@ function answer(state: State, request: IncomingMessage, response: ServerResponse
     state.sent += stop - start;
     const bytes = content.subarray(start, stop);
     if (broken === undefined) response.end(bytes);
-    else response.write(bytes, () => setTimeout(() => response.destroy(), 20));
+    else response.write(bytes, () => setTimeout(() => response.destroy(), faults.breakPause ?? 20));
   };
-  if (faults.delay) setTimeout(send, faults.delay);
+  const held = faults.hold?.(n);
+  if (held) void held.then(send);
+  else if (faults.delay) setTimeout(send, faults.delay);
   else send();
 }

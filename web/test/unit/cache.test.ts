@@ -11,13 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cachePart, type EntryInfo, keyOf, ModelCache, parseInfo } from '../../src/runtime/cache.js';
 import { type FolderSystem, PlainFolder } from '../../src/runtime/cache-folder.js';
 import { type CachedSource, cachedUrl } from '../../src/runtime/cached-source.js';
 import type { HttpOptions } from '../../src/runtime/http-source.js';
+import { Sha256 } from '../../src/runtime/sha256.js';
 import type { ByteSource } from '../../src/runtime/source.js';
 import { type Content, type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomBytes, randomNumbers } from '../support/random.js';
@@ -43,15 +44,10 @@ async function serve(faults: Faults = {}, content: Content = bytes): Promise<Fil
   return server;
 }
 
-const startHash = async () => {
-  const hash = createHash('sha256');
-  return { update: (part: Uint8Array) => void hash.update(part), digest: () => hash.digest('hex') };
-};
-
 function source(url: string, http = noRetry, folder = new PlainFolder(root), hub = false): CachedSource {
   return cachedUrl(
     { kind: 'url', url, cache: true, hub },
-    { folder: async () => folder, startHash },
+    { folder: async () => folder, startHash: () => new Sha256() },
     http,
   ) as CachedSource;
 }
@@ -97,6 +93,19 @@ async function damage(path: string, at: number): Promise<void> {
   data[at]! ^= 1;
   writeFileSync(path, data);
 }
+
+describe('where there is no place for a cache', () => {
+  it('a file is read all the same, and a note says that nothing is kept', async () => {
+    const server = await serve();
+    const spec = { kind: 'url', url: server.url, cache: true, hub: false } as const;
+    const file = cachedUrl(spec, { folder: async () => null, startHash: () => new Sha256() }, noRetry);
+    const all = Buffer.alloc(size);
+    expect(await readOn(file, all)).toBe(size);
+    await file.close();
+    expect(all.equals(bytes)).toBe(true);
+    expect(file.note).toMatch(/no place to keep it/);
+  });
+});
 
 describe('an entry', () => {
   it('is written while the file streams in, as the layout says, and read without the network', async () => {
@@ -385,7 +394,7 @@ describe('faults, with nothing lost', () => {
       expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     }
     rmSync(info);
-    writeFileSync(await pathOf(server.url, 'lock'), '999999999');
+    writeFileSync(await pathOf(server.url, 'lock'), `999999999 ${hostname()} ${'a'.repeat(32)}\n`);
     expect(await load(server.url)).toEqual({ right: true, fromCache: 0, note: '' });
     const whole = readFileSync(info, 'utf8');
     writeFileSync(info, whole.replace(/"have":\d+/, `"have":${size + 1}`));

@@ -1,11 +1,12 @@
 // UrlSource with several requests in flight, and the faults of networks and servers.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type HttpOptions, UrlSource } from '../../src/runtime/http-source.js';
 import type { ByteSource } from '../../src/runtime/source.js';
 import { type Content, type Faults, type FileServer, serveBytes } from '../support/file-server.js';
 import { randomBytes, randomNumbers } from '../support/random.js';
+import { withResolvers } from '../support/with-resolvers.js';
 
 const size = 3_000_001;
 const bytes = randomBytes(size, 7);
@@ -38,13 +39,27 @@ async function readAll(source: ByteSource, from = 0, to = size, signal?: AbortSi
   return all.subarray(0, filled);
 }
 
+const never = new Promise<void>(() => {});
+
+/** Until what was under way has had its time: some requests to the same server, of which it takes no notice. */
+async function idle(server: FileServer): Promise<void> {
+  const { json } = server.faults;
+  server.faults.json = (path) => (path === '/idle' ? {} : json?.(path));
+  for (let i = 0; i < 5; i++) await (await fetch(`${server.origin}/idle`)).text();
+}
+
 const isAll = (read: Buffer): boolean => read.equals(bytes);
 
 describe('several requests at once', () => {
   it('give the bytes in order, four in flight and no more', async () => {
-    const [source, server] = await open({ delay: 80 });
-    expect(isAll(await readAll(source))).toBe(true);
-    expect(server.most).toBe(4);
+    const gate = withResolvers();
+    const [source, server] = await open({ hold: (n) => (n > 0 && n < 5 ? gate.promise : undefined) });
+    const reading = readAll(source);
+    await vi.waitFor(() => expect(server.requests).toHaveLength(5)); // the first alone: ranges were not known yet
+    await idle(server);
+    expect(server.requests).toHaveLength(5);
+    gate.resolve();
+    expect(isAll(await reading)).toBe(true);
     expect(server.requests).toHaveLength(12);
     expect(server.sent).toBe(size);
   });
@@ -52,20 +67,20 @@ describe('several requests at once', () => {
   it('hold no more than their parts, however slow the reader is', async () => {
     const [source, server] = await open();
     expect(await source.read(0, 10, size)).toHaveLength(10);
-    while (server.sent < 4 * (256 << 10)) await new Promise((resolve) => setTimeout(resolve, 5));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await vi.waitFor(() => expect(server.sent).toBeGreaterThanOrEqual(4 * (256 << 10)));
+    await idle(server);
     expect(server.sent).toBe(4 * (256 << 10));
   });
 
   it('all end when the reading is aborted', async () => {
-    const [source, server] = await open({ delay: 300 });
+    const [source, server] = await open({ hold: (n) => (n > 0 ? never : undefined) });
     const abort = new AbortController();
     const reading = readAll(source, 0, size, abort.signal);
     reading.catch(() => {});
-    while (server.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    await vi.waitFor(() => expect(server.requests.length).toBeGreaterThanOrEqual(3));
     abort.abort();
     await expect(reading).rejects.toMatchObject({ code: 'aborted' });
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await idle(server);
     expect(server.requests.length).toBeLessThanOrEqual(5); // the first, and the four that were on their way
   });
 
@@ -185,15 +200,58 @@ describe('faults', () => {
   });
 
   it('a connection that falls silent is taken up again', async () => {
-    const [source, server] = await open({ delay: 5000 }, { ...small, patience: 400 });
-    const reading = readAll(source, 0, 1000);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    server.faults = {};
-    expect((await reading).equals(bytes.subarray(0, 1000))).toBe(true);
-    const [never] = await open({ delay: 10_000 }, { ...small, patience: 30 });
-    await expect(never.read(0, 1, 1)).rejects.toMatchObject({
+    const [source, server] = await open({ hold: (n) => (n === 0 ? never : undefined) }, { ...small, patience: 400 });
+    expect((await readAll(source, 0, 1000)).equals(bytes.subarray(0, 1000))).toBe(true);
+    expect(server.requests.length).toBeGreaterThan(1);
+    const [silent] = await open({ hold: () => never }, { ...small, patience: 30 });
+    await expect(silent.read(0, 1, 1)).rejects.toMatchObject({
       code: 'network',
       message: expect.stringContaining('nothing'),
     });
+  });
+});
+
+describe('a server that was never heard', () => {
+  /** A fetch() that fails as browsers do when the server is down or CORS forbids the answer, from its n-th call on. */
+  function refusing(from: number, answer: typeof fetch, error = new TypeError('Failed to fetch')) {
+    let calls = 0;
+    const fetched: typeof fetch = async (...request) => {
+      if (++calls >= from) throw error;
+      return answer(...request);
+    };
+    return { fetched, calls: () => calls };
+  }
+  const nothing: typeof fetch = () => Promise.reject(new Error('not reached'));
+
+  it('is asked twice and no more, and the error says what it may be', async () => {
+    const { fetched, calls } = refusing(1, nothing);
+    const source = new UrlSource('https://example.org/m.gguf', { ...small, delays: [1, 60_000], fetch: fetched });
+    await expect(source.read(0, 10, 10)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringMatching(/^m\.gguf: Failed to fetch: .*cannot be reached.*CORS.*redirects/),
+    });
+    expect(calls()).toBe(2);
+  });
+
+  it("is named with Node's own reason where there is one", async () => {
+    const why = new TypeError('fetch failed', { cause: new Error('redirect count exceeded') });
+    const { fetched, calls } = refusing(1, nothing, why);
+    const source = new UrlSource('https://example.org/m.gguf', { ...small, delays: [1, 60_000], fetch: fetched });
+    const message = 'm.gguf: fetch failed (redirect count exceeded)';
+    await expect(source.read(0, 10, 10)).rejects.toMatchObject({ code: 'network', message });
+    expect(calls()).toBe(2);
+  });
+
+  it('is not one that answered before: that is tried as often as ever', async () => {
+    const server = await serveBytes(bytes, {});
+    servers.push(server);
+    const { fetched, calls } = refusing(2, fetch);
+    const source = new UrlSource(server.url, { ...small, connections: 1, fetch: fetched });
+    sources.push(source);
+    await expect(readAll(source)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.not.stringContaining('CORS'),
+    });
+    expect(calls()).toBe(1 + 1 + small.delays!.length);
   });
 });

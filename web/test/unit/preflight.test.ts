@@ -22,10 +22,12 @@ class Planner extends Engine {
 
 describe('planning', () => {
   it('asks for the context and the budget that were given', async () => {
-    expect((await Planner.plan({}))[1]).toBe('plan 0 0 0 0');
-    expect((await Planner.plan({ contextSize: 99, memoryBudget: 123 }))[1]).toBe('plan 0 99 0 123');
-    expect((await Planner.plan({ contextSize: 'auto', memoryBudget: 12_345 }))[1]).toBe(`plan 0 ${0xffffffff} 0 12345`);
-    expect((await Planner.plan({ contextSize: 'auto' }))[1]).toBe(`plan 0 ${0xffffffff} 0 5000`);
+    expect((await Planner.plan({}))[1]).toBe('plan 0 0 0 0 0');
+    expect((await Planner.plan({ contextSize: 99, memoryBudget: 123 }))[1]).toBe('plan 0 99 0 0 123');
+    expect((await Planner.plan({ contextSize: 'auto', memoryBudget: 12_345 }))[1]).toBe(
+      `plan 0 ${0xffffffff} 0 0 12345`,
+    );
+    expect((await Planner.plan({ contextSize: 'auto' }))[1]).toBe(`plan 0 ${0xffffffff} 0 0 5000`);
   });
 
   it('says what fits and what does not, and never throws for that', async () => {

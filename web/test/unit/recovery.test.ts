@@ -1,6 +1,7 @@
 // How the engine comes back, with doubles of the GPU and of the module.
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Engine, type LoadOptions } from '../../src/api/engine.js';
+import { ErrorCode } from '../../src/runtime/abi.js';
 import { EngineKeeper } from '../../src/runtime/engine-keeper.js';
 import type { Platform } from '../../src/runtime/platform.js';
 import { RecoveryLimit } from '../../src/runtime/recovery-limit.js';
@@ -10,6 +11,7 @@ import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeGpu } from '../support/fake-gpu.js';
 import { type FakeModule, fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { withResolvers } from '../support/with-resolvers.js';
 
 class TestEngine extends Engine {
   static async load(connect: Connect, options: LoadOptions = {}): Promise<TestEngine> {
@@ -182,9 +184,10 @@ describe('a lost device', () => {
     const platform = fakePlatform((module, index) => {
       module.failAfterTokens = index === 0 ? 4 : Infinity;
       module.failure = 'the device failed to read back: it is gone';
+      module.failureCode = ErrorCode.deviceFailed;
       let token = 0;
       module.onStep = () => {
-        if (index === 0 && token++ === 4) setTimeout(() => gpu.devices[0]!.lose(), 30); // told later than it shows
+        if (index === 0 && token++ === 4) setImmediate(() => gpu.devices[0]!.lose()); // told later than it shows
       };
     }, gpu.gpu);
     const { keeper } = keeperOf(platform);
@@ -196,11 +199,12 @@ describe('a lost device', () => {
     const gpu = fakeGpu();
     const platform = fakePlatform((module) => {
       module.failAfterTokens = 2;
-      module.failure = 'the device refused memory: no (the plan needs 7 MiB; a smaller context length needs less)';
+      module.failure = 'the device refused memory: no (the plan needs 7 MB; a smaller context length needs less)';
+      module.failureCode = ErrorCode.outOfMemory;
     }, gpu.gpu);
     const { keeper, notices } = keeperOf(platform);
     await keeper.load();
-    const message = expect.stringContaining('7 MiB');
+    const message = expect.stringContaining('7 MB');
     await expect(answerOf(keeper)).rejects.toMatchObject({ code: 'out-of-memory', message });
     expect(notices).toEqual([]);
   });
@@ -214,22 +218,21 @@ describe('a lost device', () => {
         if (index === 0 && token++ === 3) gpu.devices[0]!.lose();
       };
     }, gpu.gpu);
+    const cancelled = withResolvers(); // only then there is another module
     const { keeper, notices } = keeperOf({
       ...platform,
       instantiate: async (host) => {
-        if (platform.made.length > 0)
-          await new Promise((resolve) => setTimeout(resolve, 300)).then(() => order.push('loaded'));
+        if (platform.made.length > 0) await cancelled.promise;
         return platform.instantiate(host);
       },
     });
-    const order: string[] = [];
     await keeper.load();
-    const running = answerOf(keeper, abort.signal).then(({ reason }) => order.push(reason));
+    const running = answerOf(keeper, abort.signal);
     await vi.waitFor(() => expect(kinds(notices)).toContain('device-lost'));
     abort.abort();
-    await running;
+    expect((await running).reason).toBe('cancelled');
+    cancelled.resolve();
     expect((await answerOf(keeper)).text).toBe(answer);
-    expect(order).toEqual(['cancelled', 'loaded']);
   });
 
   it('ends with unload(), even while it comes back', async () => {
@@ -252,8 +255,7 @@ describe('a GPU that computes wrongly', () => {
     const commit = module.exports.pronk_commit;
     module.exports.pronk_commit = (bytes) => {
       if (index > 0) return commit(bytes);
-      module.say('this GPU computes wrongly: matvec Q4_0');
-      return -1;
+      return module.error(ErrorCode.wrongGpu, 'this GPU computes wrongly: matvec');
     };
   };
 

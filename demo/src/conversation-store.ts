@@ -27,7 +27,7 @@ interface Schema extends DBSchema {
 const databaseName = 'pronk-page';
 const tabKey = 'pronk.conversation-id'; // in sessionStorage: which one is open in this tab
 const unsavedPrefix = 'pronk.unsaved.'; // in localStorage, with the id behind it
-const reloadMs = 1000; // time that a tab's page before a reload may take to let go of its lock
+const reloadMs = 2000; // time that a tab's page before a reload may take to let go of its lock
 
 let database: IDBPDatabase<Schema> | null = null;
 let claimed = ''; // the id of the one open in this tab

@@ -1,0 +1,32 @@
+// The fused graph as programs of dispatches. Activations have a size here, but no place in memory yet.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "engine/gpu_plan_layout.h"
+
+namespace pronk::engine {
+
+enum class Activation : u32 {};  // index into Draft::activation_bytes
+using Location = std::variant<Range, Activation>;
+
+// A Dispatch (gpu_plan.h) before its activations are placed.
+struct DraftDispatch {
+  Kernel kernel;
+  std::vector<Location> bindings;
+  std::optional<Kernel> small_batch;
+};
+
+struct Draft {
+  std::vector<DraftDispatch> prefill, decode, sampling;
+  std::vector<u64> activation_bytes;
+  Activation logits{};
+  std::optional<Activation> all_logits;  // of each token of a prefill, when it is to make them
+};
+
+// Adds pipelines to the plan, and to the layout the constants that dispatches read.
+Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits,
+                  const gpu::Features& features, BufferLayout& layout, GpuPlan& plan);
+
+}  // namespace pronk::engine

@@ -1,0 +1,128 @@
+#include "kernels/launch.h"
+
+#include <cstring>
+
+namespace pronk::kernels {
+namespace {
+
+template <class Params>
+std::vector<u8> bytes_of(const Params& params) {
+  std::vector<u8> bytes(align_up(sizeof params, 16));
+  std::memcpy(bytes.data(), &params, sizeof params);
+  return bytes;
+}
+
+u32 units(u32 cols) { return u32(ceil_div(cols, 8)); }
+
+template <class Params>
+void set_planes(Params& params, const formats::GpuExtent& extent) {
+  params.plane1 = u32(extent.plane_offset[1] / 4);
+  params.plane2 = u32(extent.plane_offset[2] / 4);
+  params.plane3 = u32(extent.plane_offset[3] / 4);
+}
+
+const formats::Format* table_of(const formats::Format& format) { return format.gpu_table ? &format : nullptr; }
+
+}  // namespace
+
+Grid Scale::operator()(Grid grid, u32 tokens) const {
+  const u32 scaled = u32(ceil_div(u64(tokens) * per_token, tile));
+  if (axis == Axis::y) grid.y = scaled;
+  if (axis == Axis::z) grid.z = scaled;
+  return grid;
+}
+
+gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, const gpu::Features& features) {
+  if (kernel == MatMulKernel::gemm) return gemm(kind);
+  return matvec(kind, features, kernel == MatMulKernel::batch ? batch_tokens : 1);
+}
+
+Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
+             const gpu::Features& features) {
+  MatMulParams p;
+  p.rows = m.rows;
+  p.padded_rows = m.rows + m.padding;
+  p.row_units = units(m.cols);
+  p.x_base = m.x_base / 4;
+  p.x_stride = m.x_stride / 4;
+  p.y_base = m.y_base;
+  p.y_stride = m.y_stride;
+  p.bias_base = m.bias_base;
+  set_planes(p, m.weight);
+  p.width = float(m.cols);
+  p.eps = m.eps;
+  const Grid grid = matvec_grid(p.padded_rows, limits);
+  p.grid_x = grid.x;
+  Launch launch{matmul_pipeline(kernel, m.kind, features),
+                bytes_of(p),
+                {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y},
+                table_of(*m.kind.format),
+                grid,
+                {}};
+  if (kernel == MatMulKernel::batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
+  if (kernel == MatMulKernel::gemm) {
+    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::swiglu);
+    launch.scale = {Scale::Axis::y, 1, gemm_tokens()};
+  }
+  return launch;
+}
+
+Launch lower(const Embed& e, const EmbedOperands& o) {
+  EmbedParams p;
+  p.first_row = e.first_row;
+  p.rows = e.rows;
+  p.row_units = units(e.cols);
+  p.y_stride = e.y_stride / 4;
+  set_planes(p, e.table);
+  return {embed(*e.format),          bytes_of(p),     {o.state, o.table, o.table, o.tokens, o.y}, table_of(*e.format),
+          {embed_grid(p.row_units)}, {Scale::Axis::y}};
+}
+
+Launch lower(const RotateStore& r, const RotateOperands& o) {
+  RotateParams p;
+  p.stride = r.stride / 4;
+  p.q_heads = r.heads.query;
+  p.kv_heads = r.heads.kv;
+  p.context = r.context;
+  p.eps = r.eps;
+  return {rotate_store(r.heads, r.q_norm, r.k_norm, r.kv),
+          bytes_of(p),
+          {o.state, o.rope_table, o.q_norm, o.k_norm, o.qkv, o.k_cache, o.v_cache},
+          nullptr,
+          {r.heads.query + 2 * r.heads.kv},
+          {Scale::Axis::y}};
+}
+
+std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
+  AttentionParams p;
+  p.group_heads = a.heads.query / a.heads.kv;
+  p.stride = a.stride / 4;
+  p.context = a.context;
+  p.scale = a.heads.scale;
+  std::vector<Launch> launches{{attention(a.heads, a.kv, a.vectors, a.splits),
+                                bytes_of(p),
+                                {o.state, o.k_cache, o.v_cache, o.q, o.partial},
+                                nullptr,
+                                {a.splits, a.heads.kv, u32(ceil_div(p.group_heads, a.vectors))},
+                                {Scale::Axis::z, p.group_heads, a.vectors}}};
+  if (a.splits > 1)
+    launches.push_back(
+        {combine(a.heads, a.splits), bytes_of(p), {o.state, o.partial, o.q}, nullptr, {a.heads.query}, {}});
+  return launches;
+}
+
+std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& o) {
+  const std::vector<Operand> shared{o.params, o.state, o.logits, o.blocks, o.candidates};
+  const Grid grid{sample_grid(vocab)};
+  std::vector<Launch> launches{{sample_blocks(), {}, shared, nullptr, grid, {}}};
+  if (!greedy) launches.push_back({sample_filter(), {}, shared, nullptr, grid, {}});
+  launches.push_back({sample_pick(),
+                      {},
+                      {o.params, o.logits, o.blocks, o.candidates, o.end_tokens, o.state, o.next_token, o.sampled},
+                      nullptr,
+                      {},
+                      {}});
+  return launches;
+}
+
+}  // namespace pronk::kernels

@@ -1,0 +1,38 @@
+// The numbers that pass between the WASM module and its host, which knows them from web/src/runtime/abi.ts, made from
+// these declarations.
+#pragma once
+
+#include "base/enums.h"
+#include "base/types.h"
+
+namespace pronk::wasm {
+
+// clang-format off: one value a line reads better than as a macro's arguments.
+
+// What pronk_pump() returns.
+PRONK_PLAIN_ENUM(State, i32,
+  (state_failed, -1),  // the result has the message; only pronk_unload() helps
+  (state_empty, 0),    // nothing loaded
+  (state_loading, 1),  // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
+  (state_ready, 2),
+  (state_busy, 3),     // generating; events will come (GPU)
+  (state_again, 4)     // generating; call pronk_pump() again when convenient (CPU)
+);
+
+// What pronk_next() returns.
+PRONK_PLAIN_ENUM(Next, i32,
+  (next_none, 0),   // nothing has come yet
+  (next_token, 1),  // the result is a u32, the token, then its text (UTF-8, empty while a character is unfinished)
+  (next_end, 2)     // the generation has ended: a u32, why (pronk::Finish), then the last text; given once
+);
+
+PRONK_PLAIN_ENUM(DeviceKind, i32, (device_cpu, 0), (device_gpu, 1));
+PRONK_PLAIN_ENUM(KvKind, i32, (kv_f16, 0), (kv_f32, 1), (kv_q8, 2), (kv_q4, 3));
+PRONK_PLAIN_ENUM(TokenizeFlags, u32, (tokenize_special, 1), (tokenize_bos, 2), (tokenize_no_bos, 4));
+PRONK_PLAIN_ENUM(SpecialToken, u32, (special_bos, 0), (special_eos, 1));
+
+// Instead of a context length.
+PRONK_PLAIN_ENUM(Context, u32, (context_default, 0), (context_largest, 0xffffffff));
+// clang-format on
+
+}  // namespace pronk::wasm

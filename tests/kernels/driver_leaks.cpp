@@ -1,1 +1,0 @@
-#include "support/driver_leaks.h"

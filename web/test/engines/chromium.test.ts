@@ -1,0 +1,4 @@
+import { chromium } from './chromium.js';
+import { describeEngine } from './scenarios.js';
+
+describeEngine(chromium);

@@ -1,0 +1,4 @@
+import { firefox } from './firefox.js';
+import { describeEngine } from './scenarios.js';
+
+describeEngine(firefox);

@@ -1,0 +1,4 @@
+import { describeEngine } from './scenarios.js';
+import { webkitGtk } from './webkitgtk.js';
+
+describeEngine(webkitGtk);
