@@ -22,7 +22,7 @@ endfunction()
 # pronk_instruction_sets(OUT): those files of src/cpu/isa that this platform's build compiles.
 function(pronk_instruction_sets out)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "wasm32")
-    set(names all_wasm wasm generic)
+    set(names all_wasm wasm)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     set(names all_x86 avx512 avx2 generic)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")

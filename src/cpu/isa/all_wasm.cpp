@@ -3,7 +3,7 @@
 namespace pronk::cpu {
 
 std::span<const Kernels* const> compiled_kernels() {
-  static constexpr const Kernels* all[] = {&wasm_kernels, &generic_kernels};
+  static constexpr const Kernels* all[] = {&wasm_kernels};
   return all;
 }
 
