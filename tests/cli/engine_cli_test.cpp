@@ -254,7 +254,7 @@ TEST_F(EngineCli, PerplexityEqualsADirectComputation) {
     }
     for (const std::string& backend : backends_) {
       const json out = run_json("perplexity" + model() + " -f " + path("text") + " --ctx " + std::to_string(context) +
-                                " --kv f32 --json --backend " + backend);
+                                " --kv f32 --activations f32 --json --backend " + backend);
       EXPECT_EQ(keys(out), (std::set<std::string>{"perplexity", "tokens"}));
       EXPECT_EQ(out["tokens"], counted);
       EXPECT_NEAR(out["perplexity"].get<double>() / std::exp(total / double(counted)), 1, 1e-5) << backend;
