@@ -31,7 +31,13 @@ constexpr Option kv_option{
 constexpr Option kv_values_option{
     .name = "--kv-v", .value = "TYPE", .help = "type of its values, when another", .choices = "f32|f16|q8_0|q4_0"};
 
-// -m, --ctx, --budget, --kv, --backend, --cache and --no-cache as given; `scoring` as in LoadOptions.
+constexpr Option activations_option{
+    .name = "--activations",
+    .value = "TYPE",
+    .help = "what matrices are multiplied by on the CPU: 8-bit integers, or floats as they are (default q8)",
+    .choices = "q8|f32"};
+
+// -m, --ctx, --budget, --kv, --activations, --backend, --cache and --no-cache as given; `scoring` as in LoadOptions.
 struct EngineChoice {
   std::string location;  // as resolve_location() gives it
   std::string_view backend;

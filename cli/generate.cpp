@@ -168,6 +168,7 @@ constexpr Option options[] = {
     budget_option,
     kv_option,
     kv_values_option,
+    activations_option,
     cache_option,
     no_cache_option,
 };

@@ -38,6 +38,7 @@ constexpr Option options[] = {
     budget_option,
     kv_option,
     kv_values_option,
+    activations_option,
     cache_option,
     no_cache_option,
     {.name = "--by-steps", .kind = OptionKind::flag, .help = "one token at a time, as in decode, instead of prefill"},

@@ -111,6 +111,7 @@ constexpr Option options[] = {
     budget_option,
     kv_option,
     kv_values_option,
+    activations_option,
     backend_option,
     {.name = "--profile", .value = "NAME", .help = "plan for this device instead of the machine's; 'list' prints them"},
     {.name = "--allocate", .kind = OptionKind::flag, .help = "load the model too, and print what was allocated"},

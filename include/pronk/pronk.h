@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "engine/memory_use.h"
+#include "graph/activations.h"
 #include "graph/kv_type.h"
 #include "graph/sampling.h"
 
@@ -40,6 +41,7 @@ struct LoadOptions {
   bool largest_context = false;  // instead: as many as fit, at most what the model was trained for
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
+  graph::Activations activations = graph::Activations::q8;  // on the CPU
   u32 prefill_chunk = 0;  // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
   bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
   bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "cpu/kernels.h"
 #include "cpu/operations.h"
 #include "graph/kv_type.h"
 
@@ -57,8 +58,16 @@ class KvRows {
     type_ == graph::KvType::f16 ? put_halves(to, from) : put_blocks(to, from);
   }
   // [count][dim], in place or converted into scratch.
-  const Real* get(u64 row, u32 count, Real* scratch) const {
+  const Real* get(u64 row, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
     if (type_ == graph::KvType::f32) return reals_.data() + row * dim_;
+    if constexpr (std::is_same_v<Real, float>) {
+      if (kernels && type_ == graph::KvType::f16) {
+        for (u32 r = 0; r < count; ++r) {
+          kernels->from_halves(bytes_.data() + (row + r) * row_bytes_, dim_, scratch + u64(r) * dim_);
+        }
+        return scratch;
+      }
+    }
     for (u32 r = 0; r < count; ++r) {
       const u8* from = bytes_.data() + (row + r) * row_bytes_;
       Real* to = scratch + u64(r) * dim_;
@@ -162,11 +171,11 @@ class KvCache {
   }
 
   // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
-  const Real* keys(u32 layer, u32 head, u32 first, u32 count, Real* scratch) const {
-    return keys_.get(row(layer, head, first), count, scratch);
+  const Real* keys(u32 layer, u32 head, u32 first, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
+    return keys_.get(row(layer, head, first), count, scratch, kernels);
   }
-  const Real* values(u32 layer, u32 head, u32 first, u32 count, Real* scratch) const {
-    return values_.get(row(layer, head, first), count, scratch);
+  const Real* values(u32 layer, u32 head, u32 first, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
+    return values_.get(row(layer, head, first), count, scratch, kernels);
   }
 
  private:
@@ -270,10 +279,11 @@ void end_head(const graph::Heads& heads, u32 kv, const AttentionScratch<Real>& s
 }
 
 // One block; all of them in order are the attention. Row t of q stands at `position + t` and sees the cache up to and
-// including itself. Between two blocks of a head nobody else may use the scratch.
+// including itself. kernels: those of an instruction set, for floats; null: plain loops. Between two blocks of a head
+// nobody else may use the scratch.
 template <class Real>
 void attend(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
-            u64 block, AttentionScratch<Real>& scratch, Rows<Real> out) {
+            u64 block, AttentionScratch<Real>& scratch, Rows<Real> out, const Kernels* kernels = nullptr) {
   CHECK(q.width == heads.query * heads.dim && heads.query % heads.kv == 0);
   const u32 group = heads.query / heads.kv;
   CHECK(u64(q.count) * group <= scratch.softmax.size());
@@ -281,14 +291,21 @@ void attend(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Ro
   const u32 kv = u32(block / blocks.per_head), first = u32(block % blocks.per_head) * kv_rows;
   if (first == 0) begin_head(cache, heads, q, kv, scratch, out);
   const u32 count = std::min(kv_rows, position + q.count - first);
-  const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data());
-  const Real* values = cache.values(layer, kv, first, count, scratch.values.data());
+  const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data(), kernels);
+  const Real* values = cache.values(layer, kv, first, count, scratch.values.data(), kernels);
   for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
     const u32 visible = std::min(count, position + t + 1 - first);
     for (u32 g = 0; g < group; ++g) {
       const u64 at = u64(t) * group + g;
-      attend_block(&scratch.queries[at * heads.dim], keys, values, visible, heads.dim, Real(heads.scale),
-                   scratch.softmax[at], out[t] + (kv * group + g) * heads.dim);
+      const Real* query = &scratch.queries[at * heads.dim];
+      Real* sum = out[t] + (kv * group + g) * heads.dim;
+      if constexpr (std::is_same_v<Real, float>) {
+        if (kernels) {
+          kernels->attend(query, keys, values, visible, heads.dim, heads.scale, scratch.softmax[at], sum);
+          continue;
+        }
+      }
+      attend_block(query, keys, values, visible, heads.dim, Real(heads.scale), scratch.softmax[at], sum);
     }
   }
   if ((block + 1) % blocks.per_head == 0) end_head(heads, kv, scratch, out);

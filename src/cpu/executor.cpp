@@ -38,11 +38,24 @@ graph::MemoryPlan plan_arena(const Graph& graph, u32 chunk, u64 element_bytes) {
   return plan;
 }
 
+// Columns of the widest matrix that is multiplied by quantized activations; 0: there is none.
+template <class Real>
+u32 widest_quantized(const Graph& graph, graph::Activations activations, const Kernels& kernels) {
+  u32 widest = 0;
+  if (std::is_same_v<Real, double> || activations == graph::Activations::f32) return widest;
+  for (const auto& op : graph.ops) {
+    const auto* matmul = std::get_if<graph::MatMul>(&op);
+    if (!matmul || !kernels.quantized(*graph[matmul->weight].format)) continue;
+    widest = std::max(widest, graph[matmul->weight].cols);
+  }
+  return widest;
+}
+
 }  // namespace
 
 template <class Real>
 Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-                         u32 chunk, u32 logit_rows)
+                         u32 chunk, u32 logit_rows, graph::Activations activations, const Kernels& kernels)
     : graph_(graph),
       weights_(std::move(weights)),
       context_length_(context_length),
@@ -52,7 +65,10 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
       logits_(to_size(u64(graph[graph.logits].width) * logit_rows)),
       vectors_(graph.weights.size()),
       cosines_(u64(chunk) * (graph.heads.rotated / 2)),
-      sines_(cosines_.size()) {
+      sines_(cosines_.size()),
+      kernels_(kernels),
+      quantizes_(widest_quantized<Real>(graph, activations, kernels) > 0),
+      quantized_buffer_(chunk, widest_quantized<Real>(graph, activations, kernels), kernels.quant_bytes) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0);
   CHECK(graph.rotation.frequency.size() == graph.heads.rotated / 2);
   CHECK(!graph.ops.empty() && std::holds_alternative<graph::MatMul>(graph.ops.back()));
@@ -71,12 +87,14 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 
 template <class Real>
 Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk,
-                                    u32 logit_rows) {
+                                    u32 logit_rows, graph::Activations activations, const Kernels& kernels) {
   Footprint result;
   result.kv_cache = KvCache<Real>::bytes(graph.heads, graph.layers, context_length, kv);
   result.activations = plan_arena(graph, chunk, sizeof(Real)).buffer_bytes[0];
   result.activations += u64(graph[graph.logits].width) * logit_rows * sizeof(Real);
   result.activations += AttentionScratch<Real>::bytes(graph.heads, chunk);
+  result.activations +=
+      QuantizedBuffer::bytes(chunk, widest_quantized<Real>(graph, activations, kernels), kernels.quant_bytes);
   std::vector<bool> counted(graph.weights.size());
   each_vector(graph, [&](WeightId id) {
     if (!counted[u32(id)]) result.parameters += u64(graph[id].cols) * sizeof(Real);
@@ -90,7 +108,7 @@ template <class Real>
 Footprint Executor<Real>::allocated() const {
   Footprint result;
   result.kv_cache = cache_.bytes();
-  result.activations = (arena_.size() + logits_.size()) * sizeof(Real) + scratch_.bytes();
+  result.activations = (arena_.size() + logits_.size()) * sizeof(Real) + scratch_.bytes() + quantized_buffer_.bytes();
   for (const auto& decoded : vectors_) result.parameters += decoded.size() * sizeof(Real);
   result.parameters += (cosines_.size() + sines_.size()) * sizeof(Real);
   return result;
@@ -124,6 +142,7 @@ void Executor<Real>::begin_chunk() {
   const u32 rows = all || last ? u32(logits_of(tokens_.size())) : 0;
   logits_out_ = {logits_.data() + (all ? first * vocabulary : 0), rows, vocabulary, vocabulary};
   op_ = part_ = 0;
+  quantized_of_ = ValueId::none;
   end_op_ = rows > 0 ? graph_.ops.size() : last_store_ + 1;
   find_angles();
 }
@@ -133,6 +152,7 @@ bool Executor<Real>::advance(u64 multiply_adds) {
   for (u64 done = 0; done < multiply_adds;) {
     if (op_ == end_op_ && next_chunk_ == run_tokens_.size()) return true;
     if (op_ == end_op_) begin_chunk();
+    if (!std::holds_alternative<graph::MatMul>(graph_.ops[op_])) quantized_of_ = ValueId::none;
     const u64 made = std::visit([&](const auto& op) { return step(op, multiply_adds - done); }, graph_.ops[op_]);
     if (part_ == 0) ++op_;
     done += made;
@@ -219,16 +239,43 @@ u64 Executor<Real>::step(const graph::MatMul& op, u64 budget) {
     out = logits_out_;
     x.data = x[x.count - out.count];
     x.count = out.count;
+    if (part_ == 0) quantized_of_ = ValueId::none;  // other rows than the rest of the graph has
   }
   const Matrix weights = matrix(op.weight);
   const u64 row = std::max<u64>(u64(x.count) * x.width, 1);
-  const u32 first = u32(part_), pieces = u32(std::min<u64>(budget / (row * tile_rows), weights.rows / tile_rows + 1));
-  const u32 end = u32(std::min<u64>(first + u64(std::max(pieces, 1u)) * tile_rows, weights.rows));
-  matmul<Real>(weights, x, vector(op.bias), out, first, end);
+  const u32 first = u32(part_), step = kernels_.panel_rows;
+  const u32 pieces = u32(std::min<u64>(budget / (row * step), weights.rows / step + 1));
+  const u32 end = u32(std::min<u64>(first + u64(std::max(pieces, 1u)) * step, weights.rows));
+  multiply(op, {first, end}, x, out);
   part_ = end == weights.rows ? 0 : end;
   if (part_ == 0 && logits) work_.logit_rows += out.count;
   if (part_ == 0 && !logits) clear_padding(out);
   return row * (end - first);
+}
+
+template <class Real>
+void Executor<Real>::multiply(const graph::MatMul& op, RowRange range, Rows<const Real> x, Rows<Real> out) {
+  const Matrix weights = matrix(op.weight);
+  if constexpr (std::is_same_v<Real, double>) {
+    matmul<Real>(weights, x, vector(op.bias), out, range.first, range.end);
+  } else {
+    CHECK(x.width == weights.cols && out.width == weights.rows && x.count == out.count);
+    if (MultiplyQuantized* quantized = quantizes_ ? kernels_.quantized(*weights.format) : nullptr) {
+      quantized(weights, range, quantize(op.x, x), vector(op.bias), out);
+    } else {
+      kernels_.floats(weights, range, x, vector(op.bias), out);
+    }
+  }
+}
+
+template <class Real>
+const QuantizedRows& Executor<Real>::quantize(ValueId id, Rows<const Real> x) {
+  if (quantized_of_ != id) {
+    quantized_ = quantized_buffer_.rows(x.count, x.width);
+    if constexpr (std::is_same_v<Real, float>) kernels_.quantize(x, quantized_);
+    quantized_of_ = id;
+  }
+  return quantized_;
 }
 
 template <class Real>
@@ -251,7 +298,7 @@ u64 Executor<Real>::step(const graph::Attention& op, u64 budget) {
   const u64 cost = 2 * u64(kv_rows) * q.elements() / graph_.heads.kv;  // of a block: scores, and sums of values
   u64 made = 0;
   for (; part_ < blocks.count() && (made == 0 || made + cost <= budget); made += cost) {
-    attend<Real>(cache_, op.layer, graph_.heads, q, position_, part_++, scratch_, out);
+    attend<Real>(cache_, op.layer, graph_.heads, q, position_, part_++, scratch_, out, &kernels_);
   }
   if (part_ < blocks.count()) return made;
   clear_padding(out);
@@ -268,7 +315,11 @@ u64 Executor<Real>::step(const graph::Add& op, u64) {
 
 template <class Real>
 u64 Executor<Real>::step(const graph::SwiGlu& op, u64) {
-  swiglu<Real>(rows(op.gate), rows(op.up), rows(op.out));
+  if constexpr (std::is_same_v<Real, float>) {
+    kernels_.swiglu(rows(op.gate), rows(op.up), rows(op.out));
+  } else {
+    swiglu<Real>(rows(op.gate), rows(op.up), rows(op.out));
+  }
   clear_padding(rows(op.out));
   return rows(op.out).elements();
 }

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "cpu/attention.h"
+#include "cpu/kernels.h"
 #include "cpu/operations.h"
+#include "graph/activations.h"
 #include "graph/graph.h"
 #include "graph/kv_type.h"
 
@@ -16,7 +18,7 @@ constexpr u32 default_chunk = 64;  // tokens that go through the graph together
 // Bytes that an executor holds, weights apart.
 struct Footprint {
   u64 kv_cache = 0;
-  u64 activations = 0;  // the arena, one row of logits and scratch
+  u64 activations = 0;  // the arena, one row of logits, quantized activations and scratch
   u64 parameters = 0;   // decoded norms and biases, tables of angles
 
   u64 total() const { return kv_cache + activations + parameters; }
@@ -31,7 +33,7 @@ struct Work {
   u64 logit_rows = 0;
 };
 
-// Real = double: the exact reference of tests. Real = float: the usable path.
+// Real = double: the exact reference of tests, whose activations are never quantized. Real = float: the usable path.
 // Nothing is allocated after construction, but for the rows that Logits::all asks for beyond logit_rows.
 template <class Real>
 class Executor {
@@ -40,15 +42,16 @@ class Executor {
   // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the
   // logits.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-           u32 chunk = default_chunk, u32 logit_rows = 1);
+           u32 chunk = default_chunk, u32 logit_rows = 1, graph::Activations activations = graph::Activations::f32,
+           const Kernels& kernels = best_kernels());
 
   // Starts a run of tokens at positions position, position + 1, …; what the cache holds before them is what they see.
   // A run under way is dropped: of its positions the cache may hold anything. Tokens are below the vocabulary size,
   // positions below the context length, and there is at least one token (CHECK). `tokens` must live as long as the run.
   void begin(std::span<const u32> tokens, u32 position, Logits wanted);
   // Computes until the run is done, then returns true, or until about so many multiply-adds have been made. It goes
-  // over by less than the smallest piece of work: four rows of a matrix, 32 positions of a KV head, an elementwise
-  // operation.
+  // over by less than the smallest piece of work: a panel of rows of a matrix, 32 positions of a KV head, an
+  // elementwise operation.
   bool advance(u64 multiply_adds);
   // After a run: a row for each token whose logits were wanted; valid until the next begin().
   std::span<const Real> logits() const;
@@ -62,7 +65,9 @@ class Executor {
 
   // What constructing it would take, and what it took.
   static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvTypes kv,
-                             u32 chunk = default_chunk, u32 logit_rows = 1);
+                             u32 chunk = default_chunk, u32 logit_rows = 1,
+                             graph::Activations activations = graph::Activations::f32,
+                             const Kernels& kernels = best_kernels());
   Footprint allocated() const;
 
  private:
@@ -73,6 +78,8 @@ class Executor {
   Matrix matrix(graph::WeightId id) const;
   const Real* vector(graph::WeightId id) const;
   void clear_padding(Rows<Real> out);
+  void multiply(const graph::MatMul& op, RowRange range, Rows<const Real> x, Rows<Real> out);
+  const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x);
 
   // Each makes at most about `budget` multiply-adds but at least the smallest piece, and returns how many; part_ is
   // left at 0 when the operation is complete.
@@ -96,6 +103,12 @@ class Executor {
   std::vector<Real> logits_;                // [1 or tokens of the run][vocabulary]
   std::vector<std::vector<Real>> vectors_;  // of each weight that is a norm, a bias or a divisor; else empty
   std::vector<Real> cosines_, sines_;       // [chunk][rotated / 2]
+
+  const Kernels& kernels_;
+  bool quantizes_;
+  QuantizedBuffer quantized_buffer_;
+  QuantizedRows quantized_;
+  graph::ValueId quantized_of_ = graph::ValueId::none;  // what quantized_ holds: all products that read it share it
 
   // The run under way.
   std::span<const u32> run_tokens_;

@@ -24,14 +24,21 @@ Status check_factors(const graph::Weight& weight, const u8* bytes) {
 
 }  // namespace
 
-CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring)
-    : model_(model), context_(context), kv_(kv), scoring_(scoring), sampler_(model.hyper.vocab) {
+CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+                     graph::Activations activations)
+    : model_(model),
+      context_(context),
+      kv_(kv),
+      scoring_(scoring),
+      activations_(activations),
+      sampler_(model.hyper.vocab) {
   for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
 }
 
-MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring) {
+MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+                          graph::Activations activations) {
   const cpu::Footprint footprint =
-      cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1);
+      cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1, activations);
   MemoryUse use{
       .kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
   for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);
@@ -63,7 +70,7 @@ Status CpuRunner::weights_done() {
   std::vector<const u8*> bytes;
   for (const auto& weight : weights_) bytes.push_back(weight.data());
   executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk,
-                                                     scoring_ ? chunk : 1);
+                                                     scoring_ ? chunk : 1, activations_);
   return {};
 }
 

@@ -15,9 +15,11 @@ namespace pronk::engine {
 class CpuRunner final : public Runner, private WeightSink {
  public:
   // model must outlive it.
-  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring);
+  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+            graph::Activations activations = graph::Activations::f32);
 
-  static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring);  // staging apart
+  static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+                        graph::Activations activations);  // staging apart
 
   WeightSink& sink() override { return *this; }
   Status weights_done() override;
@@ -33,7 +35,7 @@ class CpuRunner final : public Runner, private WeightSink {
   bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
   u32 cached_tokens() const override { return cached_; }
 
-  MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_); }
+  MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_, activations_); }
   MemoryUse allocated() const override;
 
   static constexpr u64 pump_multiply_adds = 1 << 26;  // some tens of milliseconds in a browser
@@ -50,6 +52,7 @@ class CpuRunner final : public Runner, private WeightSink {
   u32 context_;
   graph::KvTypes kv_;
   bool scoring_;
+  graph::Activations activations_;
   std::vector<std::vector<u8>> weights_;  // as in the file
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;

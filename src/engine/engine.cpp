@@ -46,7 +46,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
                                                         options.self_test && device->computes(), options.prefill_chunk);
   } else {
-    parts->runner = std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring);
+    parts->runner =
+        std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring, options.activations);
   }
   parts->session =
       std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options.scoring, parts->status);

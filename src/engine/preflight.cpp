@@ -70,7 +70,7 @@ Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
     sizes.memory = planned_memory(*plan);
     sizes.activations_lower_bound = plan->activations_lower_bound;
   } else {
-    sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring);
+    sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring, options_.activations);
   }
   sizes.memory.staging += Loader::part_bytes;
   if (sizes.refusal.empty()) sizes.refusal = over_budget(sizes.memory.total(), context);

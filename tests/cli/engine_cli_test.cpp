@@ -108,7 +108,7 @@ TEST_F(EngineCli, Logits) {
       for (const char* name : {"model.gguf", "split-00002-of-00002.gguf"}) {
         if (name[0] == 's' && how[0] != 0) continue;
         ASSERT_EQ(run("logits -m " + path(name) + " --tokens 1,2,3,299,7 --out " + path("logits") + " --backend " +
-                      backend + how),
+                      backend + how + " --activations f32"),
                   0)
             << read("err");
         const std::string bytes = read("logits");
@@ -136,6 +136,33 @@ TEST_F(EngineCli, GenerateParsesSpecialTokensWhenAsked) {
   const u32 plain = run_json(arguments)["prompt_tokens"], special = run_json(arguments + " --special")["prompt_tokens"];
   EXPECT_EQ(special, 2u);
   EXPECT_GT(plain, 6u);
+}
+
+TEST_F(EngineCli, BenchMeasuresEachPhaseAtEachDepth) {
+  for (const std::string& backend : backends_) {
+    const json out = run_json("bench" + model() + " -p 6 -n 4 -d 0,9 -r 2 --json --backend " + backend);
+    ASSERT_EQ(out["results"].size(), 4u);
+    for (u32 i = 0; i < 4; ++i) {
+      const json& one = out["results"][i];
+      EXPECT_EQ(one["phase"], i % 2 == 0 ? "prefill" : "decode");
+      EXPECT_EQ(one["depth"], i < 2 ? 0 : 9);
+      EXPECT_EQ(one["tokens"], i % 2 == 0 ? 6 : 4);
+      ASSERT_EQ(one["each"].size(), 2u);
+      const double first = one["each"][0], second = one["each"][1], mean = one["tokens_per_second"];
+      EXPECT_GT(std::min(first, second), 0);
+      EXPECT_NEAR(mean, (first + second) / 2, 1e-9 * mean);
+      EXPECT_EQ(one["bytes_per_token"] > 0, i % 2 == 1);
+    }
+    EXPECT_GT(out["results"][3]["bytes_per_token"], out["results"][1]["bytes_per_token"]);  // the cache
+    EXPECT_EQ(out["read_bytes_per_second"].is_null(), backend != "cpu");
+  }
+  EXPECT_EQ(run("bench" + model() + " -p 6 -n 0 -r 1 --csv --backend cpu"), 0);
+  const std::string csv = read("out");
+  EXPECT_EQ(csv.find("phase,depth,tokens,"), 0u);
+  EXPECT_NE(csv.find("\nprefill,0,6,1,"), std::string::npos) << csv;
+  expect_error("bench" + model() + " --backend cpu -d 1,,2", 2, "-d is '1,,2', not numbers of tokens");
+  expect_error("bench" + model() + " --backend cpu -p 0 -n 0", 2, "-p and -n are both 0");
+  expect_error("bench" + model() + " --backend cpu --json --csv", 2, "either --json or --csv");
 }
 
 TEST_F(EngineCli, GenerateJsonHasItsExactForm) {
@@ -235,7 +262,7 @@ TEST_F(EngineCli, PerplexityEqualsADirectComputation) {
     }
     for (const std::string& backend : backends_) {
       const json out = run_json("perplexity" + model() + " -f " + path("text") + " --ctx " + std::to_string(context) +
-                                " --kv f32 --json --backend " + backend);
+                                " --kv f32 --activations f32 --json --backend " + backend);
       EXPECT_EQ(keys(out), (std::set<std::string>{"perplexity", "tokens"}));
       EXPECT_EQ(out["tokens"], counted);
       EXPECT_NEAR(out["perplexity"].get<double>() / std::exp(total / double(counted)), 1, 1e-5) << backend;

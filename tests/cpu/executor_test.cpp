@@ -287,7 +287,7 @@ TEST(Executor, AdvancesByBoundedSlices) {
   const auto at_once = whole.run(f.tokens, 0, true);
   const u64 all = whole.work().multiply_adds;
   const graph::Heads& heads = shape.heads;
-  const u64 smallest = std::max({u64(tile_rows) * 32 * shape.feed_forward, u64(32) * shape.feed_forward,
+  const u64 smallest = std::max({u64(best_kernels().panel_rows) * 32 * shape.feed_forward, u64(32) * shape.feed_forward,
                                  2 * u64(kv_rows) * 32 * heads.query * heads.dim / heads.kv});
   for (const u64 budget : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
     auto executor = f.executor<float>(80, KvType::f16, 32);

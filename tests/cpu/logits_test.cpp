@@ -89,6 +89,60 @@ TEST_F(Logits, DoubleIsExact) { expect_near<double>(KvType::f32, 1e-6); }
 TEST_F(Logits, Float) { expect_near<float>(KvType::f32, 1e-4); }
 TEST_F(Logits, FloatWithF16Cache) { expect_near<float>(KvType::f16, 1e-3); }
 
+// KL(exact ‖ ours) of one position, in nats.
+double kl_divergence(std::span<const float> exact, std::span<const float> ours) {
+  const auto log_sum = [](std::span<const float> logits) {
+    const double largest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (float logit : logits) sum += std::exp(logit - largest);
+    return largest + std::log(sum);
+  };
+  const double a = log_sum(exact), b = log_sum(ours);
+  double divergence = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    divergence += std::exp(exact[i] - a) * ((exact[i] - a) - (ours[i] - b));
+  }
+  return divergence;
+}
+
+// The README of the vectors has these tolerances: 8-bit activations with 32 to a scale. Every instruction set, all
+// tokens at once and one by one.
+TEST_F(Logits, QuantizedActivations) {
+  for (const Kernels* kernels : available_kernels()) {
+    SCOPED_TRACE(kernels->name);
+    double worst_kl = 0, worst_difference = 0;
+    each_sequence([&](const test::LoadedModel& model, const json& sequence) {
+      const std::vector<u32> tokens = sequence["tokens"];
+      const auto exact = read_floats(folder + std::string(sequence["exact_file"]));
+      for (const bool one_by_one : {false, true}) {
+        Executor<float> executor(model.model.graph, model.weights(), u32(tokens.size()), KvType::f16, default_chunk, 1,
+                                 graph::Activations::q8, *kernels);
+        std::vector<float> logits;
+        for (u32 t = 0; t < tokens.size(); t += one_by_one ? 1 : u32(tokens.size())) {
+          const auto some = one_by_one ? std::span(tokens).subspan(t, 1) : std::span(tokens);
+          const auto rows = executor.run(some, t, true);
+          logits.insert(logits.end(), rows.begin(), rows.end());
+        }
+        ASSERT_EQ(logits.size(), exact.size());
+        const u64 vocabulary = exact.size() / tokens.size();
+        double divergence = 0;
+        for (u64 t = 0; t < tokens.size(); ++t) {
+          divergence += kl_divergence({&exact[t * vocabulary], vocabulary}, {&logits[t * vocabulary], vocabulary});
+        }
+        divergence /= double(tokens.size());
+        EXPECT_LE(divergence, 1e-3);
+        worst_kl = std::max(worst_kl, divergence);
+        for (u64 i = 0; i < exact.size(); ++i) {
+          worst_difference = std::max(worst_difference, std::fabs(double(exact[i]) - logits[i]));
+        }
+      }
+    });
+    EXPECT_LE(worst_difference, 0.3);
+    printf("%s: largest KL of a sequence %.1e, largest difference %.3f\n", std::string(kernels->name).c_str(), worst_kl,
+           worst_difference);
+  }
+}
+
 // Each prompt, then 64 greedy tokens one by one; the prompts' reference continuations.
 void expect_greedy(const test::LoadedModel& model, const json& index, KvType kv) {
   u32 prompts = 0;

@@ -68,8 +68,9 @@ TEST(CpuRunner, APumpMakesABoundedNumberOfMultiplyAdds) {
   for (u32 pumps = 0, cached = 0; !runner.finished();) {
     const u64 before = runner.work().multiply_adds;
     ASSERT_TRUE(runner.pump());
-    // The smallest piece of work here is four rows of the widest matrix for 32 tokens.
-    EXPECT_LT(runner.work().multiply_adds - before, CpuRunner::pump_multiply_adds + 4 * 2048 * 32);
+    // The smallest piece of work here is a panel of rows of the widest matrix for 32 tokens.
+    EXPECT_LT(runner.work().multiply_adds - before,
+              CpuRunner::pump_multiply_adds + cpu::best_kernels().panel_rows * 2048 * 32);
     pumps = runner.cached_tokens() == cached ? pumps + 1 : 0;
     cached = runner.cached_tokens();
     most_pumps_a_chunk = std::max(most_pumps_a_chunk, pumps);

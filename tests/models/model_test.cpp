@@ -102,7 +102,7 @@ TEST_F(GpuModel, LogitsOfOwnModelsEqualTheCpus) {
     const ModelFiles files = model_files(spec);
     const std::vector<u32> sequence = some_tokens(75, 4, spec.vocab);
     for (const KvType kv : {KvType::f32, KvType::f16}) {
-      const LoadOptions options{.context = 80, .kv = kv, .scoring = true};
+      const LoadOptions options{.context = 80, .kv = kv, .activations = graph::Activations::f32, .scoring = true};
       const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
       ASSERT_TRUE(cpu && gpu);
       const auto expected = logits(*cpu, sequence);
@@ -128,7 +128,7 @@ TEST_F(GpuModel, SampledTokensEqualTheCpus) {
     SCOPED_TRACE(spec.arch + " " + spec.matrix);
     const u32 count = &spec == &own_models()[0] ? u32(std::size(settings)) : 1;
     const ModelFiles files = model_files(spec);
-    const LoadOptions options{.context = 100, .kv = KvType::f32};
+    const LoadOptions options{.context = 100, .kv = KvType::f32, .activations = graph::Activations::f32};
     const auto cpu = engine(files, options, nullptr), gpu = engine(files, options, device());
     ASSERT_TRUE(cpu && gpu);
     std::set<std::vector<u32>> different;

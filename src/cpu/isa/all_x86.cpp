@@ -1,0 +1,10 @@
+#include "cpu/isa/all.h"
+
+namespace pronk::cpu {
+
+std::span<const Kernels* const> compiled_kernels() {
+  static constexpr const Kernels* all[] = {&avx512_kernels, &avx2_kernels, &generic_kernels};
+  return all;
+}
+
+}  // namespace pronk::cpu

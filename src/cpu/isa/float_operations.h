@@ -1,0 +1,88 @@
+// What is no product of a matrix: attention over floats, and SwiGLU.
+
+// e^x within a few units of the last place; 0 below −87, infinity above 88.
+PRONK_INLINE Floats8 exp_of(const Floats8& x) {
+  const Floats8 inside = x < -87 ? Floats8(-87) : x > 88 ? Floats8(88) : x;  // NaN stays
+  const Floats8 shifted = inside * 0x1.715476p0f + 0x1.8p23f;  // the nearest integer to x / ln 2 in the lowest bits
+  const Floats8 whole = shifted - 0x1.8p23f;
+  const Floats8 r = (inside - whole * 0x1.62e4p-1f) - whole * 0x1.7f7d1cp-20f;  // ln 2 in two parts
+  Floats8 p = 0x1.a01a02p-13f;  // 1/7!, 1/6!, …: |r| is at most ln 2 / 2
+  p = p * r + 0x1.6c16c2p-10f;
+  p = p * r + 0x1.111112p-7f;
+  p = p * r + 0x1.555556p-5f;
+  p = p * r + 0x1.555556p-3f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const Ints8 exponent = (Ints8(shifted) - Ints8(Floats8(0x1.8p23f)) + 127) << 23;
+  const Floats8 result = p * Floats8(exponent);
+  return x < -87 ? Floats8(0) : x > 88 ? Floats8(__builtin_inff()) : result;
+}
+
+PRONK_INLINE float dot_floats(const float* a, const float* b, u32 count) {
+  Floats8 sums[2] = {};
+  u32 i = 0;
+  for (; i + 16 <= count; i += 16) {
+    sums[0] += load_vector<Floats8>(a + i) * load_vector<Floats8>(b + i);
+    sums[1] += load_vector<Floats8>(a + i + 8) * load_vector<Floats8>(b + i + 8);
+  }
+  for (; i + 8 <= count; i += 8) sums[0] += load_vector<Floats8>(a + i) * load_vector<Floats8>(b + i);
+  float total = sum_of(sums[0] + sums[1]);
+  for (; i < count; ++i) total += a[i] * b[i];
+  return total;
+}
+
+// out[i] = out[i] · keep + Σ_p weights[p] · values[p][i] for `width` vectors of i.
+template <u32 width>
+PRONK_INLINE void add_values(const float* weights, const float* values, u32 count, u32 dim, float keep, float* out) {
+  Floats8 sums[width];
+  for (u32 j = 0; j < width; ++j) sums[j] = load_vector<Floats8>(out + 8 * j) * keep;
+  for (u32 p = 0; p < count; ++p, values += dim) {
+    for (u32 j = 0; j < width; ++j) sums[j] += load_vector<Floats8>(values + 8 * j) * weights[p];
+  }
+  for (u32 j = 0; j < width; ++j) store_vector(out + 8 * j, sums[j]);
+}
+
+// See attend_block in cpu/attention.h.
+void attend(const float* q, const float* keys, const float* values, u32 count, u32 dim, float scale,
+            Softmax<float>& state, float* out) {
+  alignas(64) float weights[kv_rows];
+  float largest = state.largest;
+  for (u32 p = 0; p < count; ++p) {
+    weights[p] = scale * dot_floats(q, keys + u64(p) * dim, dim);
+    largest = weights[p] > largest ? weights[p] : largest;
+  }
+  for (u32 p = count; p < kv_rows; ++p) weights[p] = -__builtin_inff();
+  Floats8 sums = {};
+  for (u32 p = 0; p < kv_rows; p += 8) {
+    const Floats8 some = exp_of(load_vector<Floats8>(weights + p) - largest);
+    store_vector(weights + p, some);
+    sums += some;
+  }
+  const float keep = largest > state.largest ? exp_of(Floats8(state.largest - largest))[0] : 1;
+  state.sum = state.sum * keep + sum_of(sums);
+  state.largest = largest;
+  u32 i = 0;
+  for (; i + 32 <= dim; i += 32) add_values<4>(weights, values + i, count, dim, keep, out + i);
+  for (; i + 8 <= dim; i += 8) add_values<1>(weights, values + i, count, dim, keep, out + i);
+  for (; i < dim; ++i) {
+    out[i] *= keep;
+    for (u32 p = 0; p < count; ++p) out[i] += weights[p] * values[u64(p) * dim + i];
+  }
+}
+
+void floats_of_halves(const u8* from, u64 count, float* out) {
+  u64 i = 0;
+  for (; i + 8 <= count; i += 8) store_vector(out + i, from_halves(load_vector<Lanes<u16, 8>>(from + 2 * i)));
+  for (; i < count; ++i) out[i] = half_at(from + 2 * i);
+}
+
+// out = gate / (1 + e^−gate) · up; the strides leave room for whole vectors.
+void swiglu_floats(Rows<const float> gate, Rows<const float> up, Rows<float> out) {
+  for (u32 t = 0; t < out.count; ++t) {
+    for (u32 i = 0; i < out.width; i += 8) {
+      const Floats8 g = load_vector<Floats8>(gate[t] + i);
+      store_vector(out[t] + i, g / (1 + exp_of(-g)) * load_vector<Floats8>(up[t] + i));
+    }
+  }
+}

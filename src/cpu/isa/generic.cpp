@@ -1,0 +1,18 @@
+#include "cpu/isa/all.h"
+
+namespace pronk::cpu {
+
+static bool runs_here() { return true; }
+
+namespace {
+#include "cpu/isa/vectors.h"
+//
+#include "cpu/isa/generic.h"
+//
+#include "cpu/isa/instance.h"
+}  // namespace
+
+const Kernels generic_kernels = {"generic",      runs_here,  sizeof(Quant),    panel_rows, quantize,
+                                 find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+
+}  // namespace pronk::cpu

@@ -1,0 +1,262 @@
+// Products of quantized weights and quantized activations. Few activations: row by row, a row's weights unpacked in
+// registers. Many: the weights of some rows are unpacked once into a panel, with the rows in the lanes of a vector.
+
+constexpr u32 panel_tokens = 4;  // from so many activations on, a panel is worth its unpacking
+
+template <class Dot>
+PRONK_INLINE const u8* unit_at(const u8* row, u32 unit) {
+  return row + u64(unit) * (unit_weights / Dot::block_weights) * Dot::block_bytes;
+}
+
+PRONK_INLINE const Quant* quants_of(const QuantizedRows& x, u32 t) {
+  return reinterpret_cast<const Quant*>(x.quants) + u64(t) * x.stride;
+}
+
+// ---- One row of weights, one of activations
+
+struct RowSums {
+  Floats8 products[2] = {}, offsets = {};
+};
+
+// Of `parts` times 32 weights.
+template <class Dot>
+PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales, const float* x_sums, u32 parts,
+                           RowSums& sums) {
+  constexpr u32 groups = quant_block / Dot::group;  // in a part
+  UnitScales w;
+  Dot::scales(unit, parts * groups, w);
+  for (u32 i = 0; i < groups; ++i) {
+    if (Dot::has_offsets)
+      sums.offsets += load_vector<Floats8>(w.offsets + 8 * i) * load_vector<Floats8>(x_sums + 8 * i);
+  }
+  if constexpr (groups == 1) {
+    store_vector(w.scales, load_vector<Floats8>(w.scales) * load_vector<Floats8>(x_scales));
+  }
+#pragma unroll
+  for (u32 p = 0; p < parts; ++p) {
+    Floats8 scale;
+    if constexpr (groups == 1) {
+      scale = Floats8(w.scales[p]);
+    } else {
+      const Lanes<float, 4> first = w.scales[2 * p], second = w.scales[2 * p + 1];
+      scale = __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7) * x_scales[p];
+    }
+    const Ints8 dots = dot32<Dot::largest == 0>(Dot::quants(unit, p), x + p * quant_block);
+    sums.products[p % 2] += __builtin_convertvector(dots, Floats8) * scale;
+  }
+}
+
+template <class Dot>
+PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
+  constexpr u32 unit_blocks = unit_weights / quant_block;
+  const Quant* quants = quants_of(x, t);
+  const float* scales = x.scales + u64(t) * x.stride / quant_block;
+  const float* x_sums = Dot::group == quant_block ? x.sums + u64(t) * x.stride / quant_block
+                                                  : x.half_sums + u64(t) * x.stride / (quant_block / 2);
+  constexpr u32 unit_sums = unit_weights / Dot::group;
+  RowSums sums;
+  const u32 units = x.width / unit_weights, rest = x.width % unit_weights / quant_block;
+  for (u32 u = 0; u < units; ++u) {
+    add_unit<Dot>(unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks, x_sums + u * unit_sums,
+                  unit_blocks, sums);
+  }
+  if (rest > 0) {
+    add_unit<Dot>(unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
+                  x_sums + units * unit_sums, rest, sums);
+  }
+  return sum_of(sums.products[0] + sums.products[1] + sums.offsets);
+}
+
+// ---- Panels
+
+constexpr u32 panel_units = 4;
+constexpr u32 panel_weights = panel_units * unit_weights;  // of each row
+
+template <class Dot>
+struct Panel {
+  static constexpr bool has_offsets = Dot::has_offsets || (Dot::largest == 0 && panel_bias > 0);
+  static constexpr u32 groups = panel_weights / Dot::group;
+  alignas(64) u8 quants[panel_weights * panel_rows];  // as panel_dot reads them
+  alignas(64) float scales[groups][panel_rows];
+  alignas(64) float offsets[has_offsets ? groups : 1][panel_rows];
+};
+
+// Writes a row's 32 quants to where the panel has them.
+PRONK_INLINE void deal(const Bytes32& quants, u8* to, u32 row) {
+  for (u32 k = 0; k < quant_block; k += panel_step) {
+    __builtin_memcpy(to + k * panel_rows + row * panel_step, reinterpret_cast<const u8*>(&quants) + k, panel_step);
+  }
+}
+
+// unit: number `index` of the panel
+template <class Dot>
+PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel<Dot>& panel) {
+  constexpr u32 part_groups = quant_block / Dot::group, unit_groups = unit_weights / Dot::group;
+  UnitScales w;
+  Dot::scales(unit, parts * part_groups, w);
+  for (u32 g = 0; g < parts * part_groups; ++g) {
+    panel.scales[index * unit_groups + g][row] = w.scales[g];
+    if (Panel<Dot>::has_offsets) {
+      panel.offsets[index * unit_groups + g][row] = Dot::has_offsets ? w.offsets[g] : -float(panel_bias) * w.scales[g];
+    }
+  }
+#pragma unroll
+  for (u32 p = 0; p < parts; ++p) {
+    const Bytes32 quants = Dot::quants(unit, p);
+    deal(Dot::largest == 0 ? quants ^ panel_bias : quants,
+         panel.quants + (index * unit_weights + p * quant_block) * panel_rows, row);
+  }
+}
+
+// `parts` times 32 weights of `rows` rows; missing rows are zeros.
+template <class Dot>
+void fill_panel(const u8* weights, u64 row_bytes, u32 rows, u32 parts, Panel<Dot>& panel) {
+  constexpr u32 unit_parts = unit_weights / quant_block;
+  if (rows < panel_rows) panel = {};
+  for (u32 r = 0; r < rows; ++r) {
+    for (u32 u = 0; u < parts / unit_parts; ++u) {
+      fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, u), unit_parts, r, u, panel);
+    }
+    const u32 units = parts / unit_parts, rest = parts % unit_parts;
+    if (rest > 0) fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, units), rest, r, units, panel);
+  }
+}
+
+// out[t][r] += panel · x for `tokens` activations from row t on and columns from `first` on.
+template <class Dot, u32 tokens>
+PRONK_INLINE void add_tile(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first,
+                           PanelFloats* sums) {
+  constexpr u32 part_groups = quant_block / Dot::group;
+  const u32 blocks = x.stride / quant_block;
+  const Quant* quants = quants_of(x, t) + first;
+  const float* x_scales = x.scales + u64(t) * blocks + first / quant_block;
+  const float* x_sums = (part_groups == 1 ? x.sums : x.half_sums) + u64(t) * blocks * part_groups + first / Dot::group;
+  for (u32 p = 0, g = 0; p < parts; ++p) {
+    for (u32 i = 0; i < part_groups; ++i, ++g) {
+      PanelInts dots[tokens];
+      panel_dot<tokens, Dot::group, Dot::largest>(panel.quants + g * Dot::group * panel_rows, quants + g * Dot::group,
+                                                  x.stride, dots);
+      const PanelFloats scale = load_vector<PanelFloats>(panel.scales[g]);
+      for (u32 j = 0; j < tokens; ++j) {
+        sums[j] += __builtin_convertvector(dots[j], PanelFloats) * (scale * x_scales[j * blocks + p]);
+      }
+      if (Panel<Dot>::has_offsets) {
+        const PanelFloats offset = load_vector<PanelFloats>(panel.offsets[g]);
+        for (u32 j = 0; j < tokens; ++j) sums[j] += offset * x_sums[j * blocks * part_groups + g];
+      }
+    }
+  }
+}
+
+template <class Dot, u32 tokens>
+void multiply_tile(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first, Rows<float> out,
+                   u32 n) {
+  const u32 rows = out.width - n < panel_rows ? out.width - n : panel_rows;
+  PanelFloats sums[tokens];
+  for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(&sums[j], out[t + j] + n, rows * sizeof(float));
+  add_tile<Dot, tokens>(panel, parts, x, t, first, sums);
+  for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(out[t + j] + n, &sums[j], rows * sizeof(float));
+}
+
+template <class Dot>
+void multiply_panel(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 first, Rows<float> out, u32 n) {
+  u32 t = 0;
+  for (; t + tile_tokens <= x.count; t += tile_tokens) {
+    multiply_tile<Dot, tile_tokens>(panel, parts, x, t, first, out, n);
+  }
+  for (; t + 2 <= x.count; t += 2) multiply_tile<Dot, 2>(panel, parts, x, t, first, out, n);
+  if (t < x.count) multiply_tile<Dot, 1>(panel, parts, x, t, first, out, n);
+}
+
+// ---- A run of rows
+
+template <class Dot>
+void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
+                      Rows<float> out) {
+  const u64 row_bytes = matrix.row_bytes();
+  for (u32 t = 0; t < x.count; ++t) {
+    for (u32 n = range.first; n < range.end; ++n) {
+      out[t][n] = row_product<Dot>(matrix.bytes + n * row_bytes, x, t) + (bias ? bias[n] : 0);
+    }
+  }
+}
+
+template <class Dot>
+void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
+                        Rows<float> out) {
+  Panel<Dot> panel;
+  const u64 row_bytes = matrix.row_bytes();
+  out.width = range.end;
+  for (u32 n = range.first; n < range.end; n += panel_rows) {
+    const u32 rows = range.end - n < panel_rows ? range.end - n : panel_rows;
+    for (u32 t = 0; t < x.count; ++t) {
+      for (u32 r = 0; r < rows; ++r) out[t][n + r] = bias ? bias[n + r] : 0;
+    }
+    for (u32 first = 0; first < matrix.cols; first += panel_weights) {
+      const u32 columns = matrix.cols - first < panel_weights ? matrix.cols - first : panel_weights;
+      const u8* weights = unit_at<Dot>(matrix.bytes + n * row_bytes, first / unit_weights);
+      fill_panel<Dot>(weights, row_bytes, rows, columns / quant_block, panel);
+      multiply_panel<Dot>(panel, columns / quant_block, x, first, out, n);
+    }
+  }
+}
+
+template <class Dot>
+void multiply_quantized(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
+                        Rows<float> out) {
+  if (x.count < panel_tokens) {
+    multiply_by_rows<Dot>(matrix, range, x, bias, out);
+  } else {
+    multiply_by_panels<Dot>(matrix, range, x, bias, out);
+  }
+}
+
+// ---- Activations
+
+PRONK_INLINE Lanes<u32, 8> larger(const Lanes<u32, 8>& a, const Lanes<u32, 8>& b) { return a > b ? a : b; }
+
+// The largest magnitude becomes 127. Where a block holds infinity or NaN, its scale is NaN, and so is every product.
+PRONK_INLINE void quantize_block(const float* x, Quant* quants, float& scale, float& sum, float* half_sums) {
+  using Words = Lanes<u32, 8>;
+  Floats8 values[4];
+  Words largest = {};
+  for (u32 i = 0; i < 4; ++i) {
+    values[i] = load_vector<Floats8>(x + 8 * i);
+    largest = larger(largest, Words(values[i]) & 0x7fffffff);  // as integers NaN is above all numbers
+  }
+  u32 bits = 0;
+  for (u32 i = 0; i < 8; ++i) bits = largest[i] > bits ? largest[i] : bits;
+  const float magnitude = __builtin_bit_cast(float, bits);
+  const bool finite = bits < 0x7f800000;
+  scale = finite ? magnitude / 127 : __builtin_nanf("");
+  const float inverse = finite && scale >= 0x1p-126f ? 1 / scale : 0;  // 1 / scale must not overflow
+  i32 totals[2] = {};
+  for (u32 i = 0; i < 4; ++i) {
+    const Floats8 scaled = finite ? values[i] * inverse : Floats8(0);
+    // Adding 1.5 · 2²³ leaves the nearest integer in the lowest bits.
+    const Ints8 whole = Ints8(scaled + 0x1.8p23f) - Ints8(Floats8(0x1.8p23f));
+    store_vector(quants + 8 * i, __builtin_convertvector(whole, Lanes<Quant, 8>));
+    for (u32 j = 0; j < 8; ++j) totals[i / 2] += whole[j];
+  }
+  half_sums[0] = scale * float(totals[0]);
+  half_sums[1] = scale * float(totals[1]);
+  sum = scale * float(totals[0] + totals[1]);
+}
+
+void quantize(Rows<const float> x, const QuantizedRows& out) {
+  const u32 blocks = out.stride / quant_block, used = x.width / quant_block;
+  for (u32 t = 0; t < x.count; ++t) {
+    Quant* quants = reinterpret_cast<Quant*>(out.quants) + u64(t) * out.stride;
+    float* scales = out.scales + u64(t) * blocks;
+    float* sums = out.sums + u64(t) * blocks;
+    float* half_sums = out.half_sums + 2 * u64(t) * blocks;
+    for (u32 b = 0; b < used; ++b) {
+      quantize_block(x[t] + b * quant_block, quants + b * quant_block, scales[b], sums[b], half_sums + 2 * b);
+    }
+    const u32 rest = blocks - used;
+    __builtin_memset(quants + used * quant_block, 0, u64(rest) * quant_block * sizeof(Quant));
+    __builtin_memset(scales + used, 0, rest * sizeof(float));
+    __builtin_memset(sums + used, 0, rest * sizeof(float));
+    __builtin_memset(half_sums + 2 * used, 0, 2 * rest * sizeof(float));
+  }
+}

@@ -1,0 +1,22 @@
+#include <arm_neon.h>
+
+#include "cpu/isa/all.h"
+
+namespace pronk::cpu {
+
+static bool runs_here() { return true; }
+
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+namespace {
+#include "cpu/isa/vectors.h"
+//
+#include "cpu/isa/neon.h"
+//
+#include "cpu/isa/instance.h"
+}  // namespace
+#pragma clang attribute pop
+
+const Kernels neon_kernels = {"neon",         runs_here,  sizeof(Quant),    panel_rows, quantize,
+                              find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+
+}  // namespace pronk::cpu

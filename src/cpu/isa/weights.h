@@ -1,0 +1,63 @@
+// What the weight formats' own files (formats/<name>.dot.h) are written with and have to define.
+//
+// A format with an integer dot product defines struct Dot:
+//   block_weights, block_bytes: as in the table of formats
+//   group: weights that share a scale, 16 or 32
+//   largest: of its quants, which are unsigned and at most 127; 0: they are signed, from −128 on
+//   has_offsets: a weight is scale · quant + offset, else scale · quant
+//   scales(unit, groups, out): of the first `groups` groups of a unit; of the others, zeros
+//   quants(unit, part): the 32 quants from weight 32 · part on
+// A unit is 256 weights; the last one of a row may be shorter, and nothing is read beyond its end.
+//
+// The struct of a format whose weights are floats has weight_bytes and floats(at): the eight weights from `at` on.
+
+struct alignas(64) UnitScales {
+  float scales[unit_weights / 16];
+  float offsets[unit_weights / 16];  // not written without has_offsets
+};
+
+// f16 at at, at + step, …: `count` of up to eight, then zeros.
+PRONK_INLINE Floats8 halves_at(const u8* at, u32 step, u32 count) {
+  Lanes<u16, 8> halves = {};
+  if (count == 8) {
+    for (u32 i = 0; i < 8; ++i) halves[i] = load_vector<u16>(at + i * step);
+  } else {
+    for (u32 i = 0; i < count; ++i) halves[i] = load_vector<u16>(at + i * step);
+  }
+  return from_halves(halves);
+}
+
+// The lower nibbles of 16 bytes, then the upper ones.
+PRONK_INLINE Bytes32 nibbles(const u8* at) {
+  const Bytes16 pairs = load_vector<Bytes16>(at);
+  return join(pairs & 15, pairs >> 4);
+}
+
+PRONK_INLINE float half_at(const u8* at) { return halves_at(at, 0, 1)[0]; }
+
+// A value of the table for each code.
+PRONK_INLINE Bytes32 looked_up_nibbles(const Bytes16& table, const u8* at) {
+  const Bytes32 codes = nibbles(at);
+  return join(lookup(table, low_half(codes)), lookup(table, high_half(codes)));
+}
+
+// Byte i is 255 where bit i of four bytes is set, else 0.
+PRONK_INLINE Bytes32 set_bits(const u8* at) {
+  const Lanes<u8, 4> bytes = load_vector<Lanes<u8, 4>>(at);
+  const Bytes32 each = __builtin_shufflevector(bytes, bytes, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
+                                               2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  constexpr Bytes32 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
+                           1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  return Bytes32((each & bit) == bit);
+}
+
+// The head of formats/six_bit_scales.h.
+PRONK_INLINE void six_bit_scales(const u8* head, UnitScales& out) {
+  const u32 first = load_vector<u32>(head + 4), second = load_vector<u32>(head + 8),
+            third = load_vector<u32>(head + 12);
+  const u64 scales = (first & 0x3f3f3f3f) | u64((third & 0x0f0f0f0f) | (first >> 2 & 0x30303030)) << 32;
+  const u64 offsets = (second & 0x3f3f3f3f) | u64((third >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030)) << 32;
+  using Bytes8 = Lanes<u8, 8>;
+  store_vector(out.scales, __builtin_convertvector(__builtin_bit_cast(Bytes8, scales), Floats8) * half_at(head));
+  store_vector(out.offsets, __builtin_convertvector(__builtin_bit_cast(Bytes8, offsets), Floats8) * -half_at(head + 2));
+}

@@ -1,0 +1,61 @@
+#include "cpu/kernels.h"
+
+#include <cstdlib>
+
+#include "cpu/isa/all.h"
+
+namespace pronk::cpu {
+namespace {
+
+// Activations, and for each block of them a scale, a sum and two half sums.
+constexpr u64 floats_of(u64 quants) { return quants / quant_block * 4; }
+
+u32 padded(u32 width) { return u32(align_up(width, unit_weights)); }
+
+}  // namespace
+
+QuantizedBuffer::QuantizedBuffer(u32 rows, u32 widest, u32 quant_bytes)
+    : rows_(rows),
+      stride_(padded(widest)),
+      quants_(to_size(u64(rows) * stride_ * quant_bytes)),
+      floats_(to_size(floats_of(u64(rows) * stride_))) {}
+
+u64 QuantizedBuffer::bytes(u32 rows, u32 widest, u32 quant_bytes) {
+  const u64 quants = u64(rows) * padded(widest);
+  return quants * quant_bytes + floats_of(quants) * sizeof(float);
+}
+
+QuantizedRows QuantizedBuffer::rows(u32 count, u32 width) {
+  CHECK(count <= rows_ && width <= stride_ && width % quant_block == 0);
+  QuantizedRows rows{.count = count, .width = width, .stride = padded(width)};
+  const u64 blocks = u64(count) * rows.stride / quant_block;
+  rows.quants = quants_.data();
+  rows.scales = floats_.data();
+  rows.sums = rows.scales + blocks;
+  rows.half_sums = rows.sums + blocks;
+  return rows;
+}
+
+std::span<const Kernels* const> available_kernels() {
+  static const std::vector<const Kernels*> found = [] {
+    std::vector<const Kernels*> kernels;
+    for (const Kernels* candidate : compiled_kernels()) {
+      if (candidate->runs_here()) kernels.push_back(candidate);
+    }
+    return kernels;
+  }();
+  return found;
+}
+
+const Kernels& best_kernels() {
+  static const Kernels& best = [] -> const Kernels& {
+    const char* wanted = std::getenv("PRONK_CPU_ISA");
+    for (const Kernels* kernels : available_kernels()) {
+      if (wanted && kernels->name == wanted) return *kernels;
+    }
+    return *available_kernels().front();
+  }();
+  return best;
+}
+
+}  // namespace pronk::cpu
