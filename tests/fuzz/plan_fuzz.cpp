@@ -126,7 +126,8 @@ void run(const models::Model& model, engine::GpuPlan plan, const gpu::Limits& li
 void plan(const models::Model& model, const engine::PlanOptions& options, const gpu::Limits& limits) {
   const auto fused = graph::fuse(model.graph);
   if (!fused) check_line(fused.error().message);
-  const MemoryUse on_cpu = engine::CpuRunner::plan(model, options.context, options.kv, options.all_logits);
+  const MemoryUse on_cpu =
+      engine::CpuRunner::plan(model, options.context, options.kv, options.all_logits, graph::Activations::q8);
   CHECK(on_cpu.weights > 0 && on_cpu.total() >= on_cpu.weights);
   auto plan = engine::plan_gpu(
       model, options, limits, {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 8, .subgroup_max_size = 32});
