@@ -482,6 +482,8 @@ describe('ModelCache', () => {
     const file = source(two.url);
     two.faults = { etag: () => '"one"' };
     await readOn(file, Buffer.alloc(cachePart + 10));
+    const lock = await pathOf(two.url, 'lock'); // parts are written behind the reader
+    await vi.waitFor(() => expect(existsSync(lock)).toBe(true), 20_000);
     await expect(cache.delete(two.url)).rejects.toMatchObject({ code: 'cache' });
     await expect(cache.clear()).rejects.toMatchObject({ code: 'cache' });
     await file.close();
