@@ -19,7 +19,7 @@ struct Experts {
   std::array<float, 4> gate_parameters = {};
 };
 // From the keys expert_*; normalize: when the file does not say.
-Experts read_experts(Build& build, bool normalize);
+Experts read_experts(Build& build, bool normalize = true);
 
 // By ffn_gate_inp of n [tokens, width]; exp_probs_b, when the file has it, counts for the choice only.
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& experts);
