@@ -37,10 +37,13 @@ class Build {
   double number_or(std::string_view key, double fallback);
   bool flag_or(std::string_view key, bool fallback);
   std::string_view text_or(std::string_view key, std::string_view fallback);
-  // One a layer; the file has an array or one number for all. From 0 to 2²⁴.
+  // One a layer; the file has an array or one number for all. From 0 to 2²⁴; numbers that are not whole: not NaN.
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
+  // Which layers attend to attention.sliding_window positions only, by attention.sliding_window_pattern: a flag for
+  // each layer, or a period whose last layer sees all.
+  std::vector<bool> sliding_layers(u32 period);
   double rms_eps();    // attention.layer_norm_rms_epsilon
   double layer_eps();  // attention.layer_norm_epsilon
 

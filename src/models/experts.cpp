@@ -66,6 +66,15 @@ Experts read_experts(Build& build, bool normalize) {
   return {.count = 1, .used = 1, .hidden = 1};
 }
 
+void skip_prediction_layers(Build& build) {
+  const u32 ahead = build.whole_or("nextn_predict_layers", 0);
+  if (ahead < build.hyper.layers) {
+    build.hyper.layers -= ahead;
+  } else {
+    build.fail("nextn_predict_layers is not below block_count", ErrorCode::unspecified);
+  }
+}
+
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& e) {
   return layer.graph.route({.gating = e.gating,
                             .logits = layer.linear(n, "ffn_gate_inp", e.count),  // [tokens, count]

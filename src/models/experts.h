@@ -21,6 +21,9 @@ struct Experts {
 // From the keys expert_*; normalize: when the file does not say.
 Experts read_experts(Build& build, bool normalize = true);
 
+// Leaves out the last layers, which predict tokens further ahead (nextn_predict_layers; arXiv 2412.19437).
+void skip_prediction_layers(Build& build);
+
 // By ffn_gate_inp of n [tokens, width]; exp_probs_b, when the file has it, counts for the choice only.
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& experts);
 // Σ weight · down(gate(n) ⊙ up(n)) over the chosen experts: [tokens, width]
