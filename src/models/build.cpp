@@ -113,15 +113,16 @@ std::vector<double> Build::each_layer_number_or(std::string_view key, double fal
 
 std::vector<bool> Build::sliding_layers(u32 period) {
   constexpr std::string_view key = "attention.sliding_window_pattern";
-  std::vector<bool> sliding(hyper.layers);
-  if (const auto array = file_.metadata.integers_or_null(full(key)); array && *array) {
+  std::vector<bool> slides(hyper.layers);
+  const auto array = file_.metadata.integers_or_null(full(key));
+  if (array && *array) {
     const std::vector<u32> flags = each_layer(key);
-    for (u32 i = 0; i < hyper.layers; ++i) sliding[i] = flags[i] != 0;
-    return sliding;
+    for (u32 i = 0; i < hyper.layers; ++i) slides[i] = flags[i] != 0;
+    return slides;
   }
   period = count_or(key, period);
-  for (u32 i = 0; i < hyper.layers; ++i) sliding[i] = i % period < period - 1;
-  return sliding;
+  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != period - 1;
+  return slides;
 }
 
 double Build::rms_eps() {
