@@ -41,8 +41,9 @@ class Build {
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
-  double rms_eps();    // attention.layer_norm_rms_epsilon
-  double layer_eps();  // attention.layer_norm_epsilon
+  double rms_eps();          // attention.layer_norm_rms_epsilon
+  double layer_eps();        // attention.layer_norm_epsilon
+  graph::Pooling pooling();  // pooling_type
 
   // ---- Tensors, each taken once however often it is asked for
 
@@ -102,7 +103,6 @@ class Build {
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
-  graph::Pooling pooling();
 
   const files::Gguf& file_;
   std::string architecture_;
