@@ -18,8 +18,7 @@ void build(Build& b) {
   const auto kv_heads = b.each_layer("attention.head_count_kv");  // 0: a Mamba 2 layer
   const auto feed_forward = b.each_layer("feed_forward_length");
   const float residual_scale = float(b.number_or("residual_scale", 1));
-  Experts experts = read_experts(b);
-  experts.normalize = true;
+  const Experts experts = read_experts(b, true);
   const auto add = [&](ValueId x, ValueId y) {
     return b.graph.map(graph::Function::add_scaled, x, y, {residual_scale});
   };

@@ -16,8 +16,7 @@ void build(Build& b) {
   const auto kv_heads = b.each_layer("attention.head_count_kv");  // 0: a convolution
   const auto feed_forward = b.each_layer("feed_forward_length");
   const u32 dense = b.whole_or("leading_dense_block_count", 0);
-  Experts experts = read_experts(b);
-  experts.normalize = true;
+  const Experts experts = read_experts(b, true);
   ValueId x = b.embed();  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);

@@ -1,5 +1,7 @@
 // Qwen3-Next and Qwen3.5 (arXiv 2412.06464, 2505.06708): three of four layers are gated delta nets, the others
 // attention whose output is gated; feed-forward networks are dense, or experts with a gated one that all tokens use.
+#include <algorithm>
+
 #include "models/experts.h"
 #include "models/recurrent.h"
 
@@ -29,8 +31,8 @@ ValueId gated_attention(Layer& l, ValueId n) {
 }
 
 void build(Build& b) {
-  Experts experts = read_experts(b);
-  experts.normalize = true;
+  b.hyper.layers -= std::min(b.hyper.layers - 1, b.whole_or("nextn_predict_layers", 0));  // they draft further tokens
+  const Experts experts = read_experts(b, true);
   const auto feed_forward = b.each_layer_or("feed_forward_length", 0);
   ValueId x = b.embed();  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
