@@ -30,10 +30,10 @@ class Build {
   // ---- Metadata; keys without the architecture's prefix
 
   bool has_key(std::string_view key) const;
-  u32 count(std::string_view key);                  // from 1 to 2²⁴
+  u32 count(std::string_view key);                   // from 1 to 2²⁴
   u32 count_or(std::string_view key, u32 fallback);  // the same
   u32 whole_or(std::string_view key, u32 fallback);  // from 0 on
-  double number(std::string_view key);              // finite
+  double number(std::string_view key);               // finite
   double number_or(std::string_view key, double fallback);
   bool flag_or(std::string_view key, bool fallback);
   std::string_view text_or(std::string_view key, std::string_view fallback);
@@ -55,13 +55,15 @@ class Build {
     return take(name, rows, cols, first, all_rows);
   }
   WeightId matrices(const std::string& name, u32 count, u32 rows, u32 cols);  // of experts or heads, stacked
-  WeightId vector(const std::string& name, u32 cols);  // of any shape with so many weights
+  WeightId vector(const std::string& name, u32 cols);                         // of any shape with so many weights
   WeightId optional_vector(const std::string& name, u32 cols);
 
   // ---- Operations with their weights. stem: the tensors' name without ".weight" or ".bias"
 
   // [tokens, width] → [tokens, rows]; with the bias when the file has one.
   ValueId linear(ValueId x, const std::string& stem, u32 rows) { return linear_rows(x, stem, 0, rows, rows); }
+  // By rows [first, first + rows) of a weight of all_rows. (Whoever needs all of a biased one takes columns of
+  // linear().)
   ValueId linear_rows(ValueId x, const std::string& stem, u32 first, u32 rows, u32 all_rows);
   // Over whole rows of x.
   ValueId rms_norm(ValueId x, const std::string& stem);
@@ -75,10 +77,10 @@ class Build {
 
   struct RopeOptions {
     std::string_view base_key = "rope.freq_base";
-    double base = 10000;     // when the key is missing
-    bool scaled = true;      // by rope.scaling.*
-    bool factors = true;     // rope_freqs.weight or rope_factors_*.weight, when the file has them
-    bool magnitude = true;   // YaRN's attention factor
+    double base = 10000;    // when the key is missing
+    bool scaled = true;     // by rope.scaling.*
+    bool factors = true;    // rope_freqs.weight or rope_factors_*.weight, when the file has them
+    bool magnitude = true;  // YaRN's attention factor
   };
   // rotated: leading columns of a head, even.
   RopeId rope(RopePairs pairs, u32 rotated, const RopeOptions& options);
@@ -132,21 +134,25 @@ struct Heads {
 };
 // head_count, head_count_kv, key_length and value_length of a layer.
 Heads read_heads(Build& build, u32 layer);
-double default_scale(const Heads& heads);  // attention.scale has its own key: 1 / √key
+// rope.dimension_count: leading columns of a head that RoPE rotates, by default all.
+u32 read_rotated(Build& build, const Heads& heads);
+// attention.scale, by default 1 / √key.
+double read_scale(Build& build, const Heads& heads);
 
 struct SelfAttention {
   Heads heads;
   RopeId rope = RopeId::none;  // none: no rotation
-  double scale = 0;
+  double scale = 0;            // 0: 1 / √key
   double soft_cap = 0;
   u32 window = 0;
   bool causal = true;
-  double clamp = 0;  // of q, k and v, when not 0
+  double clamp = 0;                                 // of q, k and v, when not 0
   graph::Norm::Kind norm = graph::Norm::Kind::rms;  // of q and k, when the file has attn_q_norm: of heads, or of whole
                                                     // rows when the tensor is as long
   bool norm_after_rope = false;
 };
-// n [tokens, width] → [tokens, query heads · value], before attn_output. Projections attn_q, attn_k, attn_v, or attn_qkv.
+// n [tokens, width] → [tokens, query heads · value], before attn_output. Projections attn_q, attn_k, attn_v, or
+// attn_qkv.
 ValueId attend(Layer& layer, ValueId n, const SelfAttention& attention);
 // With attn_output: → [tokens, width].
 ValueId self_attention(Layer& layer, ValueId n, const SelfAttention& attention);
