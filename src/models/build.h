@@ -45,8 +45,9 @@ class Build {
   // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
   // period. Of a period all but the last slide.
   std::vector<bool> sliding_layers(u32 period);
-  double rms_eps();    // attention.layer_norm_rms_epsilon
-  double layer_eps();  // attention.layer_norm_epsilon
+  double rms_eps();          // attention.layer_norm_rms_epsilon
+  double layer_eps();        // attention.layer_norm_epsilon
+  graph::Pooling pooling();  // pooling_type
 
   // ---- Tensors, each taken once however often it is asked for
 
@@ -106,7 +107,6 @@ class Build {
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
-  graph::Pooling pooling();
 
   const files::Gguf& file_;
   std::string architecture_;
