@@ -106,17 +106,17 @@ std::vector<double> Build::each_layer_number_at(const std::string& whole_key) {
   const auto array = file_.metadata.numbers_or_null(whole_key);
   if (!array || *array == nullptr) {
     const double number = value_or(file_.metadata.f64_at(whole_key), 1.0);
-    good = std::isfinite(number);
+    good = !std::isnan(number);
     result.assign(hyper.layers, number);
   } else {
     good = (*array)->count() >= hyper.layers;
     for (u64 i = 0; good && i < hyper.layers; ++i) {
       result[i] = (*array)->number(i);
-      good = std::isfinite(result[i]);
+      good = !std::isnan(result[i]);
     }
   }
   if (!good)
-    fail("metadata key '" + whole_key + "' is not finite, or has fewer numbers than there are layers",
+    fail("metadata key '" + whole_key + "' is not a number, or has fewer numbers than there are layers",
          ErrorCode::unspecified);
   return result;
 }

@@ -38,7 +38,7 @@ class Build {
   double number_or(std::string_view key, double fallback);
   bool flag_or(std::string_view key, bool fallback);
   std::string_view text_or(std::string_view key, std::string_view fallback);
-  // One a layer; the file has an array or one number for all. From 0 to 2²⁴.
+  // One a layer; the file has an array or one number for all. From 0 to 2²⁴; numbers that are not whole: not NaN.
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
@@ -46,8 +46,9 @@ class Build {
   // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
   // period. Of a period all but the last slide.
   std::vector<bool> sliding_layers(u32 period);
-  double rms_eps();    // attention.layer_norm_rms_epsilon
-  double layer_eps();  // attention.layer_norm_epsilon
+  double rms_eps();          // attention.layer_norm_rms_epsilon
+  double layer_eps();        // attention.layer_norm_epsilon
+  graph::Pooling pooling();  // pooling_type
 
   // ---- Tensors, each taken once however often it is asked for
 
@@ -107,7 +108,6 @@ class Build {
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
-  graph::Pooling pooling();
 
   const files::Gguf& file_;
   std::string architecture_;
