@@ -63,10 +63,14 @@ TEST(Build, AnArrayHasANumberForEachLayer) {
   EXPECT_EQ(build.each_layer_number_or("block_count", 1), (std::vector<double>{3, 3, 3}));
   EXPECT_EQ(build.each_layer_number_or("missing", 1.5), (std::vector<double>{1.5, 1.5, 1.5}));
   EXPECT_TRUE(build.ok());
+  Build other(file, "llama");
+  other.each_layer_number_or("few", 1);
   build.each_layer("few");
-  const auto result = std::move(build).result();
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().message.find("'llama.few'"), std::string::npos);
+  for (Build* failed : {&build, &other}) {
+    const auto result = std::move(*failed).result();
+    ASSERT_FALSE(result);
+    EXPECT_NE(result.error().message.find("'llama.few'"), std::string::npos);
+  }
 }
 
 TEST(Build, HeadsOutOfRangeAreErrorsThatNameTheKey) {

@@ -118,6 +118,7 @@ TEST(Decoders, WithoutAWindowGemma3AndExaone4SeeAll) {
       header.matrices(true);
       header.norms({"attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"});
       header.key("attention.sliding_window", window ? 5 : 0);
+      header.writer.add_f32(std::string(name) + ".rope.freq_base_swa", 100);
       const Graph graph = header.build();
       const auto attention = all<graph::Attention>(graph);
       ASSERT_EQ(attention.size(), 4u);
@@ -126,6 +127,7 @@ TEST(Decoders, WithoutAWindowGemma3AndExaone4SeeAll) {
       // Three of four layers of EXAONE 4 rotate once there is a window; of Gemma 3 all do, by two tables.
       const bool exaone = std::string_view(name) == "exaone4";
       EXPECT_EQ(all<graph::Rope>(graph).size(), exaone && window ? 6u : 8u);
+      EXPECT_EQ(graph.ropes.size(), !exaone && window ? 2u : 1u);
     }
   }
 }
