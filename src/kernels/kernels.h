@@ -22,6 +22,7 @@ struct MatMulKind {
   const formats::Format* format = nullptr;
   bool norm = false, bias = false;
   graph::Epilogue epilogue = graph::Epilogue::none;
+  graph::Function gate = graph::Function::silu_gate;  // of the epilogues gate and gated: one without parameters
 };
 
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
@@ -33,29 +34,24 @@ constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
 gpu::PipelineDesc gemm(const MatMulKind& kind);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, const gpu::Limits& limits);
-Grid gemm_grid(u32 rows, bool swiglu);
+Grid gemm_grid(u32 rows, bool gated);
 u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
 
-// 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
-gpu::PipelineDesc embed(const formats::Format& format);
-u32 embed_grid(u32 row_units);
+// Heads of attention. Keys and values may differ in width: multiples of four, at most most_head_width.
+struct HeadShape {
+  u32 query = 0, kv = 0;        // heads; each KV head serves query / kv query heads
+  u32 key = 0, value = 0;       // floats a head
+  bool values_in_keys = false;  // values are the first floats of keys, which are kept once
+};
+constexpr u32 most_head_width = 1024;
 
-// 0 RotateParams, 1 StepState, 2 RoPE table, 3 q norm, 4 k norm, 5 qkv, 6 k cache, 7 v cache. Grid: all heads x tokens.
-gpu::PipelineDesc rotate_store(const graph::Heads& heads, bool q_norm, bool k_norm, graph::KvTypes kv);
-
-// 0 AttentionParams, 1 StepState, 2 k cache, 3 v cache, 4 q (and out), 5 partial.
-// Grid: splits x kv heads x ceil(tokens · group / vectors).
-gpu::PipelineDesc attention(const graph::Heads& heads, graph::KvTypes kv, u32 vectors, u32 splits);
-u32 attention_vectors(const graph::Heads& heads, u32 tokens);  // queries a workgroup serves: a power of two, at most 16
-u32 attention_splits(const graph::Heads& heads);               // in decode; prefill has one
-u64 attention_partial_bytes(const graph::Heads& heads, u32 splits);
-
-// 0 AttentionParams, 1 StepState, 2 partial, 3 out. Grid: query heads.
-gpu::PipelineDesc combine(const graph::Heads& heads, u32 splits);
+u32 attention_vectors(const HeadShape& heads, u32 tokens);  // queries a workgroup serves: a power of two, at most 16
+u32 attention_splits(const HeadShape& heads);               // in decode; prefill has one
+u64 attention_partial_bytes(const HeadShape& heads, u32 splits);
 
 // The RoPE table: cos and sin of position · frequency / factor for positions 0 … 63, times magnitude, then for
-// multiples of 64 up to the context length. rotate_store joins one row of each. factors: empty or one a pair.
-std::vector<float> rope_table(const graph::Rotation& rotation, std::span<const float> factors, u32 context);
+// multiples of 64 up to the context length. Kernels join one row of each. factors: empty or one a pair.
+std::vector<float> rope_table(const graph::RopeTable& rope, std::span<const float> factors, u32 context);
 u64 rope_table_bytes(u32 rotated, u32 context);
 
 // What a step reads back instead of a token: after the end, and when a logit is NaN or none is finite.
