@@ -103,12 +103,26 @@ std::vector<double> Build::each_layer_number_or(std::string_view key, double fal
   bool good = (*array)->count() >= hyper.layers;
   for (u64 i = 0; good && i < hyper.layers; ++i) {
     result[i] = (*array)->number(i);
-    good = std::isfinite(result[i]);
+    good = !std::isnan(result[i]);
   }
   if (!good)
-    fail("metadata key '" + full(key) + "' is not finite, or has fewer numbers than there are layers",
+    fail("metadata key '" + full(key) + "' is not a number, or has fewer numbers than there are layers",
          ErrorCode::unspecified);
   return result;
+}
+
+std::vector<bool> Build::sliding_layers(u32 period) {
+  constexpr std::string_view key = "attention.sliding_window_pattern";
+  std::vector<bool> slides(hyper.layers);
+  const auto array = file_.metadata.integers_or_null(full(key));
+  if (array && *array) {
+    const std::vector<u32> flags = each_layer(key);
+    for (u32 i = 0; i < hyper.layers; ++i) slides[i] = flags[i] != 0;
+    return slides;
+  }
+  period = count_or(key, period);
+  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != period - 1;
+  return slides;
 }
 
 double Build::rms_eps() {

@@ -2,6 +2,7 @@
 // asked for after it gets harmless answers, so that an architecture need not look.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <string_view>
@@ -37,12 +38,16 @@ class Build {
   double number_or(std::string_view key, double fallback);
   bool flag_or(std::string_view key, bool fallback);
   std::string_view text_or(std::string_view key, std::string_view fallback);
-  // One a layer; the file has an array or one number for all. From 0 to 2²⁴.
+  // One a layer; the file has an array or one number for all. From 0 to 2²⁴; numbers that are not whole: not NaN.
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
-  double rms_eps();    // attention.layer_norm_rms_epsilon
-  double layer_eps();  // attention.layer_norm_epsilon
+  // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
+  // period. Of a period all but the last slide.
+  std::vector<bool> sliding_layers(u32 period);
+  double rms_eps();          // attention.layer_norm_rms_epsilon
+  double layer_eps();        // attention.layer_norm_epsilon
+  graph::Pooling pooling();  // pooling_type
 
   // ---- Tensors, each taken once however often it is asked for
 
@@ -102,7 +107,6 @@ class Build {
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
-  graph::Pooling pooling();
 
   const files::Gguf& file_;
   std::string architecture_;
@@ -146,6 +150,8 @@ struct SelfAttention {
   double soft_cap = 0;
   u32 window = 0;
   bool causal = true;
+  double position_scale = 0;  // of q after rotation, by graph::PositionScale, when not 0
+  u32 position_interval = 1;
   double clamp = 0;                                 // of q, k and v, when not 0
   graph::Norm::Kind norm = graph::Norm::Kind::rms;  // of q and k, when the file has attn_q_norm: of heads, or of whole
                                                     // rows when the tensor is as long
@@ -159,7 +165,7 @@ ValueId self_attention(Layer& layer, ValueId n, const SelfAttention& attention);
 
 // down(gate(n) ⊙ up(n)); gate and up may be rows of one ffn_up. n [tokens, width] → [tokens, width]
 ValueId gated_feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function gate = graph::Function::silu_gate);
-// down(f(up(n)))
-ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function);
+// down(f(up(n))); p: parameters of f
+ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function, std::array<float, 4> p = {});
 
 }  // namespace pronk::models

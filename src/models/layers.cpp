@@ -103,8 +103,10 @@ ValueId attend(Layer& layer, ValueId n, const SelfAttention& a) {
     k = g.rope(k, a.rope, h.key);
   }
   if (a.norm_after_rope) norm();
+  if (a.position_scale != 0) q = g.position_scale(q, float(a.position_scale), a.position_interval);
+  const u32 kept = a.causal ? a.window : 0;  // else every token looks both ways from anywhere in the run
   const StateId state =
-      g.state(graph::KvState{.heads = h.kv, .key_width = h.key, .value_width = h.value, .window = a.window});
+      g.state(graph::KvState{.heads = h.kv, .key_width = h.key, .value_width = h.value, .window = kept});
   g.store_kv(state, k, v);
   return g.attention({.state = state,
                       .q = q,
@@ -132,9 +134,9 @@ ValueId gated_feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function 
   return layer.linear(layer.graph.map(gate, g, u), "ffn_down", layer.build.hyper.width);
 }
 
-ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function) {
+ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function, std::array<float, 4> p) {
   const ValueId up = layer.linear(n, "ffn_up", hidden);  // [tokens, hidden]
-  return layer.linear(layer.graph.map(function, up), "ffn_down", layer.build.hyper.width);
+  return layer.linear(layer.graph.map(function, up, p), "ffn_down", layer.build.hyper.width);
 }
 
 }  // namespace pronk::models
