@@ -40,7 +40,7 @@ class GpuRunner final : public Runner, private WeightSink {
   bool finished() const override;
   u32 prefill_chunk() const override { return pace_.tokens(); }
   u32 cached_tokens() const override { return cached_; }
-  u32 resumable(u32 position) const;
+  u32 resumable(u32 position) const override;
 
   std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
   bool memory_refused() const override { return memory_refused_; }
