@@ -1,4 +1,4 @@
-// pronk inspect: the metadata and tensors of a GGUF file, and their totals, as text or JSON.
+// pronk inspect: the metadata and tensors of a GGUF file, and their totals, as text or JSON; and whether pronk runs it.
 #include <cinttypes>
 #include <cstdio>
 #include <map>
@@ -9,6 +9,8 @@
 #include "commands.h"
 #include "file.h"
 #include "formats/format.h"
+#include "models/model.h"
+#include "text/tokenizer.h"
 
 namespace pronk::cli {
 
@@ -149,8 +151,48 @@ void print_text(const files::Gguf& gguf) {
   for (const auto& [type, bytes] : totals.by_type) std::printf("  %-8s %s\n", type.c_str(), bytes_text(bytes).c_str());
 }
 
+// What is in the way of running the file: an architecture, key, tensor, weight type or tokenizer.
+Status support(const files::Gguf& gguf) {
+  PRONK_TRY(const models::Model model, models::read_model(gguf));
+  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(gguf.metadata));
+  if (tokenizer.vocab_size() <= model.hyper.vocab) return {};
+  return fail("the vocabulary has " + std::to_string(tokenizer.vocab_size()) + " tokens, more than the embedding's " +
+              std::to_string(model.hyper.vocab) + " rows");
+}
+
+Outcome print_support(const files::Gguf& gguf, bool json) {
+  const Status supported = support(gguf);
+  const std::string missing = supported ? "" : supported.error().message;
+  const std::string architecture(gguf.metadata.string_or("general.architecture", "").value_or(""));
+  if (json) {
+    std::puts(
+        dump({{"architecture", architecture}, {"supported", supported.has_value()}, {"missing", missing}}).c_str());
+    return {};
+  }
+  if (!supported) return fail("not supported: " + missing);
+  std::printf("supported: architecture %s\n", architecture.c_str());
+  return {};
+}
+
+void print_architectures(bool json) {
+  Json names = Json::array();
+  for (const models::Architecture* each : models::architectures()) names.push_back(std::string(each->name));
+  if (json) {
+    std::puts(dump(names).c_str());
+    return;
+  }
+  for (const Json& name : names) std::puts(name.get<std::string>().c_str());
+}
+
 Outcome run(const Args& args) {
+  if (args.flag("--architectures")) {
+    if (!args.positional().empty()) return bad_usage("pronk inspect: --architectures takes no FILE");
+    print_architectures(args.flag("--json"));
+    return {};
+  }
+  if (args.positional().empty()) return bad_usage("pronk inspect: FILE is missing");
   PRONK_TRY(const ModelFile model, open_model(std::string(args.positional())));
+  if (args.flag("--support")) return print_support(model.gguf, args.flag("--json"));
   if (args.flag("--json")) {
     print_json(model.gguf);
   } else {
@@ -161,6 +203,8 @@ Outcome run(const Args& args) {
 
 constexpr Option options[] = {
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object: metadata, tensors, totals"},
+    {.name = "--support", .kind = OptionKind::flag, .help = "instead: whether pronk runs the file, and if not, why"},
+    {.name = "--architectures", .kind = OptionKind::flag, .help = "instead, without FILE: all that pronk runs"},
 };
 
 }  // namespace
@@ -168,7 +212,7 @@ constexpr Option options[] = {
 const Command inspect_command = {
     .name = "inspect",
     .summary = "Prints the metadata and tensors of a GGUF file and their totals.",
-    .positional = "FILE",
+    .positional = "[FILE]",
     .options = options,
     .run = run,
 };

@@ -106,12 +106,13 @@ Outcome run(const Args& args) {
   if (format == nullptr || format->encode == nullptr) {
     return bad_usage("pronk synth: --type " + std::string(args.text("--type")) + " is not a format pronk can write");
   }
-  if (preset->width % format->block_weights != 0) {
-    return fail("--type " + std::string(format->name) + " has blocks that a row of " + std::to_string(preset->width) +
+  const SynthModel model(*preset, *format);
+  for (const SynthTensor& tensor : model.tensors()) {
+    if (tensor.shape[0] % tensor.format->block_weights == 0) continue;
+    return fail("--type " + std::string(format->name) + " has blocks that a row of " + std::to_string(tensor.shape[0]) +
                 " weights is no multiple of");
   }
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));
-  const SynthModel model(*preset, *format);
   Synthesizer synthesizer(model, u64(args.integer("--seed")));
   PRONK_OK(synthesizer.write([&](std::span<const u8> bytes) { return out.write(bytes); }));
   PRONK_OK(out.close());
@@ -123,7 +124,9 @@ constexpr Option options[] = {
      .value = "NAME",
      .help = "the model whose shape to take",
      .required = true,
-     .choices = "smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|llama-3.2-1b|llama-3.2-3b|llama-3.1-8b"},
+     .choices = "smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|llama-3.2-1b|llama-3.2-3b|llama-3.1-8b|gemma-3-270m|gemma-3-1b|"
+                "qwen3.5-0.8b|"
+                "lfm2-350m|granite-4.0-h-350m|smollm3-3b|ministral-3-3b|gpt-oss-20b|qwen3-30b-a3b"},
     {.name = "--type", .value = "TYPE", .help = "matrices' format, as in Q4_0; vectors are F32", .required = true},
     {.name = "--out", .value = "FILE", .help = "GGUF file to write", .required = true},
     {.name = "--seed", .kind = OptionKind::integer, .value = "S", .help = "of the random weights; 0 by default"},

@@ -13,6 +13,16 @@
 
 namespace pronk::cli {
 
+class SynthModel;
+
+// What the files of an architecture hold beyond Llama's metadata, or in place of Llama's layers.
+struct SynthFamily {
+  void (*metadata)(SynthModel& model);
+  void (*layer)(SynthModel& model, const std::string& blk, u32 layer) = nullptr;  // null: Llama's
+  bool (*attends)(u32 layer) = nullptr;                                           // null: every layer does
+  std::string_view last_norm = {};                                                // empty: output_norm
+};
+
 struct SynthPreset {
   std::string_view name, title;
   std::string_view architecture;
@@ -23,6 +33,8 @@ struct SynthPreset {
   bool qk_norm;
   float rope_scale;  // Llama 3's factor; 0: no rope_freqs tensor
   VocabularyShape vocabulary;
+  const SynthFamily* family = nullptr;
+  u32 experts = 0, experts_used = 0;  // of each layer's feed-forward network
 };
 
 std::span<const SynthPreset> synth_presets();
@@ -36,8 +48,7 @@ struct SynthTensor {
   std::vector<float> values = {};  // when not empty: the tensor itself, F32
 };
 
-// Matrices in `format`, whose blocks must divide the preset's width; vectors in F32. `preset` and `format` must outlive
-// it.
+// Matrices in `format`, whose blocks must divide their columns; vectors in F32. `preset` and `format` must outlive it.
 class SynthModel {
  public:
   SynthModel(const SynthPreset& preset, const formats::Format& format);
@@ -45,10 +56,22 @@ class SynthModel {
   const std::vector<SynthTensor>& tensors() const { return tensors_; }
   const files::GgufWriter& writer() const { return writer_; }  // knows metadata and tensors
 
+  // ---- For families
+
+  const SynthPreset& preset() const { return preset_; }
+  files::GgufWriter& keys() { return writer_; }
+  std::string key(std::string_view name) const { return std::string(preset_.architecture) + "." + std::string(name); }
+  void add_matrix(const std::string& name, u64 columns, u64 rows);
+  void add_matrices(const std::string& name, u64 columns, u64 rows, u64 count);  // stacked
+  void add_norm(const std::string& name, u64 size) { add_vector(name + ".weight", size, 1, 0.05f); }
+  void add_vector(const std::string& name, u64 size, float mean, float deviation);
+  void add_f32_matrix(const std::string& name, u64 columns, u64 rows, float mean, float deviation);
+  void add_attention(const std::string& blk);
+  void add_feed_forward(const std::string& blk);
+
  private:
   void add_metadata();
-  void add_matrix(const std::string& name, u64 columns, u64 rows);
-  void add_vector(const std::string& name, u64 size, float mean, float deviation);
+  void add_kv_heads();
   void list_tensors();
   void list_layer(const std::string& blk);
   std::vector<float> rope_factors() const;

@@ -60,12 +60,20 @@ class KvRows {
   // [count][dim], in place or converted into scratch.
   const Real* get(u64 row, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
     if (type_ == graph::KvType::f32) return reals_.data() + row * dim_;
+    copy(row, count, scratch, kernels);
+    return scratch;
+  }
+  void copy(u64 row, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
+    if (type_ == graph::KvType::f32) {
+      std::copy_n(reals_.data() + row * dim_, u64(count) * dim_, scratch);
+      return;
+    }
     if constexpr (std::is_same_v<Real, float>) {
       if (kernels && type_ == graph::KvType::f16) {
         for (u32 r = 0; r < count; ++r) {
           kernels->from_halves(bytes_.data() + (row + r) * row_bytes_, dim_, scratch + u64(r) * dim_);
         }
-        return scratch;
+        return;
       }
     }
     for (u32 r = 0; r < count; ++r) {
@@ -73,7 +81,6 @@ class KvRows {
       Real* to = scratch + u64(r) * dim_;
       type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
     }
-    return scratch;
   }
 
  private:
@@ -127,64 +134,96 @@ class KvRows {
   std::vector<u8> bytes_;
 };
 
-// Keys and values, each [layer][KV head][position][dim].
+// The keys and values of a KV state: [KV head][row][width]. Position p lies in row p mod capacity.
 template <class Real>
 class KvCache {
  public:
-  KvCache(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types)
-      : heads_(heads),
-        context_length_(context_length),
-        hadamard_size_(graph::kv_hadamard_size(types.k, heads.dim)),
-        transformed_(hadamard_size_ > 1 ? heads.dim : 0),
-        keys_(types.k, heads.dim, u64(layers) * heads.kv * context_length),
-        values_(types.v, heads.dim, u64(layers) * heads.kv * context_length) {}
+  KvCache(const graph::KvState& state, u32 capacity, graph::KvTypes types)
+      : state_(state),
+        capacity_(capacity),
+        hadamard_size_(hadamard_size(state, types)),
+        transformed_(hadamard_size_ > 1 ? state.key_width : 0),
+        keys_(types.k, state.key_width, u64(state.heads) * capacity),
+        values_(types.v, state.value_width, state.values_in_keys ? 0 : u64(state.heads) * capacity) {
+    CHECK(capacity > 0 && (!state.values_in_keys || state.value_width <= state.key_width));
+  }
 
-  static u64 bytes(const graph::Heads& heads, u32 layers, u32 context_length, graph::KvTypes types) {
-    const u64 rows = u64(layers) * heads.kv * context_length;
-    const u64 transformed = graph::kv_hadamard_size(types.k, heads.dim) > 1 ? heads.dim * sizeof(Real) : 0;
-    return rows * (KvRows<Real>::row_bytes(types.k, heads.dim) + KvRows<Real>::row_bytes(types.v, heads.dim)) +
-           transformed;
+  static u64 bytes(const graph::KvState& state, u32 capacity, graph::KvTypes types) {
+    u64 row = KvRows<Real>::row_bytes(types.k, state.key_width);
+    if (!state.values_in_keys) row += KvRows<Real>::row_bytes(types.v, state.value_width);
+    return u64(state.heads) * capacity * row + (hadamard_size(state, types) > 1 ? state.key_width * sizeof(Real) : 0);
   }
   u64 bytes() const { return keys_.bytes() + values_.bytes() + transformed_.size() * sizeof(Real); }
 
-  // k, v: one row for each position from `position` on.
-  void store(u32 layer, u32 position, Rows<const Real> k, Rows<const Real> v) {
-    const u32 dim = heads_.dim;
-    CHECK(k.width == heads_.kv * dim && v.width == k.width);
+  const graph::KvState& state() const { return state_; }
+  u32 capacity() const { return capacity_; }
+  // Floats from one of the values that values() gives to the next.
+  u32 value_stride() const { return state_.values_in_keys ? state_.key_width : state_.value_width; }
+
+  // k, v: one row for each position from `position` on, at most `capacity`. v is empty where values lie in the keys.
+  void store(u32 position, Rows<const Real> k, Rows<const Real> v) {
+    const u32 width = state_.key_width;
+    CHECK(k.width == state_.heads * width && k.count <= capacity_);
+    CHECK(state_.values_in_keys || v.width == state_.heads * state_.value_width);
     for (u32 t = 0; t < k.count; ++t) {
-      for (u32 head = 0; head < heads_.kv; ++head) {
-        const Real* key = k[t] + head * dim;
+      for (u32 head = 0; head < state_.heads; ++head) {
+        const u64 row = u64(head) * capacity_ + (position + t) % capacity_;
+        const Real* key = k[t] + head * width;
         if (hadamard_size_ > 1) {
-          std::copy_n(key, dim, transformed_.data());
-          hadamard(transformed_.data(), dim, hadamard_size_);
+          std::copy_n(key, width, transformed_.data());
+          hadamard(transformed_.data(), width, hadamard_size_);
           key = transformed_.data();
         }
-        keys_.put(row(layer, head, position + t), key);
-        values_.put(row(layer, head, position + t), v[t] + head * dim);
+        keys_.put(row, key);
+        if (!state_.values_in_keys) values_.put(row, v[t] + head * state_.value_width);
       }
     }
+    oldest_ = std::max(oldest_, position + k.count - std::min(position + k.count, capacity_));
   }
 
-  // What a query must go through to meet the keys.
+  // The first position that has not been overwritten by a later one.
+  u32 oldest() const { return oldest_; }
+  void forget() { oldest_ = 0; }  // all is written anew, from position 0 on
+
+  // What a query must go through to meet the keys; and what a sum of values, where these lie in the keys, to be one of
+  // the values that were given. The transform is its own inverse.
   void transform_as_keys(Real* row) const {
-    if (hadamard_size_ > 1) hadamard(row, heads_.dim, hadamard_size_);
+    if (hadamard_size_ > 1) hadamard(row, state_.key_width, hadamard_size_);
+  }
+  void transform_back(Real* sum) const {
+    if (hadamard_size_ > 1 && state_.values_in_keys) hadamard(sum, state_.value_width, hadamard_size_);
   }
 
-  // [count][dim] from position `first` on; in the cache itself, or converted into scratch.
-  const Real* keys(u32 layer, u32 head, u32 first, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
-    return keys_.get(row(layer, head, first), count, scratch, kernels);
+  // `count` rows from position `first` on; in the cache itself, or converted into scratch.
+  const Real* keys(u32 head, u32 first, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
+    return get(keys_, state_.key_width, head, first, count, scratch, kernels);
   }
-  const Real* values(u32 layer, u32 head, u32 first, u32 count, Real* scratch, const Kernels* kernels = nullptr) const {
-    return values_.get(row(layer, head, first), count, scratch, kernels);
+  // keys: what keys() gave for the same positions.
+  const Real* values(u32 head, u32 first, u32 count, const Real* keys, Real* scratch,
+                     const Kernels* kernels = nullptr) const {
+    return state_.values_in_keys ? keys : get(values_, state_.value_width, head, first, count, scratch, kernels);
   }
 
  private:
-  u64 row(u32 layer, u32 head, u32 position) const {
-    return (u64(layer) * heads_.kv + head) * context_length_ + position;
+  // Where values lie in the keys, no transform may cross their end.
+  static u32 hadamard_size(const graph::KvState& state, graph::KvTypes types) {
+    const u32 size = graph::kv_hadamard_size(types.k, state.key_width);
+    return state.values_in_keys ? std::min(size, state.value_width & -state.value_width) : size;
   }
 
-  graph::Heads heads_;
-  u32 context_length_, hadamard_size_;
+  const Real* get(const KvRows<Real>& rows, u32 width, u32 head, u32 first, u32 count, Real* scratch,
+                  const Kernels* kernels) const {
+    const u64 row = u64(head) * capacity_;
+    const u32 at = first % capacity_, before_end = capacity_ - at;
+    if (count <= before_end) return rows.get(row + at, count, scratch, kernels);
+    rows.copy(row + at, before_end, scratch, kernels);
+    rows.copy(row, count - before_end, scratch + u64(before_end) * width, kernels);
+    return scratch;
+  }
+
+  graph::KvState state_;
+  u32 capacity_, hadamard_size_;
+  u32 oldest_ = 0;
   std::vector<Real> transformed_;  // a key on its way in; empty where keys are not transformed
   KvRows<Real> keys_, values_;
 };
@@ -198,124 +237,182 @@ struct Softmax {
   Real sum = 0;  // of exp(score − largest)
 };
 
+// What attention over any of a graph's states needs while it runs, in numbers.
+struct AttentionSizes {
+  u64 queries = 0;           // [tokens][query heads of one KV head][key width]
+  u64 keys = 0, values = 0;  // [kv_rows][width]
+  u64 softmax = 0;           // [tokens][query heads of one KV head]
+
+  void cover(const graph::KvState& state, u32 heads, u32 tokens) {
+    const u64 columns = u64(tokens) * (heads / state.heads);
+    queries = std::max(queries, columns * state.key_width);
+    keys = std::max(keys, u64(kv_rows) * state.key_width);
+    values = std::max(values, u64(kv_rows) * state.value_width);
+    softmax = std::max(softmax, columns);
+  }
+  template <class Real>
+  u64 bytes() const {
+    return (queries + keys + values) * sizeof(Real) + softmax * sizeof(Softmax<Real>);
+  }
+};
+
 template <class Real>
 struct AttentionScratch {
-  std::vector<Real> queries;           // [tokens][query heads of one KV head][dim]
-  std::vector<Real> keys, values;      // [kv_rows][dim]
-  std::vector<Softmax<Real>> softmax;  // [tokens][query heads of one KV head]
+  std::vector<Real> queries, keys, values;
+  std::vector<Softmax<Real>> softmax;
 
-  AttentionScratch(const graph::Heads& heads, u32 tokens)
-      : queries(u64(tokens) * (heads.query / heads.kv) * heads.dim),
-        keys(kv_rows * heads.dim),
-        values(kv_rows * heads.dim),
-        softmax(u64(tokens) * (heads.query / heads.kv)) {}
-
-  static u64 bytes(const graph::Heads& heads, u32 tokens) {
-    const u64 columns = u64(tokens) * (heads.query / heads.kv);
-    return (columns + 2 * kv_rows) * heads.dim * sizeof(Real) + columns * sizeof(Softmax<Real>);
-  }
+  explicit AttentionScratch(const AttentionSizes& sizes)
+      : queries(to_size(sizes.queries)),
+        keys(to_size(sizes.keys)),
+        values(to_size(sizes.values)),
+        softmax(to_size(sizes.softmax)) {}
   u64 bytes() const {
-    return (queries.size() + keys.size() + values.size()) * sizeof(Real) + softmax.size() * sizeof(Softmax<Real>);
+    return AttentionSizes{queries.size(), keys.size(), values.size(), softmax.size()}.template bytes<Real>();
   }
 };
 
 // Adds `count` positions to one head's running sum of weighted values, out.
 template <class Real>
-void attend_block(const Real* q, const Real* keys, const Real* values, u32 count, u32 dim, Real scale,
+void attend_block(const AttendShape& shape, const Real* q, const Real* keys, const Real* values, u32 count,
                   Softmax<Real>& state, Real* out) {
   Real weights[kv_rows];
   Real largest = state.largest;
   for (u32 p = 0; p < count; ++p) {
-    weights[p] = scale * dot(q, keys + u64(p) * dim, dim);
+    weights[p] = Real(shape.scale) * dot(q, keys + u64(p) * shape.key_width, shape.key_width);
+    if (shape.soft_cap != 0) weights[p] = Real(shape.soft_cap) * std::tanh(weights[p] / Real(shape.soft_cap));
     largest = std::max(largest, weights[p]);
   }
   if (largest > state.largest) {
     const Real keep = std::exp(state.largest - largest);  // 0 in the first block
-    for (u32 i = 0; i < dim; ++i) out[i] *= keep;
+    for (u32 i = 0; i < shape.value_width; ++i) out[i] *= keep;
     state = {largest, state.sum * keep};
   }
   for (u32 p = 0; p < count; ++p) {
     const Real weight = std::exp(weights[p] - largest);
-    const Real* value = values + u64(p) * dim;
+    const Real* value = values + u64(p) * shape.value_stride;
     state.sum += weight;
-    for (u32 i = 0; i < dim; ++i) out[i] += weight * value[i];
+    for (u32 i = 0; i < shape.value_width; ++i) out[i] += weight * value[i];
   }
 }
 
-// How the attention of some tokens over the cache is cut: a block is kv_rows positions of one KV head.
+// Positions [first, end).
+struct Span {
+  u32 first = 0, end = 0;
+};
+
+// How the attention of `tokens` queries, the first at `position`, is cut: a block is kv_rows positions of one KV head.
 struct AttentionBlocks {
+  u32 window;  // 0: none
+  bool causal;
+  Span run;      // the positions of the whole run, which a query that is not causal sees
+  Span seen;     // by any of the queries
   u32 heads;     // KV heads
   u32 per_head;  // the blocks of head h are h · per_head and those after it
 
-  AttentionBlocks(const graph::Heads& h, u32 position, u32 tokens)
-      : heads(h.kv), per_head(u32(ceil_div(u64(position) + tokens, kv_rows))) {}
+  AttentionBlocks(const graph::Attention& op, const graph::KvState& state, u32 position, u32 tokens, Span r)
+      : window(op.window), causal(op.causal), run(r), heads(state.heads) {
+    seen = {seen_from(position).first, seen_from(position + tokens - 1).end};
+    per_head = u32(ceil_div(seen.end - seen.first, kv_rows));
+  }
   u64 count() const { return u64(heads) * per_head; }
+
+  Span seen_from(u32 position) const {
+    if (causal) return {window != 0 && position >= window ? position + 1 - window : 0, position + 1};
+    if (window == 0) return run;
+    const u32 half = window / 2;
+    return {std::max(run.first, position - std::min(position, half)),
+            u32(std::min<u64>(run.end, u64(position) + half + 1))};
+  }
+};
+
+// One graph::Attention over its state, for some queries.
+template <class Real>
+struct AttentionCall {
+  const graph::Attention& op;
+  const KvCache<Real>& cache;
+  const Real* sinks = nullptr;  // one a query head
+  Rows<const Real> q;
+  u32 position = 0;  // of row 0
+  Span run;          // see AttentionBlocks
+  Rows<Real> out;
+  const Kernels* kernels = nullptr;  // those of an instruction set, for floats; null: plain loops
+
+  u32 group() const { return op.heads / cache.state().heads; }
+  AttentionBlocks blocks() const { return {op, cache.state(), position, q.count, run}; }
 };
 
 // The queries of one KV head, and an empty sum for each.
 template <class Real>
-void begin_head(const KvCache<Real>& cache, const graph::Heads& heads, Rows<const Real> q, u32 kv,
-                AttentionScratch<Real>& scratch, Rows<Real> out) {
-  const u32 group = heads.query / heads.kv, columns = group * heads.dim;
-  std::fill(scratch.softmax.begin(), scratch.softmax.end(), Softmax<Real>{});
-  for (u32 t = 0; t < q.count; ++t) {
+void begin_head(const AttentionCall<Real>& call, u32 kv, AttentionScratch<Real>& scratch) {
+  const graph::KvState& state = call.cache.state();
+  const u32 group = call.group(), columns = group * state.key_width;
+  for (u32 t = 0; t < call.q.count; ++t) {
     Real* queries = &scratch.queries[u64(t) * columns];
-    std::copy_n(q[t] + kv * columns, columns, queries);
-    for (u32 g = 0; g < group; ++g) cache.transform_as_keys(queries + g * heads.dim);
-    std::fill_n(out[t] + kv * columns, columns, Real(0));
+    std::copy_n(call.q[t] + kv * columns, columns, queries);
+    for (u32 g = 0; g < group; ++g) {
+      call.cache.transform_as_keys(queries + g * state.key_width);
+      scratch.softmax[u64(t) * group + g] = call.sinks ? Softmax<Real>{call.sinks[kv * group + g], 1} : Softmax<Real>{};
+    }
+    std::fill_n(call.out[t] + kv * group * state.value_width, group * state.value_width, Real(0));
   }
 }
 
 template <class Real>
-void end_head(const graph::Heads& heads, u32 kv, const AttentionScratch<Real>& scratch, Rows<Real> out) {
-  const u32 group = heads.query / heads.kv;
-  for (u32 t = 0; t < out.count; ++t) {
+void end_head(const AttentionCall<Real>& call, u32 kv, const AttentionScratch<Real>& scratch) {
+  const u32 group = call.group(), width = call.cache.state().value_width;
+  for (u32 t = 0; t < call.out.count; ++t) {
     for (u32 g = 0; g < group; ++g) {
-      Real* head = out[t] + (kv * group + g) * heads.dim;
+      Real* head = call.out[t] + (kv * group + g) * width;
       const Real scale = 1 / scratch.softmax[u64(t) * group + g].sum;
-      for (u32 i = 0; i < heads.dim; ++i) head[i] *= scale;
+      for (u32 i = 0; i < width; ++i) head[i] *= scale;
+      call.cache.transform_back(head);
     }
   }
 }
 
-// One block; all of them in order are the attention. Row t of q stands at `position + t` and sees the cache up to and
-// including itself. kernels: those of an instruction set, for floats; null: plain loops. Between two blocks of a head
-// nobody else may use the scratch.
+// One block; all of them in order are the attention. Between two blocks of a head nobody else may use the scratch.
 template <class Real>
-void attend(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
-            u64 block, AttentionScratch<Real>& scratch, Rows<Real> out, const Kernels* kernels = nullptr) {
-  CHECK(q.width == heads.query * heads.dim && heads.query % heads.kv == 0);
-  const u32 group = heads.query / heads.kv;
-  CHECK(u64(q.count) * group <= scratch.softmax.size());
-  const AttentionBlocks blocks(heads, position, q.count);
-  const u32 kv = u32(block / blocks.per_head), first = u32(block % blocks.per_head) * kv_rows;
-  if (first == 0) begin_head(cache, heads, q, kv, scratch, out);
-  const u32 count = std::min(kv_rows, position + q.count - first);
-  const Real* keys = cache.keys(layer, kv, first, count, scratch.keys.data(), kernels);
-  const Real* values = cache.values(layer, kv, first, count, scratch.values.data(), kernels);
-  for (u32 t = first > position ? first - position : 0; t < q.count; ++t) {
-    const u32 visible = std::min(count, position + t + 1 - first);
+void attend(const AttentionCall<Real>& call, u64 block, AttentionScratch<Real>& scratch) {
+  const graph::KvState& state = call.cache.state();
+  const u32 group = call.group();
+  CHECK(call.op.heads % state.heads == 0 && call.q.width == call.op.heads * state.key_width);
+  CHECK(call.out.width == call.op.heads * state.value_width && u64(call.q.count) * group <= scratch.softmax.size());
+  const AttentionBlocks blocks = call.blocks();
+  const u32 kv = u32(block / blocks.per_head);
+  const u32 first = blocks.seen.first + u32(block % blocks.per_head) * kv_rows;
+  if (first == blocks.seen.first) begin_head(call, kv, scratch);
+  const u32 count = std::min(kv_rows, blocks.seen.end - first);
+  const Real* keys = call.cache.keys(kv, first, count, scratch.keys.data(), call.kernels);
+  const Real* values = call.cache.values(kv, first, count, keys, scratch.values.data(), call.kernels);
+  const AttendShape shape{state.key_width, state.value_width, call.cache.value_stride(), call.op.scale,
+                          call.op.soft_cap};
+  for (u32 t = 0; t < call.q.count; ++t) {
+    const Span seen = blocks.seen_from(call.position + t);
+    const u32 from = std::max(seen.first, first), end = std::min(seen.end, first + count);
+    if (from >= end) continue;
+    const Real* k = keys + u64(from - first) * shape.key_width;
+    const Real* v = values + u64(from - first) * shape.value_stride;
     for (u32 g = 0; g < group; ++g) {
       const u64 at = u64(t) * group + g;
-      const Real* query = &scratch.queries[at * heads.dim];
-      Real* sum = out[t] + (kv * group + g) * heads.dim;
+      const Real* query = &scratch.queries[at * state.key_width];
+      Real* sum = call.out[t] + (kv * group + g) * state.value_width;
       if constexpr (std::is_same_v<Real, float>) {
-        if (kernels) {
-          kernels->attend(query, keys, values, visible, heads.dim, heads.scale, scratch.softmax[at], sum);
+        if (call.kernels) {
+          call.kernels->attend(shape, query, k, v, end - from, scratch.softmax[at], sum);
           continue;
         }
       }
-      attend_block(query, keys, values, visible, heads.dim, Real(heads.scale), scratch.softmax[at], sum);
+      attend_block(shape, query, k, v, end - from, scratch.softmax[at], sum);
     }
   }
-  if ((block + 1) % blocks.per_head == 0) end_head(heads, kv, scratch, out);
+  if ((block + 1) % blocks.per_head == 0) end_head(call, kv, scratch);
 }
 
+// A whole attention.
 template <class Real>
-void attention(const KvCache<Real>& cache, u32 layer, const graph::Heads& heads, Rows<const Real> q, u32 position,
-               AttentionScratch<Real>& scratch, Rows<Real> out) {
-  const u64 blocks = AttentionBlocks(heads, position, q.count).count();
-  for (u64 block = 0; block < blocks; ++block) attend<Real>(cache, layer, heads, q, position, block, scratch, out);
+void attention(const AttentionCall<Real>& call, AttentionScratch<Real>& scratch) {
+  const u64 blocks = call.blocks().count();
+  for (u64 block = 0; block < blocks; ++block) attend(call, block, scratch);
 }
 
 }  // namespace pronk::cpu

@@ -1,6 +1,7 @@
 // Runs a graph's plain operations on the CPU.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "graph/activations.h"
 #include "graph/graph.h"
 #include "graph/kv_type.h"
+#include "graph/memory_plan.h"
 
 namespace pronk::cpu {
 
@@ -17,9 +19,9 @@ constexpr u32 default_chunk = 64;  // tokens that go through the graph together
 
 // Bytes that an executor holds, weights apart.
 struct Footprint {
-  u64 kv_cache = 0;
-  u64 activations = 0;  // the arena, one row of logits, quantized activations and scratch
-  u64 parameters = 0;   // decoded norms and biases, tables of angles
+  u64 kv_cache = 0;     // all that outlives a step: keys and values, what recurrences carry, and its checkpoint
+  u64 activations = 0;  // the arena, rows of output, quantized activations and scratch
+  u64 parameters = 0;   // decoded norms, biases and the like, tables of angles
 
   u64 total() const { return kv_cache + activations + parameters; }
   bool operator==(const Footprint&) const = default;
@@ -33,31 +35,55 @@ struct Work {
   u64 logit_rows = 0;
 };
 
+// What a graph's operations need while they run, in numbers; the executor allocates it, footprint() counts it.
+struct Workspace {
+  std::size_t tail = 0;  // operations from here on write no state: only rows whose output is wanted go through them
+  u32 tail_rows = 0;     // so many at a time
+  std::vector<bool> in_tail;  // values that are made there
+  graph::MemoryPlan arena;
+  AttentionSizes attention;
+  u64 quants = 0, gathered_quants = 0;  // quantized activations: all rows, those of one expert
+  u64 gathered = 0, gathered_out = 0;   // rows of one expert
+  u64 assigned = 0;                     // slots of all rows
+  u64 sums = 0;                         // a value's width of a delta rule
+  u32 experts = 0, expert_groups = 0;   // of a router
+};
+
 // Real = double: the exact reference of tests, whose activations are never quantized. Real = float: the usable path.
 // Nothing is allocated after construction, but for the rows that Logits::all asks for beyond logit_rows.
 template <class Real>
 class Executor {
  public:
-  // weights[i]: bytes of graph.weights[i] as in the file (row-major blocks of its format). Graph and bytes must outlive
-  // the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation is the MatMul that makes the
-  // logits.
+  // weights[i]: the first byte of graph.weights[i], its first row, as in the file (row-major blocks of its format).
+  // Graph and bytes must outlive the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation
+  // makes its output, called logits here, whatever it is.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
            u32 chunk = default_chunk, u32 logit_rows = 1, graph::Activations activations = graph::Activations::f32,
            const Kernels& kernels = best_kernels());
 
-  // Starts a run of tokens at positions position, position + 1, …; what the cache holds before them is what they see.
-  // A run under way is dropped: of its positions the cache may hold anything. Tokens are below the vocabulary size,
-  // positions below the context length, and there is at least one token (CHECK). `tokens` must live as long as the run.
+  // Starts a run of tokens at positions position, position + 1, …; what the states hold of those before is what they
+  // see, and a run must be able to go on from there (resumable; CHECK). A run under way is dropped: of its positions
+  // the states may hold anything. Tokens are below the vocabulary size, positions below the context length, and there
+  // is at least one token (CHECK); a graph that is not causal takes all of them as one chunk (CHECK). `tokens` must
+  // live as long as the run.
   void begin(std::span<const u32> tokens, u32 position, Logits wanted);
   // Computes until the run is done, then returns true, or until about so many multiply-adds have been made. It goes
-  // over by less than the smallest piece of work: a panel of rows of a matrix, 32 positions of a KV head, an
-  // elementwise operation.
+  // over by less than the smallest piece of work: a panel of rows of a matrix, 32 positions of a KV head, a head of a
+  // recurrence, an elementwise operation.
   bool advance(u64 multiply_adds);
   // After a run: a row for each token whose logits were wanted; valid until the next begin().
   std::span<const Real> logits() const;
 
   // All of it at once; the logits of every token or of the last.
   std::span<const Real> run(std::span<const u32> tokens, u32 position, bool all_logits);
+
+  // The largest position up to `position` from which a run may go on, given that the tokens before it are those of the
+  // last runs; 0 is always one. Keys and values can go back to any position, windows as far as they still hold what
+  // the position sees, recurrences to where they stand or to the checkpoint.
+  u32 resumable(u32 position) const;
+  // After a run: keeps what the recurrences carry, in place of the last checkpoint. It is lost when a run begins
+  // before it.
+  void checkpoint();
 
   const Work& work() const { return work_; }
 
@@ -71,44 +97,99 @@ class Executor {
   Footprint allocated() const;
 
  private:
+  static constexpr u32 nowhere = ~0u;  // no position
+
+  // Tokens [first, first + count) of the chunk.
+  struct Pass {
+    u32 first = 0, count = 0;
+  };
+  // Slots that one matrix of several serves: assigned_[first] and those after it.
+  struct SlotGroup {
+    u32 matrix = 0, first = 0, count = 0;
+  };
+  struct Assigned {
+    u32 matrix = 0, slot = 0;  // slot: token · slots + number of the slot
+    bool operator<(const Assigned& other) const {
+      return matrix != other.matrix ? matrix < other.matrix : slot < other.slot;
+    }
+  };
+
+  void begin_states(u32 position);
   void begin_chunk();
+  bool begin_next();
+  bool finished() const;
   void find_angles();
   u64 logits_of(u64 tokens) const;  // rows wanted of a run, or of its last chunk, of so many tokens
+  u32 position() const { return position_ + pass_.first; }  // of row 0 of rows()
   Rows<Real> rows(graph::ValueId id);
   Matrix matrix(graph::WeightId id) const;
-  const Real* vector(graph::WeightId id) const;
+  std::span<const Real> numbers(graph::WeightId id) const;  // empty: none
+  const Real* vector(graph::WeightId id) const { return numbers(id).data(); }
   void clear_padding(Rows<Real> out);
-  void multiply(const graph::MatMul& op, RowRange range, Rows<const Real> x, Rows<Real> out);
-  const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x);
+  bool quantized(const graph::MatMul& op) const;
+  void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
+                const Real* bias, Rows<Real> out);
+  const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
+  u64 multiply_slots(const graph::MatMul& op, u64 budget);
+  void assign_slots(const graph::MatMul& op);
+  void multiply_group(const graph::MatMul& op, const SlotGroup& group, RowRange range);
+  QuantizedRows gather_quants(const graph::MatMul& op, const SlotGroup& group, bool anew);
+  Rows<const Real> gather(const graph::MatMul& op, const SlotGroup& group, bool anew);
 
   // Each makes at most about `budget` multiply-adds but at least the smallest piece, and returns how many; part_ is
   // left at 0 when the operation is complete.
   u64 step(const graph::Embed& op, u64 budget);
-  u64 step(const graph::RmsNorm& op, u64 budget);
+  u64 step(const graph::Norm& op, u64 budget);
   u64 step(const graph::MatMul& op, u64 budget);
   u64 step(const graph::Rope& op, u64 budget);
   u64 step(const graph::StoreKv& op, u64 budget);
   u64 step(const graph::Attention& op, u64 budget);
-  u64 step(const graph::Add& op, u64 budget);
-  u64 step(const graph::SwiGlu& op, u64 budget);
+  u64 step(const graph::Map& op, u64 budget);
+  u64 step(const graph::PositionScale& op, u64 budget);
+  u64 step(const graph::TakeColumns& op, u64 budget);
+  u64 step(const graph::JoinColumns& op, u64 budget);
+  u64 step(const graph::Route& op, u64 budget);
+  u64 step(const graph::WeightedSum& op, u64 budget);
+  u64 step(const graph::KeepLargest& op, u64 budget);
+  u64 step(const graph::Conv1d& op, u64 budget);
+  u64 step(const graph::DeltaRule& op, u64 budget);
+  u64 step(const graph::Scan& op, u64 budget);
+  u64 made(Rows<Real> out);  // a whole elementwise operation
+  // Calls work(head) for one head after the other, each `cost` multiply-adds.
+  template <class WorkOf>
+  u64 by_heads(u32 heads, u64 cost, u64 budget, const WorkOf& work);
 
   const graph::Graph& graph_;
   std::vector<const u8*> weights_;
   u32 context_length_;
   u32 chunk_;
-  KvCache<Real> cache_;
-  AttentionScratch<Real> scratch_;
-  std::vector<u64> places_;                 // first element of each value in the arena
-  std::vector<Real> arena_;                 // values: [chunk][row_stride(width)]
-  std::vector<Real> logits_;                // [1 or tokens of the run][vocabulary]
-  std::vector<std::vector<Real>> vectors_;  // of each weight that is a norm, a bias or a divisor; else empty
-  std::vector<Real> cosines_, sines_;       // [chunk][rotated / 2]
-
+  bool causal_, recurrent_;
   const Kernels& kernels_;
   bool quantizes_;
-  QuantizedBuffer quantized_buffer_;
+  Workspace workspace_;
+  std::vector<graph::Slice> slices_;  // of each value
+
+  // States: of each, one of the two.
+  std::vector<std::optional<KvCache<Real>>> caches_;
+  std::vector<std::vector<Real>> carried_, kept_;  // kept_: the checkpoint
+  u32 stands_at_ = 0;                              // the position that carried_ is the state before, or nowhere
+  u32 kept_at_ = nowhere;
+
+  AttentionScratch<Real> attention_scratch_;
+  RouteScratch<Real> route_scratch_;
+  std::vector<Real> arena_;                         // values: [chunk, or tail_rows in the tail][row_stride(width)]
+  std::vector<Real> logits_;                        // [logit_rows or tokens of the run][width of the output]
+  std::vector<std::vector<Real>> vectors_;          // of each weight that is no matrix; else empty
+  std::vector<std::vector<Real>> cosines_, sines_;  // of each table: [chunk][pairs]
+  std::vector<Real> gathered_, gathered_out_, sums_;
+  std::vector<Assigned> assigned_;
+  std::vector<SlotGroup> groups_;
+  u32 group_count_ = 0;
+
+  QuantizedBuffer quantized_buffer_, gathered_buffer_;
   QuantizedRows quantized_;
   graph::ValueId quantized_of_ = graph::ValueId::none;  // what quantized_ holds: all products that read it share it
+  u32 quantized_parts_ = 0;
 
   // The run under way.
   std::span<const u32> run_tokens_;
@@ -119,11 +200,12 @@ class Executor {
   // Its chunk under way.
   std::span<const u32> tokens_;
   u32 position_ = 0;
-  Rows<Real> logits_out_;  // of its last tokens; none when nobody asks for them
+  Pass pass_;            // what operations work on: all of the chunk, then in the tail some tokens after the others
+  u32 tail_next_ = 0;    // the first token that the tail has still to compute
+  u32 first_logit_ = 0;  // row of logits_ that belongs to token 0 of the chunk; may be "before" row 0
   std::size_t op_ = 0, end_op_ = 0;
-  u64 part_ = 0;  // of operation op_: rows of a matrix or blocks of attention that are done
+  u64 part_ = 0;  // of operation op_: rows of matrices, blocks of attention or heads that are done
 
-  std::size_t last_store_ = 0;  // of the graph: without logits nothing after this operation is needed
   Work work_;
 };
 

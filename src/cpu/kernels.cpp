@@ -14,19 +14,17 @@ u32 padded(u32 width) { return u32(align_up(width, unit_weights)); }
 
 }  // namespace
 
-QuantizedBuffer::QuantizedBuffer(u32 rows, u32 widest, u32 quant_bytes)
-    : rows_(rows),
-      stride_(padded(widest)),
-      quants_(to_size(u64(rows) * stride_ * quant_bytes)),
-      floats_(to_size(floats_of(u64(rows) * stride_))) {}
+QuantizedBuffer::QuantizedBuffer(u64 quants, u32 quant_bytes)
+    : capacity_(quants), quants_(to_size(quants * quant_bytes)), floats_(to_size(floats_of(quants))) {}
 
-u64 QuantizedBuffer::bytes(u32 rows, u32 widest, u32 quant_bytes) {
-  const u64 quants = u64(rows) * padded(widest);
+u64 QuantizedBuffer::quants_of(u64 rows, u32 width) { return rows * padded(width); }
+
+u64 QuantizedBuffer::bytes(u64 quants, u32 quant_bytes) {
   return quants * quant_bytes + floats_of(quants) * sizeof(float);
 }
 
 QuantizedRows QuantizedBuffer::rows(u32 count, u32 width) {
-  CHECK(count <= rows_ && width <= stride_ && width % quant_block == 0);
+  CHECK(quants_of(count, width) <= capacity_ && width % quant_block == 0);
   QuantizedRows rows{.count = count, .width = width, .stride = padded(width)};
   const u64 blocks = u64(count) * rows.stride / quant_block;
   rows.quants = quants_.data();

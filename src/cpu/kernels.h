@@ -23,20 +23,29 @@ struct QuantizedRows {
   float* scales = nullptr;     // [count][stride / 32]
   float* sums = nullptr;       // [count][stride / 32]: scale · Σ quants of the block
   float* half_sums = nullptr;  // [count][stride / 16]: the same of each half of a block
+
+  u32 blocks() const { return stride / quant_block; }  // of a row
+  QuantizedRows some(u32 first, u32 rows, u32 quant_bytes) const {
+    const u64 at = u64(first) * blocks();
+    return {
+        rows, width, stride, quants + u64(first) * stride * quant_bytes, scales + at, sums + at, half_sums + 2 * at};
+  }
 };
 
-// Memory for them.
+// Memory for them: for any rows that have at most as many quants as those it was made for.
 class QuantizedBuffer {
  public:
   QuantizedBuffer() = default;
-  QuantizedBuffer(u32 rows, u32 widest, u32 quant_bytes);
-  static u64 bytes(u32 rows, u32 widest, u32 quant_bytes);
+  QuantizedBuffer(u64 rows, u32 width, u32 quant_bytes) : QuantizedBuffer(quants_of(rows, width), quant_bytes) {}
+  QuantizedBuffer(u64 quants, u32 quant_bytes);
+  static u64 quants_of(u64 rows, u32 width);  // with the padding of rows
+  static u64 bytes(u64 quants, u32 quant_bytes);
   u64 bytes() const { return quants_.size() + floats_.size() * sizeof(float); }
 
   QuantizedRows rows(u32 count, u32 width);
 
  private:
-  u32 rows_ = 0, stride_ = 0;
+  u64 capacity_ = 0;
   std::vector<u8> quants_;
   std::vector<float> floats_;
 };
@@ -52,6 +61,13 @@ using MultiplyQuantized = void(const Matrix& matrix, RowRange range, const Quant
 template <class Real>
 struct Softmax;  // attention.h
 
+// Of the keys and values that a query head meets.
+struct AttendShape {
+  u32 key_width = 0, value_width = 0;
+  u32 value_stride = 0;           // floats from one position's value to the next
+  float scale = 0, soft_cap = 0;  // see graph::Attention
+};
+
 struct Kernels {
   std::string_view name;  // of the instruction set
   bool (*runs_here)();    // this machine has it
@@ -64,9 +80,11 @@ struct Kernels {
 
   void (*from_halves)(const u8* from, u64 count, float* out);  // f16
   // attend_block of attention.h
-  void (*attend)(const float* q, const float* keys, const float* values, u32 count, u32 dim, float scale,
+  void (*attend)(const AttendShape& shape, const float* q, const float* keys, const float* values, u32 count,
                  Softmax<float>& state, float* out);
-  void (*swiglu)(Rows<const float> gate, Rows<const float> up, Rows<float> out);  // whole vectors of every row
+  // out = g σ(factor · (g + cubic · g³)) · up, in whole vectors of every row: SwiGLU with 1 and 0, GeGLU by tanh with
+  // 2 √(2/π) and 0.044715.
+  void (*gate)(Rows<const float> gate, Rows<const float> up, float factor, float cubic, Rows<float> out);
 };
 
 // All that were compiled and run on this machine, the fastest first; the last runs everywhere.

@@ -7,13 +7,17 @@
 namespace pronk::engine {
 namespace {
 
-constexpr u32 chunk = 32;  // tokens of a prompt that share each decoded weight
+constexpr u32 causal_chunk = 32;  // tokens of a prompt that share each decoded weight
+
+// Tokens that go through the graph together: all of them, where each sees those after it.
+u32 chunk_of(const graph::Graph& graph, u32 context) { return graph.causal() ? causal_chunk : context; }
 
 u64 weight_bytes(const graph::Weight& weight) {
   return u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
 }
 
 Status check_factors(const graph::Weight& weight, const u8* bytes) {
+  CHECK(weight.rows == 1);
   std::vector<float> factors(weight.cols);
   weight.format->decode(bytes, weight.cols / weight.format->block_weights, factors.data());
   for (float factor : factors) {
@@ -31,12 +35,14 @@ CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv,
       kv_(kv),
       scoring_(scoring),
       activations_(activations),
+      chunk_(chunk_of(model.graph, context)),
       sampler_(model.hyper.vocab) {
   for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
 }
 
 MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
                           graph::Activations activations) {
+  const u32 chunk = chunk_of(model.graph, context);
   const cpu::Footprint footprint =
       cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1, activations);
   MemoryUse use{
@@ -64,13 +70,16 @@ void CpuRunner::write(graph::WeightId weight, u64 first_block, u64 blocks, const
 }
 
 Status CpuRunner::weights_done() {
-  if (const graph::WeightId factors = model_.graph.rotation.factors; factors != graph::WeightId::none) {
-    PRONK_OK(check_factors(model_.graph[factors], weights_[u32(factors)].data()));
+  for (const graph::RopeTable& table : model_.graph.ropes) {
+    const graph::WeightId factors = table.factors_at(context_);
+    if (factors != graph::WeightId::none) {
+      PRONK_OK(check_factors(model_.graph[factors], weights_[u32(factors)].data()));
+    }
   }
   std::vector<const u8*> bytes;
   for (const auto& weight : weights_) bytes.push_back(weight.data());
-  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk,
-                                                     scoring_ ? chunk : 1, activations_);
+  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk_,
+                                                     scoring_ ? chunk_ : 1, activations_);
   return {};
 }
 
@@ -101,7 +110,10 @@ void CpuRunner::cancel() {
 }
 
 Status CpuRunner::pump() {
-  if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) phase_ = Phase::decode;
+  if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) {
+    executor_->checkpoint();  // an answer that is cancelled, or another to the same prompt, starts here
+    phase_ = Phase::decode;
+  }
   if (phase_ == Phase::score && !rows_.empty()) return {};
   if (phase_ == Phase::score && fed_ == run_.tokens.size()) phase_ = Phase::idle;
   if (phase_ == Phase::idle) return {};
@@ -123,7 +135,7 @@ void CpuRunner::begin() {
   }
   const bool score = phase_ == Phase::score;
   const u32 left = u32(run_.tokens.size()) - fed_ - (score ? 0 : 1);
-  chunk_rows_ = std::min(score && by_steps_ ? 1 : chunk, left);
+  chunk_rows_ = std::min(score && by_steps_ ? 1 : chunk_, left);
   executor_->begin(std::span(run_.tokens).subspan(fed_, chunk_rows_), run_.position + fed_,
                    score ? cpu::Logits::all : cpu::Logits::none);
 }

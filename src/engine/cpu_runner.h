@@ -34,6 +34,7 @@ class CpuRunner final : public Runner, private WeightSink {
   std::span<const float> next_rows() override;
   bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
   u32 cached_tokens() const override { return cached_; }
+  u32 resumable(u32 position) const override { return executor_->resumable(position); }
 
   MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_, activations_); }
   MemoryUse allocated() const override;
@@ -53,6 +54,7 @@ class CpuRunner final : public Runner, private WeightSink {
   graph::KvTypes kv_;
   bool scoring_;
   graph::Activations activations_;
+  u32 chunk_;
   std::vector<std::vector<u8>> weights_;  // as in the file
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;

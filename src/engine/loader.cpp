@@ -25,66 +25,82 @@ Status Loader::check(const graph::Graph& graph) {
   return {};
 }
 
-Loader::Loader(const files::Gguf& file, const graph::Graph& graph) : part_(part_bytes) {
+Loader::Loader(const files::Gguf& file, const graph::Graph& graph) : buffer_(part_bytes) {
   CHECK(check(graph));
   for (u32 id = 0; id < graph.weights.size(); ++id) {
     const graph::Weight& weight = graph.weights[id];
     const files::TensorInfo* tensor = file.find(weight.name);
     CHECK(tensor);
-    tensors_.push_back({graph::WeightId(id), weight.format, tensor->file, tensor->offset,
-                        tensor->offset + tensor->bytes, granule_of(weight)});
+    const formats::Format& format = *weight.format;
+    const u64 row = u64(weight.cols) / format.block_weights * format.block_bytes;
+    const u64 begin = tensor->offset + weight.first_row * row, end = begin + weight.rows * row;
+    CHECK(end <= tensor->offset + tensor->bytes);
+    parts_.push_back({graph::WeightId(id), tensor->file, begin, end, format.block_bytes,
+                      granule_of(weight) * format.block_bytes, begin});
   }
-  std::sort(tensors_.begin(), tensors_.end(),
-            [](const Tensor& a, const Tensor& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
-  skip_gap(true);
+  std::sort(parts_.begin(), parts_.end(),
+            [](const Part& a, const Part& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
+  if (!done()) position_ = parts_[0].begin;
 }
 
 u64 Loader::stream_end() const {
   u64 end = 0;
-  for (std::size_t i = next_; i < tensors_.size() && tensors_[i].file == file(); ++i) end = tensors_[i].end;
+  for (std::size_t i = next_; i < parts_.size() && parts_[i].file == file(); ++i) end = std::max(end, parts_[i].end);
   return end;
 }
 
-std::span<u8> Loader::space() { return std::span(part_).subspan(filled_); }
+std::span<u8> Loader::space() { return std::span(buffer_).subspan(filled_); }
 
 void Loader::commit(u64 bytes, WeightSink& sink) {
-  CHECK(bytes <= part_.size() - filled_);
+  CHECK(bytes <= buffer_.size() - filled_);
   filled_ += bytes;
   position_ += bytes;
   consume(sink);
 }
 
-// Goes on at the tensor that comes next when nothing of it has arrived.
-void Loader::skip_gap(bool new_file) {
-  if (done() || filled_ > 0) return;
-  const u64 begin = tensors_[next_].begin;
-  position_ = new_file ? begin : std::max(position_, begin);
+// Of the current file.
+u64 Loader::first_wanted() const {
+  u64 first = ~u64{0};
+  for (std::size_t i = next_; i < parts_.size() && parts_[i].file == file() && parts_[i].begin < first; ++i) {
+    if (parts_[i].next < parts_[i].end) first = std::min(first, parts_[i].next);
+  }
+  return first;
 }
 
 void Loader::consume(WeightSink& sink) {
-  u64 used = 0;  // of part_
-  const u64 start = position_ - filled_;
   const u32 current_file = file();
-  while (!done() && file() == current_file) {
-    const Tensor& tensor = tensors_[next_];
-    const u64 at = start + used;
-    if (at < tensor.begin) used += std::min(tensor.begin - at, filled_ - used);  // a gap between tensors
-    if (start + used < tensor.begin || used == filled_) break;
-    const u64 offset = start + used - tensor.begin;
-    const u64 left = tensor.end - tensor.begin - offset;
-    const u64 unit = tensor.granule * tensor.format->block_bytes;
-    const u64 bytes = filled_ - used >= left ? left : (filled_ - used) / unit * unit;
-    if (bytes == 0) break;
-    sink.write(tensor.weight, offset / tensor.format->block_bytes, bytes / tensor.format->block_bytes,
-               part_.data() + used);
-    used += bytes;
-    if (bytes == left) ++next_;
+  for (std::size_t i = next_; i < parts_.size() && parts_[i].file == current_file && parts_[i].begin < position_; ++i) {
+    write(parts_[i], sink);
   }
-  const bool new_file = done() || file() != current_file;
-  if (new_file) used = filled_;
-  std::memmove(part_.data(), part_.data() + used, filled_ - used);
+  while (!done() && parts_[next_].next == parts_[next_].end) ++next_;
+  if (done() || file() != current_file) {
+    filled_ = 0;
+    if (!done()) position_ = parts_[next_].begin;
+  } else {
+    drop_before(first_wanted());
+  }
+}
+
+// What is there of whole units, or all of the rest.
+void Loader::write(Part& part, WeightSink& sink) const {
+  const u64 there = std::min(position_, part.end);
+  if (there <= part.next) return;
+  const u64 bytes = there == part.end ? there - part.next : (there - part.next) / part.unit * part.unit;
+  if (bytes == 0) return;
+  const u64 start = position_ - filled_;
+  CHECK(part.next >= start);
+  sink.write(part.weight, (part.next - part.begin) / part.block, bytes / part.block,
+             buffer_.data() + (part.next - start));
+  part.next += bytes;
+}
+
+// Goes on at `position` when nothing behind it has arrived.
+void Loader::drop_before(u64 position) {
+  const u64 start = position_ - filled_;
+  const u64 used = std::min(position - start, filled_);
+  std::memmove(buffer_.data(), buffer_.data() + used, filled_ - used);
   filled_ -= used;
-  skip_gap(new_file);
+  if (filled_ == 0) position_ = position;
 }
 
 }  // namespace pronk::engine

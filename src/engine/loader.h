@@ -1,4 +1,5 @@
-// Streams the tensors that a graph needs out of its files: bytes in file order, through one small buffer, to a sink.
+// Streams the weights that a graph needs out of its files: bytes in file order and once, through one small buffer, to a
+// sink. Several weights may be rows of one tensor, overlapping ones too.
 #pragma once
 
 #include <span>
@@ -21,13 +22,13 @@ class Loader {
   static constexpr u64 part_bytes = 4 << 20;
   static constexpr u64 row_bytes_limit = 1 << 20;  // of rows that must be written whole
 
-  // Whether each tensor of the graph can go through the buffer: a row that must be written whole may be too long.
+  // Whether each weight of the graph can go through the buffer: a row that must be written whole may be too long.
   static Status check(const graph::Graph& graph);
-  // The graph has passed check() and its tensors are in the file (CHECK). Both must outlive the loader.
+  // The graph has passed check() and its weights are in the file (CHECK). Both must outlive the loader.
   Loader(const files::Gguf& file, const graph::Graph& graph);
 
-  bool done() const { return next_ == tensors_.size(); }
-  u32 file() const { return done() ? 0 : tensors_[next_].file; }
+  bool done() const { return next_ == parts_.size(); }
+  u32 file() const { return done() ? 0 : parts_[next_].file; }
   u64 position() const { return position_; }  // in file(), of the next byte wanted
   u64 stream_end() const;
   std::span<u8> space();
@@ -37,21 +38,25 @@ class Loader {
   u64 staging_bytes() const { return part_bytes; }
 
  private:
-  struct Tensor {
+  // Where a weight lies.
+  struct Part {
     graph::WeightId weight;
-    const formats::Format* format;
     u32 file;
     u64 begin, end;  // in its file
-    u64 granule;     // blocks that are written together
+    u64 block;       // bytes
+    u64 unit;        // bytes of blocks that are written together
+    u64 next;        // first byte that is not written yet
   };
 
   void consume(WeightSink& sink);
-  void skip_gap(bool new_file);
+  void write(Part& part, WeightSink& sink) const;
+  u64 first_wanted() const;
+  void drop_before(u64 position);
 
-  std::vector<Tensor> tensors_;  // in file order
-  std::size_t next_ = 0;         // index of the first tensor that is not yet complete
-  std::vector<u8> part_;
-  u64 filled_ = 0;  // bytes in part_, from file offset position_ - filled_ on
+  std::vector<Part> parts_;  // in file order, by their first bytes
+  std::size_t next_ = 0;     // of parts_: the first that is not complete
+  std::vector<u8> buffer_;
+  u64 filled_ = 0;  // bytes in buffer_, from file offset position_ - filled_ on
   u64 position_ = 0;
 };
 

@@ -46,6 +46,9 @@ class Runner {
   virtual bool finished() const = 0;               // nothing more will come out
   virtual u32 prefill_chunk() const { return 0; }  // see Engine
   virtual u32 cached_tokens() const = 0;           // positions from 0 on whose keys and values are known to be right
+  // The largest position up to `position`, at most cached_tokens(), from which a run may go on: recurrences and windows
+  // cannot go back to any.
+  virtual u32 resumable(u32 position) const = 0;
 
   // Of the device, when the last run began to decode; none when it has not, or on the CPU.
   virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }

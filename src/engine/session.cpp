@@ -13,6 +13,7 @@ Status RunnerSession::start(std::span<const u32> tokens, const GenerateOptions& 
   u64 common = 0;
   while (common < history_.size() && common < tokens.size() && history_[common] == tokens[common]) ++common;
   common = std::min<u64>(common, tokens.size() - 1);  // the last token is fed in any case: its logits are wanted
+  common = runner_.resumable(u32(common));
   reused_ = u32(common);
   history_.assign(tokens.begin(), tokens.end());
   ends_.clear();

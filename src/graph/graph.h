@@ -1,6 +1,6 @@
 // What a model computes, with no device in sight: values, weights, states and operations in order of execution.
-// A model builds plain operations, each of which has a kernel of its own on every back end. fuse() rewrites some of them
-// into fewer kernels; each fused operation keeps the plain operations it stands for.
+// A model builds plain operations, each of which has a kernel of its own on every back end. fuse() rewrites some of
+// them into fewer kernels; each fused operation keeps the plain operations it stands for.
 #pragma once
 
 #include <array>
@@ -82,7 +82,8 @@ inline u32 kv_capacity(const KvState& state, u32 context, u32 slack) {
   return state.window + slack;
 }
 
-// ---- Plain operations. operands() lists values that are read, those that are made, and weights; the list may hold none.
+// ---- Plain operations. operands() lists values that are read, those that are made, and weights; the list may hold
+// none.
 
 // out[t] = table[token of t], or [its position].
 struct Embed {
@@ -142,9 +143,9 @@ struct StoreKv {
 };
 
 // softmax(mask(cap(scale · q kᵀ))) v over a KV state, grouped heads (arXiv 2305.13245); cap(s) = soft_cap · tanh(s /
-// soft_cap), when it is not 0. A causal query sees itself and what comes before, `window` positions at most when that is
-// not 0. Another sees all tokens of the run, those at most `window` / 2 away when that is not 0; the run is one step.
-// sinks: a logit for each query head that takes part in the softmax and has no value (arXiv 2309.17453).
+// soft_cap), when it is not 0. A causal query sees itself and what comes before, `window` positions at most when that
+// is not 0. Another sees all tokens of the run, those at most `window` / 2 away when that is not 0; the run is one
+// step. sinks: a logit for each query head that takes part in the softmax and has no value (arXiv 2309.17453).
 struct Attention {
   StateId state;
   ValueId q;
@@ -159,27 +160,26 @@ struct Attention {
 };
 
 // By columns. σ(x) = 1 / (1 + e^−x); p are the operation's parameters.
-PRONK_ENUM(Function, u8,
-           (scale, 0),             // p0 · a + p1
-           (clamp, 1),             // a within [p0, p1]
-           (soft_cap, 2),          // p0 · tanh(a / p0)
-           (silu, 3),              // a σ(a)
-           (gelu, 4),              // a Φ(a), by erf (arXiv 1606.08415)
-           (gelu_tanh, 5),         // the same by its approximation with tanh
-           (relu_squared, 6),      // max(a, 0)²
-           (sigmoid, 7),           // σ(a)
-           (softplus, 8),          // ln(1 + e^a)
-           (exponential, 9),       // e^a
-           (xielu, 10),            // arXiv 2411.13010: p0 a² + p2 a above 0, else p1 (e^min(a, p3) − 1 − a) + p2 a
-           (add, 11),              // a + b
-           (multiply, 12),         // a · b
-           (add_scaled, 13),       // a + p0 · b
-           (silu_gate, 14),        // silu(a) · b (arXiv 2002.05202)
-           (gelu_gate, 15),        // gelu(a) · b
-           (gelu_tanh_gate, 16),   // gelu_tanh(a) · b
-           (relu_squared_gate, 17),  // max(a, 0)² · b
-           (sigmoid_gate, 18),     // a · σ(b)
-           (clamped_gate, 19));    // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
+PRONK_ENUM(Function, u8, (scale, 0),  // p0 · a + p1
+           (clamp, 1),                // a within [p0, p1]
+           (soft_cap, 2),             // p0 · tanh(a / p0)
+           (silu, 3),                 // a σ(a)
+           (gelu, 4),                 // a Φ(a), by erf (arXiv 1606.08415)
+           (gelu_tanh, 5),            // the same by its approximation with tanh
+           (relu_squared, 6),         // max(a, 0)²
+           (sigmoid, 7),              // σ(a)
+           (softplus, 8),             // ln(1 + e^a)
+           (exponential, 9),          // e^a
+           (xielu, 10),               // arXiv 2411.13010: p0 a² + p2 a above 0, else p1 (e^min(a, p3) − 1 − a) + p2 a
+           (add, 11),                 // a + b
+           (multiply, 12),            // a · b
+           (add_scaled, 13),          // a + p0 · b
+           (silu_gate, 14),           // silu(a) · b (arXiv 2002.05202)
+           (gelu_gate, 15),           // gelu(a) · b
+           (gelu_tanh_gate, 16),      // gelu_tanh(a) · b
+           (relu_squared_gate, 17),   // max(a, 0)² · b
+           (sigmoid_gate, 18),        // a · σ(b)
+           (clamped_gate, 19));       // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
 constexpr bool takes_two(Function function) { return function >= Function::add; }
 
 // out[i] = function(a[i], b[i]). b is a value or a weight; when it is narrower than a, each of its numbers serves as
@@ -194,7 +194,8 @@ struct Map {
   void operands(auto&& read, auto&& write, auto&& weigh) const { read(a), read(b), weigh(weight), write(out); }
 };
 
-// out = x · (1 + scale · ln(1 + floor(position / interval))): attention that stays sharp in long contexts (Ministral 3).
+// out = x · (1 + scale · ln(1 + floor(position / interval))): attention that stays sharp in long contexts (Ministral
+// 3).
 struct PositionScale {
   ValueId x;
   float scale = 0;
@@ -232,9 +233,10 @@ struct Route {
   WeightId bias = WeightId::none;          // added to the scores for the choice, not for the weights
   WeightId expert_scale = WeightId::none;  // multiplies the weight of each expert
   u32 used = 0;                            // experts that are chosen
-  u32 groups = 1, groups_used = 1;  // experts come from the best groups: those whose two best scores have the largest sum
-  bool normalize = false;           // weights are divided by their sum
-  float scale = 1;                  // multiplies the weights
+  u32 groups = 1,
+      groups_used = 1;     // experts come from the best groups: those whose two best scores have the largest sum
+  bool normalize = false;  // weights are divided by their sum
+  float scale = 1;         // multiplies the weights
   ValueId chosen = ValueId::none, weights = ValueId::none;  // [tokens, used], the largest score first
 
   void operands(auto&& read, auto&& write, auto&& weigh) const {
@@ -286,7 +288,8 @@ struct DeltaRule {
 };
 
 // Selective state space (arXiv 2312.00752, 2405.21060). For each head, S [width, state], one token after the other:
-// S ← e^(dt · a) S + dt · x ⊗ b;  out = S c. Neighbouring heads share a group of b and c. The state is [head][width][state].
+// S ← e^(dt · a) S + dt · x ⊗ b;  out = S c. Neighbouring heads share a group of b and c. The state is
+// [head][width][state].
 struct Scan {
   StateId state;
   ValueId x, dt;  // [heads · width], [heads]
@@ -300,8 +303,8 @@ struct Scan {
   }
 };
 
-using PlainOp = std::variant<Embed, Norm, MatMul, Rope, StoreKv, Attention, Map, PositionScale, TakeColumns, JoinColumns,
-                             Route, WeightedSum, KeepLargest, Conv1d, DeltaRule, Scan>;
+using PlainOp = std::variant<Embed, Norm, MatMul, Rope, StoreKv, Attention, Map, PositionScale, TakeColumns,
+                             JoinColumns, Route, WeightedSum, KeepLargest, Conv1d, DeltaRule, Scan>;
 
 // ---- Fused operations
 
@@ -342,9 +345,7 @@ struct RotateStore {
   WeightId q_norm = WeightId::none, k_norm = WeightId::none;
   float eps = 0;
 
-  void operands(auto&& read, auto&& write, auto&& weigh) const {
-    read(qkv), write(qkv), weigh(q_norm), weigh(k_norm);
-  }
+  void operands(auto&& read, auto&& write, auto&& weigh) const { read(qkv), write(qkv), weigh(q_norm), weigh(k_norm); }
 };
 
 // out = residual + norm(x)
@@ -358,8 +359,8 @@ struct NormAdd {
   }
 };
 
-using FusedOp = std::variant<Embed, Norm, MatMul, Rope, StoreKv, Attention, Map, PositionScale, TakeColumns, JoinColumns,
-                             Route, WeightedSum, KeepLargest, Conv1d, DeltaRule, Scan,  // the plain ones
+using FusedOp = std::variant<Embed, Norm, MatMul, Rope, StoreKv, Attention, Map, PositionScale, TakeColumns,
+                             JoinColumns, Route, WeightedSum, KeepLargest, Conv1d, DeltaRule, Scan,  // the plain ones
                              FusedMatMul, RotateStore, NormAdd>;
 
 // Calls read(id) for each value that an operation reads and write(id) for each that it makes: the one list of operands.
@@ -401,8 +402,8 @@ struct Graph {
   std::vector<RopeTable> ropes;
   std::vector<State> states;
   std::vector<PlainOp> ops;
-  ValueId hidden = ValueId::none;  // what the output matrix reads
-  ValueId output = ValueId::none;  // logits, or hidden; made by the last operation
+  ValueId hidden = ValueId::none;   // what the output matrix reads
+  ValueId output = ValueId::none;   // logits, or hidden; made by the last operation
   Pooling pooling = Pooling::none;  // that the model was made for
 
   const Value& operator[](ValueId id) const { return values[u32(id)]; }
@@ -465,7 +466,8 @@ class Builder {
   }
   ValueId norm(Norm norm) { return emit(width(norm.x), norm); }
   ValueId rms_norm(ValueId x, WeightId weight, float eps) {
-    return norm({.x = x, .weight = weight, .group = weight == WeightId::none ? width(x) : graph_[weight].cols, .eps = eps});
+    return norm(
+        {.x = x, .weight = weight, .group = weight == WeightId::none ? width(x) : graph_[weight].cols, .eps = eps});
   }
   ValueId matmul(ValueId x, WeightId weight, WeightId bias = WeightId::none) {
     CHECK(width(x) == graph_[weight].cols);

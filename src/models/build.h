@@ -2,6 +2,7 @@
 // asked for after it gets harmless answers, so that an architecture need not look.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <string_view>
@@ -30,19 +31,23 @@ class Build {
   // ---- Metadata; keys without the architecture's prefix
 
   bool has_key(std::string_view key) const;
-  u32 count(std::string_view key);                  // from 1 to 2²⁴
+  u32 count(std::string_view key);                   // from 1 to 2²⁴
   u32 count_or(std::string_view key, u32 fallback);  // the same
   u32 whole_or(std::string_view key, u32 fallback);  // from 0 on
-  double number(std::string_view key);              // finite
+  double number(std::string_view key);               // finite
   double number_or(std::string_view key, double fallback);
   bool flag_or(std::string_view key, bool fallback);
   std::string_view text_or(std::string_view key, std::string_view fallback);
-  // One a layer; the file has an array or one number for all. From 0 to 2²⁴.
+  // One a layer; the file has an array or one number for all. From 0 to 2²⁴; numbers that are not whole: not NaN.
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
-  double rms_eps();    // attention.layer_norm_rms_epsilon
-  double layer_eps();  // attention.layer_norm_epsilon
+  // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
+  // period. Of a period all but the last slide.
+  std::vector<bool> sliding_layers(u32 period);
+  double rms_eps();          // attention.layer_norm_rms_epsilon
+  double layer_eps();        // attention.layer_norm_epsilon
+  graph::Pooling pooling();  // pooling_type
 
   // ---- Tensors, each taken once however often it is asked for
 
@@ -55,13 +60,15 @@ class Build {
     return take(name, rows, cols, first, all_rows);
   }
   WeightId matrices(const std::string& name, u32 count, u32 rows, u32 cols);  // of experts or heads, stacked
-  WeightId vector(const std::string& name, u32 cols);  // of any shape with so many weights
+  WeightId vector(const std::string& name, u32 cols);                         // of any shape with so many weights
   WeightId optional_vector(const std::string& name, u32 cols);
 
   // ---- Operations with their weights. stem: the tensors' name without ".weight" or ".bias"
 
   // [tokens, width] → [tokens, rows]; with the bias when the file has one.
   ValueId linear(ValueId x, const std::string& stem, u32 rows) { return linear_rows(x, stem, 0, rows, rows); }
+  // By rows [first, first + rows) of a weight of all_rows. (Whoever needs all of a biased one takes columns of
+  // linear().)
   ValueId linear_rows(ValueId x, const std::string& stem, u32 first, u32 rows, u32 all_rows);
   // Over whole rows of x.
   ValueId rms_norm(ValueId x, const std::string& stem);
@@ -75,10 +82,10 @@ class Build {
 
   struct RopeOptions {
     std::string_view base_key = "rope.freq_base";
-    double base = 10000;     // when the key is missing
-    bool scaled = true;      // by rope.scaling.*
-    bool factors = true;     // rope_freqs.weight or rope_factors_*.weight, when the file has them
-    bool magnitude = true;   // YaRN's attention factor
+    double base = 10000;    // when the key is missing
+    bool scaled = true;     // by rope.scaling.*
+    bool factors = true;    // rope_freqs.weight or rope_factors_*.weight, when the file has them
+    bool magnitude = true;  // YaRN's attention factor
   };
   // rotated: leading columns of a head, even.
   RopeId rope(RopePairs pairs, u32 rotated, const RopeOptions& options);
@@ -100,7 +107,6 @@ class Build {
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
-  graph::Pooling pooling();
 
   const files::Gguf& file_;
   std::string architecture_;
@@ -132,28 +138,34 @@ struct Heads {
 };
 // head_count, head_count_kv, key_length and value_length of a layer.
 Heads read_heads(Build& build, u32 layer);
-double default_scale(const Heads& heads);  // attention.scale has its own key: 1 / √key
+// rope.dimension_count: leading columns of a head that RoPE rotates, by default all.
+u32 read_rotated(Build& build, const Heads& heads);
+// attention.scale, by default 1 / √key.
+double read_scale(Build& build, const Heads& heads);
 
 struct SelfAttention {
   Heads heads;
   RopeId rope = RopeId::none;  // none: no rotation
-  double scale = 0;
+  double scale = 0;            // 0: 1 / √key
   double soft_cap = 0;
   u32 window = 0;
   bool causal = true;
-  double clamp = 0;  // of q, k and v, when not 0
+  double position_scale = 0;  // of q after rotation, by graph::PositionScale, when not 0
+  u32 position_interval = 1;
+  double clamp = 0;                                 // of q, k and v, when not 0
   graph::Norm::Kind norm = graph::Norm::Kind::rms;  // of q and k, when the file has attn_q_norm: of heads, or of whole
                                                     // rows when the tensor is as long
   bool norm_after_rope = false;
 };
-// n [tokens, width] → [tokens, query heads · value], before attn_output. Projections attn_q, attn_k, attn_v, or attn_qkv.
+// n [tokens, width] → [tokens, query heads · value], before attn_output. Projections attn_q, attn_k, attn_v, or
+// attn_qkv.
 ValueId attend(Layer& layer, ValueId n, const SelfAttention& attention);
 // With attn_output: → [tokens, width].
 ValueId self_attention(Layer& layer, ValueId n, const SelfAttention& attention);
 
 // down(gate(n) ⊙ up(n)); gate and up may be rows of one ffn_up. n [tokens, width] → [tokens, width]
 ValueId gated_feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function gate = graph::Function::silu_gate);
-// down(f(up(n)))
-ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function);
+// down(f(up(n))); p: parameters of f
+ValueId feed_forward(Layer& layer, ValueId n, u32 hidden, graph::Function function, std::array<float, 4> p = {});
 
 }  // namespace pronk::models

@@ -13,8 +13,8 @@ namespace pronk::models {
 
 class Build;
 
-// One file in architectures/ defines one or more of these; the build collects NAME_architecture of every NAME.cpp, which
-// is an Architecture or an array of them.
+// One file in architectures/ defines one or more of these; the build collects NAME_architecture of every NAME.cpp,
+// which is an Architecture or an array of them.
 struct Architecture {
   std::string_view name;  // general.architecture
   void (*build)(Build&);  // ends in Build::finish()

@@ -19,6 +19,6 @@ namespace {
 #pragma clang attribute pop
 
 const Kernels avx2_kernels = {"avx2",         runs_here,  sizeof(Quant),    panel_rows, quantize,
-                              find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+                              find_quantized, any_floats, floats_of_halves, attend,     gate_floats};
 
 }  // namespace pronk::cpu

@@ -21,6 +21,6 @@ namespace {
 #pragma clang attribute pop
 
 const Kernels avx512_kernels = {"avx512",       runs_here,  sizeof(Quant),    panel_rows, quantize,
-                                find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+                                find_quantized, any_floats, floats_of_halves, attend,     gate_floats};
 
 }  // namespace pronk::cpu

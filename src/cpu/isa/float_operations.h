@@ -1,4 +1,4 @@
-// What is no product of a matrix: attention over floats, and SwiGLU.
+// What is no product of a matrix: attention over floats, and the gates of feed-forward layers.
 
 // e^x within a few units of the last place; 0 below −87, infinity above 88.
 PRONK_INLINE Floats8 exp_of(const Floats8& x) {
@@ -34,24 +34,33 @@ PRONK_INLINE float dot_floats(const float* a, const float* b, u32 count) {
 
 // out[i] = out[i] · keep + Σ_p weights[p] · values[p][i] for `width` vectors of i.
 template <u32 width>
-PRONK_INLINE void add_values(const float* weights, const float* values, u32 count, u32 dim, float keep, float* out) {
+PRONK_INLINE void add_values(const float* weights, const float* values, u32 count, u32 stride, float keep, float* out) {
   Floats8 sums[width];
   for (u32 j = 0; j < width; ++j) sums[j] = load_vector<Floats8>(out + 8 * j) * keep;
-  for (u32 p = 0; p < count; ++p, values += dim) {
+  for (u32 p = 0; p < count; ++p, values += stride) {
     for (u32 j = 0; j < width; ++j) sums[j] += load_vector<Floats8>(values + 8 * j) * weights[p];
   }
   for (u32 j = 0; j < width; ++j) store_vector(out + 8 * j, sums[j]);
 }
 
+// Scores of kv_rows positions, of which `count` are there.
+PRONK_INLINE void soft_cap_scores(float* scores, u32 count, float cap) {
+  for (u32 p = count; p < kv_rows; ++p) scores[p] = 0;
+  for (u32 p = 0; p < kv_rows; p += 8) {  // tanh(x) = 1 − 2 / (1 + e^2x)
+    store_vector(scores + p, cap - 2 * cap / (1 + exp_of(load_vector<Floats8>(scores + p) * (2 / cap))));
+  }
+}
+
 // See attend_block in cpu/attention.h.
-void attend(const float* q, const float* keys, const float* values, u32 count, u32 dim, float scale,
+void attend(const AttendShape& shape, const float* q, const float* keys, const float* values, u32 count,
             Softmax<float>& state, float* out) {
   alignas(64) float weights[kv_rows];
-  float largest = state.largest;
   for (u32 p = 0; p < count; ++p) {
-    weights[p] = scale * dot_floats(q, keys + u64(p) * dim, dim);
-    largest = weights[p] > largest ? weights[p] : largest;
+    weights[p] = shape.scale * dot_floats(q, keys + u64(p) * shape.key_width, shape.key_width);
   }
+  if (shape.soft_cap != 0) soft_cap_scores(weights, count, shape.soft_cap);
+  float largest = state.largest;
+  for (u32 p = 0; p < count; ++p) largest = weights[p] > largest ? weights[p] : largest;
   for (u32 p = count; p < kv_rows; ++p) weights[p] = -__builtin_inff();
   Floats8 sums = {};
   for (u32 p = 0; p < kv_rows; p += 8) {
@@ -62,12 +71,13 @@ void attend(const float* q, const float* keys, const float* values, u32 count, u
   const float keep = largest > state.largest ? exp_of(Floats8(state.largest - largest))[0] : 1;
   state.sum = state.sum * keep + sum_of(sums);
   state.largest = largest;
+  const u32 width = shape.value_width, stride = shape.value_stride;
   u32 i = 0;
-  for (; i + 32 <= dim; i += 32) add_values<4>(weights, values + i, count, dim, keep, out + i);
-  for (; i + 8 <= dim; i += 8) add_values<1>(weights, values + i, count, dim, keep, out + i);
-  for (; i < dim; ++i) {
+  for (; i + 32 <= width; i += 32) add_values<4>(weights, values + i, count, stride, keep, out + i);
+  for (; i + 8 <= width; i += 8) add_values<1>(weights, values + i, count, stride, keep, out + i);
+  for (; i < width; ++i) {
     out[i] *= keep;
-    for (u32 p = 0; p < count; ++p) out[i] += weights[p] * values[u64(p) * dim + i];
+    for (u32 p = 0; p < count; ++p) out[i] += weights[p] * values[u64(p) * stride + i];
   }
 }
 
@@ -77,12 +87,13 @@ void floats_of_halves(const u8* from, u64 count, float* out) {
   for (; i < count; ++i) out[i] = half_at(from + 2 * i);
 }
 
-// out = gate / (1 + e^−gate) · up; the strides leave room for whole vectors.
-void swiglu_floats(Rows<const float> gate, Rows<const float> up, Rows<float> out) {
+// out = g / (1 + e^−(factor · (g + cubic · g³))) · up; the strides leave room for whole vectors.
+void gate_floats(Rows<const float> gate, Rows<const float> up, float factor, float cubic, Rows<float> out) {
   for (u32 t = 0; t < out.count; ++t) {
     for (u32 i = 0; i < out.width; i += 8) {
       const Floats8 g = load_vector<Floats8>(gate[t] + i);
-      store_vector(out[t] + i, g / (1 + exp_of(-g)) * load_vector<Floats8>(up[t] + i));
+      const Floats8 inner = cubic == 0 ? g : g + g * g * g * cubic;  // infinity · 0 is none
+      store_vector(out[t] + i, g / (1 + exp_of(inner * -factor)) * load_vector<Floats8>(up[t] + i));
     }
   }
 }

@@ -13,6 +13,6 @@ namespace {
 }  // namespace
 
 const Kernels generic_kernels = {"generic",      runs_here,  sizeof(Quant),    panel_rows, quantize,
-                                 find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+                                 find_quantized, any_floats, floats_of_halves, attend,     gate_floats};
 
 }  // namespace pronk::cpu

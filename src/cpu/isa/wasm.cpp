@@ -15,6 +15,6 @@ namespace {
 }  // namespace
 
 const Kernels wasm_kernels = {"wasm",         runs_here,  sizeof(Quant),    panel_rows, quantize,
-                              find_quantized, any_floats, floats_of_halves, attend,     swiglu_floats};
+                              find_quantized, any_floats, floats_of_halves, attend,     gate_floats};
 
 }  // namespace pronk::cpu

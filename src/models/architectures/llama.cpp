@@ -1,28 +1,30 @@
-// Llama 1–3, SmolLM, Mistral and their like (arXiv 2302.13971). Some files carry attention biases.
-#include "models/model.h"
+// Llama 1–3, SmolLM, Mistral and their like (arXiv 2302.13971), and Mixtral, which has experts (arXiv 2401.04088). Some
+// files carry attention biases.
+#include "models/experts.h"
 
 namespace pronk::models {
 namespace {
 
-graph::ValueId layer(LayerContext& c, graph::ValueId x) {
-  auto& [g, w, h, il] = c;
-  const u32 q_width = h.heads.query * h.heads.dim, kv_width = h.heads.kv * h.heads.dim;
-
-  const auto n = g.rms_norm(x, w.vector(c.name("attn_norm.weight"), h.width), h.norm_eps);  // [tokens, width]
-  const auto q = g.matmul(n, w.matrix(c.name("attn_q.weight"), q_width, h.width),           // [tokens, heads · dim]
-                          w.optional_vector(c.name("attn_q.bias"), q_width));
-  const auto k = g.matmul(n, w.matrix(c.name("attn_k.weight"), kv_width, h.width),  // [tokens, kv heads · dim]
-                          w.optional_vector(c.name("attn_k.bias"), kv_width));
-  const auto v = g.matmul(n, w.matrix(c.name("attn_v.weight"), kv_width, h.width),  // [tokens, kv heads · dim]
-                          w.optional_vector(c.name("attn_v.bias"), kv_width));
-  const auto a = g.attention(g.rope(q), g.rope(k), v, il);  // [tokens, heads · dim]
-  x = g.add(x, g.matmul(a, w.matrix(c.name("attn_output.weight"), h.width, q_width),
-                        w.optional_vector(c.name("attn_output.bias"), h.width)));
-  return swiglu_feed_forward(c, x);
+void build(Build& b) {
+  const auto feed_forward = b.each_layer("feed_forward_length");
+  const Experts experts = read_experts(b);
+  ValueId x = b.embed();  // [tokens, width]
+  for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
+    Layer l(b, il);
+    const Heads heads = read_heads(b, il);
+    const RopeId rope = b.rope(RopePairs::adjacent, read_rotated(b, heads));
+    x = b.graph.add(x, self_attention(l, l.rms_norm(x, "attn_norm"),
+                                      {.heads = heads, .rope = rope, .scale = read_scale(b, heads)}));
+    const ValueId n = l.rms_norm(x, "ffn_norm");
+    x = b.graph.add(
+        x, experts.count > 0 ? expert_feed_forward(l, n, experts) : gated_feed_forward(l, n, feed_forward[il]));
+  }
+  x = b.rms_norm(x, "output_norm");
+  b.finish(x, b.logits(x));
 }
 
 }  // namespace
 
-extern const Architecture llama_architecture{"llama", graph::RopePairs::adjacent, layer};
+extern const Architecture llama_architecture{"llama", build};
 
 }  // namespace pronk::models

@@ -1,0 +1,50 @@
+// BERT and XLM-RoBERTa (arXiv 1810.04805, 1911.02116), and Nomic BERT (arXiv 2402.01613), which rotates and gates.
+// Every token sees all others; norms come after the sums. Rerankers end in a small network on the first token.
+#include <algorithm>
+
+#include "models/build.h"
+
+namespace pronk::models {
+namespace {
+
+// Embeddings of tokens, of token type 0 and of positions, normalized.
+ValueId embed(Build& b) {
+  const std::string types = "token_types.weight", positions = "position_embd.weight";
+  ValueId x = b.embed();  // [tokens, width]
+  if (b.has(types)) {
+    x = b.graph.map(graph::Function::add, x, b.matrix_rows(types, 0, 1, u32(b.rows_of(types)), b.hyper.width));
+  }
+  if (b.has(positions)) {
+    x = b.graph.add(x, b.graph.embed(b.matrix(positions, b.hyper.context_length, b.hyper.width), true));
+  }
+  return b.layer_norm(x, "token_embd_norm");
+}
+
+// [tokens, width] → [tokens, scores]; only that of the first token means something.
+ValueId rank(Build& b, ValueId x) {
+  if (b.has("cls.weight")) x = b.graph.map(graph::Function::soft_cap, b.linear(x, "cls", b.hyper.width), {1});  // tanh
+  return b.linear(x, "cls.output", u32(b.rows_of("cls.output.weight")));
+}
+
+void build(Build& b) {
+  const auto hidden = b.each_layer("feed_forward_length");
+  const bool positions = b.has("position_embd.weight");
+  ValueId x = embed(b);  // [tokens, width]
+  for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
+    Layer l(b, il);
+    const Heads heads = read_heads(b, il);
+    const RopeId rope = positions ? RopeId::none : b.rope(RopePairs::halves, read_rotated(b, heads));
+    const ValueId a = self_attention(l, x, {.heads = heads, .rope = rope, .causal = false});
+    x = l.layer_norm(b.graph.add(x, a), "attn_output_norm");
+    const ValueId f = l.has("ffn_gate.weight") ? gated_feed_forward(l, x, hidden[il])
+                                               : feed_forward(l, x, hidden[il], graph::Function::gelu);
+    x = l.layer_norm(b.graph.add(x, f), "layer_output_norm");
+  }
+  b.finish(b.pooling() == graph::Pooling::rank ? rank(b, x) : x);
+}
+
+}  // namespace
+
+extern const Architecture bert_architecture[] = {{"bert", build}, {"nomic-bert", build}};
+
+}  // namespace pronk::models

@@ -1,0 +1,24 @@
+// BitNet b1.58 (arXiv 2402.17764): one more norm before each output matrix. Ternary weights come with their scale.
+#include "models/decoder.h"
+
+namespace pronk::models {
+namespace {
+
+ValueId layer(Layer& l, ValueId x) {
+  const u32 width = l.build.hyper.width, hidden = read_feed_forward(l);
+  const ValueId a = attend(l, l.rms_norm(x, "attn_norm"), read_attention(l, RopePairs::halves));
+  x = l.graph.add(x, l.linear(l.rms_norm(a, "attn_sub_norm"), "attn_output", width));
+
+  const ValueId n = l.rms_norm(x, "ffn_norm");  // [tokens, width]
+  const ValueId f = l.graph.map(graph::Function::silu_gate, l.linear(n, "ffn_gate", hidden),
+                                l.linear(n, "ffn_up", hidden));  // [tokens, hidden]
+  return l.graph.add(x, l.linear(l.rms_norm(f, "ffn_sub_norm"), "ffn_down", width));
+}
+
+void build(Build& b) { build_decoder(b, layer); }
+
+}  // namespace
+
+extern const Architecture bitnet_architecture{"bitnet", build};
+
+}  // namespace pronk::models
