@@ -1,10 +1,18 @@
 // The KV cache and attention over it.
+#include <algorithm>
+
 #include "kernels/launch_common.h"
 
 namespace pronk::kernels {
 namespace {
 
 constexpr u32 head_workgroup = 32;  // of kernels that serve one head of one token
+// Numbers of a key that are transformed together. Where values lie in the keys, no transform crosses their end.
+u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
+  const u32 size = graph::kv_hadamard_size(type, key);
+  return values_in_keys ? std::min(size, value & -value) : size;
+}
+
 constexpr u32 attention_workgroup = 64, attention_memory = 16384;
 
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.
@@ -30,7 +38,6 @@ Launch store_rows(u32 heads, u32 width, graph::KvType type, u32 hadamard, u32 ca
 
 // The values that attention made of transformed rows, transformed back, which is the same once more.
 Launch transform_rows(u32 heads, u32 width, u32 hadamard, const Columns& x, Operand state, Operand rows) {
-  CHECK(width % hadamard == 0);
   HeadsParams p;
   p.base = x.base / 4;
   p.stride = x.stride / 4;
@@ -49,7 +56,7 @@ Launch transform_rows(u32 heads, u32 width, u32 hadamard, const Columns& x, Oper
 
 gpu::PipelineDesc attention(const Attention& a, bool in_place) {
   const HeadShape& h = a.heads;
-  const u32 hadamard = a.rotated ? 1 : graph::kv_hadamard_size(a.kv.k, h.key);
+  const u32 hadamard = a.rotated ? 1 : hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
   const AttentionConstants constants{.VALUE = h.value,
                                      .VECTORS = a.vectors,
                                      .SPLITS = a.splits,
@@ -108,8 +115,9 @@ u64 attention_partial_bytes(const HeadShape& heads, u32 splits) {
 
 std::vector<Launch> lower(const StoreKv& s, const StoreKvOperands& o) {
   CHECK(s.key % 4 == 0 && s.value % 4 == 0 && s.key <= most_head_width && s.value <= most_head_width);
-  std::vector<Launch> launches{store_rows(s.heads, s.key, s.kv.k, graph::kv_hadamard_size(s.kv.k, s.key), s.capacity,
-                                          s.k, {o.state, o.k, o.k_cache})};
+  const u32 hadamard = hadamard_size(s.kv.k, s.key, s.value, s.values_in_keys);
+  std::vector<Launch> launches{
+      store_rows(s.heads, s.key, s.kv.k, hadamard, s.capacity, s.k, {o.state, o.k, o.k_cache})};
   if (!s.values_in_keys)
     launches.push_back(store_rows(s.heads, s.value, s.kv.v, 1, s.capacity, s.v, {o.state, o.v, o.v_cache}));
   return launches;
@@ -169,7 +177,7 @@ std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
                                 {a.splits, h.kv, u32(ceil_div(p.group_heads, a.vectors))},
                                 {Scale::Axis::z, p.group_heads, a.vectors}}};
   if (a.splits > 1) launches.push_back(combine(a, bytes_of(p), o));
-  const u32 hadamard = graph::kv_hadamard_size(a.kv.k, h.key);
+  const u32 hadamard = hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
   if (h.values_in_keys && hadamard > 1)
     launches.push_back(transform_rows(h.query, h.value, hadamard, a.out, o.state, o.out));
   return launches;
