@@ -114,19 +114,19 @@ TEST(Decoders, GraniteRotatesUnlessItsKeySaysNo) {
 TEST(Decoders, WithoutAWindowGemma3AndExaone4SeeAll) {
   for (const char* name : {"gemma3", "exaone4"}) {
     for (const bool window : {false, true}) {
-      Header header(name, {.layers = 4});
+      Header header(name, {.layers = 8});
       header.matrices(true);
       header.norms({"attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"});
       header.key("attention.sliding_window", window ? 5 : 0);
       header.writer.add_f32(std::string(name) + ".rope.freq_base_swa", 100);
       const Graph graph = header.build();
       const auto attention = all<graph::Attention>(graph);
-      ASSERT_EQ(attention.size(), 4u);
+      ASSERT_EQ(attention.size(), 8u);
       EXPECT_EQ(attention[0].window, window ? 5u : 0u);
       EXPECT_EQ(graph.kv(attention[0].state).window, window ? 5u : 0u);
-      // Three of four layers of EXAONE 4 rotate once there is a window; of Gemma 3 all do, by two tables.
+      // Six of eight layers of EXAONE 4 rotate once there is a window; of Gemma 3 all do, by two tables.
       const bool exaone = std::string_view(name) == "exaone4";
-      EXPECT_EQ(all<graph::Rope>(graph).size(), exaone && window ? 6u : 8u);
+      EXPECT_EQ(all<graph::Rope>(graph).size(), exaone && window ? 12u : 16u);
       EXPECT_EQ(graph.ropes.size(), !exaone && window ? 2u : 1u);
     }
   }
