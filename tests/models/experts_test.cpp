@@ -37,7 +37,7 @@ TEST(Experts, NumbersOutOfRangeAreErrors) {
   EXPECT_EQ(experts_error(good), "");
   EXPECT_EQ(experts_error({}), "");
   const std::pair<std::string, u32> changes[] = {
-      {"expert_count", 6},            // not as many in each group
+      {"expert_count", 10},           // not as many in each group
       {"expert_count", 1 << 20},      // absurd
       {"expert_used_count", 5},       // more than the groups used hold
       {"expert_group_used_count", 5}  // more than there are
@@ -164,7 +164,7 @@ TEST(LatentAttention, TheCacheHoldsTheLatentAndOneRotatedPart) {
 
 TEST(LatentAttention, SizesThatAreNotSupportedAreErrors) {
   const std::pair<std::string, u32> changes[] = {
-      {"rope.dimension_count", 3},          {"rope.dimension_count", 12},     {"attention.key_length_mla", 1028},
+      {"rope.dimension_count", 6},          {"rope.dimension_count", 12},     {"attention.key_length_mla", 1028},
       {"attention.value_length_mla", 1028}, {"attention.kv_lora_rank", 1024}, {"attention.kv_lora_rank", 18}};
   for (const auto& [changed, value] : changes) {
     Keys keys = latent_keys();
@@ -241,9 +241,40 @@ TEST(SharedAttention, SizesThatAreNotSupportedAreErrors) {
               std::string::npos)
         << size;
   }
+  for (const u32 size : {6u, 1028u}) {
+    EXPECT_NE(error({{"attention.key_length_swa", size}, {"attention.value_length_swa", size}}).find("key_length"),
+              std::string::npos)
+        << size;
+  }
   for (const u32 rotated : {7u, 10u})
     EXPECT_NE(error({{"rope.dimension_count_swa", rotated}}).find("dimension_count_swa"), std::string::npos);
   EXPECT_NE(error({{"embedding_length_per_layer_input", 1 << 29}}).find("per_layer_input"), std::string::npos);
+}
+
+TEST(SharedAttention, HeadsThatDoNotFitTheStateAreErrors) {
+  for (const Heads& heads : {Heads{2, 2, 8, 8}, Heads{1, 1, 8, 8}, Heads{2, 2, 8, 4}, Heads{2, 2, 4, 4}}) {
+    Header header("gemma4", {.layers = 2, .kv_heads = 2});
+    header.key("attention.sliding_window", 8);
+    header.matrices(true);
+    header.layer_tensor(0, "attn_q_norm.weight", {8});
+    header.layer_tensor(0, "attn_k_norm.weight", {8});
+    header.layer_tensor(1, "attn_q_norm.weight", {8});
+    const files::Gguf file = header.parse();
+    Build build(file, "gemma4");
+    SharedAttention attention(build, 1, 1);  // layer 1 sees the state of layer 0
+    const RopeId rope = build.rope(RopePairs::halves, 4);
+    Layer first(build, 0), second(build, 1);
+    const ValueId x = build.embed();
+    attention(first, x, {2, 2, 8, 8}, rope);
+    EXPECT_TRUE(build.ok());
+    attention(second, x, heads, rope);
+    const auto result = std::move(build).result();
+    const bool fits = heads.query == 2 && heads.key == 8 && heads.value == 8;
+    EXPECT_EQ(result.has_value(), fits) << heads.query << " " << heads.key << " " << heads.value;
+    if (!fits && !result) {
+      EXPECT_NE(result.error().message.find("keys and values that fit"), std::string::npos) << result.error().message;
+    }
+  }
 }
 
 TEST(FeedForward, AWidthOfZeroIsAnError) {
