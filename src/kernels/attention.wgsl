@@ -187,7 +187,13 @@ fn finish(kv_head: u32, query: u32, cell: u32, split: u32, sums: vec4<f32>) {
   }
   let head = head_of(kv_head, query);
   if (SPLITS == 1u) {
-    out[params.out_base + query / params.group_heads * params.out_stride + head * FOURS + cell % FOURS] = sums / total;
+    let at = params.out_base + query / params.group_heads * params.out_stride + head * FOURS + cell % FOURS;
+    out[at] = sums / total;
+    if (head + 1u == params.heads && cell % FOURS == FOURS - 1u) {
+      for (var i = 1u; i <= params.padding; i++) {
+        out[at + i] = vec4<f32>();
+      }
+    }
     return;
   }
   let base = (head * SPLITS + split) * (FOURS + 1u);

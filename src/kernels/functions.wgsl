@@ -37,9 +37,9 @@ fn gelu_tanh(v: f32) -> f32 {
   return gated(v, 1.5957691 * v * (1.0 + 0.044715 * v * v));
 }
 
+// max(v, 0)²; NaN stays.
 fn relu_squared(v: f32) -> f32 {
-  let positive = max(v, 0.0);
-  return positive * positive;
+  return select(v * v, 0.0, v <= 0.0);
 }
 
 // ln(1 + e^v) = max(v, 0) + ln(1 + e) where e = e^−|v| is at most 1, and ln(1 + e) = 2 artanh(e / (2 + e)).

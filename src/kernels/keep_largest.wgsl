@@ -26,7 +26,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = local; i < params.padded_width; i += WORKGROUP) {
     var value = 0.0;
     if (i < params.width) {
-      value = max(0.0, x[first + i] - least);
+      let above = x[first + i] - least;
+      value = select(above, 0.0, above <= 0.0);  // NaN stays
     }
     y[at + i] = value;
   }

@@ -161,11 +161,13 @@ std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
   CHECK(h.kv > 0 && h.query % h.kv == 0 && h.key % 4 == 0 && h.value % 4 == 0);
   CHECK(h.key <= most_head_width && h.value <= most_head_width && (!h.values_in_keys || h.value <= h.key));
   CHECK(!in_place || (h.key == h.value && a.q.base == a.out.base && a.q.stride == a.out.stride));
-  CHECK(a.causal || a.splits == 1);
+  CHECK((a.causal || a.splits == 1) && a.out.padding % 4 == 0);
   AttentionParams p;
+  p.heads = h.query;
   p.group_heads = h.query / h.kv;
   p.q_base = a.q.base / 4, p.q_stride = a.q.stride / 4;
   p.out_base = a.out.base / 4, p.out_stride = a.out.stride / 4;
+  p.padding = a.out.padding / 4;
   p.capacity = a.capacity;
   p.window = a.window == 0 ? ~0u : a.window;
   p.scale = a.scale;

@@ -137,8 +137,10 @@ PRONK_STRUCT(RotateParams,
 );
 
 PRONK_STRUCT(AttentionParams,
+  (u32, heads),        // of queries
   (u32, group_heads),  // query heads a kv head
   (u32, q_base), (u32, q_stride), (u32, out_base), (u32, out_stride),  // in fours
+  (u32, padding),                                                      // fours of zeros behind the last head
   (u32, capacity),
   (u32, window),
   (float, scale), (float, soft_cap)

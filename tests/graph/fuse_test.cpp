@@ -468,6 +468,18 @@ TEST_F(FuseRules, SumsInPlace) {
   EXPECT_EQ(count<Map>(f), 2u);
 }
 
+// What stands before a value is overwritten must not move behind that.
+TEST_F(FuseRules, SumsOfWhatReadsAStreamThatIsOverwritten) {
+  const ValueId y = g_.map(Function::silu, x_), z = g_.map(Function::gelu, x_);
+  const ValueId product = project(norm(x_));
+  const ValueId normed = g_.norm({.kind = Norm::Kind::layer, .x = x_, .group = width});
+  const ValueId x = g_.add(x_, project(g_.map(Function::sigmoid, x_)));
+  const ValueId a = g_.add(y, product), b = g_.add(z, normed);
+  const FusedGraph f = fused(g_.map(Function::multiply, x, g_.map(Function::multiply, a, b)));
+  EXPECT_EQ(with(f, Epilogue::add), 1u);
+  EXPECT_EQ(count<NormAdd>(f), 0u);
+}
+
 // x + attention(n) + feed_forward(n): an RMS norm that folds is read where its products stand.
 TEST_F(FuseRules, ParallelFeedForward) {
   for (const bool in_turn : {false, true}) {
