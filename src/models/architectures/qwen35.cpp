@@ -10,10 +10,8 @@ namespace {
 ValueId gated_attention(Layer& l, ValueId n) {
   graph::Builder& g = l.graph;
   Heads h = read_heads(l.build, l.index);
-  if (h.key != h.value) {
-    l.build.fail("attention.key_length and value_length differ: not supported");
-    h.value = h.key;
-  }
+  if (h.value != h.key) l.build.fail("attention.value_length differs from attention.key_length, its gate's width");
+  h.value = h.key;
   const RopeId rope = l.build.rope(RopePairs::halves, read_rotated(l.build, h));
   const auto head_norm = [&](ValueId x, std::string_view tensor) {
     return g.rms_norm(x, l.build.vector(l.name(tensor), h.key), float(l.build.rms_eps()));
