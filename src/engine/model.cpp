@@ -62,6 +62,9 @@ u32 Model::vocab_size() const { return parts_->model->hyper.vocab; }
 u32 Model::trained_context() const { return parts_->model->hyper.context_length; }
 const text::Tokenizer& Model::tokenizer() const { return *parts_->tokenizer; }
 
+bool Model::encoder() const { return !parts_->model->graph.causal(); }
+graph::Pooling Model::pooling() const { return parts_->model->graph.pooling; }
+
 u64 Model::parameter_count() const {
   u64 count = 0;
   for (const auto& tensor : parts_->file.tensors) count += tensor.weights();
@@ -75,7 +78,8 @@ u64 Model::file_bytes() const {
 }
 
 Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
-  return engine::Preflight(*parts_->model, options, limits, features).run(true);
+  PRONK_TRY(const engine::Purpose purpose, engine::Purpose::make(*parts_->model, options));
+  return engine::Preflight(purpose.model(), options, limits, features).run(true);
 }
 
 }  // namespace pronk
