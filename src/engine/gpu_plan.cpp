@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "engine/gpu_plan_layout.h"
 #include "engine/gpu_plan_lowering.h"
 #include "engine/gpu_plan_placement.h"
@@ -11,23 +12,30 @@ namespace {
 
 constexpr u32 most_scored_tokens = 32;  // rows of logits made at once for scoring
 
-// The tokens of a chunk: the widest activation must fit a binding.
+bool makes_hidden(const graph::Graph& graph) { return graph.output == graph.hidden; }
+
+// The tokens of a chunk: the widest activation must fit a binding. Where tokens see later ones, all are one chunk.
 Result<u32> fitting_chunk(const graph::Graph& graph, const graph::FusedGraph& fused, const PlanOptions& options,
                           const gpu::Limits& limits) {
   u64 row = 0;
-  for (const graph::FusedNode& node : fused.nodes) {
-    const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op);
-    if (!matmul || (matmul->out == graph.logits && !options.all_logits)) continue;
-    const graph::ValueId root = graph::slice_of(fused.values, matmul->out).root;
+  const auto widen = [&](graph::ValueId id) {
+    if (id == graph.output && !options.all_logits) return;
+    const graph::ValueId root = graph::slice_of(fused.values, id).root;
     row = std::max<u64>(row, graph::row_stride(fused.values[u32(root)].width) * sizeof(float));
-  }
-  u32 chunk = std::min(options.chunk, options.context);
-  if (options.all_logits) chunk = std::min(chunk, most_scored_tokens);
+  };
+  for (const graph::FusedNode& node : fused.nodes) graph::for_each_operand(node.op, [](graph::ValueId) {}, widen);
+  const bool whole = !graph.causal();
+  u32 chunk = whole ? options.context : std::min(options.chunk, options.context);
+  if (options.all_logits && !makes_hidden(graph)) chunk = std::min(chunk, most_scored_tokens);
   const u64 most = std::min(limits.max_storage_buffer_binding_size, limits.max_buffer_size);
-  chunk = u32(std::min<u64>(chunk, most / std::max<u64>(row, 1)));
-  if (chunk == 0)
+  const u64 fitting = std::min<u64>(chunk, most / std::max<u64>(row, 1));
+  if (fitting == 0)
     return fail("an activation of " + std::to_string(row) + " bytes a token does not fit this device's bindings");
-  return chunk;
+  if (whole && fitting < chunk) {
+    return fail("a text of " + std::to_string(chunk) + " tokens needs activations of " + megabytes(row * chunk) +
+                " each, over this device's bindings of " + megabytes(most));
+  }
+  return u32(fitting);
 }
 
 void add_readback(GpuPlan& plan) {
@@ -35,8 +43,9 @@ void add_readback(GpuPlan& plan) {
     plan.buffers.push_back({label, bytes, gpu::usage_map_read | gpu::usage_copy_dst, gpu::MemoryKind::readback});
     return u32(plan.buffers.size() - 1);
   };
-  for (u32 i = 0; i < steps_in_flight; ++i) plan.token_readback.push_back(add("sampled token", 4));
-  if (plan.options.all_logits) plan.logits_readback = add("logits", plan.all_logits.size);
+  for (u32 i = 0; i < steps_in_flight && !plan.sampling.empty(); ++i)
+    plan.token_readback.push_back(add("sampled token", 4));
+  if (plan.options.all_logits) plan.output_readback = add("output", plan.all_outputs.size);
 }
 
 Status check_grid(const GpuPlan& plan, const Kernel& kernel, u32 tokens, const gpu::Limits& limits) {
@@ -76,6 +85,27 @@ Status check_limits(const GpuPlan& plan, const gpu::Limits& limits) {
   return {};
 }
 
+Result<GpuPlan> plan_graph(const graph::Graph& graph, const PlanOptions& options, const gpu::Limits& limits,
+                           const gpu::Features& features) {
+  PRONK_TRY(const graph::FusedGraph fused, graph::fuse(graph));
+  GpuPlan plan;
+  plan.options = options;
+  if (makes_hidden(graph)) plan.options.hidden = plan.options.all_logits = true;
+  PRONK_TRY(plan.options.chunk, fitting_chunk(graph, fused, plan.options, limits));
+  const graph::Slice output = graph::slice_of(fused.values, graph.output);
+  plan.output_width = graph[graph.output].width;
+  plan.output_base = output.column;
+  plan.output_stride = graph::row_stride(fused.values[u32(output.root)].width);
+  BufferLayout layout(graph, fused, limits, plan);
+  PRONK_OK(layout.add_buffers());
+  const Draft draft = lower_graph(graph, fused, limits, features, layout, plan);
+  layout.finish();
+  PRONK_OK(place_activations(draft, limits, plan));
+  add_readback(plan);
+  PRONK_OK(check_limits(plan, limits));
+  return plan;
+}
+
 }  // namespace
 
 u64 GpuPlan::bytes(gpu::MemoryKind kind) const {
@@ -86,19 +116,10 @@ u64 GpuPlan::bytes(gpu::MemoryKind kind) const {
 
 Result<GpuPlan> plan_gpu(const models::Model& model, const PlanOptions& options, const gpu::Limits& limits,
                          const gpu::Features& features) {
-  const graph::Graph& graph = model.graph;
-  PRONK_TRY(const graph::FusedGraph fused, graph::fuse(graph));
-  GpuPlan plan;
-  plan.options = options;
-  PRONK_TRY(plan.options.chunk, fitting_chunk(graph, fused, options, limits));
-  BufferLayout layout(graph, fused, limits, plan);
-  PRONK_OK(layout.add_buffers());
-  const Draft draft = lower_graph(graph, fused, limits, features, layout, plan);
-  layout.finish();
-  PRONK_OK(place_activations(draft, limits, plan));
-  add_readback(plan);
-  PRONK_OK(check_limits(plan, limits));
-  return plan;
+  if (options.hidden && !makes_hidden(model.graph)) {
+    return plan_graph(graph::without_logits(model.graph), options, limits, features);
+  }
+  return plan_graph(model.graph, options, limits, features);
 }
 
 }  // namespace pronk::engine

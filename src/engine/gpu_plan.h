@@ -14,11 +14,15 @@
 
 namespace pronk::engine {
 
+constexpr u32 max_end_tokens = 64;
+constexpr u32 steps_in_flight = 6;  // decode steps submitted before the first of them is read
+
 struct PlanOptions {
   u32 context = 0;  // tokens the KV cache holds, at least 1
   graph::KvTypes kv = graph::KvType::f16;
   u32 chunk = 256;          // most tokens of one prefill submission
-  bool all_logits = false;  // prefill also makes the logits of every token, for scoring
+  bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
+  bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
 };
 
 struct Kernel {
@@ -42,23 +46,30 @@ struct GpuPlan {
   WeightPlan weights;  // its buffers are the first of `buffers`
 
   std::vector<Dispatch> prefill;  // one chunk of the prompt
-  std::vector<Dispatch> decode;   // one token up to its logits
-  std::vector<Dispatch> greedy;   // then one of these
+  std::vector<Dispatch> decode;   // one token up to the graph's output; empty when tokens see later ones
+  std::vector<Dispatch> greedy;   // then one of these; empty when the output is hidden states
   std::vector<Dispatch> sampling;
 
   // Where the host writes and reads.
-  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens, rope_table, logits,
-      all_logits;
+  Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens;
+  Range output, all_outputs;               // of the decoded token; of those of a chunk, when the options ask for them
+  u32 output_width = 0;                    // floats of a token
+  u32 output_base = 0, output_stride = 0;  // where they lie in those ranges, in floats
+  std::vector<Range> rope_tables;          // of each of the graph's
+  struct Checkpoint {
+    u32 state, copy;  // buffers of one size
+  };
+  std::vector<Checkpoint> checkpoints;                       // of all recurrent states
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
   std::vector<u32> token_readback;                           // buffers of four bytes, used in turn
-  u32 logits_readback = ~0u;                                 // buffer for all_logits, or ~0
+  u32 output_readback = ~0u;                                 // buffer for all_outputs, or ~0
   u64 activations_lower_bound = 0;
+
+  // Positions beyond a window that a KV state has room for: what may have been written and must not be kept.
+  u32 slack() const { return options.chunk + steps_in_flight; }
 
   u64 bytes(gpu::MemoryKind kind) const;
 };
-
-constexpr u32 max_end_tokens = 64;
-constexpr u32 steps_in_flight = 6;  // decode steps submitted before the first of them is read
 
 // Refusals name the limit.
 Result<GpuPlan> plan_gpu(const models::Model& model, const PlanOptions& options, const gpu::Limits& limits,

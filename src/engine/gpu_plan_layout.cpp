@@ -8,6 +8,11 @@ namespace pronk::engine {
 
 using gpu::MemoryKind;
 
+namespace {
+constexpr u32 none = ~0u;
+constexpr const char* recurrent_label = "recurrent state";
+}  // namespace
+
 u32 BufferLayout::add_buffer(std::string label, u64 size, u32 usage, MemoryKind kind) {
   plan_.buffers.push_back({std::move(label), size, usage, kind});
   return u32(plan_.buffers.size() - 1);
@@ -18,43 +23,81 @@ Status BufferLayout::add_buffers() {
   for (u64 bytes : plan_.weights.buffer_bytes) {
     add_buffer("weights", bytes, gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::weights);
   }
-  PRONK_OK(add_cache());
+  PRONK_OK(add_states());
   parameters_ = add_buffer("parameters", 0, gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_dst,
                            MemoryKind::parameters);
-  add_state();
+  add_step_state();
   return {};
 }
 
-Status BufferLayout::add_cache() {
+// States share buffers as far as these may hold them: drivers round small buffers up.
+Status BufferLayout::add_states() {
+  u32 kv_buffer = none, recurrent_buffer = none;
+  for (const graph::State& state : graph_.states) {
+    places_.emplace_back();
+    if (const auto* kv = std::get_if<graph::KvState>(&state)) {
+      PRONK_OK(add_kv(*kv, kv_buffer, places_.back()));
+    } else {
+      PRONK_OK(add_recurrent(std::get<graph::RecurrentState>(state), recurrent_buffer, places_.back()));
+    }
+  }
+  add_checkpoint();
+  return {};
+}
+
+Status BufferLayout::add_kv(const graph::KvState& state, u32& buffer, Place& place) {
   const graph::KvTypes types = plan_.options.kv;
-  const graph::Heads& heads = graph_.heads;
-  const u64 k_position = heads.kv * graph::kv_row_bytes(types.k, heads.dim);
-  const u64 v_position = heads.kv * graph::kv_row_bytes(types.v, heads.dim);
-  const u64 k_bytes = k_position * plan_.options.context, v_bytes = v_position * plan_.options.context;
+  const u64 positions = u64(state.heads) * capacity(state);
+  const u64 k_bytes = positions * graph::kv_row_bytes(types.k, state.key_width);
+  const u64 v_bytes = state.values_in_keys ? 0 : positions * graph::kv_row_bytes(types.v, state.value_width);
   const u64 larger = std::max(k_bytes, v_bytes);
   const u64 most = std::min(limits_.max_storage_buffer_binding_size, (limits_.max_buffer_size - binding_alignment) / 2);
   if (larger > most) {
     return fail("context length " + std::to_string(plan_.options.context) + " needs " + megabytes(larger) +
                 " for the keys of a layer, over this device's " + megabytes(most));
   }
-  // As many layers in a buffer as it may hold: drivers round small buffers up.
-  const u64 v_offset = align_up(k_bytes, binding_alignment),
-            layer_bytes = align_up(v_offset + v_bytes, binding_alignment);
-  const u32 layers_a_buffer = u32(std::clamp<u64>(limits_.max_buffer_size / layer_bytes, 1, graph_.layers));
-  for (u32 layer = 0; layer < graph_.layers; layer += layers_a_buffer) {
-    const u32 layers = std::min(layers_a_buffer, graph_.layers - layer);
-    const u64 last = (layers - 1) * layer_bytes;
-    const u32 buffer = add_buffer("kv cache from layer " + std::to_string(layer), last + v_offset + v_bytes,
-                                  gpu::usage_storage, MemoryKind::kv_cache);
-    for (u64 start = 0; start <= last; start += layer_bytes) {
-      keys_.push_back({buffer, start, k_bytes});
-      values_.push_back({buffer, start + v_offset, v_bytes});
-    }
-  }
+  const u64 v_offset = align_up(k_bytes, binding_alignment);
+  place.first = reserve(v_offset + v_bytes, "kv cache", gpu::usage_storage, buffer);
+  place.values = {place.first.buffer, place.first.offset + v_offset, v_bytes};
+  place.first.size = k_bytes;
+  if (state.values_in_keys) place.values = place.first;
   return {};
 }
 
-void BufferLayout::add_state() {
+Status BufferLayout::add_recurrent(const graph::RecurrentState& state, u32& buffer, Place& place) {
+  const u64 bytes = u64(state.floats) * sizeof(float);
+  const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
+  if (bytes > most) {
+    return fail("the state of a layer needs a binding of " + megabytes(bytes) + ", over this device's " +
+                megabytes(most));
+  }
+  place.first = reserve(std::max<u64>(bytes, 16), recurrent_label,
+                        gpu::usage_storage | gpu::usage_copy_src | gpu::usage_copy_dst, buffer);
+  return {};
+}
+
+// A second buffer beside each that holds recurrent states.
+void BufferLayout::add_checkpoint() {
+  const u32 count = u32(plan_.buffers.size());
+  for (u32 i = 0; i < count; ++i) {
+    if (plan_.buffers[i].label != recurrent_label) continue;
+    const u32 copy = add_buffer("recurrent state, kept", plan_.buffers[i].size,
+                                gpu::usage_copy_src | gpu::usage_copy_dst, MemoryKind::kv_cache);
+    plan_.checkpoints.push_back({i, copy});
+  }
+}
+
+// Of the buffer, or of a new one when it is full.
+Range BufferLayout::reserve(u64 bytes, const char* label, u32 usage, u32& buffer) {
+  const auto end = [&] { return align_up(plan_.buffers[buffer].size, binding_alignment); };
+  if (buffer == none || end() + bytes > limits_.max_buffer_size)
+    buffer = add_buffer(label, 0, usage, MemoryKind::kv_cache);
+  const Range range{buffer, end(), bytes};
+  plan_.buffers[buffer].size = range.offset + bytes;
+  return range;
+}
+
+void BufferLayout::add_step_state() {
   const u32 usage = gpu::usage_uniform | gpu::usage_storage | gpu::usage_copy_src | gpu::usage_copy_dst;
   const u32 buffer = add_buffer("state", 0, usage, MemoryKind::parameters);
   u64 end = 0;
@@ -71,7 +114,9 @@ void BufferLayout::add_state() {
   plan_.prefill_tokens = reserve(plan_.options.chunk * 4);
   plan_.buffers[buffer].size = end;
 
-  plan_.rope_table = reserve_parameters(kernels::rope_table_bytes(graph_.heads.rotated, plan_.options.context));
+  for (const graph::RopeTable& rope : graph_.ropes) {
+    plan_.rope_tables.push_back(reserve_parameters(kernels::rope_table_bytes(rope.rotated(), plan_.options.context)));
+  }
   plan_.sample_params = reserve_parameters(align_up(sizeof(kernels::SampleParams), 16));
   plan_.end_tokens = reserve_parameters(max_end_tokens * 4);
 }

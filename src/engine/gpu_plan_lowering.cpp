@@ -1,6 +1,8 @@
 #include "engine/gpu_plan_lowering.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 
 namespace pronk::engine {
 namespace {
@@ -24,7 +26,6 @@ class Lowering {
            const gpu::Features& features, BufferLayout& layout, GpuPlan& plan, Draft& draft,
            std::vector<DraftDispatch>& program, const Step& step)
       : graph_(graph),
-        heads_(graph.heads),
         fused_(fused),
         limits_(limits),
         features_(features),
@@ -35,23 +36,22 @@ class Lowering {
         step_(step) {}
 
   void add_graph() {
-    // Without logits nothing after the last write to the cache is needed.
+    // Without an output nothing after the last write to a state is needed.
     std::size_t end = fused_.nodes.size();
-    while (step_.prefill && !plan_.options.all_logits &&
-           !std::holds_alternative<graph::RotateStore>(fused_.nodes[end - 1].op))
+    while (end > 0 && step_.prefill && !plan_.options.all_logits && !graph::writes_state(fused_.nodes[end - 1].op))
       --end;
     for (std::size_t i = 0; i < end; ++i) std::visit([&](const auto& op) { add(op); }, fused_.nodes[i].op);
   }
 
   // Of the program that holds it.
-  Activation logits() { return activation(graph_.logits); }
+  Activation output() { return activation(graph_.output); }
 
   void add_sampling() {
-    const u32 vocab = fused_.values[u32(graph_.logits)].width;
+    const u32 vocab = plan_.output_width;
     const kernels::SamplingOperands operands{
         .params = bind(plan_.sample_params),
-        .state = bind(step_.state),
-        .logits = bind(draft_.logits),
+        .state = bind_state(),
+        .logits = bind(*draft_.output),
         .blocks = bind(new_activation(align_up(kernels::sample_blocks_bytes(vocab), 16))),
         .candidates = bind(new_activation(kernels::sample_candidates_bytes(vocab))),
         .end_tokens = bind(plan_.end_tokens),
@@ -67,11 +67,26 @@ class Lowering {
     operands_.push_back(location);
     return Operand(operands_.size() - 1);
   }
-  // An optional vector of a kernel.
+  // An optional vector or value of a kernel.
   Operand bind_vector(WeightId id) {
     return bind(id == WeightId::none ? layout_.nothing() : plan_.weights.vector({id}).range);
   }
-  Operand bind_value(ValueId id) { return bind(activation(id)); }
+  Operand bind_value(ValueId id) { return bind(id == ValueId::none ? Location(layout_.nothing()) : activation(id)); }
+  Operand bind_state() { return bind(step_.state); }
+
+  u32 width(ValueId id) const { return fused_.values[u32(id)].width; }
+  u32 floats(WeightId id) const { return id == WeightId::none ? 0 : graph_[id].rows * graph_[id].cols; }
+  // Of a value that is read, or none.
+  kernels::Columns columns(ValueId id) const {
+    if (id == ValueId::none) return {};
+    return {.base = graph::slice_of(fused_.values, id).column, .stride = stride_of(id)};
+  }
+  // Of one that is made: the last columns of its memory are followed by padding, which stays zero.
+  kernels::Columns made_columns(ValueId id) const {
+    const graph::Slice at = graph::slice_of(fused_.values, id);
+    const u32 end = at.column + width(id);
+    return {.base = at.column, .stride = stride_of(id), .padding = end == width(at.root) ? stride_of(id) - end : 0};
+  }
 
   Activation new_activation(u64 bytes) {
     draft_.activation_bytes.push_back(bytes);
@@ -117,9 +132,9 @@ class Lowering {
   void add(const graph::Embed& embed) {
     const Matrix& table = plan_.weights.matrix({embed.table});
     for (const MatrixPart& part : table.parts) {
-      emit(kernels::lower(
-          kernels::Embed{table.format, part.extent, part.first_row, part.rows, table.cols, stride_of(embed.out)},
-          {bind(step_.state), bind(part.range), bind(step_.tokens), bind_value(embed.out)}));
+      emit(kernels::lower(kernels::Embed{table.format, part.extent, part.first_row, part.rows, table.cols,
+                                         stride_of(embed.out), embed.by_position},
+                          {bind_state(), bind(part.range), bind(step_.tokens), bind_value(embed.out)}));
     }
   }
 
@@ -130,7 +145,7 @@ class Lowering {
     const u32 end = graph::slice_of(fused_.values, matmul.out).column + fused_.values[u32(matmul.out)].width;
     for (const MatrixPart& part : matrix.parts) {
       const kernels::MatMul product = product_of(matmul, matrix, part, end);
-      const kernels::MatMulOperands operands{.state = bind(step_.state),
+      const kernels::MatMulOperands operands{.state = bind_state(),
                                              .weight = bind(part.range),
                                              .x = bind_value(matmul.x),
                                              .norm = bind_vector(matmul.norm),
@@ -150,7 +165,7 @@ class Lowering {
   kernels::MatMul product_of(const graph::FusedMatMul& matmul, const Matrix& matrix, const MatrixPart& part, u32 end) {
     const graph::Slice x = graph::slice_of(fused_.values, matmul.x), y = graph::slice_of(fused_.values, matmul.out);
     const kernels::MatMulKind kind{matrix.format, matmul.norm != WeightId::none, !part_biases(matmul).empty(),
-                                   matmul.epilogue};
+                                   matmul.epilogue, matmul.gate};
     kernels::MatMul product{.kind = kind,
                             .weight = part.extent,
                             .rows = part.rows,
@@ -167,42 +182,284 @@ class Lowering {
     return product;
   }
 
+  void add(const graph::MatMul& matmul) {
+    const u32 rows = expert_rows(fused_, matmul);
+    const Matrix& matrix = plan_.weights.matrix({matmul.weight}, rows);
+    for (const MatrixPart& part : matrix.parts) {
+      emit(kernels::lower(kernels::ExpertMatMul{.format = matrix.format,
+                                                .weight = part.extent,
+                                                .first_matrix = part.first_row / rows,
+                                                .matrices = part.rows / rows,
+                                                .rows = rows,
+                                                .cols = matrix.cols,
+                                                .slots = matmul.slots,
+                                                .bias = matmul.bias != WeightId::none,
+                                                .chosen = matmul.chosen != ValueId::none,
+                                                .own_x = width(matmul.x) != matrix.cols,
+                                                .x = columns(matmul.x),
+                                                .chosen_at = columns(matmul.chosen),
+                                                .y = made_columns(matmul.out)},
+                          {.state = bind_state(),
+                           .weight = bind(part.range),
+                           .x = bind_value(matmul.x),
+                           .chosen = bind_value(matmul.chosen),
+                           .bias = bind_vector(matmul.bias),
+                           .y = bind_value(matmul.out)},
+                          limits_, features_));
+    }
+  }
+
+  void add(const graph::Norm& norm) { add_norm(norm, ValueId::none, norm.out); }
+  void add(const graph::NormAdd& sum) { add_norm(sum.norm, sum.residual, sum.out); }
+
+  void add_norm(const graph::Norm& norm, ValueId residual, ValueId out) {
+    emit(kernels::lower(kernels::Norm{.kind = norm.kind,
+                                      .width = width(norm.x),
+                                      .group = norm.group,
+                                      .weight_width = floats(norm.weight),
+                                      .bias_width = floats(norm.bias),
+                                      .eps = norm.eps,
+                                      .scale = norm.scale,
+                                      .add = residual != ValueId::none,
+                                      .x = columns(norm.x),
+                                      .residual = columns(residual),
+                                      .out = made_columns(out)},
+                        {.state = bind_state(),
+                         .x = bind_value(norm.x),
+                         .weight = bind_vector(norm.weight),
+                         .bias = bind_vector(norm.bias),
+                         .residual = bind_value(residual),
+                         .out = bind_value(out)}));
+  }
+
+  void add(const graph::Map& map) {
+    const bool by_weight = map.weight != WeightId::none, by_value = map.b != ValueId::none;
+    emit(kernels::lower(kernels::Map{.function = map.function,
+                                     .width = width(map.a),
+                                     .b_width = by_value ? width(map.b) : floats(map.weight),
+                                     .p = map.p,
+                                     .a = columns(map.a),
+                                     .b = columns(map.b),
+                                     .out = made_columns(map.out)},
+                        {.state = bind_state(),
+                         .a = bind_value(map.a),
+                         .b = by_weight ? bind_vector(map.weight) : bind_value(map.b),
+                         .out = bind_value(map.out)}));
+  }
+
+  void add(const graph::PositionScale& op) {
+    emit(kernels::lower(kernels::PositionScale{.width = width(op.x),
+                                               .scale = op.scale,
+                                               .interval = op.interval,
+                                               .x = columns(op.x),
+                                               .out = made_columns(op.out)},
+                        {bind_state(), bind_value(op.x), bind_value(op.out)}));
+  }
+
+  void add(const graph::Rope& rope) {
+    const graph::RopeTable& table = graph_[rope.table];
+    emit(kernels::lower(
+        kernels::Rope{.pairs = table.pairs,
+                      .width = width(rope.x),
+                      .head = rope.head,
+                      .first = rope.first,
+                      .rotated = table.rotated(),
+                      .x = columns(rope.x),
+                      .out = made_columns(rope.out)},
+        {bind_state(), bind(plan_.rope_tables[u32(rope.table)]), bind_value(rope.x), bind_value(rope.out)}));
+  }
+
+  void add(const graph::StoreKv& store) {
+    const graph::KvState& state = graph_.kv(store.state);
+    for (Launch& launch : kernels::lower(kernels::StoreKv{.heads = state.heads,
+                                                          .key = state.key_width,
+                                                          .value = state.value_width,
+                                                          .values_in_keys = state.values_in_keys,
+                                                          .kv = plan_.options.kv,
+                                                          .capacity = layout_.capacity(state),
+                                                          .k = columns(store.k),
+                                                          .v = columns(store.v)},
+                                         {.state = bind_state(),
+                                          .k = bind_value(store.k),
+                                          .v = bind_value(store.v),
+                                          .k_cache = bind(layout_.keys(store.state)),
+                                          .v_cache = bind(layout_.values(store.state))})) {
+      emit(std::move(launch));
+    }
+  }
+
   void add(const graph::RotateStore& rotate) {
-    emit(kernels::lower(kernels::RotateStore{.heads = heads_,
+    const graph::KvState& state = graph_.kv(rotate.state);
+    const graph::RopeTable& table = graph_[rotate.table];
+    emit(kernels::lower(kernels::RotateStore{.query_heads = rotate.heads,
+                                             .kv_heads = state.heads,
+                                             .head = state.key_width,
+                                             .pairs = table.pairs,
+                                             .rotated = table.rotated(),
                                              .kv = plan_.options.kv,
                                              .q_norm = rotate.q_norm != WeightId::none,
                                              .k_norm = rotate.k_norm != WeightId::none,
                                              .eps = rotate.eps,
-                                             .stride = stride_of(rotate.qkv),
-                                             .context = plan_.options.context},
-                        {.state = bind(step_.state),
-                         .rope_table = bind(plan_.rope_table),
+                                             .qkv = columns(rotate.qkv),
+                                             .capacity = layout_.capacity(state)},
+                        {.state = bind_state(),
+                         .rope_table = bind(plan_.rope_tables[u32(rotate.table)]),
                          .q_norm = bind_vector(rotate.q_norm),
                          .k_norm = bind_vector(rotate.k_norm),
                          .qkv = bind_value(rotate.qkv),
-                         .k_cache = bind(layout_.keys(rotate.layer)),
-                         .v_cache = bind(layout_.values(rotate.layer))}));
+                         .k_cache = bind(layout_.keys(rotate.state)),
+                         .v_cache = bind(layout_.values(rotate.state))}));
+    rotated_.insert(rotate.qkv);
   }
 
   void add(const graph::Attention& attention) {
-    const u32 splits = step_.prefill ? 1 : kernels::attention_splits(heads_);
-    const u64 partial_bytes = step_.prefill ? 16 : kernels::attention_partial_bytes(heads_, splits);
-    const kernels::Attention lowered{.heads = heads_,
+    const graph::KvState& state = graph_.kv(attention.state);
+    const kernels::HeadShape heads{attention.heads, state.heads, state.key_width, state.value_width,
+                                   state.values_in_keys};
+    const u32 splits = step_.prefill ? 1 : kernels::attention_splits(heads);
+    const u64 partial_bytes = step_.prefill ? 16 : kernels::attention_partial_bytes(heads, splits);
+    const kernels::Attention lowered{.heads = heads,
                                      .kv = plan_.options.kv,
-                                     .vectors = kernels::attention_vectors(heads_, step_.rows),
+                                     .scale = attention.scale,
+                                     .soft_cap = attention.soft_cap,
+                                     .window = attention.window,
+                                     .causal = attention.causal,
+                                     .sinks = attention.sinks != WeightId::none,
+                                     .rotated = rotated_.contains(graph::slice_of(fused_.values, attention.q).root),
+                                     .vectors = kernels::attention_vectors(heads, step_.rows),
                                      .splits = splits,
-                                     .stride = stride_of(attention.q),
-                                     .context = plan_.options.context};
-    const kernels::AttentionOperands operands{.state = bind(step_.state),
-                                              .k_cache = bind(layout_.keys(attention.layer)),
-                                              .v_cache = bind(layout_.values(attention.layer)),
-                                              .q = bind_value(attention.q),
-                                              .partial = bind(new_activation(partial_bytes))};
+                                     .q = columns(attention.q),
+                                     .out = made_columns(attention.out),
+                                     .capacity = layout_.capacity(state)};
+    const Operand q = bind_value(attention.q);
+    const bool in_place = activation(attention.q) == activation(attention.out);
+    const kernels::AttentionOperands operands{.state = bind_state(),
+                                              .k_cache = bind(layout_.keys(attention.state)),
+                                              .v_cache = bind(layout_.values(attention.state)),
+                                              .q = q,
+                                              .sinks = bind_vector(attention.sinks),
+                                              .partial = bind(new_activation(partial_bytes)),
+                                              .out = in_place ? q : bind_value(attention.out)};
     for (Launch& launch : kernels::lower(lowered, operands)) emit(std::move(launch));
   }
 
+  void add(const graph::TakeColumns& take) {
+    emit(kernels::lower(kernels::TakeColumns{.groups = width(take.x) / take.group,
+                                             .group = take.group,
+                                             .first = take.first,
+                                             .width = take.width,
+                                             .x = columns(take.x),
+                                             .out = made_columns(take.out)},
+                        {bind_state(), bind_value(take.x), bind_value(take.out)}));
+  }
+
+  void add(const graph::JoinColumns& join) {
+    emit(kernels::lower(kernels::JoinColumns{.groups = width(join.a) / join.group_a,
+                                             .group_a = join.group_a,
+                                             .group_b = join.group_b,
+                                             .a = columns(join.a),
+                                             .b = columns(join.b),
+                                             .out = made_columns(join.out)},
+                        {bind_state(), bind_value(join.a), bind_value(join.b), bind_value(join.out)}));
+  }
+
+  void add(const graph::Route& route) {
+    emit(kernels::lower(kernels::Route{.gating = route.gating,
+                                       .experts = width(route.logits),
+                                       .used = route.used,
+                                       .groups = route.groups,
+                                       .groups_used = route.groups_used,
+                                       .bias = route.bias != WeightId::none,
+                                       .expert_scale = route.expert_scale != WeightId::none,
+                                       .normalize = route.normalize,
+                                       .scale = route.scale,
+                                       .logits = columns(route.logits),
+                                       .chosen = made_columns(route.chosen),
+                                       .weights = made_columns(route.weights)},
+                        {.state = bind_state(),
+                         .logits = bind_value(route.logits),
+                         .bias = bind_vector(route.bias),
+                         .expert_scale = bind_vector(route.expert_scale),
+                         .chosen = bind_value(route.chosen),
+                         .weights = bind_value(route.weights)}));
+  }
+
+  void add(const graph::WeightedSum& sum) {
+    emit(kernels::lower(kernels::WeightedSum{.width = width(sum.out),
+                                             .parts = width(sum.weights),
+                                             .x = columns(sum.x),
+                                             .weights = columns(sum.weights),
+                                             .out = made_columns(sum.out)},
+                        {bind_state(), bind_value(sum.x), bind_value(sum.weights), bind_value(sum.out)}));
+  }
+
+  void add(const graph::KeepLargest& keep) {
+    emit(kernels::lower(
+        kernels::KeepLargest{
+            .width = width(keep.x), .deviations = keep.deviations, .x = columns(keep.x), .out = made_columns(keep.out)},
+        {bind_state(), bind_value(keep.x), bind_value(keep.out)}));
+  }
+
+  // ---- Recurrences
+
+  void add(const graph::Conv1d& conv) {
+    emit(kernels::lower(kernels::Conv1d{.width = width(conv.x),
+                                        .kernel = graph_[conv.weight].cols,
+                                        .bias = conv.bias != WeightId::none,
+                                        .x = columns(conv.x),
+                                        .out = made_columns(conv.out)},
+                        {.state = bind_state(),
+                         .x = bind_value(conv.x),
+                         .weight = bind_vector(conv.weight),
+                         .bias = bind_vector(conv.bias),
+                         .memory = bind(layout_.recurrent(conv.state)),
+                         .out = bind_value(conv.out)}));
+  }
+
+  void add(const graph::DeltaRule& rule) {
+    emit(kernels::lower(kernels::DeltaRule{.key_heads = rule.key_heads,
+                                           .value_heads = rule.value_heads,
+                                           .key = width(rule.k) / rule.key_heads,
+                                           .value = width(rule.v) / rule.value_heads,
+                                           .neighbours_share = rule.neighbours_share,
+                                           .q = columns(rule.q),
+                                           .k = columns(rule.k),
+                                           .v = columns(rule.v),
+                                           .decay = columns(rule.decay),
+                                           .beta = columns(rule.beta),
+                                           .out = made_columns(rule.out)},
+                        {.state = bind_state(),
+                         .q = bind_value(rule.q),
+                         .k = bind_value(rule.k),
+                         .v = bind_value(rule.v),
+                         .decay = bind_value(rule.decay),
+                         .beta = bind_value(rule.beta),
+                         .memory = bind(layout_.recurrent(rule.state)),
+                         .out = bind_value(rule.out)}));
+  }
+
+  void add(const graph::Scan& scan) {
+    emit(kernels::lower(kernels::Scan{.heads = scan.heads,
+                                      .groups = scan.groups,
+                                      .width = width(scan.x) / scan.heads,
+                                      .state = width(scan.b) / scan.groups,
+                                      .a_of_state = floats(scan.a) != scan.heads,
+                                      .x = columns(scan.x),
+                                      .dt = columns(scan.dt),
+                                      .b = columns(scan.b),
+                                      .c = columns(scan.c),
+                                      .out = made_columns(scan.out)},
+                        {.state = bind_state(),
+                         .x = bind_value(scan.x),
+                         .dt = bind_value(scan.dt),
+                         .b = bind_value(scan.b),
+                         .c = bind_value(scan.c),
+                         .a = bind_vector(scan.a),
+                         .memory = bind(layout_.recurrent(scan.state)),
+                         .out = bind_value(scan.out)}));
+  }
+
   const graph::Graph& graph_;
-  const graph::Heads& heads_;
   const graph::FusedGraph& fused_;
   const gpu::Limits& limits_;
   const gpu::Features& features_;
@@ -213,6 +470,7 @@ class Lowering {
   const Step step_;
   std::vector<Location> operands_;
   std::map<ValueId, Activation> activations_;
+  std::set<ValueId> rotated_;  // values that a RotateStore has worked on
 };
 
 }  // namespace
@@ -225,12 +483,13 @@ Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, con
   };
   Lowering prefill = lowering(draft.prefill, {plan.options.chunk, plan.prefill_state, plan.prefill_tokens, true});
   prefill.add_graph();
-  if (plan.options.all_logits) draft.all_logits = prefill.logits();
+  if (plan.options.all_logits) draft.all_outputs = prefill.output();
+  if (!graph.causal()) return draft;
   const Lowering::Step one_token{1, plan.decode_state, plan.next_token, false};
   Lowering decode = lowering(draft.decode, one_token);
   decode.add_graph();
-  draft.logits = decode.logits();
-  lowering(draft.sampling, one_token).add_sampling();
+  draft.output = decode.output();
+  if (!plan.options.hidden) lowering(draft.sampling, one_token).add_sampling();
   return draft;
 }
 

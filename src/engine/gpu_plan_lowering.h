@@ -21,8 +21,8 @@ struct DraftDispatch {
 struct Draft {
   std::vector<DraftDispatch> prefill, decode, sampling;
   std::vector<u64> activation_bytes;
-  Activation logits{};
-  std::optional<Activation> all_logits;  // of each token of a prefill, when it is to make them
+  std::optional<Activation> output;       // of the decoded token
+  std::optional<Activation> all_outputs;  // of each token of a prefill, when it is to make them
 };
 
 // Adds pipelines to the plan, and to the layout the constants that dispatches read.

@@ -28,7 +28,10 @@ struct Lifetimes {
       (types[b] == gpu::BindingType::storage_read_write ? writes : reads).push_back(u32(*activation));
     }
     for (u32 read : reads) {
-      for (u32 write : writes) apart.push_back({read, write});
+      for (u32 write : writes) {
+        CHECK(read != write);
+        apart.push_back({read, write});
+      }
     }
     ++dispatches;
   }
@@ -69,9 +72,9 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   plan.prefill = program_of(draft.prefill);
   plan.decode = program_of(draft.decode);
   plan.sampling = program_of(draft.sampling);
-  plan.greedy = {plan.sampling.front(), plan.sampling.back()};
-  plan.logits = placed(draft.logits);
-  if (draft.all_logits) plan.all_logits = placed(*draft.all_logits);
+  if (!plan.sampling.empty()) plan.greedy = {plan.sampling.front(), plan.sampling.back()};
+  if (draft.output) plan.output = placed(*draft.output);
+  if (draft.all_outputs) plan.all_outputs = placed(*draft.all_outputs);
   return {};
 }
 

@@ -38,6 +38,9 @@ GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& devi
       pace_(first_chunk, plan_.options.chunk) {
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
+  for (const graph::RopeTable& rope : model_.graph.ropes) {
+    if (const WeightId id = rope.factors_at(plan_.options.context); id != WeightId::none) factors_[id];
+  }
   slot_generation_.assign(plan_.token_readback.size(), 0);
   arrived_.resize(plan_.token_readback.size());
 }
@@ -88,9 +91,9 @@ void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* by
       write_vector(vector, weight, first_block * format.block_weights, blocks * format.block_weights, bytes);
     }
   }
-  if (weight == model_.graph.rotation.factors) {
-    factors_.resize((first_block + blocks) * format.block_weights);
-    format.decode(bytes, blocks, factors_.data() + first_block * format.block_weights);
+  if (const auto at = factors_.find(weight); at != factors_.end()) {
+    at->second.resize((first_block + blocks) * format.block_weights);
+    format.decode(bytes, blocks, at->second.data() + first_block * format.block_weights);
   }
   mark_uploads();
 }
@@ -170,13 +173,17 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
 
 Status GpuRunner::weights_done() {
   create_buffers();
-  for (float factor : factors_) {
-    if (!(std::abs(factor) > 0))
-      return fail(ErrorCode::bad_model,
-                  "tensor '" + model_.graph[model_.graph.rotation.factors].name + "' holds a zero");
+  for (const auto& [weight, factors] : factors_) {
+    if (std::find(factors.begin(), factors.end(), 0.0f) == factors.end()) continue;
+    return fail(ErrorCode::bad_model, "tensor '" + model_.graph[weight].name + "' holds a zero");
   }
-  const auto table = kernels::rope_table(model_.graph.rotation, factors_, plan_.options.context);
-  write_range(plan_.rope_table, table.data(), table.size() * sizeof(float));
+  for (std::size_t i = 0; i < plan_.rope_tables.size(); ++i) {
+    const graph::RopeTable& rope = model_.graph.ropes[i];
+    const WeightId id = rope.factors_at(plan_.options.context);
+    const std::span<const float> factors = id == WeightId::none ? std::span<const float>() : factors_.at(id);
+    const auto table = kernels::rope_table(rope, factors, plan_.options.context);
+    write_range(plan_.rope_tables[i], table.data(), table.size() * sizeof(float));
+  }
   weights_done_ = true;
   return {};
 }
@@ -291,8 +298,64 @@ void GpuRunner::start(Run run) {
   tokens_.clear();
   fed_ = submitted_ = received_ = 0;
   counters_at_decode_.reset();
-  cached_ = run_.position;
+  go_back();
   phase_ = Phase::prefill;
+}
+
+// ---- Going back. What is submitted runs in order: steps of an earlier run that are still in flight are done with
+// before anything of this one.
+
+// Whether a run can go on there: nothing that it will look back at has been written over.
+bool GpuRunner::resumes_at(u32 position) const {
+  if (position == 0) return true;
+  if (position > cached_) return false;
+  const u32 most_back = plan_.slack();
+  for (const graph::State& state : model_.graph.states) {
+    const auto* kv = std::get_if<graph::KvState>(&state);
+    if (!kv) {
+      if (recurrent_at_ != position && checkpoint_at_ != position) return false;
+    } else if (graph::kv_capacity(*kv, plan_.options.context, plan_.slack()) < plan_.options.context &&
+               written_ > position + most_back) {
+      return false;
+    }
+  }
+  return true;
+}
+
+u32 GpuRunner::resumable(u32 position) const {
+  u32 best = std::min(position, cached_);
+  if (model_.graph.recurrent()) {
+    u32 known = 0;
+    for (const auto& at : {recurrent_at_, checkpoint_at_}) {
+      if (at && *at <= best) known = std::max(known, *at);
+    }
+    best = known;
+  }
+  return resumes_at(best) ? best : 0;
+}
+
+// Before a run begins at its position.
+void GpuRunner::go_back() {
+  CHECK(resumes_at(run_.position));
+  cached_ = run_.position;
+  if (run_.position == 0) written_ = 0;                                           // all is written anew
+  if (checkpoint_at_ && *checkpoint_at_ > run_.position) checkpoint_at_.reset();  // of another text
+  if (run_.position > 0 && recurrent_at_ != run_.position && !plan_.checkpoints.empty()) {
+    device_.begin();
+    for (const auto& [state, copy] : plan_.checkpoints) {
+      device_.copy_buffer(buffers_[copy], 0, buffers_[state], 0, plan_.buffers[state].size);
+    }
+    device_.submit();
+  }
+  recurrent_at_ = run_.position;
+}
+
+// Behind what has been recorded.
+void GpuRunner::keep_checkpoint() {
+  for (const auto& [state, copy] : plan_.checkpoints) {
+    device_.copy_buffer(buffers_[state], 0, buffers_[copy], 0, plan_.buffers[state].size);
+  }
+  checkpoint_at_ = run_.position + fed_;
 }
 
 void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
@@ -303,8 +366,10 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
   ++generation_;
   fed_ = 0;
   counters_at_decode_.reset();
-  cached_ = 0;
-  by_steps_ = by_steps;
+  cached_ = written_ = 0;
+  recurrent_at_.reset();
+  checkpoint_at_.reset();
+  by_steps_ = by_steps && !decode_.empty();
   rows_ready_ = false;
   phase_ = Phase::score;
 }
@@ -343,6 +408,7 @@ void GpuRunner::submit_chunk(u32 rows, bool small_batch) {
   device_.begin();
   replay(prefill_, rows, small_batch);
   fed_ += rows;
+  wrote_to(run_.position + fed_);
 }
 
 // All but the last token of the prompt go through in chunks; the last one is the first decode step.
@@ -354,12 +420,20 @@ void GpuRunner::submit_chunks() {
   while (fed_ < wanted && chunks_.size() < most_chunks_in_flight) {
     const u32 rows = std::min(pace_.tokens(), wanted - fed_);
     submit_chunk(rows, small_batch);
+    recurrent_at_ = run_.position + fed_;
+    if (fed_ == wanted) keep_checkpoint();
     device_.submit();
     chunks_.push_back({rows, device_.now_ms()});
     device_.notify_done(chunk_ticket);
     cached_ = run_.position + fed_;
   }
-  if (fed_ == wanted) begin_decode();
+  if (fed_ < wanted) return;
+  if (!plan_.checkpoints.empty() && checkpoint_at_ != run_.position + fed_) {
+    device_.begin();
+    keep_checkpoint();
+    device_.submit();
+  }
+  begin_decode();
 }
 
 // Chunks that are told of together have shared the time since the last one was done, or since they were submitted.
@@ -386,7 +460,7 @@ void GpuRunner::begin_decode() {
 
   const u32 end_count = u32(std::min<std::size_t>(run_.end_tokens.size(), max_end_tokens));
   const kernels::SampleParams p =
-      kernels::sample_params(run_.sampling, model_.hyper.vocab, plan_.options.context, end_count);
+      kernels::sample_params(run_.sampling, plan_.output_width, plan_.options.context, end_count);
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;
@@ -410,6 +484,8 @@ void GpuRunner::submit_step(u32 slot) {
   slot_generation_[slot] = generation_;
   slot_order_.push_back(slot);
   ++submitted_;
+  wrote_to(run_.position + fed_ + submitted_);
+  recurrent_at_.reset();
 }
 
 // Reads may finish in any order; tokens come out in the order of their steps.
@@ -432,7 +508,11 @@ Status GpuRunner::token_read(u32 slot, u32 token) {
   if (token != kernels::no_token) tokens_.push_back(token);
   const auto& ends = run_.end_tokens;
   const bool ended = token == kernels::no_token || std::find(ends.begin(), ends.end(), token) != ends.end();
-  if (ended || received_ == run_.count) phase_ = Phase::idle;
+  if (ended || received_ == run_.count) {
+    phase_ = Phase::idle;
+    const bool stopped = submitted_ == received_ || ends.size() <= max_end_tokens;  // steps behind an end do nothing
+    if (stopped) recurrent_at_ = cached_;
+  }
   return {};
 }
 
@@ -450,8 +530,8 @@ void GpuRunner::submit_score() {
     return;
   }
   const u32 rows = by_steps_ ? 1 : std::min(plan_.options.chunk, left);
-  const u64 row_bytes = u64(graph::row_stride(model_.hyper.vocab)) * sizeof(float);
-  const Range& logits = by_steps_ ? plan_.logits : plan_.all_logits;
+  const u64 row_bytes = u64(plan_.output_stride) * sizeof(float);
+  const Range& output = by_steps_ ? plan_.output : plan_.all_outputs;
   if (by_steps_) {
     kernels::StepState state;
     state.position = fed_;
@@ -464,8 +544,8 @@ void GpuRunner::submit_score() {
   } else {
     submit_chunk(rows, rows <= kernels::batch_limit);
   }
-  const gpu::BufferId readback = buffers_[plan_.logits_readback];
-  device_.copy_buffer(buffers_[logits.buffer], logits.offset, readback, 0, rows * row_bytes);
+  const gpu::BufferId readback = buffers_[plan_.output_readback];
+  device_.copy_buffer(buffers_[output.buffer], output.offset, readback, 0, rows * row_bytes);
   device_.submit();
   device_.read(readback, 0, rows * row_bytes, score_ticket);
   score_generation_ = generation_;
@@ -474,9 +554,10 @@ void GpuRunner::submit_score() {
 std::span<const float> GpuRunner::next_rows() {
   if (!rows_ready_) return {};
   rows_ready_ = false;
-  const u64 vocab = model_.hyper.vocab, stride = graph::row_stride(u32(vocab));
   rows_out_.clear();
-  for (u64 at = 0; at < rows_.size(); at += stride) rows_out_.insert(rows_out_.end(), &rows_[at], &rows_[at] + vocab);
+  for (u64 row = plan_.output_base; row < rows_.size(); row += plan_.output_stride) {
+    rows_out_.insert(rows_out_.end(), &rows_[row], &rows_[row] + plan_.output_width);
+  }
   return rows_out_;
 }
 

@@ -2,7 +2,9 @@
 // reads back the four bytes of each sampled token.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -38,6 +40,7 @@ class GpuRunner final : public Runner, private WeightSink {
   bool finished() const override;
   u32 prefill_chunk() const override { return pace_.tokens(); }
   u32 cached_tokens() const override { return cached_; }
+  u32 resumable(u32 position) const override;
 
   std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
   bool memory_refused() const override { return memory_refused_; }
@@ -86,6 +89,10 @@ class GpuRunner final : public Runner, private WeightSink {
   void submit_steps();
   void submit_step(u32 slot);
   void submit_score();
+  void keep_checkpoint();
+  void go_back();
+  void wrote_to(u32 position) { written_ = std::max(written_, position); }
+  bool resumes_at(u32 position) const;
 
   const models::Model& model_;
   GpuPlan plan_;
@@ -101,8 +108,8 @@ class GpuRunner final : public Runner, private WeightSink {
   u64 marked_bytes_ = 0;  // uploaded to the device before the last question
   u32 upload_marks_ = 0;  // questions that are open
   bool memory_refused_ = false;
-  std::vector<u8> scratch_;     // repacked bytes on their way to the device
-  std::vector<float> factors_;  // divisors of the rotation's frequencies
+  std::vector<u8> scratch_;                                // repacked bytes on their way to the device
+  std::map<graph::WeightId, std::vector<float>> factors_;  // divisors of RoPE frequencies
 
   // The current run.
   Phase phase_ = Phase::idle;
@@ -119,7 +126,12 @@ class GpuRunner final : public Runner, private WeightSink {
   double chunk_done_ms_ = 0;          // when the last one was done
   u32 submitted_ = 0, received_ = 0;  // decode steps
   bool by_steps_ = false;
-  u32 cached_ = 0;
+
+  // What the states hold. Keys and values: of positions before cached_, but for those of windows whose places have been
+  // taken by positions up to written_. Recurrent states: all that comes before recurrent_at_, and their copies before
+  // checkpoint_at_; none when that is not known.
+  u32 cached_ = 0, written_ = 0;
+  std::optional<u32> recurrent_at_, checkpoint_at_;
   std::optional<gpu::Counters> counters_at_decode_;
   std::vector<u32> slot_generation_;         // of the run that each read-back buffer serves; 0: free
   std::deque<u32> slot_order_;               // slots of the steps in flight, oldest first

@@ -68,25 +68,65 @@ struct MatMulSpec {
 OpCase matmul_case(const MatMulSpec& spec, const gpu::Limits& limits, const gpu::Features& features, u32 seed);
 
 // Look-ups in the middle part of a table, some of them outside it.
-OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed);
+OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed, bool by_position = false);
+
+struct ExpertMatMulSpec {
+  const formats::Format* format = nullptr;
+  u32 matrices = 1, rows = 1, cols = 8, slots = 1, tokens = 1;
+  bool bias = false, chosen = true, own_x = false;  // see kernels::ExpertMatMul; not chosen: as many slots as matrices
+  bool answer = true;
+};
+// The weight is bound in two parts.
+OpCase expert_matmul_case(const ExpertMatMulSpec& spec, const gpu::Limits& limits, const gpu::Features& features,
+                          u32 seed);
+
+// ---- Attention
 
 struct AttentionSpec {
-  graph::Heads heads;
+  kernels::HeadShape heads;
   graph::KvTypes kv = graph::KvType::f16;
+  float scale = 1;     // keep it well below 1 / √key unless the cache is f32: in a sharp softmax the rounding of one
+  float soft_cap = 0;  // key shows
+  u32 window = 0;
+  bool causal = true, sinks = false;
+  // Norms, rotation and store in one operation, and attention in place; else they are operations of their own.
+  bool fused = true;
+  u32 rotated = 0;  // of each head; only when fused
+  graph::RopePairs pairs = graph::RopePairs::halves;
   bool q_norm = false, k_norm = false;
-  u32 tokens = 1;           // prefilled at positions 0 … tokens - 1
+  u32 tokens = 1;           // of a chunk; the first begins at position 0
+  u32 chunks = 1;           // with a window the caches are rings that hold it and a chunk
   bool attend = true;       // with attention; a model's last layer only stores what it prefills
   bool decode = false;      // then one more token
   u32 prefill_vectors = 1;  // constants of the kernels
   u32 decode_vectors = 1, splits = 4;
 };
-// Keep heads.scale well below 1 / √dim unless the cache is f32: in a sharp softmax the rounding of one key shows.
-// Rotates and stores tokens, and attends; then the same for one token more, over splits.
+// Stores the tokens of the chunks, and attends; then the same for one token more, over splits.
 OpCase attention_case(const AttentionSpec& spec, u32 seed);
 // Rotation and the rows it stores at some position; keys and values of f32 or f16.
 OpCase rotate_case(const AttentionSpec& spec, u32 position, u32 seed);
+// The rows that StoreKv leaves in a ring of some positions less than it is given; f32 or f16.
+OpCase store_kv_case(kernels::StoreKv store, u32 position, u32 tokens, u32 seed);
 // Only to be timed: one token over a full cache of `context` positions.
-OpCase decode_attention_timing(const graph::Heads& heads, graph::KvTypes kv, u32 context);
+OpCase decode_attention_timing(const kernels::HeadShape& heads, graph::KvTypes kv, u32 context);
+
+// ---- Operations on rows. Where columns lie in memory is the case's own choice.
+
+OpCase norm_case(kernels::Norm norm, u32 tokens, u32 seed);
+OpCase map_case(kernels::Map map, bool vector, u32 tokens, u32 seed);  // vector: b is one
+OpCase position_scale_case(kernels::PositionScale scale, u32 position, u32 tokens, u32 seed);
+OpCase rope_case(kernels::Rope rope, u32 position, u32 tokens, u32 seed);
+OpCase take_columns_case(kernels::TakeColumns take, u32 tokens, u32 seed);
+OpCase join_columns_case(kernels::JoinColumns join, u32 tokens, u32 seed);
+OpCase route_case(kernels::Route route, u32 tokens, u32 seed);
+OpCase weighted_sum_case(kernels::WeightedSum sum, u32 tokens, u32 seed);
+OpCase keep_largest_case(kernels::KeepLargest keep, u32 tokens, u32 seed);
+
+// ---- Recurrences: `tokens` from position 0 on, then three more.
+
+OpCase conv1d_case(kernels::Conv1d conv, u32 tokens, u32 seed);
+OpCase delta_rule_case(kernels::DeltaRule rule, u32 tokens, u32 seed);
+OpCase scan_case(kernels::Scan scan, u32 tokens, u32 seed);
 
 OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed);
 

@@ -28,12 +28,19 @@ class Planner {
                 " of this device's bindings of " + std::to_string(most) + " bytes hold");
   }
 
-  Status add_matrix(std::vector<WeightId> sources, bool paired) {
-    const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired; };
+  Status add_matrix(std::vector<WeightId> sources, bool paired, u32 unit = 1) {
+    const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired && m.unit == unit; };
     if (std::any_of(plan_.matrices.begin(), plan_.matrices.end(), same)) return {};
     const graph::Weight& first = graph_[sources.front()];
-    Matrix matrix{std::move(sources), paired, first.format, 0, first.cols, {}};
+    Matrix matrix{std::move(sources), paired, unit, first.format, 0, first.cols, {}};
     return cut(matrix);
+  }
+
+  Status add_vector(WeightId id) {
+    const u64 floats = u64(graph_[id].rows) * graph_[id].cols;
+    if (floats > graph::max_width) return fail("tensor '" + graph_[id].name + "' is too large to be held as floats");
+    add_vector({id}, {u32(floats)});
+    return {};
   }
 
   void add_vector(std::vector<WeightId> sources, std::vector<u32> lengths) {
@@ -58,6 +65,7 @@ class Planner {
     matrix.rows = u32(all_rows / copies);
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
     const u64 row_bytes = gpu_extent(*matrix.format, 1, matrix.cols).bytes;  // never less than a row's share
+    const u64 granule = std::lcm(u64(row_granule), u64(matrix.unit));
     if (row_bytes * copies * row_granule > most) {
       return fail("tensor '" + graph_[first].name + "' has rows of " + std::to_string(row_bytes) +
                   " bytes, too long for this device's bindings of " + std::to_string(most) + " bytes");
@@ -67,8 +75,12 @@ class Planner {
     u64 rows_a_part = matrix.rows;
     if (bytes_of(rows_a_part) > most) {
       const u64 parts = ceil_div(bytes_of(rows_a_part), most);
-      rows_a_part = align_up(ceil_div(rows_a_part, parts), row_granule);
-      while (bytes_of(rows_a_part) > most) rows_a_part -= row_granule;
+      rows_a_part = align_up(ceil_div(rows_a_part, parts), granule);
+      while (rows_a_part > 0 && bytes_of(rows_a_part) > most) rows_a_part -= granule;
+      if (rows_a_part == 0) {
+        return fail("tensor '" + graph_[first].name + "' has matrices of " + std::to_string(bytes_of(granule)) +
+                    " bytes, too large for this device's bindings of " + std::to_string(most) + " bytes");
+      }
     }
     for (u32 row = 0; row < matrix.rows; row += u32(rows_a_part)) {
       const u32 rows = u32(std::min<u64>(rows_a_part, matrix.rows - row));
@@ -97,15 +109,11 @@ class Planner {
   WeightPlan plan_;
 };
 
-template <class Item>
-const Item& find_sources(const std::vector<Item>& items, const std::vector<WeightId>& sources) {
-  const auto found =
-      std::find_if(items.begin(), items.end(), [&](const Item& item) { return item.sources == sources; });
-  CHECK(found != items.end());
-  return *found;
-}
-
 }  // namespace
+
+u32 expert_rows(const graph::FusedGraph& fused, const graph::MatMul& matmul) {
+  return fused.values[u32(matmul.out)].width / matmul.slots;
+}
 
 std::vector<WeightId> part_weights(const graph::FusedMatMul& matmul) {
   std::vector<WeightId> ids;
@@ -126,30 +134,45 @@ std::vector<WeightId> part_biases(const graph::FusedMatMul& matmul) {
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits) {
   Planner planner(graph, limits);
   PRONK_OK(planner.check_total());
-  const auto add_norm = [&](WeightId id) {
-    if (id != WeightId::none) planner.add_vector({id}, {graph[id].cols});
-  };
+  const auto add_optional = [&](WeightId id) { return id == WeightId::none ? Status() : planner.add_vector(id); };
   for (const graph::FusedNode& node : fused.nodes) {
-    if (const auto* embed = std::get_if<graph::Embed>(&node.op)) PRONK_OK(planner.add_matrix({embed->table}, false));
-    if (const auto* rotate = std::get_if<graph::RotateStore>(&node.op)) {
-      add_norm(rotate->q_norm);
-      add_norm(rotate->k_norm);
-    }
-    const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op);
-    if (!matmul) continue;
-    add_norm(matmul->norm);
-    PRONK_OK(planner.add_matrix(part_weights(*matmul), matmul->epilogue == graph::Epilogue::swiglu));
-    if (const auto biases = part_biases(*matmul); !biases.empty()) {
-      std::vector<u32> lengths;
-      for (const auto& part : matmul->parts) lengths.push_back(graph[part.weight].rows);
-      planner.add_vector(biases, std::move(lengths));
+    if (const auto* embed = std::get_if<graph::Embed>(&node.op)) {
+      PRONK_OK(planner.add_matrix({embed->table}, false));
+    } else if (const auto* experts = std::get_if<graph::MatMul>(&node.op)) {
+      PRONK_OK(planner.add_matrix({experts->weight}, false, expert_rows(fused, *experts)));
+      PRONK_OK(add_optional(experts->bias));
+    } else if (const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op)) {
+      PRONK_OK(add_optional(matmul->norm));
+      PRONK_OK(planner.add_matrix(part_weights(*matmul), matmul->epilogue == graph::Epilogue::gated));
+      if (const auto biases = part_biases(*matmul); !biases.empty()) {
+        std::vector<u32> lengths;
+        for (const auto& part : matmul->parts) lengths.push_back(graph[part.weight].rows);
+        planner.add_vector(biases, std::move(lengths));
+      }
+    } else {
+      Status status;
+      graph::for_each_weight(node.op, [&](WeightId id) {
+        if (status) status = planner.add_vector(id);
+      });
+      PRONK_OK(status);
     }
   }
   return planner.finish();
 }
 
-const Matrix& WeightPlan::matrix(const std::vector<WeightId>& sources) const { return find_sources(matrices, sources); }
-const Vector& WeightPlan::vector(const std::vector<WeightId>& sources) const { return find_sources(vectors, sources); }
+const Matrix& WeightPlan::matrix(const std::vector<WeightId>& sources, u32 unit) const {
+  const auto found = std::find_if(matrices.begin(), matrices.end(),
+                                  [&](const Matrix& each) { return each.sources == sources && each.unit == unit; });
+  CHECK(found != matrices.end());
+  return *found;
+}
+
+const Vector& WeightPlan::vector(const std::vector<WeightId>& sources) const {
+  const auto found =
+      std::find_if(vectors.begin(), vectors.end(), [&](const Vector& each) { return each.sources == sources; });
+  CHECK(found != vectors.end());
+  return *found;
+}
 
 u64 WeightPlan::bytes() const {
   u64 sum = 0;

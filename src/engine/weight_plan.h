@@ -23,11 +23,12 @@ struct MatrixPart {
   formats::GpuExtent extent;
 };
 
-// One or more tensors of one format and width in one matrix. Joined: the rows of one source follow those of the other.
-// Paired (two sources, for SwiGLU): each part holds the same rows of the first, then of the second source.
+// One or more weights of one format and width in one matrix. Joined: the rows of one source follow those of the other.
+// Paired (two sources, for gates): each part holds the same rows of the first, then of the second source.
 struct Matrix {
   std::vector<graph::WeightId> sources;
   bool paired = false;
+  u32 unit = 1;  // rows that are never cut apart: those of an expert
   const formats::Format* format = nullptr;
   u32 rows = 0;  // of the joined matrix, or of each source when paired
   u32 cols = 0;
@@ -48,15 +49,18 @@ struct WeightPlan {
   std::vector<Vector> vectors;
   std::vector<u64> buffer_bytes;
 
-  const Matrix& matrix(const std::vector<graph::WeightId>& sources) const;  // CHECK: planned
+  const Matrix& matrix(const std::vector<graph::WeightId>& sources, u32 unit = 1) const;  // CHECK: planned
   const Vector& vector(const std::vector<graph::WeightId>& sources) const;
   u64 bytes() const;
 };
 
+// Products and embeddings read matrices, all else reads vectors.
 // Errors: a row that does not fit a binding, more rows than graph::max_width, and weights that thousands of bindings do
 // not hold.
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits);
 
+// Rows of one of the matrices that a product chooses from.
+u32 expert_rows(const graph::FusedGraph& fused, const graph::MatMul& matmul);
 // The weights of a fused product's parts, and their biases (empty when there is none).
 std::vector<graph::WeightId> part_weights(const graph::FusedMatMul& matmul);
 std::vector<graph::WeightId> part_biases(const graph::FusedMatMul& matmul);

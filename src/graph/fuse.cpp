@@ -69,10 +69,9 @@ class Fuser {
   ValueId root(ValueId value) const { return slice_of(fused_.values, value).root; }
 
   bool is_whole(ValueId value) const { return graph_[value].parent == ValueId::none; }
-  // One operation reads the value, once, and nobody else reads it or a part of it.
-  bool used_once(ValueId value) const {
-    return is_whole(value) && readers_[u32(value)].size() == 1 && slice_of(graph_.values, graph_.output).root != value;
-  }
+  // One operation reads the value, once, and nobody else reads it or a part of it. (Nobody reads what the last
+  // operation makes, the output.)
+  bool used_once(ValueId value) const { return value != ValueId::none && readers_[u32(value)].size() == 1; }
 
   void emit(Node node) {
     FusedNode result{std::move(node.op), {}};
@@ -95,11 +94,10 @@ class Fuser {
     if (norm.kind != Norm::Kind::rms || norm.weight == WeightId::none || norm.bias != WeightId::none) return false;
     if (norm.scale != 1 || norm.group != width(norm.x) || graph_[norm.weight].cols != norm.group) return false;
     const auto& readers = readers_[u32(norm.out)];
-    return slice_of(graph_.values, graph_.output).root != norm.out &&
-           std::all_of(readers.begin(), readers.end(), [&](u32 op) {
-             const auto* matmul = as<MatMul>(op);
-             return matmul && matmul->x == norm.out && is_plain_product(*matmul);
-           });
+    return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](u32 op) {
+      const auto* matmul = as<MatMul>(op);
+      return matmul && matmul->x == norm.out && is_plain_product(*matmul);
+    });
   }
 
   void multiply(u32 op) {
@@ -121,7 +119,7 @@ class Fuser {
   }
 
   void drop_folded_norm(u32 op) {
-    if (const auto* norm = as<Norm>(op); norm && folds(*norm) && !readers_[u32(norm->out)].empty()) nodes_[op].clear();
+    if (const auto* norm = as<Norm>(op); norm && folds(*norm)) nodes_[op].clear();
   }
 
   // The product that makes a value, while it stands on its own.
@@ -299,7 +297,7 @@ class Fuser {
       product.gate = map->function;
       product.out = map->out;
       nodes_[op] = {std::move(node)};
-    } else if (root(map->a) != root(b->x)) {
+    } else {
       Node node = take(producer(map->b));
       node.plain.push_back(op);
       auto& product = std::get<FusedMatMul>(node.op);
@@ -339,16 +337,14 @@ class Fuser {
 
   bool add_norm(u32 op, ValueId stream, ValueId branch) {
     const auto* norm = made_by<Norm>(branch);
-    if (!norm || nodes_[producer(branch)].empty() || is_written_between(producer(branch), op, norm->x)) return false;
+    if (!norm || is_written_between(producer(branch), op, norm->x)) return false;
     take(producer(branch));
     nodes_[op] = {{NormAdd{.norm = *norm, .residual = stream, .out = as<Map>(op)->out}, {producer(branch), op}}};
     return true;
   }
 
-  // Whether an operation behind `op` reads memory of the value, or whoever runs the graph does.
-  bool is_read_after(u32 op, ValueId value) const {
-    return root(graph_.output) == root(value) || touches(op + 1, u32(nodes_.size()), value, true);
-  }
+  // Whether an operation behind `op` reads memory of the value.
+  bool is_read_after(u32 op, ValueId value) const { return touches(op + 1, u32(nodes_.size()), value, true); }
   bool is_written_between(u32 first, u32 last, ValueId value) const { return touches(first + 1, last, value, false); }
 
   bool touches(u32 first, u32 end, ValueId value, bool reads) const {

@@ -5,7 +5,7 @@
 @group(0) @binding(2) var<storage, read> partial: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-const FOURS = HEAD_DIM / 4u;
+const FOURS = VALUE / 4u;
 
 @compute @workgroup_size(FOURS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -25,5 +25,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sum += weight * partial[at + local];
     total += weight * partial[at + FOURS].y;
   }
-  y[group.x * FOURS + local] = sum / total;
+  let at = params.out_base + group.x * FOURS + local;
+  y[at] = sum / total;
+  if (group.x + 1u == params.heads && local == FOURS - 1u) {
+    for (var i = 1u; i <= params.padding; i++) {
+      y[at + i] = vec4<f32>();
+    }
+  }
 }

@@ -1,4 +1,4 @@
-// y[t] = table[tokens[t]]. A table that is cut into parts has one dispatch for each part, which writes only the tokens
+// y[t] = table[tokens[t]], or table[its position] with BY_POSITION. A table that is cut into parts has one dispatch for each part, which writes only the tokens
 // whose rows are in that part.
 
 @group(0) @binding(0) var<uniform> params: EmbedParams;
@@ -10,7 +10,11 @@
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = tokens[id.y] - params.first_row;
+  var number = state.position + id.y;
+  if (!BY_POSITION) {
+    number = tokens[id.y];
+  }
+  let row = number - params.first_row;
   if (state.finished != 0u || id.x >= params.row_units || row >= params.rows) {
     return;
   }

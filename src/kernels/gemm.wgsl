@@ -1,6 +1,6 @@
 // Many rows of activations times a weight: y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]),
 // scale[t] = 1/√(mean(x[t]²) + eps) when NORM. A workgroup makes a tile of TILE_T × TILE_N outputs, each thread 4 × 4;
-// weights are decoded once into workgroup memory. With SWIGLU half of the tile's rows are gates, half are ups.
+// weights are decoded once into workgroup memory. With GATED half of the tile's rows are gates, half are ups.
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -15,7 +15,7 @@ const THREADS_N = TILE_N / 4u;
 const WORKGROUP = THREADS_N * (TILE_T / 4u);
 const UNITS = TILE_K / 8u;
 const PITCH = TILE_K / 4u + 1u;  // of a row in workgroup memory; one more than needed spreads rows over the banks
-const OUT_N = select(TILE_N, TILE_N / 2u, SWIGLU);
+const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
 var<workgroup> x_tile: array<vec4<f32>, TILE_T * PITCH>;
 var<workgroup> w_tile: array<vec4<f32>, TILE_N * PITCH>;
@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let u = base + i % UNITS;
       var n = first_n + row;
       var valid = n < params.rows;
-      if (SWIGLU && row >= OUT_N) {
+      if (GATED && row >= OUT_N) {
         n = n - OUT_N;
         valid = n < params.rows;
         n = n + params.rows;
@@ -105,9 +105,9 @@ fn row_scale(row: u32) -> f32 {
 // The four outputs of a thread in row t: columns tn, tn + THREADS_N, … of the tile.
 fn store(t: u32, first_n: u32, tn: u32, sums: vec4<f32>, scale: f32) {
   let v = scale * sums;
-  if (SWIGLU) {
-    store_one(t, first_n + tn, silu(v.x) * v.z);
-    store_one(t, first_n + tn + THREADS_N, silu(v.y) * v.w);
+  if (GATED) {
+    store_one(t, first_n + tn, apply(v.x, v.z));
+    store_one(t, first_n + tn + THREADS_N, apply(v.y, v.w));
     return;
   }
   store_one(t, first_n + tn, v.x);
@@ -129,7 +129,7 @@ fn store_one(t: u32, n: u32, product: f32) {
     value += y[at];
   }
   if (GATE) {
-    value *= silu(y[at]);
+    value = apply(y[at], value);
   }
   y[at] = select(0.0, value, n < params.rows);
 }

@@ -32,10 +32,17 @@ gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, 
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
 constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
 gpu::PipelineDesc gemm(const MatMulKind& kind);
+// 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
+// matvec_grid() x slots, token by token.
+gpu::PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features);
 // Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, const gpu::Limits& limits);
 Grid gemm_grid(u32 rows, bool gated);
 u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
+
+// 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
+gpu::PipelineDesc embed(const formats::Format& format, bool by_position);
+u32 embed_grid(u32 row_units);
 
 // Heads of attention. Keys and values may differ in width: multiples of four, at most most_head_width.
 struct HeadShape {

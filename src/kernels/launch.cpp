@@ -1,16 +1,9 @@
 #include "kernels/launch.h"
 
-#include <cstring>
+#include "kernels/launch_common.h"
 
 namespace pronk::kernels {
 namespace {
-
-template <class Params>
-std::vector<u8> bytes_of(const Params& params) {
-  std::vector<u8> bytes(align_up(sizeof params, 16));
-  std::memcpy(bytes.data(), &params, sizeof params);
-  return bytes;
-}
 
 u32 units(u32 cols) { return u32(ceil_div(cols, 8)); }
 
@@ -39,6 +32,7 @@ gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, c
 
 Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
              const gpu::Features& features) {
+  CHECK(m.kind.epilogue != graph::Epilogue::gated || !m.kind.bias);
   MatMulParams p;
   p.rows = m.rows;
   p.padded_rows = m.rows + m.padding;
@@ -61,10 +55,40 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
                 {}};
   if (kernel == MatMulKernel::batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
   if (kernel == MatMulKernel::gemm) {
-    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::swiglu);
+    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated);
     launch.scale = {Scale::Axis::y, 1, gemm_tokens()};
   }
   return launch;
+}
+
+Launch lower(const ExpertMatMul& m, const ExpertMatMulOperands& o, const gpu::Limits& limits,
+             const gpu::Features& features) {
+  CHECK(m.slots == 1 || !m.own_x || m.cols % 4 == 0);
+  ExpertParams p;
+  p.slots = m.slots;
+  p.first_matrix = m.first_matrix;
+  p.matrices = m.matrices;
+  p.rows = m.rows;
+  p.padding = m.y.padding;
+  p.row_units = units(m.cols);
+  p.x_base = m.x.base / 4;
+  p.x_stride = m.x.stride / 4;
+  p.x_slot = m.own_x ? m.cols / 4 : 0;
+  p.x_fours = u32(ceil_div(m.cols, 4));
+  p.chosen_base = m.chosen_at.base;
+  p.chosen_stride = m.chosen_at.stride;
+  p.y_base = m.y.base;
+  p.y_stride = m.y.stride;
+  set_planes(p, m.weight);
+  Grid grid = matvec_grid(m.rows + m.y.padding, limits);
+  p.grid_x = grid.x;
+  grid.z = m.slots;
+  return {expert_matvec(*m.format, m.chosen, m.bias, features),
+          bytes_of(p),
+          {o.state, o.weight, o.weight, o.x, o.chosen, o.bias, o.y},
+          table_of(*m.format),
+          grid,
+          {Scale::Axis::z, m.slots, 1}};
 }
 
 Launch lower(const Embed& e, const EmbedOperands& o) {
@@ -74,41 +98,9 @@ Launch lower(const Embed& e, const EmbedOperands& o) {
   p.row_units = units(e.cols);
   p.y_stride = e.y_stride / 4;
   set_planes(p, e.table);
-  return {embed(*e.format),          bytes_of(p),     {o.state, o.table, o.table, o.tokens, o.y}, table_of(*e.format),
-          {embed_grid(p.row_units)}, {Scale::Axis::y}};
-}
-
-Launch lower(const RotateStore& r, const RotateOperands& o) {
-  RotateParams p;
-  p.stride = r.stride / 4;
-  p.q_heads = r.heads.query;
-  p.kv_heads = r.heads.kv;
-  p.context = r.context;
-  p.eps = r.eps;
-  return {rotate_store(r.heads, r.q_norm, r.k_norm, r.kv),
-          bytes_of(p),
-          {o.state, o.rope_table, o.q_norm, o.k_norm, o.qkv, o.k_cache, o.v_cache},
-          nullptr,
-          {r.heads.query + 2 * r.heads.kv},
-          {Scale::Axis::y}};
-}
-
-std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
-  AttentionParams p;
-  p.group_heads = a.heads.query / a.heads.kv;
-  p.stride = a.stride / 4;
-  p.context = a.context;
-  p.scale = a.heads.scale;
-  std::vector<Launch> launches{{attention(a.heads, a.kv, a.vectors, a.splits),
-                                bytes_of(p),
-                                {o.state, o.k_cache, o.v_cache, o.q, o.partial},
-                                nullptr,
-                                {a.splits, a.heads.kv, u32(ceil_div(p.group_heads, a.vectors))},
-                                {Scale::Axis::z, p.group_heads, a.vectors}}};
-  if (a.splits > 1)
-    launches.push_back(
-        {combine(a.heads, a.splits), bytes_of(p), {o.state, o.partial, o.q}, nullptr, {a.heads.query}, {}});
-  return launches;
+  return {
+      embed(*e.format, e.by_position), bytes_of(p),     {o.state, o.table, o.table, o.tokens, o.y}, table_of(*e.format),
+      {embed_grid(p.row_units)},       {Scale::Axis::y}};
 }
 
 std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& o) {

@@ -59,9 +59,9 @@ struct MatMulOperands {
 Launch lower(const MatMul& matmul, MatMulKernel kernel, const MatMulOperands& operands, const gpu::Limits& limits,
              const gpu::Features& features);
 
-// Products with matrices of experts. Slot s of a token uses matrix chosen[t, s], or matrix s when nothing is chosen, and
-// makes columns [s · rows, (s + 1) · rows) of y. A weight that is cut has one launch for each part, which leaves the
-// slots of other matrices alone. Any number of tokens.
+// Products with matrices of experts. Slot s of a token uses matrix chosen[t, s], or matrix s when nothing is chosen,
+// and makes columns [s · rows, (s + 1) · rows) of y. A weight that is cut has one launch for each part, which leaves
+// the slots of other matrices alone. Any number of tokens.
 struct ExpertMatMul {
   const formats::Format* format = nullptr;
   formats::GpuExtent weight;           // of the part

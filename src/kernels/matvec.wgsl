@@ -13,7 +13,7 @@
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
 const TEAMS = WORKGROUP / LANES;
-const WEIGHT_ROWS = select(ROWS, 2u * ROWS, SWIGLU);
+const WEIGHT_ROWS = select(ROWS, 2u * ROWS, GATED);
 const SQUARES = TOKENS * WEIGHT_ROWS;  // sums are [token][weight row]; from here on those of x² of each token
 const SUMS = select(SQUARES, SQUARES + TOKENS, NORM);
 
@@ -30,7 +30,7 @@ fn matvec(group: vec3<u32>, local: u32) {
   for (var r = 0u; r < ROWS; r++) {
     let row = min(first + r, params.rows - 1u);
     unit_of_row[r] = row * params.row_units;
-    if (SWIGLU) {
+    if (GATED) {
       unit_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * params.row_units;
     }
   }
@@ -72,15 +72,15 @@ fn matvec(group: vec3<u32>, local: u32) {
   if (BIAS) {
     value += bias[params.bias_base + min(row, params.rows - 1u)];
   }
-  if (SWIGLU) {
-    value = silu(value) * scale * total(sum + ROWS, team);
+  if (GATED) {
+    value = apply(value, scale * total(sum + ROWS, team));
   }
   let at = params.y_base + (first_token + token) * params.y_stride + row;
   if (ADD) {
     value += y[at];
   }
   if (GATE) {
-    value *= silu(y[at]);
+    value = apply(y[at], value);
   }
   y[at] = select(0.0, value, row < params.rows);
 }

@@ -40,18 +40,110 @@ PRONK_STRUCT(EmbedParams,
   (u32, plane1), (u32, plane2), (u32, plane3)
 );
 
+// In the structs of operations on rows: base and stride of an operand, in floats.
+PRONK_STRUCT(NormParams,
+  (u32, group),                            // columns
+  (u32, weight_step), (u32, bias_step),    // from group to group
+  (u32, padding),                          // columns of zeros behind the last
+  (u32, x_base), (u32, x_stride), (u32, residual_base), (u32, residual_stride), (u32, y_base), (u32, y_stride),
+  (float, eps), (float, scale)
+);
+
+// padded_width, here and below: columns written, zeros behind the first `width`.
+PRONK_STRUCT(MapParams,
+  (u32, width), (u32, padded_width),
+  (u32, b_repeat),
+  (u32, a_base), (u32, a_stride), (u32, b_base), (u32, b_stride), (u32, y_base), (u32, y_stride),
+  (float, p0), (float, p1), (float, p2), (float, p3)
+);
+
+PRONK_STRUCT(PositionScaleParams,
+  (u32, width), (u32, padded_width),
+  (u32, x_base), (u32, x_stride), (u32, y_base), (u32, y_stride),
+  (u32, interval),
+  (float, scale)
+);
+
+PRONK_STRUCT(RopeParams,
+  (u32, width), (u32, padded_width),
+  (u32, head), (u32, first),
+  (u32, x_base), (u32, x_stride), (u32, y_base), (u32, y_stride)
+);
+
+PRONK_STRUCT(ColumnsParams,
+  (u32, groups), (u32, padded_width),
+  (u32, group_a), (u32, first_a), (u32, width_a), (u32, width_b),
+  (u32, a_base), (u32, a_stride), (u32, b_base), (u32, b_stride), (u32, y_base), (u32, y_stride)
+);
+
+PRONK_STRUCT(WeightedSumParams,
+  (u32, width), (u32, padded_width), (u32, parts),
+  (u32, x_base), (u32, x_stride), (u32, weights_base), (u32, weights_stride), (u32, y_base), (u32, y_stride)
+);
+
+PRONK_STRUCT(KeepLargestParams,
+  (u32, width), (u32, padded_width),
+  (u32, x_base), (u32, x_stride), (u32, y_base), (u32, y_stride),
+  (float, deviations)
+);
+
+PRONK_STRUCT(RouteParams,
+  (u32, used), (u32, groups_used),
+  (u32, padding),  // of chosen and of weights
+  (u32, logits_base), (u32, logits_stride),
+  (u32, chosen_base), (u32, chosen_stride), (u32, weights_base), (u32, weights_stride),
+  (float, scale)
+);
+
+PRONK_STRUCT(ExpertParams,
+  (u32, slots), (u32, first_matrix), (u32, matrices),
+  (u32, rows),                                              // of a matrix
+  (u32, padding),                                           // columns of zeros behind the last slot's
+  (u32, row_units),
+  (u32, x_base), (u32, x_stride), (u32, x_slot), (u32, x_fours),  // in fours; from slot to slot; of a row of x
+  (u32, chosen_base), (u32, chosen_stride), (u32, y_base), (u32, y_stride),
+  (u32, grid_x),
+  (u32, plane1), (u32, plane2), (u32, plane3)
+);
+
+PRONK_STRUCT(Conv1dParams,
+  (u32, width), (u32, padded_width),
+  (u32, x_base), (u32, x_stride), (u32, y_base), (u32, y_stride)
+);
+
+PRONK_STRUCT(DeltaRuleParams,
+  (u32, key_heads), (u32, value_heads), (u32, value), (u32, padding),
+  (u32, q_base), (u32, q_stride), (u32, k_base), (u32, k_stride), (u32, v_base), (u32, v_stride),
+  (u32, decay_base), (u32, decay_stride), (u32, beta_base), (u32, beta_stride), (u32, y_base), (u32, y_stride)
+);
+
+PRONK_STRUCT(ScanParams,
+  (u32, heads), (u32, groups), (u32, width), (u32, padding),
+  (u32, x_base), (u32, x_stride), (u32, dt_base), (u32, dt_stride), (u32, b_base), (u32, b_stride),
+  (u32, c_base), (u32, c_stride), (u32, y_base), (u32, y_stride)
+);
+
+// Rows of heads, base and stride in fours.
+PRONK_STRUCT(HeadsParams,
+  (u32, base), (u32, stride),
+  (u32, capacity)  // positions of the cache
+);
+
 PRONK_STRUCT(RotateParams,
-  (u32, stride),  // of a row of qkv, in fours
+  (u32, base), (u32, stride),  // of qkv, in fours
   (u32, q_heads), (u32, kv_heads),
-  (u32, context),
+  (u32, capacity),
   (float, eps)
 );
 
 PRONK_STRUCT(AttentionParams,
+  (u32, heads),        // of queries
   (u32, group_heads),  // query heads a kv head
-  (u32, stride),       // of a row of q, in fours
-  (u32, context),
-  (float, scale)
+  (u32, q_base), (u32, q_stride), (u32, out_base), (u32, out_stride),  // in fours
+  (u32, padding),                                                      // fours of zeros behind the last head
+  (u32, capacity),
+  (u32, window),
+  (float, scale), (float, soft_cap)
 );
 
 PRONK_STRUCT(SampleParams,
@@ -64,24 +156,41 @@ PRONK_STRUCT(SampleParams,
 // Tile constants of a matvec; LANES and WORKGROUP are powers of two, ROWS · TOKENS <= LANES.
 PRONK_STRUCT(MatVecConstants,
   (u32, LANES), (u32, ROWS), (u32, WORKGROUP), (u32, TOKENS),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, SWIGLU)
+  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM: TILE_T and TILE_N multiples of 4 (8 with SWIGLU), TILE_K of 8.
+// Tile constants of a GEMM: TILE_T and TILE_N multiples of 4 (8 with GATED), TILE_K of 8.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, SWIGLU)
+  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP));
+PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP), (bool, BY_POSITION));
+PRONK_STRUCT(RowConstants, (u32, WORKGROUP));
+PRONK_STRUCT(NormConstants, (u32, WORKGROUP), (bool, LAYER), (bool, WEIGHT), (bool, BIAS), (bool, ADD));
+PRONK_STRUCT(MapConstants, (u32, WORKGROUP), (bool, TAKES_TWO));
+PRONK_STRUCT(RopeConstants, (u32, WORKGROUP), (u32, ROTATED), (bool, ADJACENT));
+PRONK_STRUCT(RouteConstants,
+  (u32, WORKGROUP), (u32, EXPERTS), (u32, GROUPS),
+  (bool, SOFTMAX), (bool, SIGMOID), (bool, SOFTMAX_AFTER), (bool, BIAS), (bool, EXPERT_SCALE), (bool, NORMALIZE)
+);
+PRONK_STRUCT(ExpertConstants, (u32, LANES), (u32, ROWS), (u32, WORKGROUP), (bool, CHOSEN), (bool, BIAS));
+PRONK_STRUCT(Conv1dConstants, (u32, WORKGROUP), (u32, KERNEL), (bool, BIAS));
+PRONK_STRUCT(DeltaRuleConstants, (u32, KEY), (u32, COLUMNS), (u32, LANES), (bool, NEIGHBOURS_SHARE));
+PRONK_STRUCT(ScanConstants, (u32, STATE), (u32, LANES), (bool, A_OF_STATE));
 
-// KV_BLOCK: fours that share a scale in a quantized cache; HADAMARD: numbers of q and k that
-// are transformed together, 1 for none (graph/kv_type.h).
+// HADAMARD: numbers that are transformed together, 1 for none (graph/kv_type.h).
+PRONK_STRUCT(StoreKvConstants, (u32, WORKGROUP), (u32, HADAMARD));
+PRONK_STRUCT(HadamardConstants, (u32, WORKGROUP), (u32, WIDTH), (u32, HADAMARD));
 PRONK_STRUCT(RotateConstants,
-  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, KV_BLOCK), (u32, HADAMARD),
+  (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
-PRONK_STRUCT(AttentionConstants, (u32, HEAD_DIM), (u32, KV_BLOCK), (u32, VECTORS), (u32, SPLITS));
-PRONK_STRUCT(CombineConstants, (u32, HEAD_DIM), (u32, SPLITS));
+PRONK_STRUCT(AttentionConstants,
+  (u32, VALUE), (u32, VECTORS), (u32, SPLITS), (u32, HADAMARD),
+  (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE));
+PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS));
+// What a cache's fragment knows of its rows: FOURS, groups of four; BLOCK, those of them that share a scale.
+PRONK_STRUCT(CacheConstants, (u32, FOURS), (u32, BLOCK));
 // TILE: logits a workgroup takes; BLOCK: logits whose maximum is kept, powers of two.
 PRONK_STRUCT(SampleConstants, (u32, WORKGROUP), (u32, TILE), (u32, BLOCK));
 

@@ -1,12 +1,10 @@
 // On rows of [q heads | k heads | v heads]: norms and rotates each q and k head in place, writes k and v to the cache.
 // Where the cache quantizes keys, q and k heads go through a Hadamard transform first (HADAMARD > 1; graph/kv_type.h).
-// One workgroup a head and token. The cache is [kv head][position][HEAD_DIM].
-// The angle of a position is that of its multiple of 64 plus that of the rest: two short tables made in double
-// precision instead of sin and cos of large arguments, which devices may compute loosely.
+// One workgroup a head and token. The cache is [kv head][position mod capacity][HEAD_DIM].
 
 @group(0) @binding(0) var<uniform> params: RotateParams;
 @group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> rope_table: array<vec2<f32>>;  // cos, sin: 64 rows of rest, then rows of multiples
+@group(0) @binding(2) var<storage, read> rope_table: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> q_norm: array<f32>;
 @group(0) @binding(4) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(5) var<storage, read_write> qkv: array<vec4<f32>>;
@@ -14,51 +12,18 @@
 @group(0) @binding(7) var<storage, read_write> v_cache: array<v_Cell>;
 
 const FOURS = HEAD_DIM / 4u;
-const PAIRS = ROTATED / 2u;
+const HADAMARD_FOURS = FOURS;
 
 var<workgroup> head_values: array<f32, HEAD_DIM>;
 var<workgroup> results: array<vec4<f32>, FOURS>;  // what the store fragments take their numbers from
 var<workgroup> squares: array<f32, WORKGROUP>;
 
-// cos and sin of a pair's angle.
-fn cos_sin(position: u32, pair: u32) -> vec2<f32> {
-  let rest = rope_table[(position & 63u) * PAIRS + pair];
-  let whole = rope_table[(64u + (position >> 6u)) * PAIRS + pair];
-  return vec2<f32>(rest.x * whole.x - rest.y * whole.y, rest.x * whole.y + rest.y * whole.x);
-}
-
 fn rotated(e: u32, position: u32) -> f32 {
   if (e >= ROTATED) {
     return head_values[e];
   }
-  if (ADJACENT) {
-    let t = cos_sin(position, e >> 1u);
-    let other = head_values[e ^ 1u];
-    return head_values[e] * t.x + select(other, -other, (e & 1u) == 0u) * t.y;
-  }
-  let t = cos_sin(position, e % PAIRS);
-  let other = head_values[select(e - PAIRS, e + PAIRS, e < PAIRS)];
-  return head_values[e] * t.x + select(other, -other, e < PAIRS) * t.y;
-}
-
-// The orthonormal Hadamard transform of `results`, HADAMARD numbers at a time. At first a thread reads only what it wrote
-// itself; after the last step the caller needs a barrier.
-fn hadamard_transform(local: u32) {
-  for (var i = local; i < FOURS; i += WORKGROUP) {
-    let v = results[i] / sqrt(f32(HADAMARD));
-    let pairs = vec4<f32>(v.xy + v.zw, v.xy - v.zw);
-    results[i] = vec4<f32>(pairs.x + pairs.y, pairs.x - pairs.y, pairs.z + pairs.w, pairs.z - pairs.w);
-  }
-  for (var half = 1u; half < HADAMARD / 4u; half <<= 1u) {
-    workgroupBarrier();
-    for (var i = local; i < FOURS / 2u; i += WORKGROUP) {
-      let at = 2u * i - i % half;
-      let a = results[at];
-      let b = results[at + half];
-      results[at] = a + b;
-      results[at + half] = a - b;
-    }
-  }
+  let turn = turn_of(e, position);
+  return head_values[e] * turn.cosine + head_values[turn.other] * turn.sine;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -68,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let head = group.x;
   let position = state.position + group.y;
-  let base = group.y * params.stride + head * FOURS;
+  let base = params.base + group.y * params.stride + head * FOURS;
   let is_q = head < params.q_heads;
   let is_v = head >= params.q_heads + params.kv_heads;
 
@@ -116,13 +81,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     hadamard_transform(local);
   }
   workgroupBarrier();
+  let row = position % params.capacity;
   for (var i = local; i < FOURS; i += WORKGROUP) {
     if (is_q) {
       qkv[base + i] = results[i];
     } else if (is_v) {
-      v_store((head - params.q_heads - params.kv_heads) * params.context + position, i);
+      v_store((head - params.q_heads - params.kv_heads) * params.capacity + row, i);
     } else {
-      k_store((head - params.q_heads) * params.context + position, i);
+      k_store((head - params.q_heads) * params.capacity + row, i);
     }
   }
 }

@@ -97,16 +97,26 @@ std::vector<u32> Build::each_layer_or(std::string_view key, u32 fallback) {
 }
 
 std::vector<double> Build::each_layer_number_or(std::string_view key, double fallback) {
-  const auto array = file_.metadata.numbers_or_null(full(key));
-  if (!array || *array == nullptr) return std::vector<double>(hyper.layers, number_or(key, fallback));
-  std::vector<double> result(hyper.layers, fallback);
-  bool good = (*array)->count() >= hyper.layers;
-  for (u64 i = 0; good && i < hyper.layers; ++i) {
-    result[i] = (*array)->number(i);
-    good = !std::isnan(result[i]);
+  return has_key(key) ? each_layer_number_at(full(key)) : std::vector<double>(hyper.layers, fallback);
+}
+
+std::vector<double> Build::each_layer_number_at(const std::string& whole_key) {
+  std::vector<double> result(hyper.layers, 1);
+  bool good = true;
+  const auto array = file_.metadata.numbers_or_null(whole_key);
+  if (!array || *array == nullptr) {
+    const double number = value_or(file_.metadata.f64_at(whole_key), 1.0);
+    good = !std::isnan(number);
+    result.assign(hyper.layers, number);
+  } else {
+    good = (*array)->count() >= hyper.layers;
+    for (u64 i = 0; good && i < hyper.layers; ++i) {
+      result[i] = (*array)->number(i);
+      good = !std::isnan(result[i]);
+    }
   }
   if (!good)
-    fail("metadata key '" + full(key) + "' is not a number, or has fewer numbers than there are layers",
+    fail("metadata key '" + whole_key + "' is not a number, or has fewer numbers than there are layers",
          ErrorCode::unspecified);
   return result;
 }

@@ -42,6 +42,7 @@ class Build {
   std::vector<u32> each_layer(std::string_view key);
   std::vector<u32> each_layer_or(std::string_view key, u32 fallback);
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
+  std::vector<double> each_layer_number_at(const std::string& whole_key);  // prefix included
   // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
   // period. Of a period all but the last slide.
   std::vector<bool> sliding_layers(u32 period);

@@ -13,7 +13,12 @@ SelfAttention read_attention(Layer& l, RopePairs pairs, const Build::RopeOptions
   return attention;
 }
 
-u32 read_feed_forward(Layer& l) { return l.build.each_layer("feed_forward_length")[l.index]; }
+u32 read_feed_forward(Layer& l) {
+  const u32 hidden = l.build.each_layer("feed_forward_length")[l.index];
+  if (hidden > 0) return hidden;
+  l.build.fail("feed_forward_length of layer " + std::to_string(l.index) + " is 0", ErrorCode::unspecified);
+  return 1;
+}
 
 ValueId pre_norm_layer(Layer& l, ValueId x, const SelfAttention& attention) {
   x = l.graph.add(x, self_attention(l, l.rms_norm(x, "attn_norm"), attention));

@@ -110,4 +110,9 @@ ValueId expert_feed_forward(Layer& layer, ValueId n, const Experts& e) {
   return e.shared_hidden == 0 ? out : layer.graph.add(out, shared_expert(layer, n, e));
 }
 
+ValueId dense_or_expert_feed_forward(Layer& layer, ValueId n, const Experts& e) {
+  if (e.count > 0 && layer.has("ffn_gate_inp.weight")) return expert_feed_forward(layer, n, e);
+  return gated_feed_forward(layer, n, read_feed_forward(layer));
+}
+
 }  // namespace pronk::models

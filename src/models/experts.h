@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "models/build.h"
+#include "models/decoder.h"
 
 namespace pronk::models {
 
@@ -24,11 +24,14 @@ Experts read_experts(Build& build, bool normalize = true);
 // Leaves out the last layers, which predict tokens further ahead (nextn_predict_layers; arXiv 2412.19437).
 void skip_prediction_layers(Build& build);
 
-// By ffn_gate_inp of n [tokens, width]; exp_probs_b, when the file has it, counts for the choice only.
+// What follows takes n [tokens, width]; experts.count > 0 where it does not say otherwise.
+// By ffn_gate_inp of n; exp_probs_b, when the file has it, counts for the choice only.
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& experts);
 // Σ weight · down(gate(n) ⊙ up(n)) over the chosen experts: [tokens, width]
 ValueId routed_experts(Layer& layer, ValueId n, const graph::Builder::Routed& routed, const Experts& experts);
 // The experts and, when there is one, the shared one: [tokens, width]
 ValueId expert_feed_forward(Layer& layer, ValueId n, const Experts& experts);
+// That in layers that have a router, else a gated network of feed_forward_length: [tokens, width]. count may be 0.
+ValueId dense_or_expert_feed_forward(Layer& layer, ValueId n, const Experts& experts);
 
 }  // namespace pronk::models

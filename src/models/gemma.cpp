@@ -6,6 +6,12 @@ namespace pronk::models {
 
 ValueId gemma_embed(Build& b) { return b.graph.scale(b.embed(), std::sqrt(double(b.hyper.width))); }
 
+ValueId gemma_logits(Build& b, ValueId hidden, double cap) {
+  cap = b.number_or("final_logit_softcapping", cap);
+  const ValueId logits = b.logits(hidden);
+  return cap == 0 ? logits : b.graph.map(graph::Function::soft_cap, logits, {float(cap)});
+}
+
 double gemma_scale(Layer& l, const Heads& heads, u32 special_layers) {
   const u32 width = l.build.hyper.layers == special_layers ? l.build.hyper.width / heads.query : heads.key;
   return 1 / std::sqrt(double(width));

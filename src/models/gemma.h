@@ -9,6 +9,9 @@ namespace pronk::models {
 // [tokens, width] of the tokens' embeddings · √width.
 ValueId gemma_embed(Build& build);
 
+// Capped by final_logit_softcapping, or by `cap` when the file does not say; 0: they are not.
+ValueId gemma_logits(Build& build, ValueId hidden, double cap);
+
 // 1 / √key, or, for the one model of each family that has `special_layers`, 1 / √(width / heads): no key says so.
 double gemma_scale(Layer& layer, const Heads& heads, u32 special_layers);
 

@@ -21,6 +21,10 @@ ValueId head_norm(Layer& layer, ValueId x, std::string_view stem, u32 width) {
 
 ValueId per_layer_inputs(Build& b, ValueId x, u32 width) {
   auto& g = b.graph;
+  if (u64(b.hyper.layers) * width > graph::max_width) {
+    b.fail("embedding_length_per_layer_input is out of range", ErrorCode::unspecified);
+    return x;
+  }
   const u32 all = b.hyper.layers * width;
   const ValueId table =
       g.embed(b.matrix("per_layer_token_embd.weight", b.hyper.vocab, all));  // [tokens, layers · width]
@@ -55,8 +59,9 @@ ValueId SharedAttention::operator()(Layer& l, ValueId n, const Heads& h, RopeId 
   StateId& last = last_[sliding_[l.index]];
   const u32 window = sliding_[l.index] ? window_ : 0;
   if (l.index < own_) last = store(l, n, h, rope, window);
-  if (last == StateId::none) {
-    l.build.fail("no layer before layer " + std::to_string(l.index) + " has keys and values for it",
+  const graph::KvState seen = last == StateId::none ? graph::KvState{} : g.graph().kv(last);
+  if (h.key != h.value || seen.key_width != h.key || h.query % seen.heads != 0) {
+    l.build.fail("no layer up to layer " + std::to_string(l.index) + " has keys and values that fit its heads",
                  ErrorCode::unspecified);
     return n;
   }
@@ -65,12 +70,6 @@ ValueId SharedAttention::operator()(Layer& l, ValueId n, const Heads& h, RopeId 
   const ValueId a =
       g.attention({.state = last, .q = g.rope(q, rope, h.key), .heads = h.query, .scale = 1, .window = window});
   return l.linear(a, "attn_output", l.build.hyper.width);
-}
-
-ValueId capped_logits(Build& b, ValueId hidden) {
-  const ValueId logits = b.logits(hidden);
-  const double cap = b.number_or("final_logit_softcapping", 0);
-  return cap == 0 ? logits : b.graph.map(Function::soft_cap, logits, {float(cap)});
 }
 
 }  // namespace pronk::models

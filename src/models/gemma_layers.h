@@ -2,7 +2,7 @@
 // earlier ones (arXiv 2405.05254).
 #pragma once
 
-#include "models/build.h"
+#include "models/gemma.h"
 
 namespace pronk::models {
 
@@ -30,8 +30,5 @@ class SharedAttention {
   u32 window_, own_;
   StateId last_[2] = {StateId::none, StateId::none};  // of the full layers, of the sliding ones
 };
-
-// final_logit_softcapping
-ValueId capped_logits(Build& build, ValueId hidden);
 
 }  // namespace pronk::models

@@ -70,7 +70,7 @@ class Naive {
 
   // One head of q or k: normed where the model does that, then rotated.
   Row head(const Row& projected, u32 index, u32 position, const std::string& norm_name) const {
-    const graph::Heads& h = s_.heads;
+    const test::Heads& h = s_.heads;
     Row row(&projected[index * h.dim], &projected[index * h.dim] + h.dim);
     if (s_.head_norm) row = norm(row, norm_name);
     for (u32 i = 0; i < h.rotated / 2; ++i) {
@@ -78,7 +78,7 @@ class Naive {
       const double angle = position * std::pow(10000.0, -2.0 * i / h.rotated) / divisor;
       const u32 a = h.pairs == graph::RopePairs::adjacent ? 2 * i : i;
       const u32 b = h.pairs == graph::RopePairs::adjacent ? 2 * i + 1 : i + h.rotated / 2;
-      const double m = g_.rotation.magnitude, xa = row[a], xb = row[b];
+      const double m = g_.ropes[0].magnitude, xa = row[a], xb = row[b];
       row[a] = m * (xa * std::cos(angle) - xb * std::sin(angle));
       row[b] = m * (xa * std::sin(angle) + xb * std::cos(angle));
     }
@@ -87,7 +87,7 @@ class Naive {
 
   void attend(u32 il, std::vector<Row>& x) const {
     const std::string blk = "blk." + std::to_string(il) + ".";
-    const graph::Heads& h = s_.heads;
+    const test::Heads& h = s_.heads;
     std::vector<Row> q, k, v;
     for (const Row& row : x) {
       const Row n = norm(row, blk + "attn_norm.weight");
@@ -286,7 +286,7 @@ TEST(Executor, AdvancesByBoundedSlices) {
   auto whole = f.executor<float>(80, KvType::f16, 32);
   const auto at_once = whole.run(f.tokens, 0, true);
   const u64 all = whole.work().multiply_adds;
-  const graph::Heads& heads = shape.heads;
+  const test::Heads& heads = shape.heads;
   const u64 smallest = std::max({u64(best_kernels().panel_rows) * 32 * shape.feed_forward, u64(32) * shape.feed_forward,
                                  2 * u64(kv_rows) * 32 * heads.query * heads.dim / heads.kv});
   for (const u64 budget : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
@@ -340,7 +340,7 @@ TEST(Executor, FootprintIsWhatIsAllocated) {
       EXPECT_EQ(Executor<float>::footprint(f.graph, 33, kv, 5), f.executor<float>(33, kv, 5).allocated()) << c.name;
       EXPECT_EQ(Executor<double>::footprint(f.graph, 33, kv), f.executor<double>(33, kv).allocated()) << c.name;
     }
-    const graph::Heads& h = c.shape.heads;
+    const test::Heads& h = c.shape.heads;
     EXPECT_EQ(Executor<float>::footprint(f.graph, 33, KvType::f16).kv_cache,
               u64(c.shape.layers) * 2 * 33 * h.kv * h.dim * 2);
     auto executor = f.executor<float>(33);

@@ -265,49 +265,72 @@ TEST_F(KernelsOf, NotFiniteStaysNotFinite) {
   });
 }
 
-// Block after block, against plain loops in double; heads that are no whole vectors too.
+// Block after block, against plain loops in double: heads that are no whole vectors, values of another width, values
+// within the keys, soft caps.
+void expect_attention(const Kernels& kernels, const AttendShape& shape) {
+  const u32 positions = 90;
+  const std::vector<float> q = random_activations(shape.key_width, 1),
+                           keys = random_activations(positions * shape.key_width, 2),
+                           values = random_activations(positions * shape.value_stride, 3);
+  const std::vector<double> q2(q.begin(), q.end()), keys2(keys.begin(), keys.end()),
+      values2(values.begin(), values.end());
+  const u32 width = shape.value_width;
+  std::vector<float> out(width + 1);
+  out[width] = 77;
+  Softmax<float> state;
+  Softmax<double> exact_state;
+  std::vector<double> exact(width);
+  for (u32 first = 0; first < positions; first += kv_rows) {
+    const u32 count = std::min(kv_rows, positions - first);
+    const u64 key = first * shape.key_width, value = first * shape.value_stride;
+    kernels.attend(shape, q.data(), &keys[key], &values[value], count, state, out.data());
+    attend_block<double>(shape, q2.data(), &keys2[key], &values2[value], count, exact_state, exact.data());
+  }
+  EXPECT_NEAR(state.sum, exact_state.sum, 1e-4 * exact_state.sum);
+  for (u32 i = 0; i < width; ++i) {
+    EXPECT_NEAR(out[i] / state.sum, exact[i] / exact_state.sum, 1e-4) << shape.key_width << " " << width;
+  }
+  EXPECT_EQ(out[width], 77);
+}
+
 TEST_F(KernelsOf, Attention) {
   each([](const Kernels& kernels) {
     for (u32 dim : {64u, 128u, 80u, 20u, 7u}) {
-      const u32 positions = 90;
-      const std::vector<float> q = random_activations(dim, 1), keys = random_activations(positions * dim, 2),
-                               values = random_activations(positions * dim, 3);
-      std::vector<float> out(dim + 1);
-      out[dim] = 77;
-      Softmax<float> state;
-      Softmax<double> exact_state;
-      std::vector<double> exact(dim);
-      const std::vector<double> q2(q.begin(), q.end()), keys2(keys.begin(), keys.end()),
-          values2(values.begin(), values.end());
-      for (u32 first = 0; first < positions; first += kv_rows) {
-        const u32 count = std::min(kv_rows, positions - first);
-        kernels.attend(q.data(), &keys[first * dim], &values[first * dim], count, dim, 0.3f, state, out.data());
-        attend_block<double>(q2.data(), &keys2[first * dim], &values2[first * dim], count, dim, double(0.3f),
-                             exact_state, exact.data());
-      }
-      EXPECT_NEAR(state.sum, exact_state.sum, 1e-4 * exact_state.sum);
-      for (u32 i = 0; i < dim; ++i) EXPECT_NEAR(out[i] / state.sum, exact[i] / exact_state.sum, 1e-4) << dim;
-      EXPECT_EQ(out[dim], 77);
+      expect_attention(kernels, {dim, dim, dim, 0.3f, 0});
+      expect_attention(kernels, {dim, dim, dim, 0.3f, 2.5f});
+      expect_attention(kernels, {dim, 3 * dim + 5, 3 * dim + 5, 0.3f, 0});
+      expect_attention(kernels, {2 * dim, dim - 3, 2 * dim, 0.2f, 0});
     }
   });
 }
 
-TEST_F(KernelsOf, SwiGluAtAllSizes) {
+// g σ(factor · (g + cubic · g³)) · up
+void expect_gate(const Kernels& kernels, float factor, float cubic) {
+  std::vector<float> gate, up;
+  for (float x = -120; x <= 120; x += 0.37f) gate.push_back(x), up.push_back(1.5f);
+  for (float x : {0.0f, -0.0f, 1e-30f, -87.5f, 88.5f, infinity}) gate.push_back(x), up.push_back(2);
+  gate.push_back(std::nanf("")), up.push_back(1);
+  const u32 width = u32(gate.size()), stride = u32(align_up(width, 8));
+  gate.resize(stride), up.resize(stride);
+  std::vector<float> out(stride);
+  kernels.gate({gate.data(), 1, width, stride}, {up.data(), 1, width, stride}, factor, cubic,
+               {out.data(), 1, width, stride});
+  for (u32 i = 0; i + 1 < width; ++i) {
+    const double g = gate[i], inner = cubic == 0 ? g : g + double(cubic) * g * g * g;
+    const double exact = g / (1 + std::exp(-double(factor) * inner)) * up[i];
+    // The cubic's few roundings are absolute errors of the exponent.
+    const double argument = cubic == 0 || !std::isfinite(inner) ? 0 : std::fabs(factor * inner);
+    const double tolerance = 1e-6 + argument * 4 * 0x1p-24;
+    EXPECT_TRUE(out[i] == exact || std::fabs(out[i] - exact) <= tolerance * std::fabs(exact) + 1e-35)
+        << g << " " << out[i] << " " << exact;
+  }
+  EXPECT_TRUE(std::isnan(out[width - 1]));
+}
+
+TEST_F(KernelsOf, GatesAtAllSizes) {
   each([](const Kernels& kernels) {
-    std::vector<float> gate, up;
-    for (float x = -120; x <= 120; x += 0.37f) gate.push_back(x), up.push_back(1.5f);
-    for (float x : {0.0f, -0.0f, 1e-30f, -87.5f, 88.5f, infinity}) gate.push_back(x), up.push_back(2);
-    gate.push_back(std::nanf("")), up.push_back(1);
-    const u32 width = u32(gate.size()), stride = u32(align_up(width, 8));
-    gate.resize(stride), up.resize(stride);
-    std::vector<float> out(stride);
-    kernels.swiglu({gate.data(), 1, width, stride}, {up.data(), 1, width, stride}, {out.data(), 1, width, stride});
-    for (u32 i = 0; i + 1 < width; ++i) {
-      const double g = gate[i], exact = g / (1 + std::exp(-g)) * up[i];
-      EXPECT_TRUE(out[i] == exact || std::fabs(out[i] - exact) <= 1e-6 * std::fabs(exact) + 1e-35)
-          << g << " " << out[i];
-    }
-    EXPECT_TRUE(std::isnan(out[width - 1]));
+    expect_gate(kernels, 1, 0);
+    expect_gate(kernels, 1.5957691216f, 0.044715f);
   });
 }
 

@@ -106,7 +106,7 @@ TEST(KvQuality, SharedModels) {
 
 // ---- Rows
 
-graph::Heads heads_of(u32 dim) { return {.query = 1, .kv = 1, .dim = dim, .rotated = dim, .pairs = {}, .scale = 1}; }
+graph::KvState state_of(u32 dim) { return {.heads = 1, .key_width = dim, .value_width = dim}; }
 
 // What a row is after it was stored, as key (transformed) and as value.
 struct Stored {
@@ -114,15 +114,15 @@ struct Stored {
 };
 Stored stored(const std::vector<double>& row, KvType type) {
   const u32 dim = u32(row.size());
-  KvCache<double> cache(heads_of(dim), 1, 3, type);
+  KvCache<double> cache(state_of(dim), 3, type);
   const Rows<const double> rows{row.data(), 1, dim, dim};
-  cache.store(0, 1, rows, rows);
+  cache.store(1, rows, rows);
   Stored result{std::vector<double>(dim), std::vector<double>(dim), row};
   cache.transform_as_keys(result.transformed.data());
   const auto copy = [&](const double* from, std::vector<double>& to) { std::copy_n(from, dim, to.data()); };
   std::vector<double> scratch(dim);
-  copy(cache.keys(0, 0, 1, 1, scratch.data()), result.key);
-  copy(cache.values(0, 0, 1, 1, scratch.data()), result.value);
+  copy(cache.keys(0, 1, 1, scratch.data()), result.key);
+  copy(cache.values(0, 1, 1, nullptr, scratch.data()), result.value);
   return result;
 }
 

@@ -331,26 +331,5 @@ TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) {
   check_story({.default_limits = true, .no_features = true}, KvType::f32);
 }
 
-// Twice in the graph, the loader would wait for ever for the bytes of the second.
-TEST(Weights, ATensorThatIsTakenTwiceIsOneWeight) {
-  files::GgufWriter writer;
-  const u64 matrix[] = {32, 4}, vector[] = {32};
-  writer.add_tensor("a.weight", formats::find("F32")->ggml_type, matrix);
-  writer.add_tensor("b.weight", formats::find("F32")->ggml_type, vector);
-  const std::vector<u8> header = writer.header();
-  const auto parsed = files::parse_gguf(header, std::nullopt);
-  ASSERT_TRUE(parsed && parsed->gguf);
-  graph::Builder builder(graph::Heads{.query = 1, .kv = 1, .dim = 4, .rotated = 4}, 1);
-  models::Weights weights(*parsed->gguf, builder);
-  const graph::WeightId a = weights.matrix("a.weight", 4, 32), b = weights.vector("b.weight", 32);
-  EXPECT_NE(a, b);
-  EXPECT_EQ(weights.matrix("a.weight", 4, 32), a);
-  EXPECT_EQ(weights.optional_vector("b.weight", 32), b);
-  EXPECT_TRUE(weights.status());
-  weights.matrix("a.weight", 32, 4);
-  ASSERT_FALSE(weights.status());  // of another shape it is still an error
-  EXPECT_NE(weights.status().error().message.find("'a.weight' has shape"), std::string::npos);
-}
-
 }  // namespace
 }  // namespace pronk::test

@@ -15,12 +15,13 @@ struct LoadedModel {
   std::vector<u8> file;
   models::Model model;
 
-  // Bytes of each weight of the graph, in the file.
+  // The first byte of each weight of the graph, in the file.
   std::vector<const u8*> weights() const {
     const auto header = files::parse_gguf(file, file.size());
     std::vector<const u8*> result;
     for (const graph::Weight& weight : model.graph.weights) {
-      result.push_back(file.data() + header->gguf->find(weight.name)->offset);
+      const u64 row_bytes = u64(weight.cols) / weight.format->block_weights * weight.format->block_bytes;
+      result.push_back(file.data() + header->gguf->find(weight.name)->offset + weight.first_row * row_bytes);
     }
     return result;
   }

@@ -11,12 +11,21 @@
 
 namespace pronk::test {
 
+// Of attention, all layers alike.
+struct Heads {
+  u32 query = 0, kv = 0;  // heads
+  u32 dim = 0;
+  u32 rotated = 0;  // leading columns of a head
+  graph::RopePairs pairs = graph::RopePairs::adjacent;
+  float scale = 0;
+};
+
 struct LlamaShape {
   u32 layers = 2;
   u32 width = 32;
   u32 feed_forward = 64;
   u32 vocab = 48;
-  graph::Heads heads{.query = 4, .kv = 2, .dim = 8, .rotated = 8, .pairs = graph::RopePairs::adjacent, .scale = 0.35f};
+  Heads heads{.query = 4, .kv = 2, .dim = 8, .rotated = 8, .pairs = graph::RopePairs::adjacent, .scale = 0.35f};
   float eps = 1e-5f;
   bool bias = false;                // on q, k, v
   bool head_norm = false;           // RMS norm of each q and k head
@@ -30,26 +39,27 @@ struct LlamaShape {
 
 class LlamaGraph {
  public:
-  explicit LlamaGraph(const LlamaShape& shape) : s_(shape), g_(shape.heads, shape.layers) {}
+  explicit LlamaGraph(const LlamaShape& shape) : s_(shape) {}
 
   graph::Graph build() {
-    rotation();
+    rope_ = g_.rope_table(rope_table());
     const auto table = matrix("token_embd.weight", s_.vocab, s_.width);
     auto x = g_.embed(table);
     for (u32 il = 0; il < s_.layers; ++il) x = layer(il, x);
     const auto output = s_.tied ? table : matrix("output.weight", s_.vocab, s_.width);
-    return g_.finish(g_.matmul(norm(x, "output_norm.weight", s_.width), output));
+    const auto hidden = norm(x, "output_norm.weight", s_.width);
+    return g_.finish(hidden, g_.matmul(hidden, output));
   }
 
  private:
-  void rotation() {
-    graph::Rotation rotation;
+  graph::RopeTable rope_table() {
+    graph::RopeTable table{.pairs = s_.heads.pairs};
     for (u32 i = 0; i < s_.heads.rotated / 2; ++i) {
-      rotation.frequency.push_back(std::pow(10000.0, -2.0 * i / s_.heads.rotated));
+      table.frequency.push_back(std::pow(10000.0, -2.0 * i / s_.heads.rotated));
     }
-    rotation.magnitude = 1.125;
-    if (s_.factors) rotation.factors = vector("rope_freqs.weight", s_.heads.rotated / 2);
-    g_.rotate_by(std::move(rotation));
+    table.magnitude = 1.125;
+    if (s_.factors) table.factors = vector("rope_freqs.weight", s_.heads.rotated / 2);
+    return table;
   }
 
   graph::ValueId layer(u32 il, graph::ValueId x) {
@@ -66,13 +76,17 @@ class LlamaGraph {
       q = norm(q, blk + "attn_q_norm.weight", s_.heads.dim);
       k = norm(k, blk + "attn_k_norm.weight", s_.heads.dim);
     }
-    const auto a = g_.attention(g_.rope(q), g_.rope(k), v, il);
+    const auto state =
+        g_.state(graph::KvState{.heads = s_.heads.kv, .key_width = s_.heads.dim, .value_width = s_.heads.dim});
+    q = g_.rope(q, rope_, s_.heads.dim);
+    g_.store_kv(state, g_.rope(k, rope_, s_.heads.dim), v);
+    const auto a = g_.attention({.state = state, .q = q, .heads = s_.heads.query, .scale = s_.heads.scale});
     x = g_.add(x, g_.matmul(a, matrix(blk + "attn_output.weight", s_.width, q_width)));
     const auto m = norm(x, blk + "ffn_norm.weight", s_.width);
     const auto gate = g_.matmul(m, matrix(blk + "ffn_gate.weight", s_.feed_forward, s_.width));
     const auto up = g_.matmul(m, matrix(blk + "ffn_up.weight", s_.feed_forward, s_.width, s_.up));
     const auto down = matrix(blk + "ffn_down.weight", s_.width, s_.feed_forward);
-    return g_.add(x, g_.matmul(g_.swiglu(gate, up), down));
+    return g_.add(x, g_.matmul(g_.map(graph::Function::silu_gate, gate, up), down));
   }
 
   graph::ValueId norm(graph::ValueId x, const std::string& name, u32 cols) {
@@ -87,6 +101,7 @@ class LlamaGraph {
 
   const LlamaShape& s_;
   graph::Builder g_;
+  graph::RopeId rope_ = graph::RopeId::none;
 };
 
 inline graph::Graph llama_graph(const LlamaShape& shape) { return LlamaGraph(shape).build(); }

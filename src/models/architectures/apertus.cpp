@@ -6,9 +6,9 @@
 namespace pronk::models {
 namespace {
 
-// The layer's parameters of Function::xielu.
+// The layer's parameters of Function::xielu. Their keys have no architecture before them.
 std::array<float, 4> read_xielu(Layer& l) {
-  const auto read = [&](std::string_view key) { return l.build.each_layer_number_or(key, 0)[l.index]; };
+  const auto read = [&](const char* key) { return l.build.each_layer_number_at(key)[l.index]; };
   const auto softplus = [](double x) { return x > 20 ? x : std::log1p(std::exp(x)); };
   const double beta = read("xielu.beta");
   return {float(softplus(read("xielu.alpha_p"))), float(beta + softplus(read("xielu.alpha_n"))), float(beta),

@@ -11,24 +11,27 @@ struct LatentAttention {
   u32 heads = 0;
   u32 unrotated = 0, rotated = 0;  // floats of a head's q: those that meet the latent, then those that RoPE rotates
   u32 value = 0;                   // floats a head
-  u32 latent = 0, query_latent = 0;
+  u32 latent = 0;                  // floats of the latent that keys and values are made from
+  u32 query_latent = 0;            // of the one that q is made from; 0: there is none
   RopeId rope = RopeId::none;
   double scale = 0;
 };
 
-LatentAttention read_attention(Build& b) {
+LatentAttention read_latent_attention(Layer& l) {
+  Build& b = l.build;
   LatentAttention a;
-  a.heads = b.each_layer("attention.head_count")[0];
+  a.heads = b.each_layer("attention.head_count")[l.index];
   a.rotated = b.count("rope.dimension_count");
   const u32 key = b.count("attention.key_length_mla");
   a.value = b.count("attention.value_length_mla");
   a.latent = b.count("attention.kv_lora_rank");
-  a.query_latent = b.whole_or("attention.q_lora_rank", 0);
-  if (a.heads == 0 || key > 4096 || a.value > 4096 || a.latent > 4096 || a.query_latent > 65536 || a.heads > 4096 ||
-      a.rotated >= key || a.rotated % 2 != 0) {
-    b.fail("the sizes of latent attention (attention.*_mla, attention.*_lora_rank) are out of range",
-           ErrorCode::unspecified);
-    return {.heads = 1, .unrotated = 4, .rotated = 4, .value = 4, .latent = 4};
+  a.query_latent = l.has("attn_q_a.weight") ? b.count("attention.q_lora_rank") : 0;
+  const bool sized = a.heads > 0 && a.heads <= 4096 && key <= 1024 && a.value <= 1024 && a.query_latent <= 1 << 16;
+  const bool rotates = a.rotated < key && a.rotated % 2 == 0;
+  const u32 cached = a.latent + a.rotated;  // key of the cache, a head of attention
+  if (!sized || !rotates || cached > 1024 || cached % 4 != 0 || a.latent % 4 != 0) {
+    b.fail("the sizes of latent attention (attention.*_mla, attention.*_lora_rank) are not supported");
+    return {.heads = 1, .unrotated = 4, .rotated = 4, .value = 4, .latent = 4, .rope = b.rope(RopePairs::adjacent, 4)};
   }
   a.unrotated = key - a.rotated;
   // YaRN's magnitude scales q · k, of rotated columns and others, instead of the table.
@@ -44,10 +47,9 @@ LatentAttention read_attention(Build& b) {
 ValueId attention(Layer& l, ValueId n, const LatentAttention& a) {
   auto& g = l.graph;
   const u32 head = a.unrotated + a.rotated, key = a.latent + a.rotated;
-  const bool two = l.has("attn_q_a.weight");
-  ValueId q =
-      two ? l.linear(l.rms_norm(l.linear(n, "attn_q_a", a.query_latent), "attn_q_a_norm"), "attn_q_b", a.heads * head)
-          : l.linear(n, "attn_q", a.heads * head);  // [tokens, heads · head]
+  ValueId q = a.query_latent > 0 ? l.linear(l.rms_norm(l.linear(n, "attn_q_a", a.query_latent), "attn_q_a_norm"),
+                                            "attn_q_b", a.heads * head)
+                                 : l.linear(n, "attn_q", a.heads * head);  // [tokens, heads · head]
   const ValueId q_rotated = g.rope(g.take_columns(q, head, a.unrotated, a.rotated), a.rope, a.rotated);
   const ValueId q_latent =  // [tokens, heads · latent]
       g.matmul_chosen(g.take_columns(q, head, 0, a.unrotated),
@@ -68,25 +70,19 @@ ValueId attention(Layer& l, ValueId n, const LatentAttention& a) {
   return l.linear(values, "attn_output", l.build.hyper.width);
 }
 
-void build(Build& b) {
-  skip_prediction_layers(b);
-  const auto feed_forward = b.each_layer("feed_forward_length");
-  const LatentAttention latent_attention = read_attention(b);
-  const u32 dense = b.whole_or("leading_dense_block_count", 0);
-  Experts experts = read_experts(b, false);
-  // Older files do not say: those whose experts have a bias were trained with sigmoids.
-  if (!b.has_key("expert_gating_func") && Layer(b, dense).has("exp_probs_b.bias")) {
+ValueId layer(Layer& l, ValueId x) {
+  Experts experts = read_experts(l.build, false);
+  // Older files do not say so: experts with a bias for the choice were trained with sigmoids.
+  if (!l.build.has_key("expert_gating_func") && l.has("exp_probs_b.bias")) {
     experts.gating = graph::Route::Gating::sigmoid;
   }
-  ValueId x = b.embed();  // [tokens, width]
-  for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
-    Layer l(b, il);
-    x = b.graph.add(x, attention(l, l.rms_norm(x, "attn_norm"), latent_attention));
-    const ValueId n = l.rms_norm(x, "ffn_norm");
-    x = b.graph.add(x, il < dense ? gated_feed_forward(l, n, feed_forward[il]) : expert_feed_forward(l, n, experts));
-  }
-  x = b.rms_norm(x, "output_norm");
-  b.finish(x, b.logits(x));
+  x = l.graph.add(x, attention(l, l.rms_norm(x, "attn_norm"), read_latent_attention(l)));
+  return l.graph.add(x, dense_or_expert_feed_forward(l, l.rms_norm(x, "ffn_norm"), experts));
+}
+
+void build(Build& b) {
+  skip_prediction_layers(b);
+  build_decoder(b, layer);
 }
 
 }  // namespace

@@ -15,9 +15,7 @@ ValueId layer(Layer& l, ValueId x) {
 
 void build(Build& b) {
   const ValueId hidden = b.rms_norm(all_layers(b, gemma_embed(b), layer), "output_norm");
-  const double cap = b.number_or("final_logit_softcapping", 30);
-  const ValueId logits = b.logits(hidden);
-  b.finish(hidden, cap != 0 ? b.graph.map(graph::Function::soft_cap, logits, {float(cap)}) : logits);
+  b.finish(hidden, gemma_logits(b, hidden, 30));
 }
 
 }  // namespace

@@ -9,9 +9,7 @@ ValueId layer(Layer& l, ValueId x) { return gemma3_layer(l, x, true); }
 
 void build(Build& b) {
   const ValueId hidden = b.rms_norm(all_layers(b, gemma_embed(b), layer), "output_norm");
-  const double cap = b.number_or("final_logit_softcapping", 0);
-  const ValueId logits = b.logits(hidden);
-  b.finish(hidden, cap != 0 ? b.graph.map(graph::Function::soft_cap, logits, {float(cap)}) : logits);
+  b.finish(hidden, gemma_logits(b, hidden, 0));
 }
 
 }  // namespace

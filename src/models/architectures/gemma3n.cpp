@@ -90,8 +90,9 @@ ValueId laurel(Layer& l, ValueId n) {
 }
 
 // deviations: how far above the mean an activation must lie to count; −∞: all do.
-ValueId feed_forward(Layer& l, ValueId n, u32 hidden, double deviations) {
+ValueId feed_forward(Layer& l, ValueId n, double deviations) {
   auto& g = l.graph;
+  const u32 hidden = read_feed_forward(l);
   ValueId gate = l.linear(n, "ffn_gate", hidden);  // [tokens, hidden]
   if (std::isfinite(deviations)) gate = g.keep_largest(gate, float(deviations));
   const ValueId up = l.linear(n, "ffn_up", hidden);  // [tokens, hidden]
@@ -99,7 +100,7 @@ ValueId feed_forward(Layer& l, ValueId n, u32 hidden, double deviations) {
 }
 
 // Attention, the low-rank path and the feed-forward network on one stream. x [tokens, width] → [tokens, width]
-ValueId work(Layer& l, ValueId x, SharedAttention& attention, u32 hidden, double deviations) {
+ValueId work(Layer& l, ValueId x, SharedAttention& attention, double deviations) {
   auto& g = l.graph;
   Build& b = l.build;
   const Heads heads = read_heads(b, l.index);
@@ -110,12 +111,11 @@ ValueId work(Layer& l, ValueId x, SharedAttention& attention, u32 hidden, double
   const ValueId n = l.rms_norm(x, "attn_norm");
   const ValueId attended = g.add(x, l.rms_norm(attention(l, n, heads, rope), "post_attention_norm"));
   x = g.scale(g.add(attended, laurel(l, n)), 1 / std::sqrt(2.0));
-  return g.add(x, l.rms_norm(feed_forward(l, l.rms_norm(x, "ffn_norm"), hidden, deviations), "post_ffw_norm"));
+  return g.add(x, l.rms_norm(feed_forward(l, l.rms_norm(x, "ffn_norm"), deviations), "post_ffw_norm"));
 }
 
 void build(Build& b) {
   auto& g = b.graph;
-  const auto hidden = b.each_layer("feed_forward_length");
   const auto deviations = b.each_layer_number_or("activation_sparsity_scale", -INFINITY);
   const u32 streams = std::min(b.count_or("altup.num_inputs", 4), 16u);
   const u32 active = std::min(b.whole_or("altup.active_idx", 0), streams - 1);
@@ -124,20 +124,20 @@ void build(Build& b) {
   const u32 shared = std::min(b.whole_or("attention.shared_kv_layers", layers > 20 ? layers - 20 : 0), layers);
   SharedAttention attention(b, 5, layers - shared);
 
-  const ValueId x = g.scale(b.embed(), std::sqrt(double(b.hyper.width)));  // [tokens, width]
+  const ValueId x = gemma_embed(b);  // [tokens, width]
   const ValueId inputs = per_layer_inputs(b, x, b.count_or("embedding_length_per_layer_input", 256));
   Streams all = open_streams(b, x, streams);
   for (u32 il = 0; il < layers && b.ok(); ++il) {
     Layer l(b, il);
     const Streams predictions = predict(l, all, active);
-    const ValueId activated = work(l, predictions[active], attention, hidden[il], deviations[il]);
+    const ValueId activated = work(l, predictions[active], attention, deviations[il]);
     all = correct(l, predictions, activated, active);
     const WeightId scale = b.vector(l.name("altup_correct_scale.weight"), b.hyper.width);
     const ValueId more = per_layer_output(l, g.map(Function::multiply, all[active], scale), inputs);
     for (u32 i = 1; i < streams; ++i) all[i] = g.add(all[i], more);
   }
   const ValueId out = b.rms_norm(close_streams(b, all), "output_norm");
-  b.finish(out, capped_logits(b, out));
+  b.finish(out, gemma_logits(b, out, 0));
 }
 
 }  // namespace

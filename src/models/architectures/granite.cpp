@@ -1,5 +1,5 @@
-// Granite 3 and 4 (IBM 2024): Llama with scales on embeddings, attention, residuals and logits.
-#include "models/decoder.h"
+// Granite 3 and 4 (IBM 2024), dense or with experts: Llama with scales on embeddings, attention, residuals and logits.
+#include "models/experts.h"
 
 namespace pronk::models {
 namespace {
@@ -10,7 +10,7 @@ ValueId layer(Layer& l, ValueId x) {
   const auto attention = rotates ? read_attention(l, RopePairs::adjacent) : read_unrotated_attention(l);
   const ValueId a = self_attention(l, l.rms_norm(x, "attn_norm"), attention);
   x = l.graph.map(graph::Function::add_scaled, x, a, {scale});
-  const ValueId f = gated_feed_forward(l, l.rms_norm(x, "ffn_norm"), read_feed_forward(l));
+  const ValueId f = dense_or_expert_feed_forward(l, l.rms_norm(x, "ffn_norm"), read_experts(l.build));
   return l.graph.map(graph::Function::add_scaled, x, f, {scale});
 }
 
@@ -22,6 +22,6 @@ void build(Build& b) {
 
 }  // namespace
 
-extern const Architecture granite_architecture{"granite", build};
+extern const Architecture granite_architecture[] = {{"granite", build}, {"granitemoe", build}};
 
 }  // namespace pronk::models

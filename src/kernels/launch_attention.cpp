@@ -1,0 +1,188 @@
+// The KV cache and attention over it.
+#include <algorithm>
+
+#include "kernels/launch_common.h"
+
+namespace pronk::kernels {
+namespace {
+
+constexpr u32 head_workgroup = 32;  // of kernels that serve one head of one token
+// Numbers of a key that are transformed together. Where values lie in the keys, no transform crosses their end.
+u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
+  const u32 size = graph::kv_hadamard_size(type, key);
+  return values_in_keys ? std::min(size, value & -value) : size;
+}
+
+constexpr u32 attention_workgroup = 64, attention_memory = 16384;
+
+// Rows of one head after the other, transformed where HADAMARD > 1 and stored.
+Launch store_rows(u32 heads, u32 width, graph::KvType type, u32 hadamard, u32 capacity, const Columns& x,
+                  std::vector<Operand> operands) {
+  HeadsParams p;
+  p.base = x.base / 4;
+  p.stride = x.stride / 4;
+  p.capacity = capacity;
+  return {Shader("store_kv")
+              .params<HeadsParams>("HeadsParams")
+              .constants(StoreKvConstants{.WORKGROUP = head_workgroup, .HADAMARD = hadamard})
+              .cache("kv", "store", type, width)
+              .add("hadamard", "ARRAY", "results")
+              .add("store_kv")
+              .finish({uniform, uniform, read, write}),
+          bytes_of(p),
+          std::move(operands),
+          nullptr,
+          {heads},
+          {Scale::Axis::y}};
+}
+
+// The values that attention made of transformed rows, transformed back, which is the same once more.
+Launch transform_rows(u32 heads, u32 width, u32 hadamard, const Columns& x, Operand state, Operand rows) {
+  HeadsParams p;
+  p.base = x.base / 4;
+  p.stride = x.stride / 4;
+  return {Shader("hadamard_rows")
+              .params<HeadsParams>("HeadsParams")
+              .constants(HadamardConstants{.WORKGROUP = head_workgroup, .WIDTH = width, .HADAMARD = hadamard})
+              .add("hadamard", "ARRAY", "results")
+              .add("hadamard_rows")
+              .finish({uniform, uniform, write}),
+          bytes_of(p),
+          {state, rows},
+          nullptr,
+          {heads},
+          {Scale::Axis::y}};
+}
+
+gpu::PipelineDesc attention(const Attention& a, bool in_place) {
+  const HeadShape& h = a.heads;
+  const u32 hadamard = a.rotated ? 1 : hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
+  const AttentionConstants constants{.VALUE = h.value,
+                                     .VECTORS = a.vectors,
+                                     .SPLITS = a.splits,
+                                     .HADAMARD = hadamard,
+                                     .CAUSAL = a.causal,
+                                     .SOFT_CAP = a.soft_cap != 0,
+                                     .SINKS = a.sinks,
+                                     .IN_PLACE = in_place};
+  return Shader("attention")
+      .params<AttentionParams>("AttentionParams")
+      .constants(constants)
+      .cache("k", "load", a.kv.k, h.key)
+      .cache("v", "load", h.values_in_keys ? a.kv.k : a.kv.v, h.values_in_keys ? h.key : h.value)
+      .add("functions")
+      .add("hadamard", "ARRAY", "q_tile")
+      .add("attention")
+      .finish({uniform, uniform, read, read, read, read, write, write});
+}
+
+Launch combine(const Attention& a, const std::vector<u8>& params, const AttentionOperands& o) {
+  return {Shader("combine")
+              .params<AttentionParams>("AttentionParams")
+              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.splits})
+              .add("combine")
+              .finish({uniform, uniform, read, write}),
+          params,
+          {o.state, o.partial, o.out},
+          nullptr,
+          {a.heads.query},
+          {}};
+}
+
+}  // namespace
+
+u32 attention_vectors(const HeadShape& heads, u32 tokens) {
+  // Workgroup memory: for each query its numbers, the weights of a tile and two more; and a number a thread.
+  const auto bytes = [&](u32 vectors) {
+    return vectors * (heads.key + attention_workgroup + 2) * sizeof(float) + attention_workgroup * sizeof(float);
+  };
+  const u32 queries = heads.query / heads.kv * tokens;
+  u32 vectors = 1;
+  while (vectors < queries && vectors < 16 && bytes(2 * vectors) <= attention_memory) vectors *= 2;
+  return vectors;
+}
+
+u32 attention_splits(const HeadShape& heads) {
+  const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, attention_vectors(heads, 1)));
+  u32 splits = 4;
+  while (splits * groups < 128 && splits < 32) splits *= 2;
+  return splits;
+}
+
+u64 attention_partial_bytes(const HeadShape& heads, u32 splits) {
+  return u64(heads.query) * splits * (heads.value + 4) * sizeof(float);
+}
+
+std::vector<Launch> lower(const StoreKv& s, const StoreKvOperands& o) {
+  CHECK(s.key % 4 == 0 && s.value % 4 == 0 && s.key <= most_head_width && s.value <= most_head_width);
+  const u32 hadamard = hadamard_size(s.kv.k, s.key, s.value, s.values_in_keys);
+  std::vector<Launch> launches{
+      store_rows(s.heads, s.key, s.kv.k, hadamard, s.capacity, s.k, {o.state, o.k, o.k_cache})};
+  if (!s.values_in_keys)
+    launches.push_back(store_rows(s.heads, s.value, s.kv.v, 1, s.capacity, s.v, {o.state, o.v, o.v_cache}));
+  return launches;
+}
+
+Launch lower(const RotateStore& r, const RotateOperands& o) {
+  CHECK(r.head % 4 == 0 && r.head <= most_head_width);
+  RotateParams p;
+  p.base = r.qkv.base / 4;
+  p.stride = r.qkv.stride / 4;
+  p.q_heads = r.query_heads;
+  p.kv_heads = r.kv_heads;
+  p.capacity = r.capacity;
+  p.eps = r.eps;
+  const RotateConstants constants{.HEAD_DIM = r.head,
+                                  .ROTATED = r.rotated,
+                                  .WORKGROUP = head_workgroup,
+                                  .HADAMARD = graph::kv_hadamard_size(r.kv.k, r.head),
+                                  .ADJACENT = r.pairs == graph::RopePairs::adjacent,
+                                  .Q_NORM = r.q_norm,
+                                  .K_NORM = r.k_norm};
+  return {Shader("rotate_store")
+              .params<RotateParams>("RotateParams")
+              .constants(constants)
+              .cache("k", "store", r.kv.k, r.head)
+              .cache("v", "store", r.kv.v, r.head)
+              .add("rope_angle")
+              .add("hadamard", "ARRAY", "results")
+              .add("rotate_store")
+              .finish({uniform, uniform, read, read, read, write, write, write}),
+          bytes_of(p),
+          {o.state, o.rope_table, o.q_norm, o.k_norm, o.qkv, o.k_cache, o.v_cache},
+          nullptr,
+          {r.query_heads + 2 * r.kv_heads},
+          {Scale::Axis::y}};
+}
+
+std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
+  const HeadShape& h = a.heads;
+  const bool in_place = o.q == o.out;
+  CHECK(h.kv > 0 && h.query % h.kv == 0 && h.key % 4 == 0 && h.value % 4 == 0);
+  CHECK(h.key <= most_head_width && h.value <= most_head_width && (!h.values_in_keys || h.value <= h.key));
+  CHECK(!in_place || (h.key == h.value && a.q.base == a.out.base && a.q.stride == a.out.stride));
+  CHECK((a.causal || a.splits == 1) && a.out.padding % 4 == 0);
+  AttentionParams p;
+  p.heads = h.query;
+  p.group_heads = h.query / h.kv;
+  p.q_base = a.q.base / 4, p.q_stride = a.q.stride / 4;
+  p.out_base = a.out.base / 4, p.out_stride = a.out.stride / 4;
+  p.padding = a.out.padding / 4;
+  p.capacity = a.capacity;
+  p.window = a.window == 0 ? ~0u : a.window;
+  p.scale = a.scale;
+  p.soft_cap = a.soft_cap;
+  std::vector<Launch> launches{{attention(a, in_place),
+                                bytes_of(p),
+                                {o.state, o.k_cache, o.v_cache, in_place ? o.k_cache : o.q, o.sinks, o.partial, o.out},
+                                nullptr,
+                                {a.splits, h.kv, u32(ceil_div(p.group_heads, a.vectors))},
+                                {Scale::Axis::z, p.group_heads, a.vectors}}};
+  if (a.splits > 1) launches.push_back(combine(a, bytes_of(p), o));
+  const u32 hadamard = hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
+  if (h.values_in_keys && hadamard > 1)
+    launches.push_back(transform_rows(h.query, h.value, hadamard, a.out, o.state, o.out));
+  return launches;
+}
+
+}  // namespace pronk::kernels

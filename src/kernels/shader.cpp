@@ -1,0 +1,127 @@
+#include "kernels/shader.h"
+
+#include "kernels/embedded.h"
+
+namespace pronk::kernels {
+namespace {
+
+// The function in WGSL: of a and b, with its parameters in params.p0 … params.p3.
+const char* expression(graph::Function function) {
+  using enum graph::Function;
+  switch (function) {
+    case scale:
+      return "params.p0 * a + params.p1";
+    case clamp:
+      return "clamp(a, params.p0, params.p1)";
+    case soft_cap:
+      return "params.p0 * tanh_of(a / params.p0)";
+    case silu:
+      return "silu(a)";
+    case gelu:
+      return "gelu(a)";
+    case gelu_tanh:
+      return "gelu_tanh(a)";
+    case relu_squared:
+      return "relu_squared(a)";
+    case sigmoid:
+      return "sigmoid(a)";
+    case softplus:
+      return "softplus(a)";
+    case exponential:
+      return "exp(a)";
+    case xielu:
+      return "select(params.p1 * (expm1(min(a, params.p3)) - a), params.p0 * a * a, a > 0.0) + params.p2 * a";
+    case add:
+      return "a + b";
+    case multiply:
+      return "a * b";
+    case add_scaled:
+      return "a + params.p0 * b";
+    case silu_gate:
+      return "silu(a) * b";
+    case gelu_gate:
+      return "gelu(a) * b";
+    case gelu_tanh_gate:
+      return "gelu_tanh(a) * b";
+    case relu_squared_gate:
+      return "relu_squared(a) * b";
+    case sigmoid_gate:
+      return "a * sigmoid(b)";
+    case clamped_gate:
+      return "gated(min(a, params.p1), params.p0 * min(a, params.p1)) * (clamp(b, -params.p1, params.p1) + 1.0)";
+  }
+  CHECK(false);
+}
+
+}  // namespace
+
+Shader::Shader(std::string_view name) : name_(name) { params<StepState>("StepState"); }
+
+void Shader::add_field(std::string_view name, bool is_float) {
+  text_ += std::string(name) + (is_float ? ": f32,\n" : ": u32,\n");
+}
+
+void Shader::add_constant(const std::string& name, bool flag, u32 value) {
+  const std::string literal = flag ? (value ? "true" : "false") : std::to_string(value) + "u";
+  text_ += "const " + name + " = " + literal + ";\n";
+  if (!flag) name_ += " " + name + "=" + std::to_string(value);
+  if (flag && value) name_ += " " + name;
+}
+
+Shader& Shader::enable(std::string_view extension) {
+  text_ = "enable " + std::string(extension) + ";\n" + text_;
+  return *this;
+}
+
+Shader& Shader::add(std::string_view source) {
+  text_ += wgsl_source(source);
+  return *this;
+}
+
+Shader& Shader::add(std::string_view source, std::string_view placeholder, std::string_view text) {
+  const std::string_view from = wgsl_source(source);
+  std::size_t at = 0;
+  for (std::size_t next; (next = from.find(placeholder, at)) != from.npos; at = next + placeholder.size()) {
+    text_ += from.substr(at, next - at);
+    text_ += text;
+  }
+  text_ += from.substr(at);
+  return *this;
+}
+
+Shader& Shader::with(std::string_view source) {
+  name_ += " " + std::string(source.substr(source.find('/') + 1));
+  return add(source);
+}
+
+Shader& Shader::function(graph::Function function, bool named) {
+  add("functions");
+  text_ += "fn apply(a: f32, b: f32) -> f32 {\n  return " + std::string(expression(function)) + ";\n}\n";
+  each_enumerator(function, [&](const char* name, graph::Function each) {
+    if (named && each == function) name_ += " " + std::string(name);
+  });
+  return *this;
+}
+
+Shader& Shader::format(const formats::Format& format, u32 table_binding) {
+  if (format.gpu_table) {
+    has_table_ = true;
+    text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
+  }
+  return with(format.wgsl).add("weights");
+}
+
+Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {
+  constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
+  const std::string stored(names[u32(graph::kv_stored(type, width))]);
+  constants(CacheConstants{.FOURS = width / 4, .BLOCK = graph::kv_block_of(width) / 4}, std::string(prefix) + "_");
+  name_ += " " + std::string(prefix) + "_" + stored;
+  return add("kv_" + std::string(action) + "_" + stored, "CACHE", prefix);
+}
+
+gpu::PipelineDesc Shader::finish(std::vector<gpu::BindingType> bindings) {
+  if (has_table_) bindings.push_back(read);
+  return {std::move(name_), std::move(text_), std::move(bindings)};
+}
+
+}  // namespace pronk::kernels

@@ -1,0 +1,131 @@
+// The CPU back end against the expected logits and embeddings of one small model for each architecture, which lie in
+// ../shared/vectors/archs, and which not every machine has.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "cpu/executor.h"
+#include "support/graph_gguf.h"
+
+namespace pronk::cpu {
+namespace {
+
+using graph::KvType;
+using nlohmann::json;
+
+const std::string folder = test::shared_path("vectors/archs/");
+constexpr u32 default_context = 256;  // that the expected numbers were made with
+
+const json& index() {
+  static const json parsed = [] {
+    const auto bytes = test::read_file(folder + "index.json");
+    return bytes ? json::parse(*bytes) : json();
+  }();
+  return parsed;
+}
+
+std::vector<float> read_floats(const std::string& path) {
+  const auto bytes = test::read_file(path);
+  EXPECT_TRUE(bytes.has_value()) << path;
+  std::vector<float> floats(bytes ? bytes->size() / sizeof(float) : 0);
+  if (bytes) std::memcpy(floats.data(), bytes->data(), floats.size() * sizeof(float));
+  return floats;
+}
+
+double relative_error(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    size += double(b[i]) * b[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+// Rows of hidden states as one vector.
+std::vector<float> pooled(graph::Pooling pooling, std::span<const float> rows, u32 width) {
+  const std::size_t count = rows.size() / width;
+  if (pooling == graph::Pooling::cls) return {rows.begin(), rows.begin() + width};
+  if (pooling == graph::Pooling::last) return {rows.end() - width, rows.end()};
+  EXPECT_EQ(pooling, graph::Pooling::mean);
+  std::vector<double> sums(width);
+  for (std::size_t i = 0; i < rows.size(); ++i) sums[i % width] += rows[i];
+  for (double& sum : sums) sum /= double(count);
+  return {sums.begin(), sums.end()};
+}
+
+// Rows of the output for all tokens, which come in parts of these sizes; the last is repeated.
+std::vector<float> rows_of(const graph::Graph& graph, const test::LoadedModel& model, std::span<const u32> tokens,
+                           u32 context, u32 chunk, const std::vector<u32>& parts) {
+  Executor<float> executor(graph, model.weights(), context, KvType::f32, chunk, chunk);
+  std::vector<float> rows;
+  for (u32 position = 0, part = 0; position < tokens.size(); ++part) {
+    const u32 count = std::min(parts[std::min<std::size_t>(part, parts.size() - 1)], u32(tokens.size()) - position);
+    const auto some = executor.run(tokens.subspan(position, count), position, true);
+    rows.insert(rows.end(), some.begin(), some.end());
+    position += count;
+  }
+  return rows;
+}
+
+bool has_windows(const graph::Graph& graph) {
+  return std::any_of(graph.states.begin(), graph.states.end(), [](const graph::State& state) {
+    const auto* kv = std::get_if<graph::KvState>(&state);
+    return kv && kv->window > 0;
+  });
+}
+
+class Archs : public testing::TestWithParam<std::size_t> {};
+
+std::vector<std::size_t> numbers_of_models() {
+  std::vector<std::size_t> numbers;
+  for (std::size_t i = 0; index().is_object() && i < index()["models"].size(); ++i) numbers.push_back(i);
+  return numbers;
+}
+std::string name_of(const testing::TestParamInfo<std::size_t>& info) {
+  std::string name = index()["models"][info.param]["name"];
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(u8(c)); }, '_');
+  return name;
+}
+
+TEST(ArchsIndex, IsThere) {
+  if (!index().is_object()) GTEST_SKIP() << "no " << folder << "index.json on this machine";
+  EXPECT_EQ(index()["models"].size(), 68u);
+}
+
+TEST_P(Archs, AreAsExpected) {
+  const json& entry = index()["models"][GetParam()];
+  const auto model = test::load_model(folder + std::string(entry["file"]));
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  const bool embeds = entry.contains("embedding");
+  const graph::Graph graph = embeds ? graph::without_logits(model->model.graph) : model->model.graph;
+  for (const json& sequence : entry["sequences"]) {
+    SCOPED_TRACE(std::string(sequence["tag"]));
+    const std::vector<u32> tokens = sequence["tokens"];
+    const auto expected = read_floats(folder + std::string(sequence["file"]));
+    const double tolerance = sequence["tolerance"]["f32"];
+    const u32 context = sequence.value("n_ctx", default_context), count = u32(tokens.size());
+    const auto check = [&](const char* how, u32 chunk, const std::vector<u32>& parts) {
+      std::vector<float> got = rows_of(graph, *model, tokens, context, chunk, parts);
+      if (embeds) got = pooled(graph.pooling, got, graph[graph.output].width);
+      const double error = relative_error(got, expected);
+      EXPECT_LE(error, tolerance) << how;
+      printf("%s.%s, %s: %.1e\n", std::string(entry["name"]).c_str(), std::string(sequence["tag"]).c_str(), how, error);
+    };
+    check("at once", count, {count});
+    if (!graph.causal() || (!graph.recurrent() && !has_windows(graph))) continue;
+    // Rings of windows are shorter with shorter chunks.
+    check("in chunks of 5", 5, {count});
+    check("a third, then the rest", 16, {count / 3, count});
+    check("one, then the rest", 16, {1, count});
+    check("one by one", 1, {1});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Archs, testing::ValuesIn(numbers_of_models()), name_of);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Archs);
+
+}  // namespace
+}  // namespace pronk::cpu
