@@ -43,11 +43,11 @@ struct LoadOptions {
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   graph::Activations activations = graph::Activations::q8;  // on the CPU
-  u32 prefill_chunk = 0;  // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
-  bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
+  u32 prefill_chunk = 0;   // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
+  bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
   bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing
                            // is generated
-  bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
+  bool self_test = true;   // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.

@@ -45,7 +45,8 @@ Status Model::Parts::read_headers() {
     PRONK_TRY(file, files::join_splits(std::move(headers)));
   }
   headers.clear();
-  PRONK_TRY(model, models::read_model(file));
+  PRONK_TRY(models::Model read, models::read_model(file));
+  model = std::make_shared<models::Model>(std::move(read));
   PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
   if (tokenizer->vocab_size() > model->hyper.vocab) {
     return fail("the vocabulary has " + std::to_string(tokenizer->vocab_size()) + " tokens, more than the " +
@@ -54,6 +55,17 @@ Status Model::Parts::read_headers() {
   name = std::string(file.metadata.string_or("general.name", "").value_or(""));
   file.metadata = {};  // the vocabulary's bytes live on in the tokenizer alone
   return {};
+}
+
+Result<Model::Parts::Loadable> Model::Parts::loadable(LoadOptions options) const {
+  const bool encoder = !model->graph.causal();
+  options.embedding = options.embedding || encoder;
+  options.scoring = options.scoring || options.embedding;
+  if (!options.embedding || encoder) return Loadable{model, options};
+  if (model->graph.pooling == graph::Pooling::rank)
+    return fail(ErrorCode::unsupported, "rerankers of architecture '" + model->architecture + "' are not supported");
+  models::Model embedder{model->architecture, model->hyper, graph::without_logits(model->graph)};
+  return Loadable{std::make_shared<models::Model>(std::move(embedder)), options};
 }
 
 std::string_view Model::architecture() const { return parts_->model->architecture; }
@@ -78,8 +90,8 @@ u64 Model::file_bytes() const {
 }
 
 Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
-  PRONK_TRY(const engine::Purpose purpose, engine::Purpose::make(*parts_->model, options));
-  return engine::Preflight(purpose.model(), options, limits, features).run(true);
+  PRONK_TRY(const Parts::Loadable loadable, parts_->loadable(options));
+  return engine::Preflight(*loadable.model, loadable.options, limits, features).run(true);
 }
 
 }  // namespace pronk
