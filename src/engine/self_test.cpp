@@ -30,9 +30,7 @@ class Cases {
          {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
       cases_.push_back(sampling_case(vocab, sampling, 1));
     }
-    std::erase_if(cases_, [&](const OpCase& c) {
-      return !std::all_of(c.steps.begin(), c.steps.end(), [&](const OpStep& step) { return planned(step.kernel); });
-    });
+    std::erase_if(cases_, [&](const OpCase& c) { return !all_planned(c); });
     return std::move(cases_);
   }
 
@@ -51,8 +49,8 @@ class Cases {
 
   void add(const graph::FusedMatMul& matmul) {
     const kernels::MatMulKind kind{graph_[matmul.parts[0].weight].format, matmul.norm != WeightId::none,
-                                   !part_biases(matmul).empty(), matmul.epilogue};
-    const auto key = std::tuple(kind.format, kind.norm, kind.bias, kind.epilogue);
+                                   !part_biases(matmul).empty(), matmul.epilogue, matmul.gate};
+    const auto key = std::tuple(kind.format, kind.norm, kind.bias, kind.epilogue, kind.gate);
     if (std::find(kinds_.begin(), kinds_.end(), key) != kinds_.end()) return;
     kinds_.push_back(key);
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
@@ -65,24 +63,36 @@ class Cases {
     }
   }
 
-  // All layers have heads of one shape; the model's own heads decide on tiles and splits, two kv heads are enough.
+  bool all_planned(const OpCase& c) const {
+    return std::all_of(c.steps.begin(), c.steps.end(), [&](const OpStep& step) { return planned(step.kernel); });
+  }
+
+  // The model's own heads decide on tiles and splits, two KV heads are enough. Of a model's last layer only what it
+  // stores is prefilled.
   void add(const graph::RotateStore& rotate) {
-    AttentionSpec spec{.heads = graph_.heads, .kv = plan_.options.kv};
-    spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
-    const auto norms = std::pair(spec.q_norm, spec.k_norm);
-    if (std::find(norms_.begin(), norms_.end(), norms) != norms_.end()) return;
-    norms_.push_back(norms);
+    const graph::KvState& state = graph_.kv(rotate.state);
+    const graph::RopeTable& table = graph_[rotate.table];
+    AttentionSpec spec{.heads = {rotate.heads, state.heads, state.key_width, state.value_width},
+                       .kv = plan_.options.kv,
+                       .scale = 0.25f / std::sqrt(float(state.key_width)),
+                       .rotated = table.rotated(),
+                       .pairs = table.pairs,
+                       .q_norm = rotate.q_norm != WeightId::none,
+                       .k_norm = rotate.k_norm != WeightId::none,
+                       .tokens = prompt_tokens,
+                       .decode = true};
+    const auto key = std::tuple(rotate.heads, state.heads, state.key_width, spec.rotated, spec.q_norm, spec.k_norm);
+    if (std::find(rotations_.begin(), rotations_.end(), key) != rotations_.end()) return;
+    rotations_.push_back(key);
     const u32 group = spec.heads.query / spec.heads.kv;
     spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);
     spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
     spec.splits = kernels::attention_splits(spec.heads);
-    spec.heads.scale = 0.25f / std::sqrt(float(spec.heads.dim));
     spec.heads.kv = std::min(spec.heads.kv, 2u);
     spec.heads.query = group * spec.heads.kv;
-    spec.tokens = prompt_tokens;
-    spec.decode = true;
-    spec.attend = planned(kernels::attention(graph_.heads, spec.kv, spec.prefill_vectors, 1));
-    cases_.push_back(attention_case(spec, 1));
+    OpCase whole = attention_case(spec, 1);
+    spec.attend = all_planned(whole);
+    cases_.push_back(spec.attend ? std::move(whole) : attention_case(spec, 1));
   }
 
   const graph::Graph& graph_;
@@ -90,8 +100,8 @@ class Cases {
   const gpu::Limits& limits_;
   const gpu::Features& features_;
   std::vector<OpCase> cases_;
-  std::vector<std::tuple<const formats::Format*, bool, bool, graph::Epilogue>> kinds_;
-  std::vector<std::pair<bool, bool>> norms_;
+  std::vector<std::tuple<const formats::Format*, bool, bool, graph::Epilogue, graph::Function>> kinds_;
+  std::vector<std::tuple<u32, u32, u32, u32, bool, bool>> rotations_;
 };
 
 std::string adapter_name(const gpu::AdapterInfo& info) {

@@ -1,11 +1,6 @@
 // The CPU back end against the expected logits and embeddings of one small model for each architecture, which lie in
 // ../shared/vectors/archs, and which not every machine has.
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <cstring>
-#include <nlohmann/json.hpp>
-
+#include "support/archs.h"
 #include "cpu/executor.h"
 #include "support/graph_gguf.h"
 
@@ -13,48 +8,7 @@ namespace pronk::cpu {
 namespace {
 
 using graph::KvType;
-using nlohmann::json;
-
-const std::string folder = test::shared_path("vectors/archs/");
-constexpr u32 default_context = 256;  // that the expected numbers were made with
-
-const json& index() {
-  static const json parsed = [] {
-    const auto bytes = test::read_file(folder + "index.json");
-    return bytes ? json::parse(*bytes) : json();
-  }();
-  return parsed;
-}
-
-std::vector<float> read_floats(const std::string& path) {
-  const auto bytes = test::read_file(path);
-  EXPECT_TRUE(bytes.has_value()) << path;
-  std::vector<float> floats(bytes ? bytes->size() / sizeof(float) : 0);
-  if (bytes) std::memcpy(floats.data(), bytes->data(), floats.size() * sizeof(float));
-  return floats;
-}
-
-double relative_error(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
-    size += double(b[i]) * b[i];
-  }
-  return std::sqrt(difference / size);
-}
-
-// Rows of hidden states as one vector.
-std::vector<float> pooled(graph::Pooling pooling, std::span<const float> rows, u32 width) {
-  const std::size_t count = rows.size() / width;
-  if (pooling == graph::Pooling::cls) return {rows.begin(), rows.begin() + width};
-  if (pooling == graph::Pooling::last) return {rows.end() - width, rows.end()};
-  EXPECT_EQ(pooling, graph::Pooling::mean);
-  std::vector<double> sums(width);
-  for (std::size_t i = 0; i < rows.size(); ++i) sums[i % width] += rows[i];
-  for (double& sum : sums) sum /= double(count);
-  return {sums.begin(), sums.end()};
-}
+using namespace test::archs;
 
 // Rows of the output for all tokens, which come in parts of these sizes; the last is repeated.
 std::vector<float> rows_of(const graph::Graph& graph, const test::LoadedModel& model, std::span<const u32> tokens,
@@ -78,17 +32,6 @@ bool has_windows(const graph::Graph& graph) {
 }
 
 class Archs : public testing::TestWithParam<std::size_t> {};
-
-std::vector<std::size_t> numbers_of_models() {
-  std::vector<std::size_t> numbers;
-  for (std::size_t i = 0; index().is_object() && i < index()["models"].size(); ++i) numbers.push_back(i);
-  return numbers;
-}
-std::string name_of(const testing::TestParamInfo<std::size_t>& info) {
-  std::string name = index()["models"][info.param]["name"];
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(u8(c)); }, '_');
-  return name;
-}
 
 TEST(ArchsIndex, IsThere) {
   if (!index().is_object()) GTEST_SKIP() << "no " << folder << "index.json on this machine";
