@@ -10,6 +10,7 @@ extern const Command tokenize_command;
 extern const Command detokenize_command;
 extern const Command logits_command;
 extern const Command generate_command;
+extern const Command embed_command;
 extern const Command plan_command;
 extern const Command cache_command;
 extern const Command dequant_command;

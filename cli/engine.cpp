@@ -129,12 +129,35 @@ Status turn(Engine& engine) {
 
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice) {
   PRONK_TRY(OpenModel open, open_headers(choice.location, choice.source));
+  if (open.model->encoder() && !choice.any_model)
+    return fail("the model is an encoder and has no logits; pronk embed makes embeddings with it");
+  return open_engine(choice, std::move(open));
+}
+
+Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open) {
   PRONK_TRY(auto device, open_device(choice.backend));
   PRONK_TRY(auto engine, Engine::create(open.model, choice.options, std::move(device)));
   PRONK_OK(stream(*engine, open));
   PRONK_OK(engine->pump());
   while (!engine->ready()) PRONK_OK(turn(*engine));
   return engine;
+}
+
+Status score(Engine& engine, std::span<const u32> tokens, bool by_steps,
+             const std::function<Status(std::span<const float> rows)>& take) {
+  Session& session = engine.session();
+  PRONK_OK(session.score(tokens, by_steps));
+  PRONK_OK(engine.pump());
+  while (session.running()) {
+    const std::span<const float> rows = session.next_rows();
+    if (!rows.empty()) {
+      PRONK_OK(take(rows));
+      PRONK_OK(engine.pump());
+    } else if (session.running()) {
+      PRONK_OK(turn(engine));
+    }
+  }
+  return {};
 }
 
 std::expected<std::vector<u32>, Failure> parse_tokens(std::string_view list) {

@@ -1,6 +1,7 @@
 // Loads a model from files or servers onto a device and drives the engine with a small native event loop.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -42,6 +43,7 @@ struct EngineChoice {
   std::string location;  // as resolve_location() gives it
   std::string_view backend;
   LoadOptions options;
+  bool any_model = false;  // an encoder, too, though it has no logits
   SourceOptions source;
 };
 std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scoring = false);
@@ -56,9 +58,14 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
 // Loads everything and waits until the engine is ready.
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice);
+Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open);
 
 // Waits a little for the device, then pumps. An error when nothing has happened for half an hour.
 Status turn(Engine& engine);
+
+// Session::score(); `take` gets all rows in order, some at a time.
+Status score(Engine& engine, std::span<const u32> tokens, bool by_steps,
+             const std::function<Status(std::span<const float> rows)>& take);
 
 // --tokens 1,2,3
 std::expected<std::vector<u32>, Failure> parse_tokens(std::string_view list);  // bad usage when it is anything else

@@ -13,15 +13,9 @@ Outcome run(const Args& args) {
   if (choice.options.context == 0 && !choice.options.largest_context) choice.options.context = u32(tokens.size());
   PRONK_TRY(const auto engine, open_engine(choice));
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));
-  Session& session = engine->session();
-  PRONK_OK(session.score(tokens, args.flag("--by-steps")));
-  PRONK_OK(engine->pump());
-  while (session.running()) {
-    const std::span<const float> rows = session.next_rows();
-    if (!rows.empty()) PRONK_OK(out.write({reinterpret_cast<const u8*>(rows.data()), rows.size_bytes()}));
-    if (!rows.empty()) PRONK_OK(engine->pump());
-    if (session.running() && rows.empty()) PRONK_OK(turn(*engine));
-  }
+  PRONK_OK(score(*engine, tokens, args.flag("--by-steps"), [&](std::span<const float> rows) {
+    return out.write({reinterpret_cast<const u8*>(rows.data()), rows.size_bytes()});
+  }));
   PRONK_OK(out.close());
   return {};
 }

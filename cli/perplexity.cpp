@@ -22,22 +22,17 @@ double surprise(std::span<const float> row, u32 token) {
 }
 
 // Scores one window; adds the surprise of each token but the first.
-Status score(Engine& engine, std::span<const u32> window, double& total, u64& counted) {
-  Session& session = engine.session();
+Status score_window(Engine& engine, std::span<const u32> window, double& total, u64& counted) {
   const u64 vocab = engine.model().vocab_size();
-  PRONK_OK(session.score(window, false));
-  PRONK_OK(engine.pump());
-  for (u64 at = 0; session.running();) {
-    const std::span<const float> rows = session.next_rows();
+  u64 at = 0;
+  return score(engine, window, false, [&](std::span<const float> rows) -> Status {
     for (u64 r = 0; r < rows.size() / vocab; ++r, ++at) {
       if (at + 1 == window.size()) continue;
       total += surprise(rows.subspan(r * vocab, vocab), window[at + 1]);
       ++counted;
     }
-    if (!rows.empty()) PRONK_OK(engine.pump());
-    if (session.running() && rows.empty()) PRONK_OK(turn(engine));
-  }
-  return {};
+    return {};
+  });
 }
 
 Outcome run(const Args& args) {
@@ -52,7 +47,7 @@ Outcome run(const Args& args) {
   u64 counted = 0;
   for (u64 begin = 0; begin + 1 < tokens.size(); begin += engine->plan().context) {
     const u64 length = std::min<u64>(engine->plan().context, tokens.size() - begin);
-    PRONK_OK(score(*engine, std::span(tokens).subspan(begin, length), total, counted));
+    PRONK_OK(score_window(*engine, std::span(tokens).subspan(begin, length), total, counted));
   }
   if (counted == 0) return fail("the context length leaves no token to predict");
   const double perplexity = std::exp(total / double(counted));

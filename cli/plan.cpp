@@ -74,6 +74,7 @@ Outcome run(const Args& args) {
     return bad_usage("pronk plan: --profile goes neither with --backend nor with --allocate");
   }
   PRONK_TRY(EngineChoice choice, engine_choice(args));
+  choice.any_model = true;
   const bool allocate = args.flag("--allocate");
   SourceOptions source = choice.source;
   source.header_only = true;

@@ -16,6 +16,7 @@
 #include "engine/memory_use.h"
 #include "graph/activations.h"
 #include "graph/kv_type.h"
+#include "graph/pooling.h"
 #include "graph/sampling.h"
 
 namespace pronk {
@@ -37,14 +38,16 @@ struct RunCounters {
 };
 
 struct LoadOptions {
-  u32 context = 0;               // tokens; 0: what the model was trained for, at most 4096
+  u32 context = 0;               // tokens; 0: what the model was trained for, at most 4096, of an encoder 512
   bool largest_context = false;  // instead: as many as fit, at most what the model was trained for
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   graph::Activations activations = graph::Activations::q8;  // on the CPU
-  u32 prefill_chunk = 0;  // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
-  bool scoring = false;   // Session::score() will be used: memory for the logits of whole chunks
-  bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
+  u32 prefill_chunk = 0;   // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
+  bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
+  bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing
+                           // is generated
+  bool self_test = true;   // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.
@@ -82,6 +85,8 @@ class Model {
   std::string_view name() const;  // general.name, may be empty
   u32 vocab_size() const;
   u32 trained_context() const;
+  bool encoder() const;            // every token sees all others: it makes embeddings or scores, not text
+  graph::Pooling pooling() const;  // of hidden states into an embedding, as it was trained for
   u64 parameter_count() const;
   u64 file_bytes() const;  // tensor data of all files
   const text::Tokenizer& tokenizer() const;
@@ -121,8 +126,9 @@ class Session {
   virtual void cancel() = 0;
   virtual u32 reused_tokens() const = 0;  // of the last prompt, found in the cache
 
-  // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring). by_steps: through the
-  // decode path, one token at a time, instead of prefill.
+  // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring), or hidden states
+  // (LoadOptions::embedding), or a reranker's scores. by_steps: through the decode path, one token at a time, instead
+  // of prefill; not with an encoder.
   virtual Status score(std::span<const u32> tokens, bool by_steps) = 0;
   // The next rows; empty when none have come yet. Valid until the next call.
   virtual std::span<const float> next_rows() = 0;
@@ -151,6 +157,7 @@ class Engine {
   bool ready() const;       // all bytes are in, all pipelines compiled and tested
   bool wants_pump() const;  // there is work that needs no event: the CPU's
   Session& session();
+  u32 row_width() const;  // floats in a row of Session::score()
   // Tokens of a prompt that now go to the GPU in one submission, as fast as it has shown to be; 0 on the CPU. When the
   // device is lost, the next engine should start with half of it (LoadOptions::prefill_chunk).
   u32 prefill_chunk() const;

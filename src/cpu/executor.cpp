@@ -221,6 +221,7 @@ template <class Real>
 void Executor<Real>::checkpoint() {
   if (!recurrent_) return;
   CHECK(stands_at_ != nowhere);
+  if (kept_at_ == stands_at_) return;
   kept_ = carried_;
   kept_at_ = stands_at_;
 }
@@ -275,7 +276,6 @@ void Executor<Real>::begin_chunk() {
   op_ = part_ = 0;
   end_op_ = workspace_.tail;
   quantized_of_ = ValueId::none;
-  if (recurrent_) stands_at_ = nowhere;
   find_angles();
 }
 
@@ -307,7 +307,9 @@ bool Executor<Real>::advance(u64 multiply_adds) {
       if (!begin_next()) return true;
       continue;
     }
-    const u64 made = std::visit([&](const auto& op) { return step(op, multiply_adds - done); }, graph_.ops[op_]);
+    const graph::PlainOp& next = graph_.ops[op_];
+    if (graph::writes_state(next)) stands_at_ = nowhere;
+    const u64 made = std::visit([&](const auto& op) { return step(op, multiply_adds - done); }, next);
     done += made;
     work_.multiply_adds += made;
     if (part_ != 0) continue;

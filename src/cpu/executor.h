@@ -81,8 +81,8 @@ class Executor {
   // last runs; 0 is always one. Keys and values can go back to any position, windows as far as they still hold what
   // the position sees, recurrences to where they stand or to the checkpoint.
   u32 resumable(u32 position) const;
-  // After a run: keeps what the recurrences carry, in place of the last checkpoint. It is lost when a run begins
-  // before it.
+  // After a run, or when one has begun and not advanced: keeps what the recurrences carry, in place of the last
+  // checkpoint. It is lost when a run begins before it.
   void checkpoint();
 
   const Work& work() const { return work_; }

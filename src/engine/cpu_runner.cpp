@@ -110,10 +110,7 @@ void CpuRunner::cancel() {
 }
 
 Status CpuRunner::pump() {
-  if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) {
-    executor_->checkpoint();  // an answer that is cancelled, or another to the same prompt, starts here
-    phase_ = Phase::decode;
-  }
+  if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) phase_ = Phase::decode;
   if (phase_ == Phase::score && !rows_.empty()) return {};
   if (phase_ == Phase::score && fed_ == run_.tokens.size()) phase_ = Phase::idle;
   if (phase_ == Phase::idle) return {};
@@ -131,6 +128,7 @@ Status CpuRunner::pump() {
 void CpuRunner::begin() {
   if (phase_ == Phase::decode) {
     executor_->begin(std::span(&last_, 1), run_.position + fed_ + sampled_, cpu::Logits::last);
+    if (sampled_ == 0) executor_->checkpoint();  // where another answer to the same prompt goes on
     return;
   }
   const bool score = phase_ == Phase::score;

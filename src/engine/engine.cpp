@@ -14,6 +14,7 @@ namespace pronk {
 
 struct Engine::Parts {
   std::shared_ptr<const Model> model;
+  std::shared_ptr<const models::Model> loaded;
   LoadOptions options;
   Plan plan;
   std::unique_ptr<gpu::Device> device;
@@ -28,11 +29,14 @@ struct Engine::Parts {
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const LoadOptions& options,
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const LoadOptions& asked,
                                                std::unique_ptr<gpu::Device> device) {
   auto parts = std::make_unique<Parts>();
-  parts->options = options;
-  const models::Model& inner = *model->parts_->model;
+  PRONK_TRY(auto loadable, model->parts_->loadable(asked));
+  parts->loaded = std::move(loadable.model);
+  parts->options = loadable.options;
+  const LoadOptions& options = parts->options;
+  const models::Model& inner = *parts->loaded;
   const engine::Preflight preflight(inner, options, device ? &device->limits() : nullptr,
                                     device ? &device->features() : nullptr);
   PRONK_TRY(parts->plan, preflight.run(false));
@@ -49,8 +53,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     parts->runner =
         std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring, options.activations);
   }
-  parts->session =
-      std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options.scoring, parts->status);
+  parts->session = std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options, parts->status);
   parts->device = std::move(device);
   parts->model = std::move(model);
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -79,7 +82,7 @@ Status Engine::pump() {
   }
   p.status = p.runner->pump();
   if (!p.status && p.runner->memory_refused()) {
-    const engine::Preflight preflight(*p.model->parts_->model, p.options, &p.device->limits(), &p.device->features());
+    const engine::Preflight preflight(*p.loaded, p.options, &p.device->limits(), &p.device->features());
     p.status = fail(p.status.error().code, p.status.error().message + "; " + preflight.figures_and_less(p.plan));
   }
   if (ready() && !p.counters_when_ready) p.counters_when_ready = p.device ? p.device->counters() : gpu::Counters{};
@@ -89,6 +92,10 @@ Status Engine::pump() {
 bool Engine::ready() const { return parts_->status && parts_->weights_done && parts_->runner->ready(); }
 bool Engine::wants_pump() const { return parts_->status && parts_->runner->wants_pump(); }
 Session& Engine::session() { return *parts_->session; }
+u32 Engine::row_width() const {
+  const graph::Graph& graph = parts_->loaded->graph;
+  return graph[graph.output].width;
+}
 u32 Engine::prefill_chunk() const { return parts_->runner->prefill_chunk(); }
 gpu::Device* Engine::device() { return parts_->device.get(); }
 const Model& Engine::model() const { return *parts_->model; }

@@ -45,7 +45,8 @@ Status Model::Parts::read_headers() {
     PRONK_TRY(file, files::join_splits(std::move(headers)));
   }
   headers.clear();
-  PRONK_TRY(model, models::read_model(file));
+  PRONK_TRY(models::Model read, models::read_model(file));
+  model = std::make_shared<models::Model>(std::move(read));
   PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
   if (tokenizer->vocab_size() > model->hyper.vocab) {
     return fail("the vocabulary has " + std::to_string(tokenizer->vocab_size()) + " tokens, more than the " +
@@ -56,11 +57,25 @@ Status Model::Parts::read_headers() {
   return {};
 }
 
+Result<Model::Parts::Loadable> Model::Parts::loadable(LoadOptions options) const {
+  const bool encoder = !model->graph.causal();
+  options.embedding = options.embedding || encoder;
+  options.scoring = options.scoring || options.embedding;
+  if (!options.embedding || encoder) return Loadable{model, options};
+  if (model->graph.pooling == graph::Pooling::rank)
+    return fail(ErrorCode::unsupported, "rerankers of architecture '" + model->architecture + "' are not supported");
+  models::Model embedder{model->architecture, model->hyper, graph::without_logits(model->graph)};
+  return Loadable{std::make_shared<models::Model>(std::move(embedder)), options};
+}
+
 std::string_view Model::architecture() const { return parts_->model->architecture; }
 std::string_view Model::name() const { return parts_->name; }
 u32 Model::vocab_size() const { return parts_->model->hyper.vocab; }
 u32 Model::trained_context() const { return parts_->model->hyper.context_length; }
 const text::Tokenizer& Model::tokenizer() const { return *parts_->tokenizer; }
+
+bool Model::encoder() const { return !parts_->model->graph.causal(); }
+graph::Pooling Model::pooling() const { return parts_->model->graph.pooling; }
 
 u64 Model::parameter_count() const {
   u64 count = 0;
@@ -75,7 +90,8 @@ u64 Model::file_bytes() const {
 }
 
 Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
-  return engine::Preflight(*parts_->model, options, limits, features).run(true);
+  PRONK_TRY(const Parts::Loadable loadable, parts_->loadable(options));
+  return engine::Preflight(*loadable.model, loadable.options, limits, features).run(true);
 }
 
 }  // namespace pronk

@@ -1,6 +1,7 @@
 // What is behind pronk::Model.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,12 +17,19 @@ struct Model::Parts {
   std::vector<files::Gguf> headers;  // until they are joined
   u32 file_count = 1;
   files::Gguf file;
-  std::optional<models::Model> model;
+  std::shared_ptr<const models::Model> model;
   std::optional<text::Tokenizer> tokenizer;
   std::string name;
   std::optional<Status> read;  // what came of read_headers(), once it was called
 
   Status read_headers();
+
+  // What is loaded for `options`, which come back with what follows from them.
+  struct Loadable {
+    std::shared_ptr<const models::Model> model;  // without logits when embeddings are wanted
+    LoadOptions options;
+  };
+  Result<Loadable> loadable(LoadOptions options) const;
 };
 
 }  // namespace pronk

@@ -11,7 +11,7 @@
 namespace pronk::engine {
 namespace {
 
-constexpr u32 default_context = 4096;
+constexpr u32 default_context = 4096, default_encoder_context = 512;
 constexpr u32 most_context = 1 << 24;
 
 // Of a device that refuses nothing: for the figures of a plan that another refuses.
@@ -27,10 +27,15 @@ gpu::Limits boundless() {
 Result<Plan> Preflight::run(bool search) const {
   if (options_.context > most_context)
     return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is absurd");
-  const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
+  const u32 positions = model_.graph.positions();
+  if (options_.context > positions)
+    return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is above the " +
+                                             std::to_string(positions) + " positions that the model knows");
+  const u32 trained = std::clamp(std::min(model_.hyper.context_length, positions), 1u, most_context);
+  const u32 usual = model_.graph.causal() ? default_context : default_encoder_context;
   Plan plan;
   if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);
-  plan.context = options_.context > 0 ? options_.context : std::min(trained, default_context);
+  plan.context = options_.context > 0 ? options_.context : std::min(trained, usual);
   if (options_.largest_context) plan.context = std::max(plan.largest_context, 1u);
   const Sizes sizes = at(plan.context, options_.kv);
   plan.memory = sizes.memory;

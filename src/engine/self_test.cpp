@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <tuple>
+#include <map>
+#include <set>
+#include <vector>
 
 namespace pronk::engine {
 namespace {
@@ -11,7 +13,8 @@ namespace {
 using graph::WeightId;
 
 // Small, with ragged edges, and more than one round of every loop and tile.
-constexpr u32 rows = 70, least_cols = 300, gemm_tokens = 34, batch_tokens = 11, prompt_tokens = 70, vocab = 2500;
+constexpr u32 rows = 70, least_cols = 300, gemm_tokens = 34, batch_tokens = 11, prompt_tokens = 70, few_tokens = 3,
+              vocab = 2500;
 
 class Cases {
  public:
@@ -19,20 +22,14 @@ class Cases {
       : graph_(model.graph), plan_(plan), limits_(limits), features_(features) {}
 
   std::vector<OpCase> make() {
-    const auto fused = graph::fuse(graph_);
+    auto fused = graph::fuse(graph_);
     CHECK(fused.has_value());  // the plan was made from it
-    for (const graph::FusedNode& node : fused->nodes) {
-      if (const auto* embed = std::get_if<graph::Embed>(&node.op)) add(*embed);
-      if (const auto* matmul = std::get_if<graph::FusedMatMul>(&node.op)) add(*matmul);
-      if (const auto* rotate = std::get_if<graph::RotateStore>(&node.op)) add(*rotate);
-    }
+    fused_ = std::move(*fused);
+    for (const graph::FusedNode& node : fused_.nodes) std::visit([&](const auto& op) { add(op); }, node.op);
     for (const graph::SamplingParams& sampling :
          {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
-      cases_.push_back(sampling_case(vocab, sampling, 1));
+      push(sampling_case(vocab, sampling, 1));
     }
-    std::erase_if(cases_, [&](const OpCase& c) {
-      return !std::all_of(c.steps.begin(), c.steps.end(), [&](const OpStep& step) { return planned(step.kernel); });
-    });
     return std::move(cases_);
   }
 
@@ -42,56 +39,219 @@ class Cases {
     return std::any_of(plan_.pipelines.begin(), plan_.pipelines.end(), same);
   }
 
-  static u32 cols(const formats::Format& format) { return u32(align_up(least_cols, format.block_weights)); }
-
-  void add(const graph::Embed& embed) {
-    const formats::Format& format = *graph_[embed.table].format;
-    cases_.push_back(embed_case(format, 5, cols(format), 1));
+  // False when the plan lacks a kernel of the case: then it is not one of the plan's.
+  bool push(OpCase made) {
+    for (const OpStep& step : made.steps) {
+      if (!planned(step.kernel)) return false;
+    }
+    cases_.push_back(std::move(made));
+    return true;
   }
 
-  void add(const graph::FusedMatMul& matmul) {
-    const kernels::MatMulKind kind{graph_[matmul.parts[0].weight].format, matmul.norm != WeightId::none,
-                                   !part_biases(matmul).empty(), matmul.epilogue};
-    const auto key = std::tuple(kind.format, kind.norm, kind.bias, kind.epilogue);
-    if (std::find(kinds_.begin(), kinds_.end(), key) != kinds_.end()) return;
-    kinds_.push_back(key);
+  // Whether operations with these kernels come for the first time: what their texts depend on.
+  template <class Op>
+  bool fresh(const Op&, std::initializer_list<u32> constants) {
+    return seen_.insert({u32(graph::FusedOp(Op{}).index()), constants}).second;
+  }
+
+  static u32 cols(const formats::Format& format) { return u32(align_up(least_cols, format.block_weights)); }
+  u32 width(graph::ValueId id) const { return id == graph::ValueId::none ? 0 : fused_.values[u32(id)].width; }
+  u32 floats(WeightId id) const { return id == WeightId::none ? 0 : graph_[id].rows * graph_[id].cols; }
+  u32 format_of(WeightId id) const { return u32(graph_[id].format - formats::table().data()); }
+
+  void add(const graph::Embed& op) {
+    const formats::Format& format = *graph_[op.table].format;
+    if (fresh(op, {format_of(op.table), op.by_position})) push(embed_case(format, 5, cols(format), 1, op.by_position));
+  }
+
+  void add(const graph::FusedMatMul& op) {
+    const WeightId weight = op.parts[0].weight;
+    const kernels::MatMulKind kind{graph_[weight].format, op.norm != WeightId::none, !part_biases(op).empty(),
+                                   op.epilogue, op.gate};
+    const bool gates = op.epilogue == graph::Epilogue::gate || op.epilogue == graph::Epilogue::gated;
+    if (!fresh(op, {format_of(weight), kind.norm, kind.bias, u32(kind.epilogue), gates ? u32(op.gate) : 0})) return;
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
       if (!planned(kernels::matmul_pipeline(kernel, kind, features_))) continue;
       const MatMulSpec spec{
           .kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
-      cases_.push_back(matmul_case(spec, limits_, features_, u32(cases_.size())));
+      push(matmul_case(spec, limits_, features_, u32(cases_.size())));
     }
   }
 
-  // All layers have heads of one shape; the model's own heads decide on tiles and splits, two kv heads are enough.
-  void add(const graph::RotateStore& rotate) {
-    AttentionSpec spec{.heads = graph_.heads, .kv = plan_.options.kv};
-    spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
-    const auto norms = std::pair(spec.q_norm, spec.k_norm);
-    if (std::find(norms_.begin(), norms_.end(), norms) != norms_.end()) return;
-    norms_.push_back(norms);
-    const u32 group = spec.heads.query / spec.heads.kv;
+  void add(const graph::MatMul& op) {
+    ExpertMatMulSpec spec{.format = graph_[op.weight].format,
+                          .matrices = 4,
+                          .rows = rows,
+                          .cols = cols(*graph_[op.weight].format),
+                          .slots = 4,
+                          .tokens = few_tokens,
+                          .bias = op.bias != WeightId::none,
+                          .chosen = op.chosen != graph::ValueId::none,
+                          .own_x = width(op.x) != graph_[op.weight].cols};
+    if (fresh(op, {format_of(op.weight), spec.bias, spec.chosen, spec.own_x}))
+      push(expert_matmul_case(spec, limits_, features_, 1));
+  }
+
+  // ---- Rows: of some groups that are as the model's
+
+  void add(const graph::Norm& op) { add_norm(op, false); }
+  void add(const graph::NormAdd& op) { add_norm(op.norm, true); }
+  void add_norm(const graph::Norm& op, bool residual) {
+    const bool weight = op.weight != WeightId::none, bias = op.bias != WeightId::none;
+    if (!fresh(op, {u32(op.kind), weight, bias, residual})) return;
+    const u32 group = std::min(op.group, least_cols), groups = std::min(width(op.x) / op.group, 3u);
+    const auto length = [&](WeightId id) {
+      return floats(id) == op.group ? group : floats(id) == 0 ? 0 : group * groups;
+    };
+    push(norm_case({.kind = op.kind,
+                    .width = group * groups,
+                    .group = group,
+                    .weight_width = length(op.weight),
+                    .bias_width = length(op.bias),
+                    .eps = op.eps,
+                    .scale = op.scale,
+                    .add = residual},
+                   few_tokens, 1));
+  }
+
+  void add(const graph::Map& op) {
+    const bool two = graph::takes_two(op.function), vector = op.weight != WeightId::none;
+    if (!fresh(op, {u32(op.function)})) return;
+    const u32 b_width = vector ? floats(op.weight) : width(op.b);
+    const u32 shared = two ? std::min(width(op.a) / b_width, 3u) : 1, each = std::min(width(op.a), rows);
+    push(map_case({.function = op.function, .width = shared * each, .b_width = two ? each : 0, .p = op.p}, vector,
+                  few_tokens, 1));
+  }
+
+  void add(const graph::PositionScale& op) {
+    if (fresh(op, {}))
+      push(position_scale_case({.width = rows, .scale = op.scale, .interval = std::min(op.interval, 7u)}, 5, few_tokens,
+                               1));
+  }
+
+  void add(const graph::Rope& op) {
+    const graph::RopeTable& table = graph_[op.table];
+    if (!fresh(op, {u32(table.pairs), table.rotated()})) return;
+    push(rope_case(
+        {.pairs = table.pairs, .width = 2 * op.head, .head = op.head, .first = op.first, .rotated = table.rotated()},
+        100, few_tokens, 1));
+  }
+
+  void add(const graph::TakeColumns& op) {
+    if (!fresh(op, {})) return;
+    push(take_columns_case(
+        {.groups = std::min(width(op.x) / op.group, 3u), .group = op.group, .first = op.first, .width = op.width},
+        few_tokens, 1));
+  }
+  void add(const graph::JoinColumns& op) {
+    if (!fresh(op, {})) return;
+    push(join_columns_case(
+        {.groups = std::min(width(op.a) / op.group_a, 3u), .group_a = op.group_a, .group_b = op.group_b}, few_tokens,
+        1));
+  }
+
+  void add(const graph::Route& op) {
+    const u32 experts = width(op.logits);
+    const bool bias = op.bias != WeightId::none, scaled = op.expert_scale != WeightId::none;
+    if (!fresh(op, {experts, op.groups, u32(op.gating), bias, scaled, op.normalize})) return;
+    push(route_case({.gating = op.gating,
+                     .experts = experts,
+                     .used = op.used,
+                     .groups = op.groups,
+                     .groups_used = op.groups_used,
+                     .bias = bias,
+                     .expert_scale = scaled,
+                     .normalize = op.normalize,
+                     .scale = op.scale},
+                    few_tokens, 1));
+  }
+  void add(const graph::WeightedSum& op) {
+    if (fresh(op, {})) push(weighted_sum_case({.width = rows, .parts = width(op.weights)}, few_tokens, 1));
+  }
+  void add(const graph::KeepLargest& op) {
+    if (fresh(op, {})) push(keep_largest_case({.width = least_cols, .deviations = op.deviations}, few_tokens, 1));
+  }
+
+  // ---- Recurrences
+
+  void add(const graph::Conv1d& op) {
+    const u32 kernel = graph_[op.weight].cols;
+    const bool bias = op.bias != WeightId::none;
+    if (fresh(op, {kernel, bias})) push(conv1d_case({.width = rows, .kernel = kernel, .bias = bias}, few_tokens, 1));
+  }
+  void add(const graph::DeltaRule& op) {
+    const u32 key = width(op.k) / op.key_heads, key_heads = std::min(op.key_heads, 2u);
+    if (!fresh(op, {key, op.neighbours_share})) return;
+    push(delta_rule_case({.key_heads = key_heads,
+                          .value_heads = op.value_heads / op.key_heads * key_heads,
+                          .key = key,
+                          .value = width(op.v) / op.value_heads,
+                          .neighbours_share = op.neighbours_share},
+                         few_tokens, 1));
+  }
+  void add(const graph::Scan& op) {
+    const u32 state = width(op.b) / op.groups, groups = std::min(op.groups, 2u);
+    const bool a_of_state = floats(op.a) != op.heads;
+    if (!fresh(op, {state, a_of_state})) return;
+    push(scan_case({.heads = groups * std::min(op.heads / op.groups, 3u),
+                    .groups = groups,
+                    .width = width(op.x) / op.heads,
+                    .state = state,
+                    .a_of_state = a_of_state},
+                   few_tokens, 1));
+  }
+
+  // ---- Attention, with what it reads
+
+  void add(const graph::StoreKv&) {}
+  void add(const graph::RotateStore& op) { rotations_[graph::slice_of(fused_.values, op.qkv).root] = &op; }
+
+  // The model's own heads decide on tiles and splits; two KV heads are enough.
+  void add(const graph::Attention& op) {
+    const graph::KvState& state = graph_.kv(op.state);
+    AttentionSpec spec{.heads = {op.heads, state.heads, state.key_width, state.value_width, state.values_in_keys},
+                       .kv = plan_.options.kv,
+                       .scale = 0.25f / std::sqrt(float(state.key_width)),
+                       .soft_cap = op.soft_cap,
+                       .window = std::min(op.window, prompt_tokens / 4),
+                       .causal = op.causal,
+                       .sinks = op.sinks != WeightId::none};
+    const auto rotation = rotations_.find(graph::slice_of(fused_.values, op.q).root);
+    spec.fused = rotation != rotations_.end();
+    if (spec.fused) {
+      const graph::RotateStore& rotate = *rotation->second;
+      spec.rotated = graph_[rotate.table].rotated();
+      spec.pairs = graph_[rotate.table].pairs;
+      spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
+    }
     spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);
     spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
     spec.splits = kernels::attention_splits(spec.heads);
-    spec.heads.scale = 0.25f / std::sqrt(float(spec.heads.dim));
+    if (!fresh(op, {spec.heads.key, spec.heads.value, spec.heads.values_in_keys, spec.soft_cap != 0, spec.window != 0,
+                    spec.causal, spec.sinks, spec.fused, spec.rotated, u32(spec.pairs), spec.q_norm, spec.k_norm,
+                    spec.prefill_vectors, spec.decode_vectors, spec.splits}))
+      return;
+    const u32 group = spec.heads.query / spec.heads.kv;
     spec.heads.kv = std::min(spec.heads.kv, 2u);
     spec.heads.query = group * spec.heads.kv;
-    spec.tokens = prompt_tokens;
-    spec.decode = true;
-    spec.attend = planned(kernels::attention(graph_.heads, spec.kv, spec.prefill_vectors, 1));
-    cases_.push_back(attention_case(spec, 1));
+    spec.decode = op.causal;
+    spec.chunks = op.causal ? 2 : 1;
+    spec.tokens = prompt_tokens / spec.chunks;
+    if (push(attention_case(spec, 1))) return;
+    spec.attend = false;  // as the last layer does
+    push(attention_case(spec, 1));
   }
 
   const graph::Graph& graph_;
   const GpuPlan& plan_;
   const gpu::Limits& limits_;
   const gpu::Features& features_;
+  graph::FusedGraph fused_;
   std::vector<OpCase> cases_;
-  std::vector<std::tuple<const formats::Format*, bool, bool, graph::Epilogue>> kinds_;
-  std::vector<std::pair<bool, bool>> norms_;
+  std::set<std::pair<u32, std::vector<u32>>> seen_;                // operations, by kind
+  std::map<graph::ValueId, const graph::RotateStore*> rotations_;  // by the value they work on
 };
 
 std::string adapter_name(const gpu::AdapterInfo& info) {

@@ -8,6 +8,9 @@ namespace pronk::engine {
 
 Status RunnerSession::start(std::span<const u32> tokens, const GenerateOptions& options) {
   PRONK_OK(check(tokens));
+  if (model_.encoder())
+    return fail(ErrorCode::unsupported, "the model is an encoder: it makes embeddings and cannot generate text");
+  if (embedding_) return fail("the model was loaded for embeddings, not to generate text");
   // Of the last run's tokens, those whose keys and values are in the cache.
   history_.resize(std::min<u64>(history_.size(), runner_.cached_tokens()));
   u64 common = 0;
@@ -52,6 +55,7 @@ void RunnerSession::cancel() {
 Status RunnerSession::score(std::span<const u32> tokens, bool by_steps) {
   PRONK_OK(check(tokens));
   if (!scoring_) return fail("the model was loaded without memory for scoring");
+  if (by_steps && model_.encoder()) return fail("an encoder takes all tokens at once");
   history_.clear();
   runner_.start_scoring({tokens.begin(), tokens.end()}, by_steps);
   return {};

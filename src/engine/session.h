@@ -10,9 +10,15 @@ namespace pronk::engine {
 
 class RunnerSession final : public Session {
  public:
-  // engine_status: of the engine, looked at by each call; scoring: as in LoadOptions. All references must outlive it.
-  RunnerSession(const Model& model, Runner& runner, u32 context, bool scoring, const Status& engine_status)
-      : model_(model), runner_(runner), context_(context), scoring_(scoring), engine_status_(engine_status) {}
+  // engine_status: of the engine, looked at by each call. All references must outlive it.
+  RunnerSession(const Model& model, Runner& runner, u32 context, const LoadOptions& options,
+                const Status& engine_status)
+      : model_(model),
+        runner_(runner),
+        context_(context),
+        scoring_(options.scoring),
+        embedding_(options.embedding),
+        engine_status_(engine_status) {}
 
   Status start(std::span<const u32> tokens, const GenerateOptions& options) override;
   bool next(u32& token) override;
@@ -30,7 +36,7 @@ class RunnerSession final : public Session {
   const Model& model_;
   Runner& runner_;
   u32 context_;
-  bool scoring_;
+  bool scoring_, embedding_;
   const Status& engine_status_;
   std::vector<u32> history_;  // the last prompt and the tokens taken since
   std::vector<u32> ends_;     // tokens that end the running generation

@@ -16,6 +16,15 @@ bool Graph::recurrent() const {
                      [](const State& state) { return std::holds_alternative<RecurrentState>(state); });
 }
 
+u32 Graph::positions() const {
+  u32 most = ~0u;
+  for (const PlainOp& op : ops) {
+    const auto* embed = std::get_if<Embed>(&op);
+    if (embed && embed->by_position) most = std::min(most, (*this)[embed->table].rows);
+  }
+  return most;
+}
+
 Graph without_logits(Graph graph) {
   const auto makes_hidden = [&](const PlainOp& op) {
     bool makes = false;
@@ -26,6 +35,13 @@ Graph without_logits(Graph graph) {
   CHECK(last != graph.ops.end());
   graph.ops.erase(last + 1, graph.ops.end());
   graph.output = graph.hidden;
+  std::vector<bool> read(graph.weights.size());
+  const auto mark = [&](WeightId id) {
+    if (id != WeightId::none) read[u32(id)] = true;
+  };
+  for (const PlainOp& op : graph.ops) for_each_weight(op, mark);
+  for (const RopeTable& table : graph.ropes) mark(table.factors), mark(table.long_factors);
+  while (!graph.weights.empty() && !read[graph.weights.size() - 1]) graph.weights.pop_back();  // they were made last
   return graph;
 }
 

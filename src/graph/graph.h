@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "formats/format.h"
+#include "graph/pooling.h"
 
 namespace pronk::graph {
 
@@ -394,8 +395,6 @@ bool writes_state(const Op& op) {
 
 // ---- Graphs
 
-enum class Pooling : u8 { none, mean, cls, last, rank };  // how rows of hidden states become one vector; rank: cls
-
 struct Graph {
   std::vector<Value> values;
   std::vector<Weight> weights;
@@ -414,9 +413,10 @@ struct Graph {
 
   bool causal() const;     // no token sees a later one
   bool recurrent() const;  // some state cannot go back
+  u32 positions() const;   // most tokens that it has embeddings of positions for; ~0u: any number
 };
 
-// The same without what only the logits need: its output is the hidden states.
+// The same without what only the logits need, weights included: its output is the hidden states.
 Graph without_logits(Graph graph);
 
 struct FusedNode {

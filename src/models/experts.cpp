@@ -76,6 +76,7 @@ void skip_prediction_layers(Build& build) {
 }
 
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& e) {
+  if (e.count == 0) layer.build.fail("metadata key 'expert_count' is missing", ErrorCode::unspecified);
   return layer.graph.route({.gating = e.gating,
                             .logits = layer.linear(n, "ffn_gate_inp", e.count),  // [tokens, count]
                             .bias = layer.build.optional_vector(layer.name("exp_probs_b.bias"), e.count),

@@ -8,8 +8,8 @@
 namespace pronk::models {
 
 struct Experts {
-  u32 count = 0, used = 0;  // none when count is 0
-  u32 hidden = 0;           // of each
+  u32 count = 0, used = 1;  // none when count is 0
+  u32 hidden = 1;           // of each
   u32 shared_hidden = 0;    // of the one that serves all tokens; 0: there is none
   graph::Route::Gating gating = graph::Route::Gating::softmax;
   bool normalize = false;  // weights are divided by their sum

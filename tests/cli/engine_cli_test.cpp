@@ -1,4 +1,4 @@
-// logits, generate, plan and perplexity as programs call them: exact forms, and numbers worked out another way.
+// logits, embed, generate, plan and perplexity as programs call them: exact forms, and numbers worked out another way.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +12,8 @@
 #include <string>
 
 #include "cpu/executor.h"
+#include "support/archs.h"
+#include "support/encoder_model.h"
 #include "support/engine_driver.h"
 #include "support/files.h"
 #include "support/graph_gguf.h"
@@ -34,6 +36,8 @@ class EngineCli : public testing::Test {
       write(i == 0 ? "split-00001-of-00002.gguf" : "split-00002-of-00002.gguf",
             {reinterpret_cast<const char*>(splits[i].data()), splits[i].size()});
     }
+    write_encoder("encoder.gguf", {});
+    write_encoder("reranker.gguf", {.pooling = graph::Pooling::rank, .scores = 3});
     std::string text;
     for (u32 i = 0; i < 40; ++i) text += "word " + std::to_string(i * i);
     write("text", text);
@@ -42,8 +46,8 @@ class EngineCli : public testing::Test {
     if (device) backends_.push_back("webgpu");
   }
   static void TearDownTestSuite() {
-    for (const char* name :
-         {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf", "text", "out", "err", "logits"}) {
+    for (const char* name : {"model.gguf", "split-00001-of-00002.gguf", "split-00002-of-00002.gguf", "encoder.gguf",
+                             "reranker.gguf", "text", "out", "err", "logits"}) {
       std::remove(path(name).c_str());
     }
     ::rmdir(folder_.c_str());
@@ -52,6 +56,10 @@ class EngineCli : public testing::Test {
   static std::string path(const std::string& name) { return folder_ + "/" + name; }
   static void write(const std::string& name, std::string_view bytes) {
     std::ofstream(path(name), std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
+  }
+  static void write_encoder(const std::string& name, const EncoderSpec& spec) {
+    const std::vector<u8> file = encoder_file(spec);
+    write(name, {reinterpret_cast<const char*>(file.data()), file.size()});
   }
   static std::string read(const std::string& name) {
     std::ifstream file(path(name), std::ios::binary);
@@ -91,6 +99,19 @@ class EngineCli : public testing::Test {
     return {rows.begin(), rows.end()};
   }
 
+  // Rows of hidden states, or of scores, by the double reference.
+  static std::vector<double> hidden_states(const std::string& file, const std::vector<u32>& tokens) {
+    auto loaded = load_model(path(file));
+    EXPECT_TRUE(loaded.has_value());
+    loaded->model.graph = graph::without_logits(std::move(loaded->model.graph));
+    cpu::Executor<double> executor(loaded->model.graph, loaded->weights(), u32(tokens.size()), graph::KvType::f32);
+    const auto rows = executor.run(tokens, 0, true);
+    return {rows.begin(), rows.end()};
+  }
+  static double relative_error(const std::vector<float>& values, const std::vector<double>& expected) {
+    return archs::relative_error(values, std::vector<float>(expected.begin(), expected.end()));
+  }
+
   static std::set<std::string> keys(const json& object) {
     std::set<std::string> names;
     for (const auto& [key, value] : object.items()) names.insert(key);
@@ -128,6 +149,102 @@ TEST_F(EngineCli, Logits) {
                "token 300 is not below the vocabulary size 300");
   expect_error("logits" + model() + " --backend cpu --tokens 1,,2 --out " + path("logits"), 2, "--tokens");
   expect_error("logits" + model() + " --tokens 1,2", 2, "--out is missing");
+}
+
+TEST_F(EngineCli, EmbedPoolsHiddenStates) {
+  const std::string exact = " --tokens 1,2,299,7,7 --kv f32 --activations f32 --json --backend ";
+  for (const auto& [file, width] : {std::pair{"encoder.gguf", 32u}, {"model.gguf", 64u}}) {
+    const std::vector<double> rows = hidden_states(file, {1, 2, 299, 7, 7});
+    ASSERT_EQ(rows.size(), 5 * width);
+    std::vector<double> mean(width);
+    for (u32 i = 0; i < rows.size(); ++i) mean[i % width] += rows[i] / 5;
+    double squares = 0;
+    for (double value : mean) squares += value * value;
+    std::vector<double> unit = mean;
+    for (double& value : unit) value /= std::sqrt(squares);
+    const std::pair<const char*, std::vector<double>> cases[] = {
+        {"", mean},  // of the encoder, because its file says so; of the other, because it says nothing
+        {" --pooling mean --normalize", unit},
+        {" --pooling cls", {rows.begin(), rows.begin() + width}},
+        {" --pooling last", {rows.end() - width, rows.end()}},
+        {" --pooling none", rows},
+    };
+    for (const std::string& backend : backends_) {
+      for (const auto& [how, expected] : cases) {
+        SCOPED_TRACE(file + backend + how);
+        const json out = run_json("embed -m " + path(file) + exact + backend + how + " --out " + path("logits"));
+        const auto values = archs::read_floats(path("logits"));
+        ASSERT_EQ(values.size(), expected.size());
+        EXPECT_LE(relative_error(values, expected), 1e-5);
+        EXPECT_EQ(out["tokens"], 5);
+        EXPECT_EQ(out["width"], width);
+        const bool each = std::strstr(how, "none");
+        ASSERT_EQ(keys(out), (std::set<std::string>{"tokens", "pooling", "width", each ? "embeddings" : "embedding"}));
+        EXPECT_EQ((each ? out["embeddings"][0] : out["embedding"]).get<std::vector<float>>(),
+                  std::vector<float>(values.begin(), values.begin() + width));
+      }
+    }
+  }
+}
+
+TEST_F(EngineCli, EmbedGivesARerankersScores) {
+  const std::vector<double> rows = hidden_states("reranker.gguf", {1, 2, 3});
+  ASSERT_EQ(rows.size(), 9u);
+  for (const std::string& backend : backends_) {
+    const json out = run_json("embed -m " + path("reranker.gguf") +
+                              " --tokens 1,2,3 --kv f32 --activations f32 --json --backend " + backend);
+    EXPECT_LE(relative_error(out["scores"], {rows.begin(), rows.begin() + 3}), 1e-5) << backend;
+  }
+  expect_error("embed -m " + path("reranker.gguf") + " --tokens 1 --json --backend cpu --pooling mean", 1, "reranker");
+}
+
+TEST_F(EngineCli, EmbedTakesTextAsTheTokenizerMakesIt) {
+  const auto header = open_model({*read_file(path("encoder.gguf"))});
+  ASSERT_TRUE(header);
+  const auto tokens = (*header)->tokenizer().encode("some words");
+  ASSERT_TRUE(tokens);
+  std::string ids;
+  for (const u32 token : *tokens) ids += (ids.empty() ? "" : ",") + std::to_string(token);
+  const std::string command = "embed -m " + path("encoder.gguf") + " --json --backend cpu";
+  EXPECT_EQ(run_json(command + " -p 'some words'"), run_json(command + " --tokens " + ids));
+}
+
+TEST_F(EngineCli, EncodersMakeNoText) {
+  const std::string encoder = " -m " + path("encoder.gguf") + " --backend cpu";
+  for (const std::string command :
+       {"generate -p a", "bench", "logits --tokens 1 --out " + path("logits"), "perplexity -f " + path("text")}) {
+    expect_error(command + encoder, 1, "the model is an encoder");
+  }
+  expect_error("embed" + encoder + " --json", 2, "either -p TEXT or --tokens IDS");
+  expect_error("embed" + encoder + " --tokens 1", 2, "--out FILE, --json or both");
+  expect_error("embed" + encoder + " --tokens 1 --json --ctx 41", 1,
+               "context length 41 is above the 40 positions that the model knows");
+  EXPECT_EQ(run_json("plan" + encoder + " --json")["context_length"], 40);
+  const json plan = run_json("plan" + encoder + " --json --ctx 7 --allocate");
+  EXPECT_EQ(plan["total"], plan["allocated"]["total"]);
+}
+
+// Vectors of one small model for each architecture that makes embeddings, where they are.
+TEST_F(EngineCli, EmbeddingsAreAsExpected) {
+  if (!archs::index().is_object()) GTEST_SKIP() << "no " << archs::folder;
+  u32 compared = 0;
+  for (const json& entry : archs::index()["models"]) {
+    if (!entry.contains("embedding")) continue;
+    for (const json& sequence : entry["sequences"]) {
+      std::string ids;
+      for (const u32 token : sequence["tokens"]) ids += (ids.empty() ? "" : ",") + std::to_string(token);
+      const auto expected = archs::read_floats(archs::folder + std::string(sequence["file"]));
+      for (const std::string& backend : backends_) {
+        const json out = run_json("embed -m " + archs::folder + std::string(entry["file"]) + " --tokens " + ids +
+                                  " --kv f32 --activations f32 --json --backend " + backend);
+        const std::vector<float> vector = out["embedding"];
+        EXPECT_LE(archs::relative_error(vector, expected), double(sequence["tolerance"]["f32"]))
+            << entry["name"] << " " << sequence["tag"] << " " << backend;
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GE(compared, 20u);
 }
 
 TEST_F(EngineCli, GenerateParsesSpecialTokensWhenAsked) {

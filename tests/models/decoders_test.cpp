@@ -150,5 +150,39 @@ TEST(Decoders, EmbeddingGemmasLinearMapsFollowWhenTheFileHasThem) {
   EXPECT_EQ(after.hidden, after.output);
 }
 
+std::string error_of(const Header& header) {
+  const auto model = read_model(header.parse());
+  return model ? "" : model.error().message;
+}
+
+TEST(Decoders, ExpertsThatNoKeyCountsAreAnError) {
+  Header header("olmoe");
+  header.matrices(true);
+  header.norms({"attn_norm", "ffn_norm"});
+  header.layer_tensor(0, "ffn_gate_inp.weight", {16, 4});
+  for (const char* name : {"ffn_gate_exps.weight", "ffn_up_exps.weight"}) header.layer_tensor(0, name, {16, 32, 4});
+  header.layer_tensor(0, "ffn_down_exps.weight", {32, 16, 4});
+  EXPECT_NE(error_of(header).find("'expert_count' is missing"), std::string::npos);
+  header.key("expert_count", 4);
+  header.key("expert_used_count", 2);
+  EXPECT_EQ(error_of(header), "");
+}
+
+TEST(Decoders, GatedAttentionNeedsValuesAsWideAsKeys) {
+  for (const u32 value : {8u, 4u}) {
+    Header header("qwen35", {.kv_heads = 2});
+    header.key("attention.value_length", value);
+    header.norms({"attn_norm", "post_attention_norm"});
+    header.layer_tensor(0, "attn_q.weight", {16, 32});
+    header.layer_tensor(0, "attn_k.weight", {16, 16});
+    header.layer_tensor(0, "attn_v.weight", {16, 2 * value});
+    header.layer_tensor(0, "attn_output.weight", {2 * value, 16});
+    for (const char* name : {"attn_q_norm.weight", "attn_k_norm.weight"}) header.layer_tensor(0, name, {8});
+    for (const char* name : {"ffn_gate.weight", "ffn_up.weight"}) header.layer_tensor(0, name, {16, 32});
+    header.layer_tensor(0, "ffn_down.weight", {32, 16});
+    EXPECT_EQ(error_of(header).find("value_length") != std::string::npos, value == 4) << error_of(header);
+  }
+}
+
 }  // namespace
 }  // namespace pronk::models

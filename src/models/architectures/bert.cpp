@@ -2,7 +2,7 @@
 // Every token sees all others; norms come after the sums. Rerankers end in a small network on the first token.
 #include <algorithm>
 
-#include "models/build.h"
+#include "models/decoder.h"
 
 namespace pronk::models {
 namespace {
@@ -27,7 +27,6 @@ ValueId rank(Build& b, ValueId x) {
 }
 
 void build(Build& b) {
-  const auto hidden = b.each_layer("feed_forward_length");
   const bool positions = b.has("position_embd.weight");
   ValueId x = embed(b);  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
@@ -36,8 +35,8 @@ void build(Build& b) {
     const RopeId rope = positions ? RopeId::none : b.rope(RopePairs::halves, read_rotated(b, heads));
     const ValueId a = self_attention(l, x, {.heads = heads, .rope = rope, .causal = false});
     x = l.layer_norm(b.graph.add(x, a), "attn_output_norm");
-    const ValueId f = l.has("ffn_gate.weight") ? gated_feed_forward(l, x, hidden[il])
-                                               : feed_forward(l, x, hidden[il], graph::Function::gelu);
+    const ValueId f = l.has("ffn_gate.weight") ? gated_feed_forward(l, x, read_feed_forward(l))
+                                               : feed_forward(l, x, read_feed_forward(l), graph::Function::gelu);
     x = l.layer_norm(b.graph.add(x, f), "layer_output_norm");
   }
   b.finish(b.pooling() == graph::Pooling::rank ? rank(b, x) : x);

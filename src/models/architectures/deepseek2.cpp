@@ -27,9 +27,8 @@ LatentAttention read_latent_attention(Layer& l) {
   a.latent = b.count("attention.kv_lora_rank");
   a.query_latent = l.has("attn_q_a.weight") ? b.count("attention.q_lora_rank") : 0;
   const bool sized = a.heads > 0 && a.heads <= 4096 && key <= 1024 && a.value <= 1024 && a.query_latent <= 1 << 16;
-  const bool rotates = a.rotated < key && a.rotated % 2 == 0;
-  const u32 cached = a.latent + a.rotated;  // key of the cache, a head of attention
-  if (!sized || !rotates || cached > 1024 || cached % 4 != 0 || a.latent % 4 != 0) {
+  const bool units = a.latent % 4 == 0 && a.rotated % 4 == 0;
+  if (!sized || !units || a.rotated >= key || a.latent + a.rotated > 1024) {  // a key of the cache holds both
     b.fail("the sizes of latent attention (attention.*_mla, attention.*_lora_rank) are not supported");
     return {.heads = 1, .unrotated = 4, .rotated = 4, .value = 4, .latent = 4, .rope = b.rope(RopePairs::adjacent, 4)};
   }

@@ -1,5 +1,6 @@
 // Falcon-H1 (arXiv 2507.22448): attention and Mamba 2 side by side on one norm. Its multipliers are part of the
 // weights.
+#include "models/decoder.h"
 #include "models/recurrent.h"
 
 namespace pronk::models {
@@ -12,7 +13,6 @@ ValueId feed_forward_norm(Layer& l, ValueId x) {
 }
 
 void build(Build& b) {
-  const auto feed_forward = b.each_layer("feed_forward_length");
   ValueId x = b.embed();  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);
@@ -21,7 +21,7 @@ void build(Build& b) {
     const ValueId n = l.rms_norm(x, "attn_norm");
     const ValueId attended = self_attention(l, n, {.heads = heads, .rope = rope, .scale = read_scale(b, heads)});
     x = b.graph.add(x, b.graph.add(attended, mamba2(l, n)));
-    x = b.graph.add(x, gated_feed_forward(l, feed_forward_norm(l, x), feed_forward[il]));
+    x = b.graph.add(x, gated_feed_forward(l, feed_forward_norm(l, x), read_feed_forward(l)));
   }
   x = b.rms_norm(x, "output_norm");
   b.finish(x, b.logits(x));

@@ -16,7 +16,6 @@ ValueId attention(Layer& l, ValueId n) {
 
 void build(Build& b) {
   const auto kv_heads = b.each_layer("attention.head_count_kv");  // 0: a Mamba 2 layer
-  const auto feed_forward = b.each_layer("feed_forward_length");
   const float residual_scale = float(b.number_or("residual_scale", 1));
   const Experts experts = read_experts(b, true);
   const auto add = [&](ValueId x, ValueId y) {
@@ -28,8 +27,7 @@ void build(Build& b) {
     Layer l(b, il);
     const ValueId n = l.rms_norm(x, "attn_norm");
     x = add(x, kv_heads[il] == 0 ? mamba2(l, n) : attention(l, n));
-    const ValueId f = l.rms_norm(x, "ffn_norm");
-    x = add(x, experts.count > 0 ? expert_feed_forward(l, f, experts) : gated_feed_forward(l, f, feed_forward[il]));
+    x = add(x, dense_or_expert_feed_forward(l, l.rms_norm(x, "ffn_norm"), experts));
   }
   x = b.rms_norm(x, "output_norm");
   b.finish(x, b.graph.scale(b.logits(x), 1 / b.number_or("logit_scale", 1)));

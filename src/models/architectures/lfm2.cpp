@@ -14,17 +14,13 @@ ValueId attention(Layer& l, ValueId n) {
 
 void build(Build& b) {
   const auto kv_heads = b.each_layer("attention.head_count_kv");  // 0: a convolution
-  const auto feed_forward = b.each_layer("feed_forward_length");
-  const u32 dense = b.whole_or("leading_dense_block_count", 0);
   const Experts experts = read_experts(b, true);
   ValueId x = b.embed();  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);
     const ValueId n = l.rms_norm(x, "attn_norm");
     x = b.graph.add(x, kv_heads[il] == 0 ? short_convolution(l, n) : attention(l, n));
-    const ValueId f = l.rms_norm(x, "ffn_norm");
-    const bool routed = experts.count > 0 && il >= dense;
-    x = b.graph.add(x, routed ? expert_feed_forward(l, f, experts) : gated_feed_forward(l, f, feed_forward[il]));
+    x = b.graph.add(x, dense_or_expert_feed_forward(l, l.rms_norm(x, "ffn_norm"), experts));
   }
   x = b.rms_norm(x, "token_embd_norm");  // so named, though it is the last norm
   b.finish(x, b.logits(x));

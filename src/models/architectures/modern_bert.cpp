@@ -1,12 +1,11 @@
 // ModernBERT (arXiv 2412.13663): an encoder with rotation, gated feed-forward networks and norms before them; two of
 // three layers see a window.
-#include "models/build.h"
+#include "models/decoder.h"
 
 namespace pronk::models {
 namespace {
 
 void build(Build& b) {
-  const auto hidden = b.each_layer("feed_forward_length");
   const u32 window = b.whole_or("attention.sliding_window", 0);
   const u32 period = b.count_or("attention.sliding_window_pattern", 3);  // the first of so many layers sees all
   if (b.pooling() == graph::Pooling::rank) b.fail("rerankers of this architecture are not supported");
@@ -20,7 +19,8 @@ void build(Build& b) {
     const ValueId n = l.has("attn_norm.weight") ? l.layer_norm(x, "attn_norm") : x;  // the first layer has none
     x = b.graph.add(
         x, self_attention(l, n, {.heads = heads, .rope = rope, .window = slides ? window : 0, .causal = false}));
-    x = b.graph.add(x, gated_feed_forward(l, l.layer_norm(x, "ffn_norm"), hidden[il], graph::Function::gelu_gate));
+    x = b.graph.add(
+        x, gated_feed_forward(l, l.layer_norm(x, "ffn_norm"), read_feed_forward(l), graph::Function::gelu_gate));
   }
   b.finish(b.layer_norm(x, "output_norm"));
 }

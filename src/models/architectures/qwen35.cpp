@@ -1,7 +1,5 @@
 // Qwen3-Next and Qwen3.5 (arXiv 2412.06464, 2505.06708): three of four layers are gated delta nets, the others
 // attention whose output is gated; feed-forward networks are dense, or experts with a gated one that all tokens use.
-#include <algorithm>
-
 #include "models/experts.h"
 #include "models/recurrent.h"
 
@@ -11,7 +9,9 @@ namespace {
 // attn_q makes query and gate of each head.
 ValueId gated_attention(Layer& l, ValueId n) {
   graph::Builder& g = l.graph;
-  const Heads h = read_heads(l.build, l.index);
+  Heads h = read_heads(l.build, l.index);
+  if (h.value != h.key) l.build.fail("attention.value_length differs from attention.key_length, its gate's width");
+  h.value = h.key;
   const RopeId rope = l.build.rope(RopePairs::halves, read_rotated(l.build, h));
   const auto head_norm = [&](ValueId x, std::string_view tensor) {
     return g.rms_norm(x, l.build.vector(l.name(tensor), h.key), float(l.build.rms_eps()));
@@ -31,17 +31,14 @@ ValueId gated_attention(Layer& l, ValueId n) {
 }
 
 void build(Build& b) {
-  b.hyper.layers -= std::min(b.hyper.layers - 1, b.whole_or("nextn_predict_layers", 0));  // they draft further tokens
+  skip_prediction_layers(b);
   const Experts experts = read_experts(b, true);
-  const auto feed_forward = b.each_layer_or("feed_forward_length", 0);
   ValueId x = b.embed();  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);
     const ValueId n = l.rms_norm(x, "attn_norm");
     x = b.graph.add(x, l.has("ssm_conv1d.weight") ? gated_delta_net(l, n) : gated_attention(l, n));
-    const ValueId f = l.rms_norm(x, "post_attention_norm");
-    x = b.graph.add(
-        x, experts.count > 0 ? expert_feed_forward(l, f, experts) : gated_feed_forward(l, f, feed_forward[il]));
+    x = b.graph.add(x, dense_or_expert_feed_forward(l, l.rms_norm(x, "post_attention_norm"), experts));
   }
   x = b.rms_norm(x, "output_norm");
   b.finish(x, b.logits(x));
