@@ -68,7 +68,7 @@ class GpuFormats : public test::KernelTest {
     kernels::StepState state;
     state.rows = weight.rows;
     const Bytes out(weight.decoded.size() * 4);
-    return run(weight.format, kernels::embed(weight.format),
+    return run(weight.format, kernels::embed(weight.format, false),
                {params_bytes(params), params_bytes(state), weight.gpu, bytes_of(tokens), out},
                {kernels::embed_grid(params.row_units), weight.rows});
   }
