@@ -112,7 +112,7 @@ ValueId expert_feed_forward(Layer& layer, ValueId n, const Experts& e) {
 }
 
 ValueId dense_or_expert_feed_forward(Layer& layer, ValueId n, const Experts& e) {
-  if (e.count > 0 && layer.has("ffn_gate_inp.weight")) return expert_feed_forward(layer, n, e);
+  if (layer.has("ffn_gate_inp.weight")) return expert_feed_forward(layer, n, e);
   return gated_feed_forward(layer, n, read_feed_forward(layer));
 }
 
