@@ -84,7 +84,8 @@ std::vector<u32> some_tokens(u32 count, u32 seed) {
 // A runner that is ready, on a device of its own.
 class Driver {
  public:
-  explicit Driver(const models::Model& model) : model_(model) {
+  // The model must outlive it.
+  explicit Driver(const models::Model& model) {
     auto device = gpu::create_native_device();
     CHECK(device);
     device_ = std::move(*device);
@@ -130,7 +131,6 @@ class Driver {
   }
 
  private:
-  const models::Model& model_;
   std::unique_ptr<gpu::Device> device_;
   std::unique_ptr<GpuRunner> runner_;
   std::vector<u32> tokens_;
