@@ -172,6 +172,12 @@ OpCase route_case(kernels::Route r, u32 tokens, u32 seed) {
   // The last token's logits say nothing about most experts: sums near zero, and equals, of which the first is taken.
   float* last = &logits.floats[logits.columns.base + u64(tokens - 1) * logits.columns.stride];
   if (tokens > 1) std::fill_n(last, r.experts, -20.0f);
+  if (r.groups > 1 && r.gating == graph::Route::Gating::softmax_after && !r.bias) {
+    // Groups whose two best scores have the same sum: the first ones count, and the best experts lie in others.
+    const u32 members = r.experts / r.groups;
+    CHECK(members >= 2);
+    for (u32 g = 0; g < r.groups; ++g) last[g * members] = float(g), last[g * members + 1] = -float(g);
+  }
   const auto bias = made_up_floats(r.experts, seed + 1, 0.2f), scale = made_up_floats(r.experts, seed + 2, 0.3f, 1);
   const OutputRows chosen(c, r.used, tokens, seed + 3), weights(c, r.used, tokens, seed + 4);
   r.logits = logits.columns, r.chosen = chosen.columns(), r.weights = weights.columns();

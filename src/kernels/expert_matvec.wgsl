@@ -37,14 +37,10 @@ fn matvec(group: vec3<u32>, local: u32) {
   let x_at = params.x_base + token * params.x_stride + slot * params.x_slot;
   var sums: array<f32, SUMS>;
   for (var u = lane; u < params.row_units; u += LANES) {
-    let lo = x[x_at + 2u * u];
-    var hi = vec4<f32>();
-    if (2u * u + 1u < params.x_fours) {
-      hi = x[x_at + 2u * u + 1u];
-    }
+    let v = Eight(x[x_at + 2u * u], x[x_at + 2u * u + 1u]);  // beyond a slot's columns weights are zero
     for (var r = 0u; r < ROWS; r++) {
       let w = load8(unit_of_row[r] + u);
-      sums[r] += dot(w.lo, lo) + dot(w.hi, hi);
+      sums[r] += dot(w.lo, v.lo) + dot(w.hi, v.hi);
     }
   }
 

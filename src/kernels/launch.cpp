@@ -74,7 +74,6 @@ Launch lower(const ExpertMatMul& m, const ExpertMatMulOperands& o, const gpu::Li
   p.x_base = m.x.base / 4;
   p.x_stride = m.x.stride / 4;
   p.x_slot = m.own_x ? m.cols / 4 : 0;
-  p.x_fours = u32(ceil_div(m.cols, 4));
   p.chosen_base = m.chosen_at.base;
   p.chosen_stride = m.chosen_at.stride;
   p.y_base = m.y.base;

@@ -100,7 +100,7 @@ PRONK_STRUCT(ExpertParams,
   (u32, rows),                                              // of a matrix
   (u32, padding),                                           // columns of zeros behind the last slot's
   (u32, row_units),
-  (u32, x_base), (u32, x_stride), (u32, x_slot), (u32, x_fours),  // in fours; from slot to slot; of a row of x
+  (u32, x_base), (u32, x_stride), (u32, x_slot),  // in fours; from slot to slot
   (u32, chosen_base), (u32, chosen_stride), (u32, y_base), (u32, y_stride),
   (u32, grid_x),
   (u32, plane1), (u32, plane2), (u32, plane3)

@@ -132,6 +132,8 @@ TEST_F(RowOp, Route) {
                               .scale = 2.5f},
                              5, ++seed));
   }
+  check(engine::route_case({.gating = Gating::softmax_after, .experts = 32, .used = 4, .groups = 8, .groups_used = 3},
+                           2, 98));
   check(engine::route_case({.gating = Gating::sigmoid, .experts = 6, .used = 2, .groups = 6, .groups_used = 3}, 4, 99));
 }
 
