@@ -20,21 +20,15 @@ u64 alive_at_once(const std::vector<Interval>& intervals, u64 alignment) {
   return most;
 }
 
-}  // namespace
+constexpr u32 unplaced = ~0u;
 
-MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector<std::pair<u32, u32>>& apart,
-                       u64 alignment) {
-  constexpr u32 unplaced = ~0u;
+using Pairs = std::vector<std::pair<u32, u32>>;
+
+// Places each interval in turn where the buffers grow least.
+MemoryPlan place(const std::vector<Interval>& intervals, const Pairs& apart, u64 alignment,
+                 const std::vector<u32>& order) {
   MemoryPlan plan;
   plan.ranges.assign(intervals.size(), {unplaced, 0, 0});
-  plan.lower_bound = alive_at_once(intervals, alignment);
-
-  std::vector<u32> order(intervals.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) {
-    return intervals[a].bytes != intervals[b].bytes ? intervals[a].bytes > intervals[b].bytes : a < b;
-  });
-
   for (u32 item : order) {
     const auto forbidden = [&](u32 buffer) {
       return std::any_of(apart.begin(), apart.end(), [&](const auto& pair) {
@@ -73,6 +67,28 @@ MemoryPlan plan_memory(const std::vector<Interval>& intervals, const std::vector
     plan.buffer_bytes[best.buffer] += best_growth;
     plan.ranges[item] = best;
   }
+  return plan;
+}
+
+u64 total(const MemoryPlan& plan) {
+  return std::accumulate(plan.buffer_bytes.begin(), plan.buffer_bytes.end(), u64{0});
+}
+
+}  // namespace
+
+// No order of placing is the best for all graphs: the largest first, or the longest-lived.
+MemoryPlan plan_memory(const std::vector<Interval>& intervals, const Pairs& apart, u64 alignment) {
+  std::vector<u32> order(intervals.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) {
+    return intervals[a].bytes != intervals[b].bytes ? intervals[a].bytes > intervals[b].bytes : a < b;
+  });
+  MemoryPlan plan = place(intervals, apart, alignment, order);
+  const auto life = [&](u32 i) { return i64(intervals[i].last) - intervals[i].first; };
+  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) { return life(a) != life(b) ? life(a) > life(b) : a < b; });
+  MemoryPlan other = place(intervals, apart, alignment, order);
+  if (total(other) < total(plan)) plan = std::move(other);
+  plan.lower_bound = alive_at_once(intervals, alignment);
   return plan;
 }
 

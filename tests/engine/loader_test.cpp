@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "engine/loader.h"
 #include "support/engine_driver.h"
 
 namespace pronk {
@@ -108,6 +109,96 @@ TEST(Loader, TensorsLargerThanTheStagingBuffer) {
       const auto parts = loaded(files, [step](u64) { return step; }, {});
       ASSERT_TRUE(parts) << parts.error().message;
       EXPECT_TRUE(*parts == *whole) << step;
+    }
+  }
+}
+
+// ---- Weights that share a tensor
+
+// What a weight is given, in the order and pieces in which it comes.
+class Collector final : public engine::WeightSink {
+ public:
+  explicit Collector(const graph::Graph& graph) : graph_(graph), bytes(graph.weights.size()) {}
+  void write(graph::WeightId id, u64 first_block, u64 blocks, const u8* from) override {
+    const formats::Format& format = *graph_[id].format;
+    EXPECT_EQ(first_block * format.block_bytes, bytes[u32(id)].size());
+    EXPECT_TRUE(first_block % 4 == 0 || graph_[id].cols % 8 != 0);  // what planes of whole words need
+    bytes[u32(id)].insert(bytes[u32(id)].end(), from, from + blocks * format.block_bytes);
+  }
+
+ private:
+  const graph::Graph& graph_;
+
+ public:
+  std::vector<std::vector<u8>> bytes;
+};
+
+// A file of three tensors, of which `a` is [rows, cols] and `c` a vector written as a matrix.
+struct SharedTensors {
+  static constexpr u32 rows = 37;
+  std::vector<u8> file;
+  files::Gguf header;
+
+  SharedTensors(std::string_view format, u32 cols) {
+    files::GgufWriter writer;
+    writer.add_string("general.architecture", "none");
+    const u64 a[] = {cols, rows}, b[] = {64, 3}, c[] = {16, 8};
+    writer.add_tensor("a", formats::find(format)->ggml_type, a);
+    writer.add_tensor("b", formats::find("F16")->ggml_type, b);
+    writer.add_tensor("c", formats::find("F32")->ggml_type, c);
+    std::mt19937 random(1);
+    file = test::write_gguf(writer, [&](u64 i) {
+      const u64 sizes[] = {u64(rows) * cols / formats::find(format)->block_weights * formats::find(format)->block_bytes,
+                           64 * 3 * 2, 16 * 8 * 4};
+      std::vector<u8> bytes(sizes[i]);
+      for (u8& byte : bytes) byte = u8(random());
+      return bytes;
+    });
+    header = std::move(*files::parse_gguf(file, file.size())->gguf);
+  }
+
+  std::vector<u8> rows_of(const graph::Weight& weight) const {
+    const u64 row = u64(weight.cols) / weight.format->block_weights * weight.format->block_bytes;
+    const auto begin = file.begin() + std::ptrdiff_t(header.find(weight.name)->offset + weight.first_row * row);
+    return {begin, begin + std::ptrdiff_t(weight.rows * row)};
+  }
+};
+
+TEST(Loader, RowsOfOneTensor) {
+  struct Rows {
+    u32 first, count;
+  };
+  const std::vector<Rows> splits[] = {
+      {{0, 12}, {12, 20}, {32, 5}},         // all of them, one after the other
+      {{0, 37}, {3, 9}, {3, 30}, {36, 1}},  // some lie in others
+      {{5, 4}, {20, 3}},                    // with gaps
+      {{9, 20}, {1, 10}},
+  };
+  for (const auto& [format, cols] : {std::pair{"F16", 8u}, {"F16", 6u}, {"F32", 5u}, {"Q8_0", 32u}, {"Q4_K", 256u}}) {
+    const SharedTensors shared(format, cols);
+    for (const auto& split : splits) {
+      graph::Builder builder;
+      for (const Rows& part : split) builder.weight("a", formats::find(format), part.count, cols, part.first);
+      builder.weight("c", formats::find("F32"), 1, 128);
+      const graph::Graph graph = builder.finish({}, {});
+      for (const u64 step : {1u, 3u, 61u, 1000u, 100000u}) {
+        SCOPED_TRACE(std::string(format) + " " + std::to_string(split.size()) + " step " + std::to_string(step));
+        engine::Loader loader(shared.header, graph);
+        Collector sink(graph);
+        u64 end = 0, fed = 0;  // no byte comes twice
+        while (!loader.done()) {
+          ASSERT_GE(loader.position(), end);
+          ASSERT_GT(loader.stream_end(), loader.position());
+          const u64 bytes = std::min(step, loader.stream_end() - loader.position());
+          std::memcpy(loader.space().data(), shared.file.data() + loader.position(), bytes);
+          end = loader.position() + bytes;
+          fed += bytes;
+          loader.commit(bytes, sink);
+        }
+        EXPECT_LE(fed, shared.file.size());
+        for (u32 i = 0; i < graph.weights.size(); ++i)
+          EXPECT_TRUE(sink.bytes[i] == shared.rows_of(graph.weights[i])) << "weight " << i;
+      }
     }
   }
 }

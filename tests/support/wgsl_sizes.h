@@ -90,7 +90,9 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
   std::map<std::string, u64> constants;
   WorkgroupUse use;
   const auto type_bytes = [](std::string_view type) -> u64 {
-    return type == "vec4<f32>" ? 16 : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4 : 0;
+    return type == "vec4<f32>" || type == "vec3<f32>"                ? 16
+           : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
+                                                                     : 0;
   };
   while (!wgsl.empty()) {
     const std::string_view line = wgsl.substr(0, wgsl.find('\n'));
