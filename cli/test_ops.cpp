@@ -22,8 +22,8 @@ using engine::AttentionSpec;
 using engine::MatMulKernel;
 using engine::OpCase;
 using graph::Epilogue;
-using graph::Heads;
 using graph::KvType;
+using kernels::HeadShape;
 using nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
@@ -144,7 +144,7 @@ using Visit = std::function<Status(const std::function<OpCase()>& make)>;
 
 constexpr std::string_view matmul_names[] = {"matvec", "matvec-batch", "gemm"};
 constexpr kernels::MatMulKind matmul_kinds[] = {
-    {nullptr, false, false, Epilogue::none}, {nullptr, true, false, Epilogue::swiglu},
+    {nullptr, false, false, Epilogue::none}, {nullptr, true, false, Epilogue::gated},
     {nullptr, true, true, Epilogue::none},   {nullptr, false, true, Epilogue::add},
     {nullptr, true, false, Epilogue::gate},  {nullptr, true, false, Epilogue::none},
     {nullptr, false, false, Epilogue::add},
@@ -208,30 +208,51 @@ Status each_embed(const Choice& choice, const Visit& visit) {
       if (choice.wants(format)) PRONK_OK(visit([&] { return engine::embed_case(format, 13, width, ++seed); }));
     }
   }
+  const formats::Format& plain = formats::table().front();
+  if (choice.wants(plain)) PRONK_OK(visit([&] { return engine::embed_case(plain, 13, 20, ++seed, true); }));
   return {};
 }
 
-Heads heads_of(u32 group, u32 kv, u32 dim, u32 rotated, bool adjacent, float sharpness = 1) {
-  return {.query = group * kv,
-          .kv = kv,
-          .dim = dim,
-          .rotated = rotated,
-          .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves,
-          .scale = sharpness / std::sqrt(float(dim))};
+Status each_expert_matmul(const Choice& choice, const gpu::Device& device, const gpu::Features& features,
+                          const Visit& visit) {
+  u32 seed = 0;
+  for (const formats::Format& format : formats::table()) {
+    if (!choice.wants(format)) continue;
+    for (u32 i = 0; i < (choice.quick ? 1 : 3); ++i, ++seed) {
+      const u32 slots = 1 + seed % 4;
+      const engine::ExpertMatMulSpec spec{.format = &format,
+                                          .matrices = i == 2 ? slots : 6,
+                                          .rows = 20 + seed % 7,
+                                          .cols = format.block_weights == 1 ? 52 : format.block_weights,
+                                          .slots = slots,
+                                          .tokens = 1 + seed % 5,
+                                          .bias = i == 0,
+                                          .chosen = i != 2,
+                                          .own_x = i == 1};
+      PRONK_OK(visit([&] { return engine::expert_matmul_case(spec, device.limits(), features, seed); }));
+    }
+  }
+  return {};
+}
+
+// Keys and values equally wide.
+HeadShape heads_of(u32 group, u32 kv, u32 width) {
+  return {.query = group * kv, .kv = kv, .key = width, .value = width};
 }
 
 Status each_rotate(const Choice& choice, const Visit& visit) {
   u32 round = 0;
-  for (const u32 dim : {8u, 64u, 80u, 128u, 256u}) {
+  for (const u32 width : {8u, 64u, 80u, 128u, 256u}) {
     for (const KvType kv : {KvType::f32, KvType::f16}) {
       for (const bool adjacent : {false, true}) {
         constexpr u32 positions[] = {0, 61, 127, 3000};
-        const AttentionSpec spec{
-            .heads = heads_of(1 + round % 4, 1 + round % 3, dim, round % 2 ? dim : dim / 2, adjacent),
-            .kv = kv,
-            .q_norm = round % 4 == 1 || round % 4 == 2,
-            .k_norm = round % 4 > 1,
-            .tokens = 1 + round % 7};
+        const AttentionSpec spec{.heads = heads_of(1 + round % 4, 1 + round % 3, width),
+                                 .kv = kv,
+                                 .rotated = round % 2 ? width : width / 2,
+                                 .pairs = adjacent ? graph::RopePairs::adjacent : graph::RopePairs::halves,
+                                 .q_norm = round % 4 == 1 || round % 4 == 2,
+                                 .k_norm = round % 4 > 1,
+                                 .tokens = 1 + round % 7};
         if (choice.wants(kv)) PRONK_OK(visit([&] { return engine::rotate_case(spec, positions[round % 4], round); }));
         ++round;
       }
@@ -240,26 +261,76 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
   return {};
 }
 
-Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
-  constexpr u32 dims[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33},
+// A sharp softmax would show the rounding of single keys.
+void finish_spec(AttentionSpec& spec) {
+  const bool exact = spec.kv == graph::KvTypes(KvType::f32);
+  spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
+  spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
+  spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
+  spec.splits = kernels::attention_splits(spec.heads);
+}
+
+Status each_fused_attention(const Choice& choice, bool decode, const Visit& visit) {
+  constexpr u32 widths[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33},
                 cached[] = {1, 70, 300, 63, 1000, 129};
   u32 round = 0;
   for (const KvType k : kv_types) {
     for (const KvType v : kv_types) {
-      for (const u32 dim : dims) {
+      for (const u32 width : widths) {
         const u32 turn = round++;
         if (!choice.wants({k, v}) || (choice.quick && turn % 5 != turn / 5 % 5)) continue;
         const bool exact = k == KvType::f32 && v == KvType::f32;
-        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, dim, dim, turn % 2, exact ? 1 : 0.25f),
-                           .kv = {k, v}};
+        AttentionSpec spec{.heads = heads_of(groups[turn % 6], 1 + turn % 2, width), .kv = {k, v}, .rotated = width};
+        spec.pairs = turn % 2 ? graph::RopePairs::adjacent : graph::RopePairs::halves;
         spec.tokens = std::max((decode ? cached : lengths)[turn / 2 % 6], exact ? 1u : 33u), spec.decode = decode;
         spec.attend = !decode;  // then only what it stores is wanted
-        spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
-        spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
-        spec.splits = kernels::attention_splits(spec.heads);
+        finish_spec(spec);
         PRONK_OK(visit([&] { return engine::attention_case(spec, turn); }));
       }
     }
+  }
+  return {};
+}
+
+// By StoreKv and Attention, in three chunks: windows in rings, soft caps, sinks, other widths, both ways.
+Status each_plain_attention(const Choice& choice, bool decode, const Visit& visit) {
+  constexpr HeadShape latent{.query = 16, .kv = 1, .key = 576, .value = 512, .values_in_keys = true};
+  const AttentionSpec specs[] = {
+      {.heads = heads_of(2, 2, 64), .window = 50},
+      {.heads = heads_of(4, 1, 128), .soft_cap = 2},
+      {.heads = heads_of(8, 2, 64), .window = 40, .sinks = true},
+      {.heads = {.query = 6, .kv = 2, .key = 192, .value = 128}},
+      {.heads = latent},
+      {.heads = heads_of(1, 4, 32), .causal = false},
+      {.heads = heads_of(1, 4, 64), .window = 24, .causal = false},
+  };
+  u32 seed = 0;
+  for (AttentionSpec spec : specs) {
+    for (const KvType kv : kv_types) {
+      if (!choice.wants(kv) || (choice.quick && seed++ % 3 != 0) || (decode && !spec.causal)) continue;
+      spec.kv = kv;
+      spec.fused = false;
+      spec.tokens = 40, spec.chunks = spec.causal ? 3 : 1, spec.decode = decode;
+      spec.attend = !decode;
+      finish_spec(spec);
+      PRONK_OK(visit([&] { return engine::attention_case(spec, seed); }));
+    }
+  }
+  return {};
+}
+
+Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
+  PRONK_OK(each_fused_attention(choice, decode, visit));
+  return each_plain_attention(choice, decode, visit);
+}
+
+Status each_store_kv(const Choice& choice, const Visit& visit) {
+  for (const KvType kv : {KvType::f32, KvType::f16}) {
+    kernels::StoreKv store{.heads = 2, .key = 96, .value = 64, .kv = kv, .capacity = 20};
+    if (!choice.wants(kv)) continue;
+    PRONK_OK(visit([&] { return engine::store_kv_case(store, 55, 9, 1); }));
+    store.values_in_keys = true;
+    PRONK_OK(visit([&] { return engine::store_kv_case(store, 0, 20, 2); }));
   }
   return {};
 }
@@ -281,6 +352,108 @@ Status each_sampling(const Choice& choice, const Visit& visit) {
   return {};
 }
 
+// ---- Operations on rows
+
+Status each_norm(const Visit& visit) {
+  u32 seed = 0;
+  for (const auto kind : {graph::Norm::Kind::rms, graph::Norm::Kind::layer}) {
+    for (const auto [width, group] : {std::pair{300u, 300u}, {2052u, 2052u}, {640u, 128u}}) {
+      const kernels::Norm norm{.kind = kind,
+                               .width = width,
+                               .group = group,
+                               .weight_width = seed % 2 ? width : group,
+                               .bias_width = seed % 3 ? 0 : width,
+                               .eps = 1e-5f,
+                               .add = seed % 2 == 1};
+      PRONK_OK(visit([&] { return engine::norm_case(norm, 1 + seed % 4, seed); }));
+      ++seed;
+    }
+  }
+  return {};
+}
+
+Status each_map(const Visit& visit) {
+  Status status;
+  u32 seed = 0;
+  each_enumerator(graph::Function{}, [&](const char*, graph::Function function) {
+    using enum graph::Function;
+    if (!status) return;
+    kernels::Map map{.function = function, .width = 132, .p = {0.75f, 0.5f, 1.5f, -1e-6f}};
+    if (function == clamp) map.p = {-0.8f, 1.7f};
+    if (function == soft_cap) map.p = {3};
+    if (function == clamped_gate) map.p = {1.702f, 7};
+    if (graph::takes_two(function)) map.b_width = seed % 2 ? 132 : 33;
+    status = visit([&] { return engine::map_case(map, seed % 3 == 0, 3, seed); });
+    ++seed;
+  });
+  return status;
+}
+
+Status each_rope(const Visit& visit) {
+  u32 seed = 0;
+  for (const auto pairs : {graph::RopePairs::adjacent, graph::RopePairs::halves}) {
+    for (const u32 position : {0u, 60u, 131070u}) {
+      const kernels::Rope rope{.pairs = pairs, .width = 288, .head = 96, .first = seed % 2 ? 64u : 0u, .rotated = 32};
+      PRONK_OK(visit([&] { return engine::rope_case(rope, position, 5, seed); }));
+      ++seed;
+    }
+  }
+  return {};
+}
+
+Status each_columns(const Visit& visit) {
+  PRONK_OK(visit([] { return engine::position_scale_case({.width = 52, .scale = 0.1f, .interval = 32}, 29, 7, 1); }));
+  PRONK_OK(visit([] { return engine::take_columns_case({.groups = 5, .group = 21, .first = 7, .width = 3}, 4, 2); }));
+  PRONK_OK(visit([] { return engine::join_columns_case({.groups = 7, .group_a = 3, .group_b = 8}, 4, 3); }));
+  PRONK_OK(visit([] { return engine::weighted_sum_case({.width = 100, .parts = 8}, 3, 4); }));
+  return visit([] { return engine::keep_largest_case({.width = 1000, .deviations = 1.6448536f}, 4, 5); });
+}
+
+Status each_route(const Visit& visit) {
+  using Gating = graph::Route::Gating;
+  u32 seed = 0;
+  for (const Gating gating : {Gating::softmax, Gating::sigmoid, Gating::softmax_after}) {
+    for (const u32 groups : {1u, 8u}) {
+      const kernels::Route route{.gating = gating,
+                                 .experts = 128,
+                                 .used = 8,
+                                 .groups = groups,
+                                 .groups_used = groups == 1 ? 1u : 4u,
+                                 .bias = groups > 1,
+                                 .expert_scale = groups == 1,
+                                 .normalize = gating == Gating::sigmoid,
+                                 .scale = 2.5f};
+      PRONK_OK(visit([&] { return engine::route_case(route, 4, ++seed); }));
+    }
+  }
+  return {};
+}
+
+Status each_recurrence(const Visit& visit) {
+  PRONK_OK(visit([] { return engine::conv1d_case({.width = 300, .kernel = 4, .bias = true}, 9, 1); }));
+  PRONK_OK(visit(
+      [] { return engine::delta_rule_case({.key_heads = 2, .value_heads = 4, .key = 128, .value = 128}, 5, 2); }));
+  PRONK_OK(visit([] {
+    return engine::scan_case({.heads = 100, .groups = 1, .width = 1, .state = 16, .a_of_state = true}, 7, 3);
+  }));
+  return visit([] { return engine::scan_case({.heads = 6, .groups = 2, .width = 64, .state = 128}, 5, 4); });
+}
+
+// Those that have no weight formats: a case is made to be asked for its operation's name.
+Status each_row_operation(const Choice& choice, const Visit& visit) {
+  if (!choice.format.empty()) return {};
+  const Visit wanted = [&](const std::function<OpCase()>& make) -> Status {
+    if (!choice.op.empty() && make().op != choice.op) return {};
+    return visit(make);
+  };
+  PRONK_OK(each_norm(wanted));
+  PRONK_OK(each_map(wanted));
+  PRONK_OK(each_rope(wanted));
+  PRONK_OK(each_columns(wanted));
+  PRONK_OK(each_route(wanted));
+  return each_recurrence(wanted);
+}
+
 Status each_case(const Choice& choice, const gpu::Device& device, const Visit& visit) {
   if (choice.wants("embed")) PRONK_OK(each_embed(choice, visit));
   for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
@@ -289,6 +462,12 @@ Status each_case(const Choice& choice, const gpu::Device& device, const Visit& v
     if (kernel != MatMulKernel::gemm && device.features().subgroups)
       PRONK_OK(each_matmul(choice, device, kernel, device.features(), visit));
   }
+  if (choice.wants("matmul-experts")) {
+    PRONK_OK(each_expert_matmul(choice, device, {}, visit));
+    if (device.features().subgroups) PRONK_OK(each_expert_matmul(choice, device, device.features(), visit));
+  }
+  PRONK_OK(each_row_operation(choice, visit));
+  if (choice.wants("store_kv")) PRONK_OK(each_store_kv(choice, visit));
   if (choice.wants("rotate_store")) PRONK_OK(each_rotate(choice, visit));
   if (choice.wants("attention")) PRONK_OK(each_attention(choice, false, visit));
   if (choice.wants("attention-decode")) PRONK_OK(each_attention(choice, true, visit));
@@ -327,7 +506,7 @@ Status each_timing(const Choice& choice, const gpu::Device& device, const std::f
     if (!choice.wants(graph::KvTypes(kv))) continue;
     PRONK_OK(visit([&](u32 size) {
       constexpr u32 contexts[] = {512, 4096, 16384};
-      return engine::decode_attention_timing(heads_of(4, 8, 128, 128, false), kv, contexts[size]);
+      return engine::decode_attention_timing(heads_of(4, 8, 128), kv, contexts[size]);
     }));
   }
   return {};
@@ -518,7 +697,10 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     {.name = "--op",
      .help = "only this operation",
-     .choices = "embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling"},
+     .choices =
+         "embed|matvec|matvec-batch|gemm|matmul-experts|norm|map|position_scale|rope|take_columns|join_columns|route|"
+         "weighted_sum|keep_largest|conv1d|delta_rule|scan|store_kv|rotate_store|attention|attention-decode|"
+         "sampling"},
     {.name = "--format", .value = "NAME", .help = "only this weight format (Q4_K) or type of the KV cache (q8_0)"},
     {.name = "--quick", .kind = OptionKind::flag, .help = "fewer shapes and variants"},
     {.name = "--perf",

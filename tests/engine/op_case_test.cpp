@@ -28,8 +28,10 @@ std::vector<std::vector<u8>> right_memory(const OpCase& c) {
 
 // With a cache of 4 bits and more than ten thousand numbers a wrong one is lost in the norm of all.
 TEST(OpCase, OneWrongNumberAmongManyFails) {
-  const OpCase c = attention_case({.heads = {.query = 32, .kv = 2, .dim = 64, .rotated = 64, .scale = 0.03f},
+  const OpCase c = attention_case({.heads = {.query = 32, .kv = 2, .key = 64, .value = 64},
                                    .kv = graph::KvType::q4,
+                                   .scale = 0.03f,
+                                   .rotated = 64,
                                    .tokens = 40,
                                    .prefill_vectors = 16},
                                   1);

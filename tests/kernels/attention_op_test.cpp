@@ -3,15 +3,24 @@
 
 #include "base/half.h"
 #include "cpu/attention.h"
-#include "support/kernel_runner.h"
+#include "support/op_case_runner.h"
 
 namespace pronk::test {
 namespace {
 
-using graph::Heads;
 using graph::KvType;
 
 using graph::KvTypes;
+using kernels::Operand;
+
+struct Heads {
+  u32 query = 0, kv = 0, dim = 0;  // heads, floats a head
+  u32 rotated = 0;
+  graph::RopePairs pairs = graph::RopePairs::adjacent;
+  float scale = 0;
+
+  kernels::HeadShape shape() const { return {.query = query, .kv = kv, .key = dim, .value = dim}; }
+};
 
 std::string name(KvType type) {
   constexpr const char* names[] = {"f32", "f16", "q8", "q4"};
@@ -23,8 +32,8 @@ std::string name(const Heads& heads, KvTypes kv) {
          (heads.pairs == graph::RopePairs::adjacent ? " adjacent" : " halves") + " " + name(kv.k) + " " + name(kv.v);
 }
 
-graph::Rotation rotation(const Heads& heads) {
-  graph::Rotation rotation;
+graph::RopeTable rotation(const Heads& heads) {
+  graph::RopeTable rotation{.pairs = heads.pairs};
   for (u32 i = 0; i < heads.rotated / 2; ++i) rotation.frequency.push_back(std::pow(10000.0, -2.0 * i / heads.rotated));
   rotation.magnitude = 1.125;
   return rotation;
@@ -115,7 +124,7 @@ std::vector<double> transformed(std::span<const double> head, KvType keys) {
   return out;
 }
 
-class AttentionOp : public KernelTest {
+class AttentionOp : public OpCaseTest {
  protected:
   static void check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, u32 position, u32 tokens,
                            u32 seed);
@@ -127,11 +136,26 @@ class CacheTypesOp : public AttentionOp {};
 
 // ---- rotate_store
 
+kernels::RotateStore rotate_store(const Heads& heads, KvTypes kv, bool q_norm, bool k_norm, float eps, u32 stride,
+                                  u32 context) {
+  return {.query_heads = heads.query,
+          .kv_heads = heads.kv,
+          .head = heads.dim,
+          .pairs = heads.pairs,
+          .rotated = heads.rotated,
+          .kv = kv,
+          .q_norm = q_norm,
+          .k_norm = k_norm,
+          .eps = eps,
+          .qkv = {.base = 0, .stride = stride},
+          .capacity = context};
+}
+
 // The row after norms and rotation, [q heads | k heads | v heads].
 std::vector<double> rotated_row(const Heads& heads, std::span<const float> row, const std::vector<float>* q_norm,
                                 const std::vector<float>* k_norm, float eps, u32 position) {
   std::vector<double> values(row.begin(), row.end());
-  const graph::Rotation r = rotation(heads);
+  const graph::RopeTable r = rotation(heads);
   std::vector<double> cosines, sines;
   for (const double frequency : r.frequency) {
     cosines.push_back(r.magnitude * std::cos(position * frequency));
@@ -142,10 +166,10 @@ std::vector<double> rotated_row(const Heads& heads, std::span<const float> row, 
     const cpu::Rows<double> rows{values.data() + first * heads.dim, 1, width, width};
     if (norm) {
       const std::vector<double> weight(norm->begin(), norm->end());
-      cpu::rms_norm<double>(rows, weight.data(), heads.dim, eps, rows);
+      cpu::norm<double>({.x = {}, .group = heads.dim, .eps = eps}, rows, weight, {}, rows);
     }
     std::vector<double> out(width);
-    cpu::rope<double>(rows, heads, cosines.data(), sines.data(), {out.data(), 1, width, width});
+    cpu::rope<double>(rows, r, heads.dim, 0, {cosines.data(), sines.data()}, {out.data(), 1, width, width});
     std::copy(out.begin(), out.end(), rows.data);
   };
   part(0, heads.query, q_norm);
@@ -181,30 +205,30 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
   const auto q_weight = random_floats(heads.dim, seed, 0.3f, 1), k_weight = random_floats(heads.dim, seed + 1, 0.3f, 1);
   const auto qkv = random_floats(u64(tokens) * stride, seed + 2, 1.5f);
   const Bytes k_old = k_layout.made_up(rows, seed + 3), v_old = v_layout.made_up(rows, seed + 4);
-  kernels::RotateParams p;
-  p.stride = stride / 4, p.q_heads = heads.query, p.kv_heads = heads.kv, p.context = context, p.eps = 1e-6f;
+  constexpr float eps = 1e-6f;
   kernels::StepState state;
   state.position = position, state.rows = tokens;
-  std::vector<Bytes> memory{params_bytes(p),
-                            params_bytes(state),
+  std::vector<Bytes> memory{params_bytes(state),
                             bytes_of(kernels::rope_table(rotation(heads), {}, context)),
                             bytes_of(q_weight),
                             bytes_of(k_weight),
                             bytes_of(qkv),
                             k_old,
                             v_old};
-  const kernels::Grid grid{heads.query + 2 * heads.kv, tokens};
-  ASSERT_TRUE(
-      runner().run(memory, {{kernels::rotate_store(heads, q_norm, k_norm, kv), {0, 1, 2, 3, 4, 5, 6, 7}, grid}}));
+  const kernels::Launch launch =
+      kernels::lower(rotate_store(heads, kv, q_norm, k_norm, eps, stride, context),
+                     {Operand(0), Operand(1), Operand(2), Operand(3), Operand(4), Operand(5), Operand(6)});
+  const KernelRunner::Step step = KernelRunner::step_of(launch, tokens, memory);
+  ASSERT_TRUE(runner().run(memory, {step}));
 
-  const auto got = as<float>(memory[5]);
+  const auto got = as<float>(memory[4]);
   std::vector<float> q_got;
   std::vector<double> q_expected;
   std::map<u64, std::vector<double>> k_rows, v_rows;
   for (u32 t = 0; t < tokens; ++t) {
     const float* row = &qkv[u64(t) * stride];
-    const auto expected = rotated_row(heads, {row, width}, q_norm ? &q_weight : nullptr, k_norm ? &k_weight : nullptr,
-                                      p.eps, position + t);
+    const auto expected =
+        rotated_row(heads, {row, width}, q_norm ? &q_weight : nullptr, k_norm ? &k_weight : nullptr, eps, position + t);
     const auto head = [&](u32 at) { return std::span(expected).subspan(at * heads.dim, heads.dim); };
     q_got.insert(q_got.end(), &got[u64(t) * stride], &got[u64(t) * stride] + heads.query * heads.dim);
     for (u32 h = 0; h < heads.query; ++h) {
@@ -218,8 +242,8 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
     }
   }
   EXPECT_LE(relative_error(q_got, q_expected), 2e-6);
-  expect_stored(k_layout, k_old, memory[6], rows, k_rows);
-  expect_stored(v_layout, v_old, memory[7], rows, v_rows);
+  expect_stored(k_layout, k_old, memory[5], rows, k_rows);
+  expect_stored(v_layout, v_old, memory[6], rows, v_rows);
 }
 
 TEST_F(AttentionOp, RotateStore) {
@@ -250,6 +274,22 @@ TEST_F(AttentionOp, RotationIsExactAtLargePositions) {
 }
 
 // ---- attention
+
+// Of queries that rotate_store has made, whose place the results take.
+std::vector<kernels::Launch> in_place(const Heads& heads, KvTypes kv, u32 tokens, u32 splits, u32 stride, u32 context,
+                                      const kernels::AttentionOperands& operands) {
+  const kernels::Columns columns{.base = 0, .stride = stride};
+  return kernels::lower(kernels::Attention{.heads = heads.shape(),
+                                           .kv = kv,
+                                           .scale = heads.scale,
+                                           .rotated = true,
+                                           .vectors = kernels::attention_vectors(heads.shape(), tokens),
+                                           .splits = splits,
+                                           .q = columns,
+                                           .out = columns,
+                                           .capacity = context},
+                        operands);
+}
 
 // Rows of q: [tokens][stride]; the cache [kv head][position][dim].
 template <class Real>
@@ -285,30 +325,29 @@ std::vector<double> reference(const Heads& heads, const std::vector<Real>& k, co
 void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, u32 tokens, bool decode, u32 seed) {
   SCOPED_TRACE(name(heads, kv) + (decode ? " decode" : " prefill") + " position " + std::to_string(position) +
                " tokens " + std::to_string(tokens));
-  const u32 context = position + tokens + 5, stride = heads.query * heads.dim + 12, group = heads.query / heads.kv;
+  const u32 context = position + tokens + 5, stride = heads.query * heads.dim + 12;
   const u64 rows = u64(heads.kv) * context;
   const Layout k_layout(kv.k, heads.dim), v_layout(kv.v, heads.dim);
   const Bytes k = k_layout.made_up(rows, seed), v = v_layout.made_up(rows, seed + 1);
   const auto q = random_floats(u64(tokens) * stride, seed + 2, 1.5f);
-  kernels::AttentionParams p;
-  p.group_heads = group, p.stride = stride / 4, p.context = context, p.scale = heads.scale;
   kernels::StepState state;
   state.position = position, state.rows = tokens;
-  const u32 splits = decode ? kernels::attention_splits(heads) : 1;
-  const u32 vectors = kernels::attention_vectors(heads, decode ? 1 : 256);
-  std::vector<Bytes> memory{params_bytes(p),
-                            params_bytes(state),
-                            k,
-                            v,
-                            bytes_of(q),
-                            Bytes(decode ? kernels::attention_partial_bytes(heads, splits) : 16)};
-  std::vector<KernelRunner::Step> steps{{kernels::attention(heads, kv, vectors, splits),
-                                         {0, 1, 2, 3, 4, 5},
-                                         {splits, heads.kv, u32(ceil_div(u64(tokens) * group, vectors))}}};
-  if (decode) steps.push_back({kernels::combine(heads, splits), {0, 1, 5, 4}, {heads.query}});
+  const u32 splits = decode ? kernels::attention_splits(heads.shape()) : 1;
+  std::vector<Bytes> memory{params_bytes(state), k, v, bytes_of(q),
+                            Bytes(decode ? kernels::attention_partial_bytes(heads.shape(), splits) : 16)};
+  std::vector<KernelRunner::Step> steps;
+  for (const kernels::Launch& launch : in_place(heads, kv, decode ? 1 : 256, splits, stride, context,
+                                                {.state = Operand(0),
+                                                 .k_cache = Operand(1),
+                                                 .v_cache = Operand(2),
+                                                 .q = Operand(3),
+                                                 .sinks = Operand(1),
+                                                 .partial = Operand(4),
+                                                 .out = Operand(3)}))
+    steps.push_back(KernelRunner::step_of(launch, tokens, memory));
   ASSERT_TRUE(runner().run(memory, steps));
 
-  const auto after = as<float>(memory[4]);
+  const auto after = as<float>(memory[3]);
   std::vector<float> got;
   for (u32 t = 0; t < tokens; ++t) {
     const float* row = &after[u64(t) * stride];
@@ -324,21 +363,14 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
 // stored.
 void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double bound, u32 seed) {
   SCOPED_TRACE(name(heads, kv) + " chain");
-  const u32 context = tokens + 3, width = (heads.query + 2 * heads.kv) * heads.dim, group = heads.query / heads.kv;
+  const u32 context = tokens + 3, width = (heads.query + 2 * heads.kv) * heads.dim;
   const auto qkv = random_floats(u64(tokens + 1) * width, seed, 1.5f);
   const std::vector<float> prompt(qkv.begin(), qkv.end() - width), next(qkv.end() - width, qkv.end());
-  kernels::RotateParams r;
-  r.stride = width / 4, r.q_heads = heads.query, r.kv_heads = heads.kv, r.context = context;
-  kernels::AttentionParams a;
-  a.group_heads = group, a.stride = width / 4, a.context = context, a.scale = heads.scale;
   kernels::StepState first, second;
   first.rows = tokens, second.rows = 1, second.position = tokens;
   const u64 rows = u64(heads.kv) * context;
-  const u32 splits = kernels::attention_splits(heads), many = kernels::attention_vectors(heads, 256),
-            one_token = kernels::attention_vectors(heads, 1);
-  std::vector<Bytes> memory{params_bytes(r),
-                            params_bytes(a),
-                            params_bytes(first),
+  const u32 splits = kernels::attention_splits(heads.shape());
+  std::vector<Bytes> memory{params_bytes(first),
                             params_bytes(second),
                             bytes_of(kernels::rope_table(rotation(heads), {}, context)),
                             Bytes(16),
@@ -346,18 +378,22 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
                             bytes_of(next),
                             Layout(kv.k, heads.dim).made_up(rows, seed + 1),
                             Layout(kv.v, heads.dim).made_up(rows, seed + 2),
-                            Bytes(kernels::attention_partial_bytes(heads, splits))};
-  const auto store = kernels::rotate_store(heads, false, false, kv);
-  const u32 all = heads.query + 2 * heads.kv;
-  ASSERT_TRUE(runner().run(memory, {{store, {0, 2, 4, 5, 5, 6, 8, 9}, {all, tokens}},
-                                    {kernels::attention(heads, kv, many, 1),
-                                     {1, 2, 8, 9, 6, 10},
-                                     {1, heads.kv, u32(ceil_div(u64(tokens) * group, many))}},
-                                    {store, {0, 3, 4, 5, 5, 7, 8, 9}, {all, 1}},
-                                    {kernels::attention(heads, kv, one_token, splits),
-                                     {1, 3, 8, 9, 7, 10},
-                                     {splits, heads.kv, u32(ceil_div(group, one_token))}},
-                                    {kernels::combine(heads, splits), {1, 3, 10, 7}, {heads.query}}}));
+                            Bytes(kernels::attention_partial_bytes(heads.shape(), splits))};
+  const Operand nothing{3}, k_cache{6}, v_cache{7}, partial{8};
+  std::vector<KernelRunner::Step> steps;
+  for (const u32 step : {0u, 1u}) {  // the prompt, the token
+    const Operand state{step}, qkv{4 + step};
+    const u32 count = step == 0 ? tokens : 1;
+    const auto add = [&](const kernels::Launch& launch) {
+      steps.push_back(KernelRunner::step_of(launch, count, memory));
+    };
+    add(kernels::lower(rotate_store(heads, kv, false, false, 0, width, context),
+                       {state, Operand(2), nothing, nothing, qkv, k_cache, v_cache}));
+    for (const kernels::Launch& launch : in_place(heads, kv, step == 0 ? 256 : 1, step == 0 ? 1 : splits, width,
+                                                  context, {state, k_cache, v_cache, qkv, nothing, partial, qkv}))
+      add(launch);
+  }
+  ASSERT_TRUE(runner().run(memory, steps));
 
   std::vector<double> k(rows * heads.dim), v(rows * heads.dim), q;
   std::vector<float> got;
@@ -368,7 +404,7 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
       std::copy_n(&row[(heads.query + h) * heads.dim], heads.dim, &k[(u64(h) * context + t) * heads.dim]);
       std::copy_n(&row[(heads.query + heads.kv + h) * heads.dim], heads.dim, &v[(u64(h) * context + t) * heads.dim]);
     }
-    const auto after = as<float>(memory[t < tokens ? 6 : 7]);
+    const auto after = as<float>(memory[t < tokens ? 4 : 5]);
     const float* out = &after[t < tokens ? u64(t) * width : 0];
     got.insert(got.end(), out, out + heads.query * heads.dim);
   }
@@ -463,6 +499,127 @@ TEST_F(CacheTypesOp, StoreAndAttend) {
       const auto bound = [&](KvType type) { return bounds[u32(Layout(type, dims[round]).type)]; };
       check_chain(heads_of(2, 1 + k % 2, dims[round]), {types[k], types[v]}, 50,
                   std::max(bound(types[k]), bound(types[v])), 4 * round + k);
+    }
+  }
+}
+
+// ---- attention with everything that graph::Attention can ask for
+
+class PlainAttention : public OpCaseTest {
+ protected:
+  // A prompt in chunks and one more token, by StoreKv and Attention with a result of its own.
+  static void check_plain(engine::AttentionSpec spec, u32 seed) {
+    spec.fused = false;
+    spec.decode = spec.causal;
+    const bool exact = spec.kv == KvTypes(KvType::f32);
+    spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
+    spec.prefill_vectors = kernels::attention_vectors(spec.heads, spec.tokens);
+    spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
+    spec.splits = seed % 2 ? kernels::attention_splits(spec.heads) : 4;
+    check(engine::attention_case(spec, seed));
+  }
+};
+
+// The last chunks lie behind the end of the ring, some of them across it.
+TEST_F(PlainAttention, WindowInARing) {
+  u32 seed = 0;
+  for (const u32 window : {1u, 5u, 64u, 100u}) {
+    for (const u32 tokens : {1u, 7u, 33u}) {
+      const u32 chunks = window / tokens + 3;
+      check_plain({.heads = {.query = 4, .kv = 2, .key = 32, .value = 32},
+                   .kv = KvType::f32,
+                   .window = window,
+                   .tokens = tokens,
+                   .chunks = std::min(chunks, 20u)},
+                  ++seed);
+    }
+  }
+  check_plain({.heads = {.query = 6, .kv = 2, .key = 64, .value = 64},
+               .kv = KvTypes(KvType::q8, KvType::q4),
+               .window = 50,
+               .tokens = 40,
+               .chunks = 4},
+              ++seed);
+}
+
+// A window that does not bind, a cache that holds all.
+TEST_F(PlainAttention, WindowLargerThanTheContext) {
+  check_plain({.heads = {.query = 2, .kv = 1, .key = 16, .value = 16}, .kv = KvType::f32, .window = 1000, .tokens = 70},
+              1);
+}
+
+TEST_F(PlainAttention, SoftCapAndSinks) {
+  u32 seed = 0;
+  for (const float cap : {0.0f, 0.5f, 20.0f}) {
+    for (const bool sinks : {false, true}) {
+      check_plain({.heads = {.query = 8, .kv = 2, .key = 64, .value = 64},
+                   .kv = KvType::f32,
+                   .soft_cap = cap,
+                   .window = seed % 2 ? 40u : 0u,
+                   .sinks = sinks,
+                   .tokens = 30,
+                   .chunks = 3},
+                  seed);
+      ++seed;
+    }
+  }
+}
+
+TEST_F(PlainAttention, KeysAndValuesOfDifferentWidths) {
+  u32 seed = 0;
+  for (const auto [key, value] :
+       {std::pair{192u, 128u}, {4u, 8u}, {12u, 100u}, {96u, 64u}, {1024u, 1024u}, {20u, 1024u}}) {
+    for (const KvTypes kv : {KvTypes(KvType::f32), KvTypes(KvType::f16), KvTypes(KvType::q8, KvType::q4)}) {
+      if (key + value > 1000 && kv.k != KvType::q8) continue;  // they take long to compile
+      check_plain({.heads = {.query = 3 * (1 + seed % 2), .kv = 1 + seed % 2, .key = key, .value = value},
+                   .kv = kv,
+                   .tokens = 40,
+                   .chunks = 2},
+                  seed);
+      ++seed;
+    }
+  }
+}
+
+// Latent attention: one head of keys, whose first columns are the values.
+TEST_F(PlainAttention, ValuesInKeys) {
+  u32 seed = 0;
+  for (const auto [key, value] : {std::pair{576u, 512u}, {48u, 32u}, {40u, 36u}}) {
+    for (const KvType kv : {KvType::f32, KvType::f16, KvType::q8, KvType::q4}) {
+      if (key > 500 && (kv == KvType::f16 || kv == KvType::q4)) continue;
+      check_plain({.heads = {.query = 16, .kv = 1, .key = key, .value = value, .values_in_keys = true},
+                   .kv = kv,
+                   .tokens = 35,
+                   .chunks = 2},
+                  ++seed);
+    }
+  }
+}
+
+// Encoders: all tokens of the one step, or those within half a window.
+TEST_F(PlainAttention, BothWays) {
+  u32 seed = 0;
+  for (const u32 window : {0u, 1u, 16u, 17u, 500u}) {
+    for (const u32 tokens : {1u, 7u, 100u}) {
+      check_plain({.heads = {.query = 4, .kv = 4, .key = 32, .value = 32},
+                   .kv = KvType::f32,
+                   .window = window,
+                   .causal = false,
+                   .tokens = tokens},
+                  ++seed);
+    }
+  }
+}
+
+TEST_F(PlainAttention, StoreKv) {
+  u32 seed = 0;
+  for (const KvTypes kv : {KvTypes(KvType::f32), KvTypes(KvType::f16), KvTypes(KvType::f32, KvType::f16)}) {
+    for (const auto [key, value] : {std::pair{64u, 64u}, {4u, 20u}, {576u, 512u}}) {
+      kernels::StoreKv store{.heads = 1 + seed % 3, .key = key, .value = value, .kv = kv, .capacity = 11};
+      check(engine::store_kv_case(store, seed * 9, 1 + seed % 11, seed));
+      store.values_in_keys = key > value;
+      check(engine::store_kv_case(store, 10, 3, seed));
+      ++seed;
     }
   }
 }

@@ -47,17 +47,42 @@ TEST_F(FinishedStep, WritesNothing) {
   const gpu::Limits limits = runner().device().limits();
   expect_nothing_written(engine::embed_case(format, 5, 64, 1));
   expect_nothing_written(engine::matmul_case({.kind = {&format}, .rows = 9, .cols = 64}, limits, features, 1));
-  engine::AttentionSpec spec{.heads = {.query = 4, .kv = 2, .dim = 32, .rotated = 32, .scale = 0.05f},
-                             .tokens = 7,
-                             .decode = true,
-                             .prefill_vectors = 8};
+  const kernels::HeadShape heads{.query = 4, .kv = 2, .key = 32, .value = 32};
+  engine::AttentionSpec spec{
+      .heads = heads, .scale = 0.05f, .rotated = 32, .tokens = 7, .decode = true, .prefill_vectors = 8};
   for (const graph::KvTypes kv : {graph::KvTypes(graph::KvType::f16), {graph::KvType::q8, graph::KvType::q4}}) {
     spec.kv = kv;
+    spec.fused = true;
     const OpCase c = engine::attention_case(spec, 1);
     EXPECT_EQ(c.steps.size(), 5u);  // rotate_store and attention of the prompt and of a token, combine
     expect_nothing_written(c);
+    spec.fused = false;
+    expect_nothing_written(engine::attention_case(spec, 1));
   }
+  spec.heads = {.query = 4, .kv = 1, .key = 48, .value = 32, .values_in_keys = true};
+  spec.kv = graph::KvType::q8;  // with the values transformed back
+  expect_nothing_written(engine::attention_case(spec, 1));
   expect_nothing_written(engine::sampling_case(3000, {.temperature = 1, .top_k = 40}, 1));
+}
+
+TEST_F(FinishedStep, WritesNothingInOperationsOnRows) {
+  const gpu::Features features = runner().device().features();
+  const gpu::Limits limits = runner().device().limits();
+  const formats::Format& format = formats::table().front();
+  expect_nothing_written(engine::expert_matmul_case(
+      {.format = &format, .matrices = 3, .rows = 5, .cols = 8, .slots = 4, .tokens = 2}, limits, features, 1));
+  expect_nothing_written(engine::norm_case({.width = 40, .group = 8, .eps = 1e-5f}, 2, 1));
+  expect_nothing_written(engine::map_case({.function = graph::Function::add, .width = 12, .b_width = 4}, false, 2, 1));
+  expect_nothing_written(engine::position_scale_case({.width = 12, .scale = 0.1f}, 3, 2, 1));
+  expect_nothing_written(engine::rope_case({.width = 24, .head = 12, .rotated = 4}, 3, 2, 1));
+  expect_nothing_written(engine::take_columns_case({.groups = 2, .group = 9, .first = 2, .width = 3}, 2, 1));
+  expect_nothing_written(engine::join_columns_case({.groups = 2, .group_a = 9, .group_b = 2}, 2, 1));
+  expect_nothing_written(engine::route_case({.experts = 8, .used = 2}, 2, 1));
+  expect_nothing_written(engine::weighted_sum_case({.width = 12, .parts = 3}, 2, 1));
+  expect_nothing_written(engine::keep_largest_case({.width = 12, .deviations = 1}, 2, 1));
+  expect_nothing_written(engine::conv1d_case({.width = 12, .kernel = 3}, 2, 1));
+  expect_nothing_written(engine::delta_rule_case({.key_heads = 1, .value_heads = 2, .key = 8, .value = 4}, 2, 1));
+  expect_nothing_written(engine::scan_case({.heads = 2, .width = 4, .state = 8}, 2, 1));
 }
 
 }  // namespace

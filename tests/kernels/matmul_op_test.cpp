@@ -1,12 +1,13 @@
 // Products with weights of every format: matvec, GEMM and embedding look-up against the CPU's operations in double.
 #include "cpu/operations.h"
-#include "support/kernel_runner.h"
+#include "support/op_case_runner.h"
 #include "support/random_weights.h"
 
 namespace pronk::test {
 namespace {
 
 using graph::Epilogue;
+using graph::Function;
 
 // A random matrix in the file's layout and in the GPU's.
 struct TestMatrix {
@@ -61,7 +62,8 @@ struct Case {
 std::string name(const Case& c) {
   return std::string(c.kind.format->name) + " " + std::to_string(c.rows) + " x " + std::to_string(c.cols) + " tokens " +
          std::to_string(c.tokens) + (c.kind.norm ? " norm" : "") + (c.kind.bias ? " bias" : "") + " epilogue " +
-         std::to_string(u32(c.kind.epilogue)) + " padding " + std::to_string(c.padding);
+         std::to_string(u32(c.kind.epilogue)) + " gate " + std::to_string(u32(c.kind.gate)) + " padding " +
+         std::to_string(c.padding);
 }
 
 constexpr u32 x_base = 8, y_base = 5, bias_base = 3;  // of the operands within what is bound
@@ -77,17 +79,32 @@ std::vector<double> reference(const Case& c, const TestMatrix& w, std::span<cons
   std::vector<double> normed(u64(count) * stride);
   for (u32 t = 0; t < count; ++t) std::copy_n(&in[u64(t) * x_stride], c.cols, &normed[u64(t) * stride]);
   const cpu::Rows<double> rows{normed.data(), count, c.cols, stride};
-  if (c.kind.norm) cpu::rms_norm<double>(rows, weight.data(), c.cols, eps, rows);
+  if (c.kind.norm)
+    cpu::norm<double>({.x = {}, .group = c.cols, .eps = eps}, rows, std::span(weight).first(c.cols), {}, rows);
   const auto product = [&](u32 first) {
     std::vector<double> out(u64(count) * c.rows);
     cpu::matmul<double>(w.on_cpu(first, c.rows), rows, c.kind.bias ? b.data() : nullptr,
                         {out.data(), count, c.rows, c.rows});
     return out;
   };
-  const auto silu = [](double v) { return v / (1 + std::exp(-v)); };
+  const auto gate = [&](double a, double b) {
+    switch (c.kind.gate) {
+      case Function::gelu_gate:
+        return a / 2 * std::erfc(-a * std::sqrt(0.5)) * b;
+      case Function::gelu_tanh_gate:
+        return a / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (a + 0.044715 * a * a * a))) * b;
+      case Function::relu_squared_gate:
+        return a > 0 ? a * a * b : 0;
+      case Function::sigmoid_gate:
+        return a / (1 + std::exp(-b));
+      default:
+        EXPECT_EQ(c.kind.gate, Function::silu_gate);
+        return a / (1 + std::exp(-a)) * b;
+    }
+  };
   const std::vector<double> first = product(0);
   const std::vector<double> second =
-      c.kind.epilogue == Epilogue::swiglu ? product(c.rows) : std::vector<double>(first.size());
+      c.kind.epilogue == Epilogue::gated ? product(c.rows) : std::vector<double>(first.size());
   for (u64 i = 0; i < y.size(); ++i) {
     switch (c.kind.epilogue) {
       case Epilogue::none:
@@ -97,10 +114,10 @@ std::vector<double> reference(const Case& c, const TestMatrix& w, std::span<cons
         y[i] += first[i];
         break;
       case Epilogue::gate:
-        y[i] = silu(y[i]) * first[i];
+        y[i] = gate(y[i], first[i]);
         break;
-      case Epilogue::swiglu:
-        y[i] = silu(first[i]) * second[i];
+      case Epilogue::gated:
+        y[i] = gate(first[i], second[i]);
         break;
     }
   }
@@ -126,16 +143,17 @@ void compare(const Case& c, const std::vector<float>& before, const std::vector<
   EXPECT_LE(relative_error(got, expected), tolerance(c.cols)) << name(c);
 }
 
-class MatMulOp : public KernelTest {
+class MatMulOp : public OpCaseTest {
  protected:
   // By matvec one token, by its batch up to batch_limit, by GEMM any number.
   enum class By : u8 { matvec, batch, gemm };
 
+  using OpCaseTest::check;
   static void check(const Case& c, By by, u32 seed, const gpu::Limits& limits = runner().device().limits()) {
     const bool gemm = by == By::gemm;
     const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
-    const bool swiglu = c.kind.epilogue == Epilogue::swiglu;
-    const TestMatrix w(*c.kind.format, swiglu ? 2 * c.rows : c.rows, c.cols, seed);
+    const bool gated = c.kind.epilogue == Epilogue::gated;
+    const TestMatrix w(*c.kind.format, gated ? 2 * c.rows : c.rows, c.cols, seed);
     const u32 x_stride = u32(align_up(c.cols, 8)) + 16, y_stride = c.rows + c.padding + 7;
     auto x = random_floats(x_base + u64(c.tokens) * x_stride, seed + 1, 1.5f, 0.2f);
     for (u32 t = 0; t < c.tokens; ++t)
@@ -150,7 +168,7 @@ class MatMulOp : public KernelTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, swiglu) : kernels::matvec_grid(p.padded_rows, limits);
+    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, limits);
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;
@@ -179,11 +197,11 @@ class MatMulOp : public KernelTest {
   template <class Visit>
   static void each_case(std::span<const u32> tokens, const Visit& visit) {
     const kernels::MatMulKind kinds[] = {
-        {nullptr, false, false, Epilogue::none},   {nullptr, true, false, Epilogue::none},
-        {nullptr, true, true, Epilogue::none},     {nullptr, false, true, Epilogue::none},
-        {nullptr, false, false, Epilogue::add},    {nullptr, false, true, Epilogue::add},
-        {nullptr, true, false, Epilogue::gate},    {nullptr, true, false, Epilogue::swiglu},
-        {nullptr, false, false, Epilogue::swiglu},
+        {nullptr, false, false, Epilogue::none},  {nullptr, true, false, Epilogue::none},
+        {nullptr, true, true, Epilogue::none},    {nullptr, false, true, Epilogue::none},
+        {nullptr, false, false, Epilogue::add},   {nullptr, false, true, Epilogue::add},
+        {nullptr, true, false, Epilogue::gate},   {nullptr, true, false, Epilogue::gated},
+        {nullptr, false, false, Epilogue::gated},
     };
     u32 round = 0;
     for (const formats::Format& format : formats::table()) {
@@ -226,7 +244,7 @@ TEST_F(MatMulOp, MatVecOfMoreRowsThanFitInARowOfWorkgroups) {
     const kernels::Grid grid = kernels::matvec_grid(rows, limits);
     EXPECT_LE(grid.x, 3u);
     EXPECT_GT(grid.y, 1u);
-    for (const auto epilogue : {Epilogue::none, Epilogue::swiglu}) {
+    for (const auto epilogue : {Epilogue::none, Epilogue::gated}) {
       check({{formats::find("F32"), false, false, epilogue}, rows, 40, 1}, By::matvec, rows, limits);
       check({{formats::find("Q4_0"), true, false, epilogue}, rows, 64, 7}, By::batch, rows, limits);
     }
@@ -241,6 +259,52 @@ TEST_F(MatMulOp, MatVecOfASmallBatch) {
 TEST_F(MatMulOp, Gemm) {
   const u32 tokens[] = {1, 2, 31, 32, 33, 50, 64, 70};
   each_case(tokens, [](const Case& c, u32 seed) { check(c, By::gemm, seed); });
+}
+
+// Those that fuse() folds into products, in both epilogues of all three kernels.
+TEST_F(MatMulOp, EveryGate) {
+  u32 seed = 0;
+  for (const Function gate : {Function::silu_gate, Function::gelu_gate, Function::gelu_tanh_gate,
+                              Function::relu_squared_gate, Function::sigmoid_gate}) {
+    for (const Epilogue epilogue : {Epilogue::gate, Epilogue::gated}) {
+      const kernels::MatMulKind kind{formats::find("F32"), seed % 2 == 0, false, epilogue, gate};
+      check({kind, 37, 52, 1}, By::matvec, ++seed);
+      check({kind, 70, 24, 6, 2}, By::batch, ++seed);
+      check({kind, 41, 40, 35, 7}, By::gemm, ++seed);
+    }
+  }
+}
+
+TEST_F(MatMulOp, EmbedByPosition) {
+  for (const char* format : {"F32", "F16", "Q8_0"}) check(engine::embed_case(*formats::find(format), 13, 64, 1, true));
+}
+
+TEST_F(MatMulOp, Experts) {
+  const gpu::Limits limits = runner().device().limits();
+  u32 seed = 0;
+  for (const formats::Format& format : formats::table()) {
+    const bool all = format.name == "F32" || format.name == "MXFP4" || format.name == "Q4_K";
+    for (u32 i = 0; i < (all ? 6 : 1); ++i, ++seed) {
+      engine::ExpertMatMulSpec spec{.format = &format,
+                                    .matrices = 5,
+                                    .rows = 3 + 9 * (seed % 5),
+                                    .cols = format.block_weights == 1 ? 20 + 4 * (seed % 3) : format.block_weights,
+                                    .slots = 1 + seed % 3,
+                                    .tokens = 1 + seed % 6,
+                                    .bias = i % 2 == 0,
+                                    .chosen = i < 4,
+                                    .own_x = i == 1 || i == 2 || i == 5};
+      if (!spec.chosen) spec.matrices = spec.slots;
+      check(engine::expert_matmul_case(spec, limits, runner().device().features(), seed));
+      if (all && runner().device().features().subgroups) check(engine::expert_matmul_case(spec, limits, {}, seed));
+    }
+  }
+  // Rows of workgroups, and slots that all parts of the grid's z hold.
+  gpu::Limits narrow;
+  narrow.max_compute_workgroups_per_dimension = 3;
+  check(engine::expert_matmul_case(
+      {.format = formats::find("F32"), .matrices = 7, .rows = 50, .cols = 36, .slots = 4, .tokens = 33}, narrow,
+      runner().device().features(), 1));
 }
 
 TEST_F(MatMulOp, AStepAfterTheEndWritesNothing) {
@@ -276,7 +340,7 @@ TEST_F(MatMulOp, Embed) {
       const kernels::Grid grid{kernels::embed_grid(p.row_units), state.rows};
       std::vector<u32> bindings{0, 1, 2, 2, 3, 4};
       w.bind_table(memory, bindings);
-      ASSERT_TRUE(runner().run(memory, {{kernels::embed(format), bindings, grid}})) << format.name;
+      ASSERT_TRUE(runner().run(memory, {{kernels::embed(format, false), bindings, grid}})) << format.name;
       const auto got = as<float>(memory[4]);
       std::vector<float> expected = y;
       for (u32 t = 0; t < tokens.size(); ++t) {

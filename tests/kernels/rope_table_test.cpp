@@ -8,7 +8,7 @@
 namespace pronk {
 namespace {
 
-// What rotate_store makes of the table at a position: the complex product of two rows.
+// What kernels make of the table at a position: the complex product of two rows.
 std::pair<double, double> joined(const std::vector<float>& table, u64 pairs, u32 position, u64 pair) {
   const float* rest = &table[2 * (position % 64 * pairs + pair)];
   const float* whole = &table[2 * ((64 + position / 64) * pairs + pair)];
@@ -20,7 +20,7 @@ TEST(RopeTable, HoldsTheAnglesOfAllPositionsTimesTheMagnitude) {
   constexpr u32 context = 1000;
   for (const double magnitude : {1.0, 1.2079441541679836}) {
     for (const bool scaled : {false, true}) {
-      graph::Rotation rotation{.frequency = {1, 0.3, 1e-4}, .magnitude = magnitude};
+      graph::RopeTable rotation{.frequency = {1, 0.3, 1e-4}, .magnitude = magnitude};
       const std::vector<float> factors = scaled ? std::vector<float>{0.5f, 2, 8} : std::vector<float>{};
       const auto table = kernels::rope_table(rotation, factors, context);
       EXPECT_EQ(table.size() * sizeof(float), kernels::rope_table_bytes(6, context));

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "gpu/native.h"
-#include "kernels/kernels.h"
+#include "kernels/launch.h"
 
 namespace pronk::test {
 
@@ -43,6 +43,22 @@ class KernelRunner {
     std::vector<u32> memory;  // what is bound at @binding(i)
     kernels::Grid grid;
   };
+
+  // A launch for the tokens of a step, whose operands are indices of `memory`.
+  static Step step_of(const kernels::Launch& launch, u32 tokens, std::vector<Bytes>& memory) {
+    Step step{launch.pipeline, {}, launch.scale(launch.grid, tokens)};
+    if (!launch.params.empty()) {
+      step.memory.push_back(u32(memory.size()));
+      memory.push_back(launch.params);
+    }
+    for (const kernels::Operand operand : launch.operands) step.memory.push_back(u32(operand));
+    if (launch.table) {
+      const auto words = launch.table->gpu_table();
+      step.memory.push_back(u32(memory.size()));
+      memory.push_back(bytes_of(std::vector<u32>(words.begin(), words.end())));
+    }
+    return step;
+  }
 
   explicit KernelRunner(std::unique_ptr<gpu::Device> device) : device_(std::move(device)) {}
 
