@@ -57,7 +57,7 @@ Sizes read_sizes(Build& b) {
 // The same where rank is the number of heads.
 Sizes read_head_sizes(Build& b) {
   const Sizes s = read_sizes(b);
-  if (s.inner % s.rank == 0 && s.inner % s.groups == 0 && s.rank % s.groups == 0) return s;
+  if (s.inner % s.rank == 0 && s.rank % s.groups == 0) return s;
   b.fail("metadata keys 'ssm.inner_size', 'ssm.time_step_rank' and 'ssm.group_count' are not multiples of each other",
          ErrorCode::unspecified);
   return {};

@@ -211,8 +211,8 @@ TEST_F(EngineCli, EmbedTakesTextAsTheTokenizerMakesIt) {
 
 TEST_F(EngineCli, EncodersMakeNoText) {
   const std::string encoder = " -m " + path("encoder.gguf") + " --backend cpu";
-  for (const std::string command : {std::string("generate -p a"), std::string("bench"),
-                                    "logits --tokens 1 --out " + path("logits"), "perplexity -f " + path("text")}) {
+  for (const std::string& command : {std::string("generate -p a"), std::string("bench"),
+                                     "logits --tokens 1 --out " + path("logits"), "perplexity -f " + path("text")}) {
     expect_error(command + encoder, 1, "the model is an encoder");
   }
   expect_error("embed" + encoder + " --json", 2, "either -p TEXT or --tokens IDS");

@@ -24,6 +24,7 @@ struct ModelSpec {
   u32 rotated = 0;  // 0: dim
   float yarn = 0;   // factor of YaRN's context scaling; 0: none
   u32 context = 512;
+  u32 pooling = 0;  // pooling_type
   bool tied = true, factors = false;
   bool bias = false;                                // llama's optional biases, of q, k, v and the output projection
   std::string matrix = "F32";                       // format of matrices
@@ -107,6 +108,7 @@ class ModelMaker {
     writer.add_u32(key("attention.key_length"), s_.dim);
     writer.add_u32(key("attention.value_length"), s_.dim);
     writer.add_u32(key("rope.dimension_count"), rotated());
+    if (s_.pooling > 0) writer.add_u32(key("pooling_type"), s_.pooling);
     if (s_.yarn > 0) {
       writer.add_string(key("rope.scaling.type"), "yarn");
       writer.add_f32(key("rope.scaling.factor"), s_.yarn);
