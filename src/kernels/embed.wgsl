@@ -1,5 +1,5 @@
-// y[t] = table[tokens[t]], or table[its position] with BY_POSITION. A table that is cut into parts has one dispatch for each part, which writes only the tokens
-// whose rows are in that part.
+// y[t] = table[tokens[t]], or table[its position] with BY_POSITION. A table that is cut into parts has one dispatch for
+// each part, which writes only the tokens whose rows are in that part.
 
 @group(0) @binding(0) var<uniform> params: EmbedParams;
 @group(0) @binding(1) var<uniform> state: StepState;

@@ -37,9 +37,12 @@ Outcome test_ops(const std::string& arguments, const char* redirect = " 2>&1") {
 TEST(TestOps, WrongNamesListTheChoices) {
   Outcome run = test_ops("--op convolution");
   EXPECT_EQ(run.status, 2);
-  EXPECT_EQ(run.out,
-            "pronk test-ops: --op is 'convolution', not one of "
-            "embed|matvec|matvec-batch|gemm|rotate_store|attention|attention-decode|sampling\n");
+  EXPECT_EQ(
+      run.out,
+      "pronk test-ops: --op is 'convolution', not one of "
+      "embed|matvec|matvec-batch|gemm|matmul-experts|norm|map|position_scale|rope|take_columns|join_columns|route|"
+      "weighted_sum|keep_largest|conv1d|delta_rule|scan|store_kv|rotate_store|attention|attention-decode|"
+      "sampling\n");
   run = test_ops("--format Q4_9");
   EXPECT_EQ(run.status, 2);
   EXPECT_TRUE(run.out.starts_with("pronk test-ops: --format is 'Q4_9', not one of F32|")) << run.out;
@@ -81,7 +84,7 @@ TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
     seen.emplace(test["op"], test["format"]);
   }
   for (const formats::Format& format : formats::table()) {
-    for (const char* op : {"embed", "matvec", "matvec-batch", "gemm"})
+    for (const char* op : {"embed", "matvec", "matvec-batch", "gemm", "matmul-experts"})
       EXPECT_TRUE(seen.contains({op, std::string(format.name)})) << op << " " << format.name;
   }
   for (const char* kv : {"f32", "f16", "q8_0", "q4_0", "q8_0/q4_0"}) {
@@ -89,7 +92,10 @@ TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
     EXPECT_TRUE(seen.contains({"attention-decode", kv})) << kv;
   }
   EXPECT_TRUE(seen.contains({"rotate_store", "f16"}));
-  EXPECT_TRUE(seen.contains({"sampling", "f32"}));
+  EXPECT_TRUE(seen.contains({"store_kv", "f16"}));
+  for (const char* op : {"norm", "map", "position_scale", "rope", "take_columns", "join_columns", "route",
+                         "weighted_sum", "keep_largest", "conv1d", "delta_rule", "scan", "sampling"})
+    EXPECT_TRUE(seen.contains({op, "f32"})) << op;
 }
 
 TEST_F(TestOpsRuns, Perf) {
