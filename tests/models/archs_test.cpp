@@ -20,12 +20,14 @@ TEST_P(GpuArchs, AreAsExpected) {
   ASSERT_TRUE(file);
   const bool embeds = entry.contains("embedding");
   const auto pooling = graph::Pooling(entry["metadata"].value(std::string(entry["arch"]) + ".pooling_type", 0u));
-  for (const json& sequence : entry["sequences"]) {
+  {
+    const json& sequence = entry["sequences"].back();  // the longest
     SCOPED_TRACE(std::string(sequence["tag"]));
     const std::vector<u32> tokens = sequence["tokens"];
     const auto expected = read_floats(folder + std::string(sequence["file"]));
     for (const auto& [kv, key] : {std::pair{graph::KvType::f32, "f32"}, {graph::KvType::f16, "f16_kv"}}) {
       if (!sequence["tolerance"].contains(key)) continue;
+      if (kv == graph::KvType::f16 && GetParam() % 4 != 0) continue;  // compiling kernels takes its time
       const double tolerance = sequence["tolerance"][key];
       const LoadOptions options{.context = sequence.value("n_ctx", default_context),
                                 .kv = kv,
@@ -51,7 +53,16 @@ TEST_P(GpuArchs, AreAsExpected) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GpuArchs, testing::ValuesIn(numbers_of_models()), name_of);
+// Sanitizers make a driver's compiler slow: they see some of the models.
+std::vector<std::size_t> some_models() {
+  std::vector<std::size_t> numbers = numbers_of_models();
+#if __has_feature(address_sanitizer)
+  std::erase_if(numbers, [](std::size_t number) { return number % 8 != 0; });
+#endif
+  return numbers;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GpuArchs, testing::ValuesIn(some_models()), name_of);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GpuArchs);
 
 }  // namespace
