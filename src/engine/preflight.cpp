@@ -31,7 +31,7 @@ Result<Plan> Preflight::run(bool search) const {
   if (options_.context > positions)
     return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is above the " +
                                              std::to_string(positions) + " positions that the model knows");
-  const u32 trained = std::clamp(std::min(model_.hyper.context_length, positions), 1u, most_context);
+  const u32 trained = std::clamp(model_.hyper.context_length, 1u, most_context);
   const u32 usual = model_.graph.causal() ? default_context : default_encoder_context;
   Plan plan;
   if (search || options_.largest_context) plan.largest_context = largest(trained, options_.kv);

@@ -154,6 +154,19 @@ TEST(Encoders, KnowAsManyPositionsAsTheyHaveEmbeddingsFor) {
   EXPECT_NE(error_of(bert(64, Pooling(5))).find("pooling_type"), std::string::npos);
 }
 
+TEST(Encoders, RotateOrKnowPositionsByArchitecture) {
+  Header plain("bert", {.kv_heads = 2});
+  plain.matrices(true);
+  plain.tensor("token_embd_norm.weight", {16});
+  plain.norms({"attn_output_norm", "layer_output_norm"});
+  EXPECT_NE(error_of(plain).find("position_embd.weight"), std::string::npos);
+  Header nomic("nomic-bert", {.kv_heads = 2});
+  nomic.matrices(true);
+  nomic.tensor("token_embd_norm.weight", {16});
+  nomic.norms({"attn_output_norm", "layer_output_norm"});
+  EXPECT_EQ(count<graph::Rope>(nomic.build()), 2u);
+}
+
 TEST(Encoders, RerankersEndInScores) {
   Header single = bert(64, Pooling::rank);
   single.tensor("cls.output.weight", {16, 3});

@@ -7,15 +7,16 @@
 namespace pronk::models {
 namespace {
 
-// Embeddings of tokens, of token type 0 and of positions, normalized.
-ValueId embed(Build& b) {
-  const std::string types = "token_types.weight", positions = "position_embd.weight";
+// Embeddings of tokens, of token type 0 and, where nothing rotates, of positions, normalized.
+ValueId embed(Build& b, bool rotates) {
+  const std::string types = "token_types.weight";
   ValueId x = b.embed();  // [tokens, width]
   if (b.has(types)) {
     x = b.graph.map(graph::Function::add, x, b.matrix_rows(types, 0, 1, u32(b.rows_of(types)), b.hyper.width));
   }
-  if (b.has(positions)) {
-    x = b.graph.add(x, b.graph.embed(b.matrix(positions, b.hyper.context_length, b.hyper.width), true));
+  if (!rotates) {
+    const WeightId positions = b.matrix("position_embd.weight", b.hyper.context_length, b.hyper.width);
+    x = b.graph.add(x, b.graph.embed(positions, true));
   }
   return b.layer_norm(x, "token_embd_norm");
 }
@@ -26,17 +27,16 @@ ValueId rank(Build& b, ValueId x) {
   return b.linear(x, "cls.output", u32(b.rows_of("cls.output.weight")));
 }
 
-void build(Build& b) {
-  const bool positions = b.has("position_embd.weight");
-  ValueId x = embed(b);  // [tokens, width]
+void build(Build& b, bool rotates) {
+  ValueId x = embed(b, rotates);  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);
     const Heads heads = read_heads(b, il);
-    const RopeId rope = positions ? RopeId::none : b.rope(RopePairs::halves, read_rotated(b, heads));
+    const RopeId rope = rotates ? b.rope(RopePairs::halves, read_rotated(b, heads)) : RopeId::none;
     const ValueId a = self_attention(l, x, {.heads = heads, .rope = rope, .causal = false});
     x = l.layer_norm(b.graph.add(x, a), "attn_output_norm");
-    const ValueId f = l.has("ffn_gate.weight") ? gated_feed_forward(l, x, read_feed_forward(l))
-                                               : feed_forward(l, x, read_feed_forward(l), graph::Function::gelu);
+    const ValueId f = rotates ? gated_feed_forward(l, x, read_feed_forward(l))
+                              : feed_forward(l, x, read_feed_forward(l), graph::Function::gelu);
     x = l.layer_norm(b.graph.add(x, f), "layer_output_norm");
   }
   b.finish(b.pooling() == graph::Pooling::rank ? rank(b, x) : x);
@@ -44,6 +44,7 @@ void build(Build& b) {
 
 }  // namespace
 
-extern const Architecture bert_architecture[] = {{"bert", build}, {"nomic-bert", build}};
+extern const Architecture bert_architecture[] = {{"bert", [](Build& b) { build(b, false); }},
+                                                 {"nomic-bert", [](Build& b) { build(b, true); }}};
 
 }  // namespace pronk::models
