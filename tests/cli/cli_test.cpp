@@ -71,7 +71,9 @@ TEST(Cli, BadUsageIsStatus2AndOneLine) {
       {"dequant --type", "pronk dequant: --type needs a value\n"},
       {"synth --preset nothing",
        "pronk synth: --preset is 'nothing', not one of smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|"
-       "llama-3.2-1b|llama-3.2-3b|llama-3.1-8b\n"},
+       "llama-3.2-1b|llama-3.2-3b|llama-3.1-8b|"
+       "gemma-3-270m|gemma-3-1b|qwen3.5-0.8b|lfm2-350m|granite-4.0-h-350m|smollm3-3b|ministral-3-3b|gpt-oss-20b|"
+       "qwen3-30b-a3b\n"},
       {"synth --seed 1x", "pronk synth: --seed is '1x', not a whole number\n"},
   };
   for (const auto& [arguments, message] : cases) {

@@ -29,7 +29,7 @@ TEST_P(GpuArchs, AreAsExpected) {
       if (!sequence["tolerance"].contains(key)) continue;
       if (kv == graph::KvType::f16 && GetParam() % 4 != 0) continue;  // compiling kernels takes its time
       const double tolerance = sequence["tolerance"][key];
-      const LoadOptions options{.context = sequence.value("n_ctx", default_context),
+      const LoadOptions options{.context = sequence.value("n_ctx", u32(tokens.size())),
                                 .kv = kv,
                                 .scoring = true,
                                 .embedding = embeds,
