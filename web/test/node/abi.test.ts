@@ -54,7 +54,7 @@ describe('the WASM module', () => {
     };
     const model = tinyModel()[0]!;
     const other = model.slice(); // of an architecture that is not known
-    other.set(new TextEncoder().encode('mamba'), Buffer.from(model).indexOf('llama', 48));
+    other.set(new TextEncoder().encode('koala'), Buffer.from(model).indexOf('llama', 48));
     expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(0, 16, 0, 0, 0)))).toBe(null);
     expect(await failureOf(new TextEncoder().encode('no model at all'.padEnd(64)))).toBe('bad-model');
     expect(await failureOf(other)).toBe('unsupported');
