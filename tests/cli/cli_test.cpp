@@ -115,6 +115,27 @@ std::vector<u8> sample() {
   return test::write_gguf(writer);
 }
 
+TEST(CliInspect, SaysWhatIsInTheWay) {
+  const Ran sampled = run("inspect --support " + write_file("sample.gguf", sample()));
+  EXPECT_EQ(sampled.status, 1);
+  EXPECT_NE(sampled.out.find("pronk: not supported: "), std::string::npos) << sampled.out;
+  const std::string box = std::string(PRONK_SOURCE_DIR) + "/models/pronk-box.gguf";
+  EXPECT_EQ(run("inspect --support " + box).out, "supported: architecture llama\n");
+  const auto json = nlohmann::json::parse(run("inspect --support --json " + box).out, nullptr, false);
+  EXPECT_EQ(json["supported"], true);
+  EXPECT_EQ(json["missing"], "");
+}
+
+TEST(CliInspect, ListsArchitectures) {
+  const auto names = nlohmann::json::parse(run("inspect --architectures --json").out, nullptr, false);
+  ASSERT_TRUE(names.is_array());
+  for (const char* name : {"llama", "gemma3", "qwen35", "gpt-oss", "deepseek2", "bert"}) {
+    EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
+  }
+  EXPECT_NE(run("inspect --architectures").out.find("llama\n"), std::string::npos);
+  EXPECT_EQ(run("inspect --architectures x").status, 2);
+}
+
 TEST(CliInspect, Json) {
   const Ran ran = run("inspect --json " + write_file("sample.gguf", sample()));
   ASSERT_EQ(ran.status, 0) << ran.out;
