@@ -1,0 +1,60 @@
+// Threads that share one caller's work.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "base/check.h"
+#include "base/types.h"
+
+namespace pronk::cpu {
+
+// A job is a number of parts, which the threads, the caller among them, take one by one from a counter: one that a busy
+// neighbour holds up takes fewer. Only one thread may call run(), and no part may call it.
+class Pool {
+ public:
+  explicit Pool(u32 threads);  // the caller's included; at least one. Where threads cannot be had there are fewer.
+  ~Pool();                     // none of them runs any more
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  u32 threads() const { return threads_; }
+
+  // Calls work(part, thread) once for each part below `parts`, in no certain order, and returns when all are done.
+  // thread: which of threads() it is, so that each can have its own scratch memory.
+  template <class Work>
+  void run(u32 parts, const Work& work) {
+    CHECK(parts < closed);
+    if (threads_ == 1 || parts <= 1) {
+      for (u32 part = 0; part < parts; ++part) work(part, 0u);
+      return;
+    }
+    run_job(parts, [](const void* w, u32 part, u32 thread) { (*static_cast<const Work*>(w))(part, thread); }, &work);
+  }
+
+ private:
+  using Call = void (*)(const void* work, u32 part, u32 thread);
+  struct Threads;  // the platform's: pool_native.cpp, pool_wasm.cpp
+  static constexpr u32 closed = ~0u;
+
+  // The platform's. wait() returns once the word is not `value`, wake() lets all who wait look again.
+  static void wait(const std::atomic<u32>& word, u32 value);
+  static void wake(std::atomic<u32>& word);
+  static void spin();
+
+  void run_job(u32 parts, Call call, const void* work);
+  bool take_part(u32 thread);
+  void serve(u32 thread);  // a thread's life, until the pool is closed
+  void close();
+
+  u32 threads_ = 1;
+  // The job. Written while no part is left and none is pending, read by who has taken a part.
+  Call call_ = nullptr;
+  const void* work_ = nullptr;
+  alignas(64) std::atomic<u32> left_ = 0;     // parts that nobody has taken, or `closed`; idle threads wait for a change
+  alignas(64) std::atomic<u32> pending_ = 0;  // parts that are not done; the caller waits for 0
+  alignas(64) std::atomic<u32> asleep_ = 0;   // threads that wait, their spin being over
+  std::unique_ptr<Threads> started_;
+};
+
+}  // namespace pronk::cpu

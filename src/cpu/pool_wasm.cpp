@@ -1,0 +1,15 @@
+// One thread.
+#include "cpu/pool.h"
+
+namespace pronk::cpu {
+
+struct Pool::Threads {};
+
+Pool::Pool(u32) {}
+Pool::~Pool() = default;
+
+void Pool::wait(const std::atomic<u32>&, u32) {}
+void Pool::wake(std::atomic<u32>&) {}
+void Pool::spin() {}
+
+}  // namespace pronk::cpu
