@@ -40,6 +40,7 @@ const loadNames: Record<keyof LoadOptions, true> = {
   memoryBudget: true,
   device: true,
   kv: true,
+  threads: true,
   cache: true,
   hubEndpoint: true,
   onProgress: true,
@@ -63,9 +64,9 @@ export function checkLoadOptions(options: LoadOptions): void {
   checkNames('options', options, loadNames);
 }
 
-function engineOptions(home: Home, { contextSize, device, kv, memoryBudget }: EngineOptions): EngineOptions {
+function engineOptions(home: Home, { contextSize, device, kv, threads, memoryBudget }: EngineOptions): EngineOptions {
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, memoryBudget: budget };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget };
   checkEngineOptions(options);
   return options;
 }

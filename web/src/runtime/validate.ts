@@ -45,11 +45,14 @@ export function tokensOf(name: string, value: ArrayLike<number>): number[] {
   throw bad(`${name} is ${String(value)}, not an array of tokens`);
 }
 
+const mostThreads = 64;
+
 export function checkEngineOptions(options: EngineOptions): void {
-  const { contextSize, memoryBudget } = options;
+  const { contextSize, memoryBudget, threads } = options;
   if (typeof contextSize === 'string') oneOf('contextSize', contextSize, ['auto']);
   else if (contextSize !== undefined) whole('contextSize', contextSize, 1, 2 ** 31 - 1);
   if (memoryBudget !== undefined) whole('memoryBudget', memoryBudget, 1, Number.MAX_SAFE_INTEGER);
+  if (threads !== undefined) whole('threads', threads, 1, mostThreads);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
   checkKv(options.kv);
 }

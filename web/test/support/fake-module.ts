@@ -138,7 +138,7 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context, _keys, _values, _budget, prefillChunk) => {
+    pronk_load: (device, context, _keys, _values, _budget, _threads, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
       this.prefillChunk = prefillChunk || 32;
       this.state = State.loading;
