@@ -30,9 +30,9 @@ export const nodePlatform: Platform = {
   threads: () => ({ processors: availableParallelism(), missing: '' }),
   startThread(start, onMessage) {
     const worker = new Worker(new URL('./thread-node.js', import.meta.url), { name: 'pronk', workerData: start });
-    worker.unref(); // an engine that waits keeps no program from ending
     worker.on('message', (message: FromThread) => onMessage(message));
     worker.on('error', (error) => onMessage({ type: 'ended', why: error.message }));
+    worker.unref(); // an engine that waits keeps no program from ending; after the listeners, which take hold again
     return worker;
   },
   async gpu() {
