@@ -8,7 +8,7 @@ namespace {
 std::atomic<Pool*> open_pool = nullptr;
 std::atomic<u32> changes = 0;  // of open_pool
 std::atomic<u32> inside = 0;   // threads that may touch it
-std::atomic<bool> lost = false;
+std::atomic<bool> ended = false, lost = false;
 
 i32* address(const std::atomic<u32>& word) { return reinterpret_cast<i32*>(const_cast<std::atomic<u32>*>(&word)); }
 void wait_for_change(const std::atomic<u32>& word, u32 value) {
@@ -34,6 +34,7 @@ struct Pool::Threads {
     --inside;
     wake_all(inside);
   }
+  static void release(Pool& pool) { pool.close(); }
   static void fail_job(Pool& pool) {
     ++pool.pending_;  // so that nobody begins to wait now
     wake_all(pool.pending_);
@@ -63,11 +64,17 @@ void Pool::wake(std::atomic<u32>& word) { wake_all(word); }
 void Pool::spin() {}
 
 void serve_pools(u32 thread) {
-  for (;;) {
+  while (!ended) {
     const u32 seen = changes;
     Pool::Threads::serve_open_pool(thread);
-    wait_for_change(changes, seen);
+    if (!ended) wait_for_change(changes, seen);
   }
+}
+
+void end_threads() {
+  ended = true;
+  if (Pool* pool = open_pool) Pool::Threads::release(*pool);
+  announce(nullptr);
 }
 
 void thread_is_lost() {

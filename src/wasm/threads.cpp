@@ -30,4 +30,5 @@ void pronk_thread(u32 thread, u8* stack) {
   cpu::serve_pools(thread);
 }
 
+void pronk_end_threads() { cpu::end_threads(); }
 void pronk_thread_lost() { cpu::thread_is_lost(); }

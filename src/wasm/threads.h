@@ -8,7 +8,9 @@
 
 // The end of a new stack, which is never freed: the module's memory goes with the host's.
 PRONK_EXPORT(pronk_thread_stack) u8* pronk_thread_stack();
-// Serves the CPU back end as thread `thread`, from 1 on; it never returns. stack: where that stack ends.
+// Serves the CPU back end as thread `thread`, from 1 on. stack: where that stack ends.
 PRONK_EXPORT(pronk_thread) void pronk_thread(u32 thread, u8* stack);
+// To be called in the first instance when it is of no use any more, even if it trapped: pronk_thread() then returns.
+PRONK_EXPORT(pronk_end_threads) void pronk_end_threads();
 // To be called in an instance whose pronk_thread() trapped, with its `__stack_pointer` set anew.
 PRONK_EXPORT(pronk_thread_lost) void pronk_thread_lost();

@@ -61,6 +61,7 @@ export interface ThreadExports {
   pronk_thread_stack(): number;
   pronk_thread(thread: number, stack: number): void;
   pronk_thread_lost(): void;
+  pronk_end_threads(): void;
 }
 
 /** What more instances of a module, in other workers, are made of. */
@@ -176,6 +177,11 @@ export class EngineModule {
   /** The stack of a new thread of a shared module. */
   makeStack(): number {
     return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
+  }
+
+  /** Lets the threads of a shared module return, also after a trap. */
+  endThreads(): void {
+    (this.exports as unknown as ThreadExports).pronk_end_threads();
   }
 
   get gpuSide(): ModuleExports {

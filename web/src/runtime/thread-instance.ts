@@ -3,7 +3,7 @@ import { messageOf } from './errors.js';
 import type { ThreadExports } from './module.js';
 import type { FromThread, ThreadStart } from './threads.js';
 
-/** Does not return unless the thread cannot work. */
+/** Returns when the thread is not needed any more, or cannot work. */
 export async function runThread(start: ThreadStart, tell: (message: FromThread) => void): Promise<void> {
   let log = '';
   const pronk: Record<string, WebAssembly.ImportValue> = { memory: start.memory };

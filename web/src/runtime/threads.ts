@@ -43,7 +43,12 @@ export class ThreadTeam {
   private readonly workers: ThreadWorker[] = [];
 
   /** count: of all threads. onFewer: one cannot work, and why. */
-  constructor(module: EngineModule, count: number, startThread: StartThread, onFewer: (why: string) => void) {
+  constructor(
+    private readonly module: EngineModule,
+    count: number,
+    startThread: StartThread,
+    onFewer: (why: string) => void,
+  ) {
     const { shared } = module;
     for (let thread = 1; shared && thread < count; thread++) {
       try {
@@ -57,6 +62,8 @@ export class ThreadTeam {
   /** To be called when the module has been unloaded, or is never to be used again. */
   async close(): Promise<void> {
     this.serving = 0;
+    // A browser takes seconds to end a worker that is not in its event loop.
+    if (this.workers.length > 0) this.module.endThreads();
     await Promise.all(this.workers.splice(0).map((worker) => worker.terminate()));
   }
 

@@ -1,6 +1,6 @@
 // Debian's Chromium with WebGPU on SwiftShader, and the server of pages that sends COOP and COEP.
 import { existsSync } from 'node:fs';
-import type { Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
 import { chromiumArguments } from '../../scripts/chromium-arguments.mjs';
@@ -27,15 +27,24 @@ interface ServerModule {
   listen(server: Server, port: number): Promise<number>;
 }
 
+/** Lets `pages` answer, without the headers that isolate a page. */
+function serveOpen(pages: Server, request: IncomingMessage, response: ServerResponse): void {
+  const setHeader = response.setHeader.bind(response);
+  response.setHeader = (name, value) => (name.startsWith('Cross-Origin-') ? response : setHeader(name, value));
+  pages.emit('request', request, response);
+}
+
 export interface PageServer {
   origin: string;
   close(): void;
 }
 
-export async function servePage(root: string, model?: string): Promise<PageServer> {
+/** isolated: whether COOP and COEP are sent. */
+export async function servePage(root: string, model?: string, { isolated = true } = {}): Promise<PageServer> {
   const path = fileURLToPath(new URL('../../../tools/serve.mjs', import.meta.url));
   const { makeServer, listen } = (await import(path)) as ServerModule;
-  const server = makeServer(model === undefined ? { root } : { root, model });
+  const pages = makeServer(model === undefined ? { root } : { root, model });
+  const server = isolated ? pages : createServer((request, response) => serveOpen(pages, request, response));
   const port = await listen(server, 0);
   return {
     origin: `http://localhost:${port}`,
