@@ -48,7 +48,7 @@ export const browserPlatform: Platform = {
       onMessage({ type: 'ended', why: event.message || "a thread's script did not load" });
     };
     worker.postMessage(start);
-    return worker;
+    return { end() {} }; // see thread.ts
   },
   async gpu() {
     if (navigator.gpu) return navigator.gpu;

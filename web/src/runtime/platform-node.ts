@@ -33,7 +33,7 @@ export const nodePlatform: Platform = {
     worker.on('message', (message: FromThread) => onMessage(message));
     worker.on('error', (error) => onMessage({ type: 'ended', why: error.message }));
     worker.unref(); // an engine that waits keeps no program from ending; after the listeners, which take hold again
-    return worker;
+    return { end: () => worker.terminate() };
   },
   async gpu() {
     try {

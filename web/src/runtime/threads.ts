@@ -20,7 +20,8 @@ export interface ThreadStart extends SharedModule {
 export type FromThread = { type: 'serving' } | { type: 'ended'; why: string };
 
 export interface ThreadWorker {
-  terminate(): unknown;
+  /** Called when its thread returns, or never came. */
+  end(): unknown;
 }
 
 /** Makes a worker and gives it its start. */
@@ -62,9 +63,8 @@ export class ThreadTeam {
   /** To be called when the module has been unloaded, or is never to be used again. */
   async close(): Promise<void> {
     this.serving = 0;
-    // A browser takes seconds to end a worker that is not in its event loop.
     if (this.workers.length > 0) this.module.endThreads();
-    await Promise.all(this.workers.splice(0).map((worker) => worker.terminate()));
+    await Promise.all(this.workers.splice(0).map((worker) => worker.end()));
   }
 
   private listen(onFewer: (why: string) => void): (message: FromThread) => void {

@@ -81,15 +81,15 @@ describe('the module', () => {
 function teamOf(count: number, start: (start: ThreadStart) => void = () => {}) {
   const tell: ((message: FromThread) => void)[] = [];
   const fewer: string[] = [];
-  const terminated: number[] = [];
+  const ended: number[] = [];
   const startThread: StartThread = (given, onMessage) => {
     start(given);
     tell.push(onMessage);
-    return { terminate: () => terminated.push(given.thread) };
+    return { end: () => ended.push(given.thread) };
   };
-  const module = { shared: {}, makeStack: () => 4096, endThreads: () => terminated.push(0) } as unknown as EngineModule;
+  const module = { shared: {}, makeStack: () => 4096, endThreads: () => ended.push(0) } as unknown as EngineModule;
   const team = new ThreadTeam(module, count, startThread, (why) => fewer.push(why));
-  return { team, tell, fewer, terminated };
+  return { team, tell, fewer, ended };
 }
 
 describe('a team of threads', () => {
@@ -113,9 +113,9 @@ describe('a team of threads', () => {
   });
 
   it('leaves no worker, and hears of none any more', async () => {
-    const { team, tell, fewer, terminated } = teamOf(3);
+    const { team, tell, fewer, ended } = teamOf(3);
     await team.close();
-    expect(terminated).toEqual([0, 1, 2]); // first they may return
+    expect(ended).toEqual([0, 1, 2]); // first they may return
     for (const one of tell) one({ type: 'serving' });
     tell[0]!({ type: 'ended', why: 'terminated' });
     expect(team.serving).toBe(0);
