@@ -26,6 +26,11 @@ export interface EngineOptions {
    * q4_0 about a quarter.
    */
   kv?: KvType | { keys: KvType; values: KvType };
+  /**
+   * Loads a text model for embed(); it then generates nothing. Models that only make embeddings (BERT and its like) need
+   * no asking. Default false.
+   */
+  embeddings?: boolean;
 }
 
 /** What a model costs and whether it fits, known from its header alone. */
@@ -123,6 +128,16 @@ export interface SamplingOptions {
   seed?: number;
   /** Goes on after an end token; default false. */
   ignoreEos?: boolean;
+}
+
+/** How the vectors of a text's tokens become one: none keeps them all. */
+export type Pooling = 'mean' | 'cls' | 'last' | 'none';
+
+export interface EmbeddingOptions {
+  /** Default 'auto': as the file says, or the mean; of a reranker its scores. */
+  pooling?: Pooling | 'auto';
+  /** Vectors of length 1; default false. */
+  normalize?: boolean;
 }
 
 /** A piece of the answer. */
