@@ -43,6 +43,7 @@ struct LoadOptions {
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   graph::Activations activations = graph::Activations::q8;  // on the CPU
+  u32 threads = 0;                                          // of the CPU; 0: as many as suit the machine
   u32 prefill_chunk = 0;   // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
   bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
   bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing

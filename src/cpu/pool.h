@@ -13,6 +13,8 @@ namespace pronk::cpu {
 // neighbour holds up takes fewer. Only one thread may call run(), and no part may call it.
 class Pool {
  public:
+  struct Threads;  // the platform's: pool_native.cpp, pool_wasm.cpp, pool_wasm_threads.cpp
+
   explicit Pool(u32 threads);  // the caller's included; at least one. Where threads cannot be had there are fewer.
   ~Pool();                     // none of them runs any more
   Pool(const Pool&) = delete;
@@ -34,7 +36,6 @@ class Pool {
 
  private:
   using Call = void (*)(const void* work, u32 part, u32 thread);
-  struct Threads;  // the platform's: pool_native.cpp, pool_wasm.cpp
   static constexpr u32 closed = ~0u;
 
   // The platform's. wait() returns once the word is not `value`, wake() lets all who wait look again.
@@ -51,7 +52,7 @@ class Pool {
   // The job. Written while no part is left and none is pending, read by who has taken a part.
   Call call_ = nullptr;
   const void* work_ = nullptr;
-  alignas(64) std::atomic<u32> left_ = 0;     // parts that nobody has taken, or `closed`; idle threads wait for a change
+  alignas(64) std::atomic<u32> left_ = 0;  // parts that nobody has taken, or `closed`; idle threads wait for a change
   alignas(64) std::atomic<u32> pending_ = 0;  // parts that are not done; the caller waits for 0
   alignas(64) std::atomic<u32> asleep_ = 0;   // threads that wait, their spin being over
   std::unique_ptr<Threads> started_;

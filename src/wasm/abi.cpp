@@ -97,12 +97,13 @@ std::optional<graph::Pooling> pooling_of(i32 kind) {
   return std::nullopt;
 }
 
-LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings) {
+LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   const bool largest = context == context_largest;
   return {.context = largest ? context_default : context,
           .largest_context = largest,
           .budget = budget > 0 && budget < 0x1p63 ? u64(budget) : 0,
           .kv = {kv_type(keys), kv_type(values)},
+          .threads = threads,
           .embedding = embeddings != 0};
 }
 
@@ -247,15 +248,16 @@ i32 pronk_split_names(const u8* name, u32 length) {
   return i32(instance.model->file_count());
 }
 
-i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings) {
+i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   if (!instance.headers_done) return misused("no header has been read");
-  auto text = plan(device, load_options(context, keys, values, budget, embeddings));
+  auto text = plan(device, load_options(context, keys, values, budget, embeddings, threads));
   return text ? give(std::move(*text)) : failed(text.error(), ErrorCode::unsupported);
 }
 
-i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 prefill_chunk) {
+i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads,
+               u32 prefill_chunk) {
   if (!instance.headers_done) return misused("no header has been read");
-  LoadOptions options = load_options(context, keys, values, budget, embeddings);
+  LoadOptions options = load_options(context, keys, values, budget, embeddings, threads);
   options.prefill_chunk = prefill_chunk;
   const Status status = load(device, options);
   return status ? 0 : failed(status.error(), ErrorCode::unsupported);

@@ -46,6 +46,7 @@ const loadNames: Record<keyof LoadOptions, true> = {
   device: true,
   kv: true,
   embeddings: true,
+  threads: true,
   cache: true,
   hubEndpoint: true,
   onProgress: true,
@@ -71,9 +72,9 @@ export function checkLoadOptions(options: LoadOptions): void {
 }
 
 function engineOptions(home: Home, given: EngineOptions): EngineOptions {
-  const { contextSize, device, kv, memoryBudget, embeddings } = given;
+  const { contextSize, device, kv, threads, memoryBudget, embeddings } = given;
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, memoryBudget: budget, embeddings };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings };
   checkEngineOptions(options);
   return options;
 }

@@ -21,6 +21,7 @@ import type { EngineModule } from './module.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
+import { countThreads, ThreadTeam } from './threads.js';
 import { tick } from './tick.js';
 import type {
   Device,
@@ -77,6 +78,8 @@ export class EngineHost {
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
   private module!: EngineModule;
+  private threads = 0; // of the CPU, in the plan; 0 where the GPU does the work
+  private team: ThreadTeam | null = null;
   private device: Device = 'cpu';
   private deviceNote: string | undefined;
   private options: HostOptions = {};
@@ -92,6 +95,9 @@ export class EngineHost {
   get sourceNotes(): readonly string[] {
     return this.files?.notes ?? [];
   }
+
+  /** Called when the CPU has fewer threads than it was to have, with the reason. */
+  onFewerThreads: (why: string) => void = () => {};
 
   /** Called when the device is lost while nothing runs that would fail of it. */
   onIdleLoss: () => void = () => {};
@@ -112,7 +118,7 @@ export class EngineHost {
       host.options = options;
       host.deviceNote = deviceNote;
       await host.chooseDevice(signal);
-      host.module = await platform.instantiate(host.gpuHost);
+      await host.instantiate();
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
@@ -134,7 +140,12 @@ export class EngineHost {
   private plans(): { plan: Plan; refusal: PronkError | null } {
     this.module.call((m) => m.pronk_plan(...this.loadArguments()));
     const json = this.module.resultObject();
-    const plan = planFromJson(json, this.device, this.chatTemplate() !== '', this.options.memoryBudget ?? null);
+    const plan = planFromJson(json, {
+      device: this.device,
+      threads: this.threads,
+      chat: this.chatTemplate() !== '',
+      memoryBudget: this.options.memoryBudget ?? null,
+    });
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
     return { plan, refusal: plan.fits ? null : moduleError(Number(json['refusal_code']), plan.refusal) };
   }
@@ -149,6 +160,7 @@ export class EngineHost {
     this.driving = true;
     try {
       this.module.call((m) => m.pronk_load(...this.loadArguments(), firstChunk));
+      this.startThreads();
       await this.compileKernels(plan.fileBytes, onProgress, signal);
       await this.streamWeights(plan.fileBytes, onProgress, signal);
       onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
@@ -258,7 +270,8 @@ export class EngineHost {
 
   stats(): Omit<Stats, 'recoveries'> {
     this.module.call((m) => m.pronk_stats());
-    return statsFromJson(this.module.resultObject());
+    const working = this.device === 'cpu' ? 1 + (this.team?.serving ?? 0) : 0;
+    return statsFromJson(this.module.resultObject(), working);
   }
 
   /** Frees everything. The host is of no use afterwards; a running generation fails. */
@@ -272,6 +285,7 @@ export class EngineHost {
     } catch {
       // it trapped before; its memory goes with it
     }
+    await this.team?.close();
     if (this.gpuHost) this.gpuHost.destroy();
     else this.grant?.device.destroy();
     this.gpuHost = null;
@@ -309,12 +323,30 @@ export class EngineHost {
     }
   }
 
-  private loadArguments(): [number, number, number, number, number, number] {
+  private async instantiate(): Promise<void> {
+    const wanted = this.device === 'cpu' ? countThreads(this.options.threads, this.platform.threads()) : 0;
+    this.module = await this.platform.instantiate(this.gpuHost, wanted);
+    this.threads = this.module.shared ? wanted : Math.min(wanted, 1);
+  }
+
+  private startThreads(): void {
+    const asked = this.options.threads ?? 1;
+    if (this.threads === 0) return;
+    if (this.threads < asked) {
+      const why = this.platform.threads().missing || 'there is no shared memory';
+      this.onFewerThreads(`the CPU has 1 thread instead of ${asked}: ${why}`);
+    }
+    this.team = new ThreadTeam(this.module, this.threads, this.platform.startThread, (why) =>
+      this.onFewerThreads(`the CPU has a thread less: ${why}`),
+    );
+  }
+
+  private loadArguments(): [number, number, number, number, number, number, number] {
     const { contextSize, kv = 'f16', memoryBudget, embeddings } = this.options;
     const context = contextSize === 'auto' ? Context.largest : (contextSize ?? Context.default);
     const { keys, values } = typeof kv === 'string' ? { keys: kv, values: kv } : kv;
     const [budget, embedding] = [memoryBudget ?? 0, embeddings ? 1 : 0];
-    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], budget, embedding];
+    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], budget, embedding, this.threads || 1];
   }
 
   private chatTemplate(): string {

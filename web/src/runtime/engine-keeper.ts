@@ -151,6 +151,7 @@ export class EngineKeeper {
     for (let begun: PronkError | null = null; ; ) {
       if (lost !== begun) this.beginRecovery((begun = lost)!);
       const host = await this.open(lost, onProgress, signal);
+      host.onFewerThreads = (why) => this.notify('fewer-threads', why);
       try {
         this.info = await host.load(onProgress, signal, this.firstChunk);
         for (const note of host.sourceNotes) this.notify('not-cached', note);

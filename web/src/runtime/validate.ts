@@ -57,11 +57,14 @@ export function textsOf(name: string, value: readonly (string | ArrayLike<number
   );
 }
 
+const mostThreads = 64;
+
 export function checkEngineOptions(options: EngineOptions): void {
-  const { contextSize, memoryBudget } = options;
+  const { contextSize, memoryBudget, threads } = options;
   if (typeof contextSize === 'string') oneOf('contextSize', contextSize, ['auto']);
   else if (contextSize !== undefined) whole('contextSize', contextSize, 1, 2 ** 31 - 1);
   if (memoryBudget !== undefined) whole('memoryBudget', memoryBudget, 1, Number.MAX_SAFE_INTEGER);
+  if (threads !== undefined) whole('threads', threads, 1, mostThreads);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
   checkKv(options.kv);
   checkFlag('embeddings', options.embeddings);

@@ -150,7 +150,7 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context, _keys, _values, _budget, embeddings, prefillChunk) => {
+    pronk_load: (device, context, _keys, _values, _budget, embeddings, _threads, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
       this.embeds = embeddings !== 0;
       this.prefillChunk = prefillChunk || 32;

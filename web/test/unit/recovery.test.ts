@@ -231,9 +231,9 @@ describe('a lost device', () => {
     const cancelled = withResolvers(); // only then there is another module
     const { keeper, notices } = keeperOf({
       ...platform,
-      instantiate: async (host) => {
+      instantiate: async (host, threads) => {
         if (platform.made.length > 0) await cancelled.promise;
-        return platform.instantiate(host);
+        return platform.instantiate(host, threads);
       },
     });
     await keeper.load();
