@@ -51,7 +51,7 @@ class Pool {
   // The job. Written while no part is left and none is pending, read by who has taken a part.
   Call call_ = nullptr;
   const void* work_ = nullptr;
-  alignas(64) std::atomic<u32> left_ = 0;     // parts that nobody has taken, or `closed`; idle threads wait for a change
+  alignas(64) std::atomic<u32> left_ = 0;  // parts that nobody has taken, or `closed`; idle threads wait for a change
   alignas(64) std::atomic<u32> pending_ = 0;  // parts that are not done; the caller waits for 0
   alignas(64) std::atomic<u32> asleep_ = 0;   // threads that wait, their spin being over
   std::unique_ptr<Threads> started_;
