@@ -1,17 +1,18 @@
 // Runs a graph's plain operations on the CPU.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "cpu/attention.h"
 #include "cpu/kernels.h"
 #include "cpu/operations.h"
+#include "cpu/products.h"
+#include "cpu/states.h"
+#include "cpu/workspace.h"
 #include "graph/activations.h"
 #include "graph/graph.h"
 #include "graph/kv_type.h"
-#include "graph/memory_plan.h"
 
 namespace pronk::cpu {
 
@@ -33,20 +34,6 @@ enum class Logits : u8 { none, last, all };  // of which tokens of a run
 struct Work {
   u64 multiply_adds = 0;  // of elementwise operations: elements
   u64 logit_rows = 0;
-};
-
-// What a graph's operations need while they run, in numbers; the executor allocates it, footprint() counts it.
-struct Workspace {
-  std::size_t tail = 0;  // operations from here on write no state: only rows whose output is wanted go through them
-  u32 tail_rows = 0;     // so many at a time
-  std::vector<bool> in_tail;  // values that are made there
-  graph::MemoryPlan arena;
-  AttentionSizes attention;
-  u64 quants = 0, gathered_quants = 0;  // quantized activations: all rows, those of one expert
-  u64 gathered = 0, gathered_out = 0;   // rows of one expert
-  u64 assigned = 0;                     // slots of all rows
-  u64 sums = 0;                         // a value's width of a delta rule
-  u32 experts = 0, expert_groups = 0;   // of a router
 };
 
 // Real = double: the exact reference of tests, whose activations are never quantized. Real = float: the usable path.
@@ -80,10 +67,10 @@ class Executor {
   // The largest position up to `position` from which a run may go on, given that the tokens before it are those of the
   // last runs; 0 is always one. Keys and values can go back to any position, windows as far as they still hold what
   // the position sees, recurrences to where they stand or to the checkpoint.
-  u32 resumable(u32 position) const;
+  u32 resumable(u32 position) const { return states_.resumable(position); }
   // After a run, or when one has begun and not advanced: keeps what the recurrences carry, in place of the last
   // checkpoint. It is lost when a run begins before it.
-  void checkpoint();
+  void checkpoint() { states_.checkpoint(); }
 
   const Work& work() const { return work_; }
 
@@ -97,24 +84,13 @@ class Executor {
   Footprint allocated() const;
 
  private:
-  static constexpr u32 nowhere = ~0u;  // no position
-
   // Tokens [first, first + count) of the chunk.
   struct Pass {
     u32 first = 0, count = 0;
   };
-  // Slots that one matrix of several serves: assigned_[first] and those after it.
-  struct SlotGroup {
-    u32 matrix = 0, first = 0, count = 0;
-  };
-  struct Assigned {
-    u32 matrix = 0, slot = 0;  // slot: token · slots + number of the slot
-    bool operator<(const Assigned& other) const {
-      return matrix != other.matrix ? matrix < other.matrix : slot < other.slot;
-    }
-  };
 
-  void begin_states(u32 position);
+  static Workspace workspace_of(const graph::Graph& graph, u32 chunk, u32 logit_rows, graph::Activations activations,
+                                const Kernels& kernels);
   void begin_chunk();
   bool begin_next();
   bool finished() const;
@@ -125,16 +101,6 @@ class Executor {
   Matrix matrix(graph::WeightId id) const;
   std::span<const Real> numbers(graph::WeightId id) const;  // empty: none
   const Real* vector(graph::WeightId id) const { return numbers(id).data(); }
-  void clear_padding(Rows<Real> out);
-  bool quantized(const graph::MatMul& op) const;
-  void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
-                const Real* bias, Rows<Real> out);
-  const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
-  u64 multiply_slots(const graph::MatMul& op, u64 budget);
-  void assign_slots(const graph::MatMul& op);
-  void multiply_group(const graph::MatMul& op, const SlotGroup& group, RowRange range);
-  QuantizedRows gather_quants(const graph::MatMul& op, const SlotGroup& group, bool anew);
-  Rows<const Real> gather(const graph::MatMul& op, const SlotGroup& group, bool anew);
 
   // Each makes at most about `budget` multiply-adds but at least the smallest piece, and returns how many; part_ is
   // left at 0 when the operation is complete.
@@ -163,33 +129,20 @@ class Executor {
   std::vector<const u8*> weights_;
   u32 context_length_;
   u32 chunk_;
-  bool causal_, recurrent_;
+  bool causal_;
   const Kernels& kernels_;
-  bool quantizes_;
   Workspace workspace_;
   std::vector<graph::Slice> slices_;  // of each value
 
-  // States: of each, one of the two.
-  std::vector<std::optional<KvCache<Real>>> caches_;
-  std::vector<std::vector<Real>> carried_, kept_;  // kept_: the checkpoint
-  u32 stands_at_ = 0;                              // the position that carried_ is the state before, or nowhere
-  u32 kept_at_ = nowhere;
-
+  States<Real> states_;
+  Products<Real> products_;
   AttentionScratch<Real> attention_scratch_;
   RouteScratch<Real> route_scratch_;
   std::vector<Real> arena_;                         // values: [chunk, or tail_rows in the tail][row_stride(width)]
   std::vector<Real> logits_;                        // [logit_rows or tokens of the run][width of the output]
   std::vector<std::vector<Real>> vectors_;          // of each weight that is no matrix; else empty
   std::vector<std::vector<Real>> cosines_, sines_;  // of each table: [chunk][pairs]
-  std::vector<Real> gathered_, gathered_out_, sums_;
-  std::vector<Assigned> assigned_;
-  std::vector<SlotGroup> groups_;
-  u32 group_count_ = 0;
-
-  QuantizedBuffer quantized_buffer_, gathered_buffer_;
-  QuantizedRows quantized_;
-  graph::ValueId quantized_of_ = graph::ValueId::none;  // what quantized_ holds: all products that read it share it
-  u32 quantized_parts_ = 0;
+  std::vector<Real> sums_;                          // of a delta rule
 
   // The run under way.
   std::span<const u32> run_tokens_;

@@ -41,6 +41,12 @@ struct Rows {
   }
 };
 
+// Whatever lay there before, the columns that a matmul reads beyond the width are zero.
+template <class Real>
+void clear_padding(Rows<Real> out) {
+  for (u32 t = 0; t < out.count; ++t) std::fill(out[t] + out.width, out[t] + out.stride, Real(0));
+}
+
 // A matrix as in the file: row-major blocks of its format.
 struct Matrix {
   const formats::Format* format = nullptr;

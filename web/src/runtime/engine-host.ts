@@ -1,6 +1,17 @@
 // One model in one WASM module on one device: reads its header, plans, streams its weights, and drives generations. When
 // the device is lost it is of no use any more; EngineKeeper then makes another. Nothing here knows messages.
-import { Context, DeviceKind, Finish, KvKind, Next, SpecialToken, State, TokenizeFlags } from './abi.js';
+import {
+  Context,
+  DeviceKind,
+  EmbeddingState,
+  Finish,
+  KvKind,
+  Next,
+  PoolingKind,
+  SpecialToken,
+  State,
+  TokenizeFlags,
+} from './abi.js';
 import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted, toPronkError } from './errors.js';
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
 import { planFromJson, statsFromJson } from './json.js';
@@ -14,6 +25,7 @@ import { countThreads, ThreadTeam } from './threads.js';
 import { tick } from './tick.js';
 import type {
   Device,
+  EmbeddingOptions,
   EngineInfo,
   EngineOptions,
   FileSpec,
@@ -27,10 +39,17 @@ import type {
   Stats,
   TokenizeOptions,
 } from './types.js';
-import { checkIds, checkSampling } from './validate.js';
+import { checkEmbedding, checkIds, checkSampling } from './validate.js';
 
 const deviceKinds: Record<Device, DeviceKind> = { cpu: DeviceKind.cpu, webgpu: DeviceKind.gpu };
 const kvKinds: Record<KvType, KvKind> = { f16: KvKind.f16, f32: KvKind.f32, q8_0: KvKind.q8, q4_0: KvKind.q4 };
+const poolingKinds: Record<Required<EmbeddingOptions>['pooling'], PoolingKind> = {
+  auto: PoolingKind.auto,
+  mean: PoolingKind.mean,
+  cls: PoolingKind.cls,
+  last: PoolingKind.last,
+  none: PoolingKind.none,
+};
 const finishReasons: Record<Finish, FinishReason> = {
   [Finish.length]: 'length',
   [Finish.endToken]: 'stop',
@@ -208,6 +227,25 @@ export class EngineHost {
     }
   }
 
+  /** The embedding of one text, given as tokens. One at a time, and not while a generation runs. */
+  async embed(ids: readonly number[], options: EmbeddingOptions, signal?: AbortSignal): Promise<Float32Array> {
+    if (this.failure) throw this.failure;
+    if (this.driving) throw new PronkError('internal', 'embed() while something else runs');
+    throwIfAborted(signal);
+    const { pooling, normalize } = checkEmbedding(options);
+    checkIds(ids);
+    if (ids.length === 0) throw new PronkError('bad-argument', 'the text has no tokens');
+    this.driving = true;
+    try {
+      this.module.withIds(ids, (at) =>
+        this.module.call((m) => m.pronk_embed(at, ids.length, poolingKinds[pooling], normalize ? 1 : 0)),
+      );
+      return await this.driveEmbedding(signal);
+    } finally {
+      this.driving = false;
+    }
+  }
+
   /** What `error` came of: the loss of the device, or `error` itself. A loss may be told later than what it breaks. */
   async causeOf(error: unknown): Promise<PronkError> {
     const own = toPronkError(error);
@@ -303,11 +341,12 @@ export class EngineHost {
     );
   }
 
-  private loadArguments(): [number, number, number, number, number, number] {
-    const { contextSize, kv = 'f16', memoryBudget } = this.options;
+  private loadArguments(): [number, number, number, number, number, number, number] {
+    const { contextSize, kv = 'f16', memoryBudget, embeddings } = this.options;
     const context = contextSize === 'auto' ? Context.largest : (contextSize ?? Context.default);
     const { keys, values } = typeof kv === 'string' ? { keys: kv, values: kv } : kv;
-    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], memoryBudget ?? 0, this.threads || 1];
+    const [budget, embedding] = [memoryBudget ?? 0, embeddings ? 1 : 0];
+    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], budget, embedding, this.threads || 1];
   }
 
   private chatTemplate(): string {
@@ -400,6 +439,19 @@ export class EngineHost {
         throw new PronkError('internal', 'the generation ended without a reason');
       }
       await this.untilEvent(state === State.busy && this.device === 'webgpu', cancelled ? undefined : signal);
+    }
+  }
+
+  private async driveEmbedding(signal?: AbortSignal): Promise<Float32Array> {
+    for (;;) {
+      if (signal?.aborted) {
+        this.module.run((m) => m.pronk_cancel());
+        throwIfAborted(signal);
+      }
+      const state = this.pump();
+      if (this.module.call((m) => m.pronk_embedding()) === EmbeddingState.done) return this.module.resultFloats();
+      if (state === State.ready) throw new PronkError('internal', 'the embedding ended without a vector');
+      await this.untilEvent(state === State.busy && this.device === 'webgpu', signal);
     }
   }
 

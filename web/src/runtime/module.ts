@@ -14,13 +14,22 @@ export interface ModuleExports {
   pronk_error_code(): number;
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
-  pronk_plan(device: number, context: number, keys: number, values: number, budget: number, threads: number): number;
+  pronk_plan(
+    device: number,
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    embeddings: number,
+    threads: number,
+  ): number;
   pronk_load(
     device: number,
     context: number,
     keys: number,
     values: number,
     budget: number,
+    embeddings: number,
     threads: number,
     prefillChunk: number,
   ): number;
@@ -49,6 +58,8 @@ export interface ModuleExports {
     resumed: number,
   ): number;
   pronk_next(): number;
+  pronk_embed(ids: number, count: number, pooling: number, normalize: number): number;
+  pronk_embedding(): number;
   pronk_cancel(): void;
   pronk_prefill_chunk(): number;
   pronk_stats(): number;
@@ -161,6 +172,10 @@ export class EngineModule {
 
   resultIds(): number[] {
     return Array.from(new Uint32Array(this.result().buffer));
+  }
+
+  resultFloats(): Float32Array {
+    return new Float32Array(this.result().buffer);
   }
 
   /** u32 and the text after it, as pronk_next() leaves them. */

@@ -27,6 +27,11 @@ export interface EngineOptions {
    */
   kv?: KvType | { keys: KvType; values: KvType };
   /**
+   * Loads a text model for embed(); it then generates nothing. Models that only make embeddings (BERT and its like) need
+   * no asking. Default false.
+   */
+  embeddings?: boolean;
+  /**
    * Threads of the CPU, where it does the work; default: by the number of processors, at most 8. In a browser only a page
    * that is cross-origin isolated can have more than one.
    */
@@ -136,6 +141,16 @@ export interface SamplingOptions {
   seed?: number;
   /** Goes on after an end token; default false. */
   ignoreEos?: boolean;
+}
+
+/** How the vectors of a text's tokens become one: none keeps them all. */
+export type Pooling = 'mean' | 'cls' | 'last' | 'none';
+
+export interface EmbeddingOptions {
+  /** Default 'auto': as the file says, or the mean; of a reranker its scores. */
+  pooling?: Pooling | 'auto';
+  /** Vectors of length 1; default false. */
+  normalize?: boolean;
 }
 
 /** A piece of the answer. */

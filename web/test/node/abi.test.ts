@@ -69,11 +69,11 @@ describe('the WASM module', () => {
     const model = tinyModel()[0]!;
     const other = model.slice(); // of an architecture that is not known
     other.set(new TextEncoder().encode('koala'), Buffer.from(model).indexOf('llama', 48));
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(0, 16, 0, 0, 0, 1)))).toBe(null);
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(0, 16, 0, 0, 0, 0, 1)))).toBe(null);
     expect(await failureOf(new TextEncoder().encode('no model at all'.padEnd(64)))).toBe('bad-model');
     expect(await failureOf(other)).toBe('unsupported');
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(1, 16, 0, 0, 0, 1)))).toBe('no-webgpu');
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_load(0, 16, 0, 0, 1, 1, 0)))).toBe('out-of-memory');
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(1, 16, 0, 0, 0, 0, 1)))).toBe('no-webgpu');
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_load(0, 16, 0, 0, 1, 0, 1, 0)))).toBe('out-of-memory');
     expect(await failureOf(model, (m) => m.call((e) => e.pronk_stats()))).toBe('internal');
   });
 });

@@ -1,0 +1,86 @@
+// graph::MatMul on the CPU: one matrix, or one of several for each slot of a token (experts).
+#pragma once
+
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "cpu/operations.h"
+#include "graph/graph.h"
+
+namespace pronk::cpu {
+
+// One graph::MatMul on some rows.
+template <class Real>
+struct ProductCall {
+  const graph::MatMul& op;
+  Matrix weights;    // of all slots' matrices, one after the other
+  const Real* bias;  // one number a row of weights, or null
+  Rows<Real> x;
+  Rows<Real> chosen;  // the slots' matrices; no data: those of op.slots in order
+  Rows<Real> out;
+
+  bool has_slots() const { return op.slots > 1 || chosen.data; }
+};
+
+// Slots that one matrix of several serves: assigned[first] and those after it.
+struct SlotGroup {
+  u32 matrix = 0, first = 0, count = 0;
+};
+struct AssignedSlot {
+  u32 matrix = 0, slot = 0;  // slot: token · slots + number of the slot
+  bool operator<(const AssignedSlot& other) const {
+    return matrix != other.matrix ? matrix < other.matrix : slot < other.slot;
+  }
+};
+
+// What any of a graph's products needs while it runs, in numbers.
+struct ProductSizes {
+  u64 quants = 0, gathered_quants = 0;  // quantized activations: all rows, those of one expert
+  u64 gathered = 0, gathered_out = 0;   // rows of one expert
+  u64 assigned = 0;                     // slots of all rows
+
+  void cover(const graph::Graph& graph, const graph::MatMul& op, u32 chunk, bool quantized);
+  u64 bytes(u32 quant_bytes, u64 element_bytes) const;
+};
+
+template <class Real>
+class Products {
+ public:
+  // quantizes: activations become 8-bit numbers where the format of the weights allows it. chunk: most rows of a call.
+  Products(const ProductSizes& sizes, const Kernels& kernels, bool quantizes, u32 chunk);
+  u64 bytes() const;
+
+  // Values have changed: what was quantized of one counts no longer.
+  void forget() { quantized_of_ = graph::ValueId::none; }
+  // Goes on with a call of which `part` is done: makes at most about `budget` multiply-adds but at least the smallest
+  // piece, and returns how many. part is 0 again when all is done.
+  u64 step(const ProductCall<Real>& call, u64& part, u64 budget);
+
+ private:
+  u64 multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget);
+  bool quantized(const ProductCall<Real>& call) const { return quantizes_ && kernels_.quantized(*call.weights.format); }
+  void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
+                const Real* bias, Rows<Real> out);
+  const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
+  void assign_slots(const ProductCall<Real>& call);
+  void multiply_group(const ProductCall<Real>& call, const SlotGroup& group, RowRange range);
+  QuantizedRows gather_quants(const ProductCall<Real>& call, const SlotGroup& group, bool anew);
+  Rows<const Real> gather(const ProductCall<Real>& call, const SlotGroup& group, bool anew);
+
+  const Kernels& kernels_;
+  bool quantizes_;
+  u32 chunk_;
+  std::vector<Real> gathered_, gathered_out_;
+  std::vector<AssignedSlot> assigned_;
+  std::vector<SlotGroup> groups_;
+  u32 group_count_ = 0;
+  QuantizedBuffer quantized_buffer_, gathered_buffer_;
+  QuantizedRows quantized_;
+  graph::ValueId quantized_of_ = graph::ValueId::none;  // what quantized_ holds: all products that read it share it
+  u32 quantized_parts_ = 0;
+};
+
+extern template class Products<float>;
+extern template class Products<double>;
+
+}  // namespace pronk::cpu

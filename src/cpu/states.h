@@ -1,0 +1,43 @@
+// What a session keeps of a graph's layers on the CPU: KV caches, and the floats of recurrences with their checkpoint.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "cpu/kv_cache.h"
+#include "graph/graph.h"
+
+namespace pronk::cpu {
+
+template <class Real>
+class States {
+ public:
+  static constexpr u32 nowhere = ~0u;  // no position
+
+  // The graph must outlive it. chunk: tokens that may be written before it is known whether they count.
+  States(const graph::Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk);
+  static u64 bytes(const graph::Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk);
+  u64 bytes() const;
+
+  KvCache<Real>& cache(graph::StateId id) { return *caches_[u32(id)]; }
+  Real* carried(graph::StateId id) { return carried_[u32(id)].data(); }
+
+  // See Executor.
+  u32 resumable(u32 position) const;
+  void checkpoint();
+  void begin(u32 position);                               // of a run; resumable
+  void stand_at(u32 position) { stands_at_ = position; }  // nowhere: while they change
+
+ private:
+  bool recurrent_;
+  // Of each state one of the two.
+  std::vector<std::optional<KvCache<Real>>> caches_;
+  std::vector<std::vector<Real>> carried_, kept_;  // kept_: the checkpoint
+  u32 stands_at_ = 0;                              // the position that carried_ is the state before, or nowhere
+  u32 kept_at_ = nowhere;
+};
+
+extern template class States<float>;
+extern template class States<double>;
+
+}  // namespace pronk::cpu

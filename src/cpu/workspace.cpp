@@ -1,0 +1,65 @@
+#include "cpu/workspace.h"
+
+#include <algorithm>
+
+namespace pronk::cpu {
+namespace {
+
+using graph::Graph;
+using graph::ValueId;
+
+constexpr u64 arena_alignment = 64;  // bytes: a cache line
+
+std::size_t tail_of(const Graph& graph) {
+  std::size_t tail = graph.ops.size();
+  while (tail > 0 && !graph::writes_state(graph.ops[tail - 1])) --tail;
+  return tail;
+}
+
+// Each value from the operation that makes it to the last that reads it, slices being their parents; the output lies
+// elsewhere. The tail runs several times: what it reads of what came before must stay until its end.
+void plan_arena(const Graph& graph, u32 chunk, u64 element_bytes, Workspace& workspace) {
+  std::vector<graph::Interval> intervals(graph.values.size());
+  workspace.in_tail.resize(graph.values.size());
+  for (u32 i = 0; i < graph.ops.size(); ++i) {
+    const bool in_tail = i >= workspace.tail;
+    const auto made = [&](ValueId out) {
+      const u64 row_bytes = graph::row_stride(graph[out].width) * element_bytes;
+      const u64 rows = out == graph.output ? 0 : in_tail ? workspace.tail_rows : chunk;
+      intervals[u32(out)] = {row_bytes * rows, i, i};
+      workspace.in_tail[u32(out)] = in_tail;
+    };
+    const auto read = [&](ValueId in) {
+      const u32 root = u32(graph::slice_of(graph.values, in).root);
+      intervals[root].last = in_tail && !workspace.in_tail[root] ? u32(graph.ops.size() - 1) : i;
+    };
+    graph::for_each_operand(graph.ops[i], read, made);
+  }
+  workspace.arena = graph::plan_memory(intervals, {}, arena_alignment);
+  CHECK(workspace.arena.buffer_bytes.size() == 1);
+}
+
+}  // namespace
+
+Workspace plan_workspace(const Graph& graph, u32 chunk, u32 logit_rows, bool quantizes, const Kernels& kernels,
+                         u64 element_bytes) {
+  Workspace workspace;
+  workspace.tail = tail_of(graph);
+  workspace.tail_rows = std::clamp(logit_rows, 1u, chunk);
+  plan_arena(graph, chunk, element_bytes, workspace);
+  for (const auto& op : graph.ops) {
+    if (const auto* matmul = std::get_if<graph::MatMul>(&op)) {
+      workspace.products.cover(graph, *matmul, chunk, quantizes && kernels.quantized(*graph[matmul->weight].format));
+    } else if (const auto* attention = std::get_if<graph::Attention>(&op)) {
+      workspace.attention.cover(graph.kv(attention->state), attention->heads, chunk);
+    } else if (const auto* route = std::get_if<graph::Route>(&op)) {
+      workspace.experts = std::max(workspace.experts, graph[route->logits].width);
+      workspace.expert_groups = std::max(workspace.expert_groups, route->groups);
+    } else if (const auto* rule = std::get_if<graph::DeltaRule>(&op)) {
+      workspace.sums = std::max<u64>(workspace.sums, graph[rule->v].width / rule->value_heads);
+    }
+  }
+  return workspace;
+}
+
+}  // namespace pronk::cpu
