@@ -22,44 +22,23 @@ std::string_view name_of(Pooling pooling) {
   return name;
 }
 
-// --pooling; auto is what the file says, or the mean.
 Result<Pooling> choose_pooling(std::string_view choice, const Model& model) {
-  const Pooling trained = model.pooling();
-  if (choice == "auto") return trained == Pooling::none ? Pooling::mean : trained;
-  if (trained == Pooling::rank) return fail("the model is a reranker: its scores are not pooled");
-  Pooling chosen = Pooling::none;
+  std::optional<Pooling> asked;
   graph::each_enumerator(Pooling{}, [&](std::string_view each, Pooling value) {
-    if (each == choice) chosen = value;
+    if (each == choice) asked = value;
   });
-  return chosen;
+  return engine::choose_pooling(asked, model.pooling());
 }
 
-struct Vectors {
-  std::vector<float> values;  // [count, width]
-  u32 width = 0;
-};
-
-// One vector, or with Pooling::none one for each row.
-Vectors make_vectors(std::span<const float> rows, u32 width, Pooling pooling, bool normalized) {
-  Vectors out{.values = {}, .width = width};
-  const u64 step = pooling == Pooling::none ? width : rows.size();
-  for (u64 at = 0; at < rows.size(); at += step) {
-    const Pooling how = pooling == Pooling::none ? Pooling::cls : pooling;
-    std::vector<double> vector = engine::pool(rows.subspan(at, step), width, how);
-    if (normalized) engine::normalize(vector);
-    out.values.insert(out.values.end(), vector.begin(), vector.end());
-  }
-  return out;
-}
-
-void print_json(const Vectors& vectors, u64 tokens, Pooling pooling) {
-  nlohmann::ordered_json out = {{"tokens", tokens}, {"pooling", name_of(pooling)}, {"width", vectors.width}};
+// values: [count, width].
+void print_json(const std::vector<float>& values, u32 width, u64 tokens, Pooling pooling) {
+  nlohmann::ordered_json out = {{"tokens", tokens}, {"pooling", name_of(pooling)}, {"width", width}};
   if (pooling == Pooling::none) {
     out["embeddings"] = nlohmann::json::array();
-    for (auto at = vectors.values.begin(); at != vectors.values.end(); at += vectors.width)
-      out["embeddings"].push_back(std::vector<float>(at, at + vectors.width));
+    for (auto at = values.begin(); at != values.end(); at += width)
+      out["embeddings"].push_back(std::vector<float>(at, at + width));
   } else {
-    out[pooling == Pooling::rank ? "scores" : "embedding"] = vectors.values;
+    out[pooling == Pooling::rank ? "scores" : "embedding"] = values;
   }
   std::puts(out.dump().c_str());
 }
@@ -88,13 +67,14 @@ Outcome run(const Args& args) {
     rows.insert(rows.end(), some.begin(), some.end());
     return {};
   }));
-  const Vectors vectors = make_vectors(rows, engine->row_width(), pooling, args.flag("--normalize"));
+  const u32 width = engine->row_width();
+  const std::vector<float> values = engine::embedding(rows, width, pooling, args.flag("--normalize"));
   if (args.has("--out")) {
     PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));
-    PRONK_OK(out.write({reinterpret_cast<const u8*>(vectors.values.data()), vectors.values.size() * sizeof(float)}));
+    PRONK_OK(out.write({reinterpret_cast<const u8*>(values.data()), values.size() * sizeof(float)}));
     PRONK_OK(out.close());
   }
-  if (args.flag("--json")) print_json(vectors, tokens.size(), pooling);
+  if (args.flag("--json")) print_json(values, width, tokens.size(), pooling);
   return {};
 }
 

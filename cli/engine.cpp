@@ -11,15 +11,27 @@
 namespace pronk::cli {
 namespace {
 
-// Bytes go straight into the engine's own buffer: no part of a file is held twice.
+// The CPU reads files where they lie, when they can be mapped.
+Status map_files(Engine& engine, OpenModel& from) {
+  if (engine.device()) return {};
+  for (u32 file = 0; file < from.files.size(); ++file) {
+    PRONK_TRY(const std::shared_ptr<const MappedFile> mapped, from.files[file]->map());
+    if (mapped) PRONK_OK(engine.map(file, mapped->bytes(), mapped));
+  }
+  return {};
+}
+
+// Bytes go straight into the engine's own memory: no part of a file is held twice.
 Status stream(Engine& engine, OpenModel& from) {
+  constexpr u64 part_bytes = 4 << 20;
+  PRONK_OK(map_files(engine, from));
   while (!engine.bytes_done()) {
     if (!engine.wants_bytes()) {
       PRONK_OK(turn(engine));
       continue;
     }
     const std::span<u8> space = engine.space();
-    const u64 wanted = std::min<u64>(space.size(), engine.stream_end() - engine.position());
+    const u64 wanted = std::min<u64>({space.size(), part_bytes, engine.stream_end() - engine.position()});
     PRONK_TRY(const u64 got,
               from.files[engine.file()]->read(engine.position(), space.first(wanted), engine.stream_end()));
     if (got == 0)

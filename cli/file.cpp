@@ -29,26 +29,21 @@ Result<files::Gguf> read_header(const MappedFile& file, const std::string& path)
 Result<MappedFile> MappedFile::open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return os_error(path);
-  struct stat status = {};
-  MappedFile file;
-  const bool known = ::fstat(descriptor, &status) == 0;
-  if (!known || !S_ISREG(status.st_mode)) {
-    const auto error = known ? fail(path + ": not a regular file") : os_error(path);
-    ::close(descriptor);
-    return error;
-  }
-  file.size_ = u64(status.st_size);
-  if (file.size_ > 0) {
-    void* at = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (at == MAP_FAILED) {
-      file.size_ = 0;
-      const auto error = os_error(path);
-      ::close(descriptor);
-      return error;
-    }
-    file.data_ = static_cast<const u8*>(at);
-  }
+  Result<MappedFile> file = of(descriptor, path);
   ::close(descriptor);
+  return file;
+}
+
+Result<MappedFile> MappedFile::of(int descriptor, const std::string& path) {
+  struct stat status = {};
+  if (::fstat(descriptor, &status) != 0) return os_error(path);
+  if (!S_ISREG(status.st_mode)) return fail(path + ": not a regular file");
+  MappedFile file;
+  if (status.st_size == 0) return file;
+  void* at = ::mmap(nullptr, u64(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (at == MAP_FAILED) return os_error(path);
+  file.data_ = static_cast<const u8*>(at);
+  file.size_ = u64(status.st_size);
   return file;
 }
 

@@ -17,6 +17,7 @@ namespace pronk::cli {
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::string& path);
+  static Result<MappedFile> of(int descriptor, const std::string& path);  // path: for errors
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();

@@ -51,6 +51,12 @@ class FileSource final : public ByteSource {
     return got;
   }
 
+  Result<std::shared_ptr<const MappedFile>> map() override {
+    PRONK_TRY(MappedFile file, MappedFile::of(descriptor_, path_));
+    if (file.size() != size_) return fail(path_ + ": has changed its size while it was read");
+    return std::make_shared<const MappedFile>(std::move(file));
+  }
+
  private:
   explicit FileSource(std::string path) : path_(std::move(path)) {}
   std::string path_;

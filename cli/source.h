@@ -10,6 +10,7 @@
 #include "args.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "file.h"
 #include "files/gguf.h"
 
 namespace pronk::cli {
@@ -26,6 +27,9 @@ class ByteSource {
   // Takes the first bytes of the file, which were read for its header and will be read once more. A source that can
   // read them again cheaply drops them.
   virtual void keep_prefix(std::vector<u8>) {}
+  // The whole file in memory, without a copy of it; none where that cannot be had. It stays when the source is closed.
+  // A file that another program makes shorter meanwhile ends this one with SIGBUS.
+  virtual Result<std::shared_ptr<const MappedFile>> map() { return nullptr; }
   // After the last read: completes the cache's entry, and checks the whole file if its hash is known.
   virtual Status finish() { return {}; }
 };

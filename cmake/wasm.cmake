@@ -1,17 +1,43 @@
-# The module pronk.wasm: everything that src/wasm exports with __attribute__((export_name)), and `memory`.
-file(GLOB wasm_sources CONFIGURE_DEPENDS src/wasm/*.cpp)
-add_executable(pronk-wasm ${wasm_sources})
-set_target_properties(pronk-wasm PROPERTIES OUTPUT_NAME pronk SUFFIX .wasm)
-target_link_libraries(pronk-wasm PRIVATE pronk)
-target_compile_options(pronk-wasm PRIVATE -fno-exceptions)
-target_compile_options(pronk PRIVATE -flto)
-target_compile_options(pronk-wasm PRIVATE -flto)
+# Three modules of the same sources; the host (web/src/runtime/module-choice.ts) takes one:
+#   pronk.wasm          one thread, its own memory: runs wherever SIMD128 does, and beside a GPU
+#   pronk-threads.wasm  threads over a shared memory
+#   pronk-relaxed.wasm  the same with relaxed SIMD, which engines have later than threads
+# Each exports what src/wasm exports with __attribute__((export_name)).
 
 # Only what calculates has to be fast: all else is small first.
 file(GLOB_RECURSE small_sources src/engine/*.cpp src/files/*.cpp src/gpu/*.cpp src/graph/*.cpp src/kernels/*.cpp
   src/models/*.cpp src/text/*.cpp)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
 
+set(shared_memory -matomics)
+
+pronk_library(pronk src/gpu/browser.cpp)
+pronk_library(pronk-shared src/gpu/browser.cpp)
+target_compile_options(pronk PRIVATE -flto)
+target_compile_options(pronk-shared PRIVATE -flto ${shared_memory})
+
+# pronk_module(NAME LIBRARY FILE...): NAME.wasm of a library, src/wasm and the files that the library lacks.
 # 4294901760 is the most that a 32-bit memory may grow to: 4 GiB less one page.
-target_link_options(pronk-wasm PRIVATE -mexec-model=reactor -flto -O2
-  -Wl,--gc-sections -Wl,--strip-all -Wl,--max-memory=4294901760 -Wl,-z,stack-size=262144 -Wl,--stack-first)
+function(pronk_module name library)
+  add_executable(${name}-wasm src/wasm/abi.cpp src/wasm/libc_stubs.cpp ${ARGN})
+  set_target_properties(${name}-wasm PROPERTIES OUTPUT_NAME ${name} SUFFIX .wasm)
+  target_link_libraries(${name}-wasm PRIVATE ${library})
+  target_include_directories(${name}-wasm PRIVATE "${dots}")
+  target_compile_options(${name}-wasm PRIVATE -fno-exceptions -flto)
+  target_link_options(${name}-wasm PRIVATE -mexec-model=reactor -flto -O2
+    -Wl,--gc-sections -Wl,--strip-all -Wl,--max-memory=4294901760 -Wl,-z,stack-size=262144 -Wl,--stack-first)
+endfunction()
+
+# pronk_shared_module(NAME FILE...): a module whose memory the host makes, for the instances of all its threads. Its
+# first size stands in web/src/runtime/module-choice.ts too. wasi-libc is compiled without atomics: --no-check-features.
+function(pronk_shared_module name)
+  pronk_module(${name} pronk-shared src/cpu/pool_wasm_threads.cpp src/wasm/threads.cpp src/wasm/libc_threads.cpp ${ARGN})
+  target_compile_options(${name}-wasm PRIVATE ${shared_memory})
+  target_link_options(${name}-wasm PRIVATE -Wl,--shared-memory "SHELL:-Xlinker --import-memory=pronk,memory" -Wl,--export-memory
+    -Wl,--initial-memory=4194304 -Wl,--no-check-features -Wl,--wrap=malloc -Wl,--export=__stack_pointer)
+endfunction()
+
+pronk_module(pronk pronk src/cpu/pool_wasm.cpp ${instruction_sets})
+pronk_shared_module(pronk-threads ${instruction_sets})
+pronk_shared_module(pronk-relaxed ${instruction_sets})
+target_compile_options(pronk-relaxed-wasm PRIVATE -mrelaxed-simd)

@@ -43,6 +43,7 @@ struct LoadOptions {
   u64 budget = 0;                // bytes that everything may take; 0: as much as the device allows
   graph::KvTypes kv = graph::KvType::f16;
   graph::Activations activations = graph::Activations::q8;  // on the CPU
+  u32 threads = 0;                                          // of the CPU; 0: as many as suit the machine
   u32 prefill_chunk = 0;   // tokens of the first submission of a prompt to a GPU; 0: the default. See Engine
   bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
   bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing
@@ -134,7 +135,8 @@ class Session {
   virtual std::span<const float> next_rows() = 0;
 };
 
-// A model on a device. Loading streams the files once through a small staging buffer; after that nothing is created.
+// A model on a device. Loading streams the files once, to a GPU through a small staging buffer, to the CPU straight to
+// where their bytes stay; after that nothing is created.
 class Engine {
  public:
   // device: null for the CPU. Pipelines start to compile at once; buffers are created when the first bytes come.
@@ -151,6 +153,10 @@ class Engine {
   bool bytes_done() const;
   std::span<u8> space();
   Status commit(u64 bytes);
+  // Instead, on the CPU (CHECK: no device) and before any byte of the file has come: all of its bytes are at
+  // `contents`, aligned or not, and stay there, unchanged, for as long as the engine lives, which keeps `owner`.
+  // Nothing is copied.
+  Status map(u32 file, std::span<const u8> contents, std::shared_ptr<const void> owner = nullptr);
 
   // Moves loading and the session on as far as they go. The first error stays.
   Status pump();

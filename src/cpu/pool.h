@@ -14,6 +14,8 @@ namespace pronk::cpu {
 // neighbour holds up takes fewer. Only one thread may call run(), and no part may call it.
 class Pool {
  public:
+  struct Threads;  // the platform's: pool_native.cpp, pool_wasm.cpp, pool_wasm_threads.cpp
+
   explicit Pool(u32 threads);  // the caller's included; at least one. Where threads cannot be had there are fewer.
   ~Pool();                     // none of them runs any more
   Pool(const Pool&) = delete;
@@ -44,7 +46,6 @@ class Pool {
 
  private:
   using Call = void (*)(const void* work, u32 part, u32 thread);
-  struct Threads;  // the platform's: pool_native.cpp, pool_wasm.cpp
   static constexpr u32 closed = ~0u;
 
   // The platform's. wait() returns once the word is not `value`, wake() lets all who wait look again.

@@ -1,4 +1,4 @@
-// One thread.
+// One thread, in the module without shared memory.
 #include "cpu/pool.h"
 
 namespace pronk::cpu {

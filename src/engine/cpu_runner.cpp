@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace pronk::engine {
 namespace {
@@ -11,10 +10,6 @@ constexpr u32 causal_chunk = 32;  // tokens of a prompt that share each decoded 
 
 // Tokens that go through the graph together: all of them, where each sees those after it.
 u32 chunk_of(const graph::Graph& graph, u32 context) { return graph.causal() ? causal_chunk : context; }
-
-u64 weight_bytes(const graph::Weight& weight) {
-  return u64(weight.rows) * (weight.cols / weight.format->block_weights) * weight.format->block_bytes;
-}
 
 Status check_factors(const graph::Weight& weight, const u8* bytes) {
   CHECK(weight.rows == 1);
@@ -28,32 +23,33 @@ Status check_factors(const graph::Weight& weight, const u8* bytes) {
 
 }  // namespace
 
-CpuRunner::CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
-                     graph::Activations activations)
+CpuRunner::CpuRunner(const models::Model& model, const WeightMemory& weights, u32 context, graph::KvTypes kv,
+                     bool scoring, graph::Activations activations)
     : model_(model),
+      weights_(weights),
       context_(context),
       kv_(kv),
       scoring_(scoring),
       activations_(activations),
       chunk_(chunk_of(model.graph, context)),
-      sampler_(model.hyper.vocab) {
-  for (const graph::Weight& weight : model.graph.weights) weights_.emplace_back(weight_bytes(weight));
-}
+      sampler_(model.hyper.vocab) {}
 
 MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
                           graph::Activations activations) {
   const u32 chunk = chunk_of(model.graph, context);
   const cpu::Footprint footprint =
       cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1, activations);
-  MemoryUse use{
-      .kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
-  for (const graph::Weight& weight : model.graph.weights) use.weights += weight_bytes(weight);
+  return {.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
+}
+
+MemoryUse CpuRunner::planned() const {
+  MemoryUse use = plan(model_, context_, kv_, scoring_, activations_);
+  use.weights = weights_.bytes();
   return use;
 }
 
 MemoryUse CpuRunner::allocated() const {
-  MemoryUse use;
-  for (const auto& bytes : weights_) use.weights += bytes.size();
+  MemoryUse use{.weights = weights_.allocated()};
   if (!executor_) return use;
   const cpu::Footprint footprint = executor_->allocated();
   use.kv_cache = footprint.kv_cache;
@@ -62,22 +58,15 @@ MemoryUse CpuRunner::allocated() const {
   return use;
 }
 
-void CpuRunner::write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
-  const u64 block_bytes = model_.graph[weight].format->block_bytes;
-  std::vector<u8>& target = weights_[u32(weight)];
-  CHECK((first_block + blocks) * block_bytes <= target.size());
-  std::memcpy(target.data() + first_block * block_bytes, bytes, blocks * block_bytes);
-}
-
 Status CpuRunner::weights_done() {
   for (const graph::RopeTable& table : model_.graph.ropes) {
     const graph::WeightId factors = table.factors_at(context_);
     if (factors != graph::WeightId::none) {
-      PRONK_OK(check_factors(model_.graph[factors], weights_[u32(factors)].data()));
+      PRONK_OK(check_factors(model_.graph[factors], weights_.weight(factors)));
     }
   }
   std::vector<const u8*> bytes;
-  for (const auto& weight : weights_) bytes.push_back(weight.data());
+  for (u32 id = 0; id < model_.graph.weights.size(); ++id) bytes.push_back(weights_.weight(graph::WeightId(id)));
   executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk_,
                                                      scoring_ ? chunk_ : 1, activations_);
   return {};

@@ -8,20 +8,20 @@
 #include "cpu/executor.h"
 #include "cpu/sampler.h"
 #include "engine/runner.h"
+#include "engine/weight_memory.h"
 #include "models/model.h"
 
 namespace pronk::engine {
 
-class CpuRunner final : public Runner, private WeightSink {
+class CpuRunner final : public Runner {
  public:
-  // model must outlive it.
-  CpuRunner(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
+  // model and weights must outlive it.
+  CpuRunner(const models::Model& model, const WeightMemory& weights, u32 context, graph::KvTypes kv, bool scoring,
             graph::Activations activations = graph::Activations::f32);
 
   static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
-                        graph::Activations activations);  // staging apart
+                        graph::Activations activations);  // weights apart
 
-  WeightSink& sink() override { return *this; }
   Status weights_done() override;
   bool ready() const override { return executor_ != nullptr; }
   Status pump() override;
@@ -36,7 +36,7 @@ class CpuRunner final : public Runner, private WeightSink {
   u32 cached_tokens() const override { return cached_; }
   u32 resumable(u32 position) const override { return executor_->resumable(position); }
 
-  MemoryUse planned() const override { return plan(model_, context_, kv_, scoring_, activations_); }
+  MemoryUse planned() const override;
   MemoryUse allocated() const override;
 
   static constexpr u64 pump_multiply_adds = 1 << 26;  // some tens of milliseconds in a browser
@@ -45,17 +45,16 @@ class CpuRunner final : public Runner, private WeightSink {
  private:
   enum class Phase : u8 { idle, prefill, decode, score };
 
-  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
   void begin();
   Status end_decode();
 
   const models::Model& model_;
+  const WeightMemory& weights_;
   u32 context_;
   graph::KvTypes kv_;
   bool scoring_;
   graph::Activations activations_;
   u32 chunk_;
-  std::vector<std::vector<u8>> weights_;  // as in the file
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;
 

@@ -7,19 +7,22 @@
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
 #include "engine/session.h"
+#include "engine/weight_memory.h"
 #include "gpu/device.h"
 #include "pronk/pronk.h"
 
 namespace pronk {
 
 struct Engine::Parts {
+  std::vector<std::shared_ptr<const void>> owners;  // of mapped files
   std::shared_ptr<const Model> model;
   std::shared_ptr<const models::Model> loaded;
   LoadOptions options;
   Plan plan;
   std::unique_ptr<gpu::Device> device;
-  std::optional<engine::Loader> loader;
+  std::unique_ptr<engine::Loader> loader;
   std::unique_ptr<engine::Runner> runner;
+  engine::WeightMemory* memory = nullptr;  // the loader, on the CPU
   std::unique_ptr<engine::RunnerSession> session;
   std::optional<gpu::Counters> counters_when_ready;
   Status status;
@@ -37,21 +40,25 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   parts->options = loadable.options;
   const LoadOptions& options = parts->options;
   const models::Model& inner = *parts->loaded;
-  const engine::Preflight preflight(inner, options, device ? &device->limits() : nullptr,
+  const engine::Preflight preflight(model->parts_->file, inner, options, device ? &device->limits() : nullptr,
                                     device ? &device->features() : nullptr);
   PRONK_TRY(parts->plan, preflight.run(false));
   if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
-  parts->loader.emplace(model->parts_->file, inner.graph);
   if (device) {
     PRONK_TRY(engine::GpuPlan plan,
               engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
                                device->limits(), device->features()));
-    parts->runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
-                                                        options.self_test && device->computes(), options.prefill_chunk);
+    auto runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
+                                                      options.self_test && device->computes(), options.prefill_chunk);
+    parts->loader = std::make_unique<engine::StagedLoader>(model->parts_->file, inner.graph, runner->sink());
+    parts->runner = std::move(runner);
   } else {
+    auto memory = std::make_unique<engine::WeightMemory>(model->parts_->file, inner.graph);
+    parts->memory = memory.get();
     parts->runner =
-        std::make_unique<engine::CpuRunner>(inner, context, options.kv, options.scoring, options.activations);
+        std::make_unique<engine::CpuRunner>(inner, *memory, context, options.kv, options.scoring, options.activations);
+    parts->loader = std::move(memory);
   }
   parts->session = std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options, parts->status);
   parts->device = std::move(device);
@@ -66,9 +73,17 @@ bool Engine::wants_bytes() const { return parts_->status && !bytes_done() && par
 bool Engine::bytes_done() const { return parts_->loader->done(); }
 std::span<u8> Engine::space() { return parts_->loader->space(); }
 
+Status Engine::map(u32 file, std::span<const u8> contents, std::shared_ptr<const void> owner) {
+  CHECK(parts_->memory);
+  if (!parts_->status) return parts_->status;
+  parts_->owners.push_back(std::move(owner));
+  parts_->status = parts_->memory->map(file, contents);
+  return pump();
+}
+
 Status Engine::commit(u64 bytes) {
   if (!parts_->status) return parts_->status;
-  parts_->loader->commit(bytes, parts_->runner->sink());
+  parts_->loader->commit(bytes);
   return pump();
 }
 
@@ -82,7 +97,8 @@ Status Engine::pump() {
   }
   p.status = p.runner->pump();
   if (!p.status && p.runner->memory_refused()) {
-    const engine::Preflight preflight(*p.loaded, p.options, &p.device->limits(), &p.device->features());
+    const engine::Preflight preflight(p.model->parts_->file, *p.loaded, p.options, &p.device->limits(),
+                                      &p.device->features());
     p.status = fail(p.status.error().code, p.status.error().message + "; " + preflight.figures_and_less(p.plan));
   }
   if (ready() && !p.counters_when_ready) p.counters_when_ready = p.device ? p.device->counters() : gpu::Counters{};
@@ -103,13 +119,13 @@ const Plan& Engine::plan() const { return parts_->plan; }
 
 MemoryUse Engine::planned() const {
   MemoryUse use = parts_->runner->planned();
-  use.staging += engine::Loader::part_bytes;
+  if (parts_->device) use.staging += engine::StagedLoader::part_bytes;
   return use;
 }
 
 MemoryUse Engine::allocated() const {
   MemoryUse use = parts_->runner->allocated();
-  use.staging += parts_->loader->staging_bytes();
+  if (parts_->device) use.staging += engine::StagedLoader::part_bytes;
   return use;
 }
 

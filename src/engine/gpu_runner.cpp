@@ -13,7 +13,7 @@ namespace {
 using gpu::MemoryKind;
 using graph::WeightId;
 
-constexpr u64 scratch_bytes = Loader::row_bytes_limit + 64;
+constexpr u64 scratch_bytes = StagedLoader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
 constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30, test_ticket = 3u << 30;  // below: the slot of a token
 constexpr u32 upload_ticket = chunk_ticket + 1;

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "engine/gpu_plan.h"
+#include "engine/loader.h"
 #include "engine/op_run.h"
 #include "engine/prefill_pace.h"
 #include "engine/runner.h"
@@ -25,7 +26,7 @@ class GpuRunner final : public Runner, private WeightSink {
   // first_chunk: tokens of the first prefill submission, 0 for the default.
   GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false, u32 first_chunk = 0);
 
-  WeightSink& sink() override { return *this; }
+  WeightSink& sink() { return *this; }
   Status weights_done() override;
   bool ready() const override { return weights_done_ && pipelines_pending_ == 0 && tested_; }
   bool takes_bytes() const override { return upload_marks_ < most_upload_marks; }

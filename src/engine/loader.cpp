@@ -17,7 +17,24 @@ u64 granule_of(const graph::Weight& weight) {
 
 }  // namespace
 
-Status Loader::check(const graph::Graph& graph) {
+std::vector<WeightRange> weight_ranges(const files::Gguf& file, const graph::Graph& graph) {
+  std::vector<WeightRange> ranges;
+  for (u32 id = 0; id < graph.weights.size(); ++id) {
+    const graph::Weight& weight = graph.weights[id];
+    const files::TensorInfo* tensor = file.find(weight.name);
+    CHECK(tensor);
+    const u64 row = u64(weight.cols) / weight.format->block_weights * weight.format->block_bytes;
+    const u64 begin = tensor->offset + weight.first_row * row, end = begin + weight.rows * row;
+    CHECK(end <= tensor->offset + tensor->bytes);
+    ranges.push_back({graph::WeightId(id), tensor->file, begin, end});
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const WeightRange& a, const WeightRange& b) {
+    return std::tie(a.file, a.begin) < std::tie(b.file, b.begin);
+  });
+  return ranges;
+}
+
+Status StagedLoader::check(const graph::Graph& graph) {
   for (const graph::Weight& weight : graph.weights) {
     if (granule_of(weight) * weight.format->block_bytes <= row_bytes_limit) continue;
     return fail(ErrorCode::unsupported, "tensor '" + weight.name + "' has rows too long to load");
@@ -25,41 +42,34 @@ Status Loader::check(const graph::Graph& graph) {
   return {};
 }
 
-Loader::Loader(const files::Gguf& file, const graph::Graph& graph) : buffer_(part_bytes) {
+StagedLoader::StagedLoader(const files::Gguf& file, const graph::Graph& graph, WeightSink& sink)
+    : sink_(sink), buffer_(part_bytes) {
   CHECK(check(graph));
-  for (u32 id = 0; id < graph.weights.size(); ++id) {
-    const graph::Weight& weight = graph.weights[id];
-    const files::TensorInfo* tensor = file.find(weight.name);
-    CHECK(tensor);
-    const formats::Format& format = *weight.format;
-    const u64 row = u64(weight.cols) / format.block_weights * format.block_bytes;
-    const u64 begin = tensor->offset + weight.first_row * row, end = begin + weight.rows * row;
-    CHECK(end <= tensor->offset + tensor->bytes);
-    parts_.push_back({graph::WeightId(id), tensor->file, begin, end, format.block_bytes,
-                      granule_of(weight) * format.block_bytes, begin});
+  for (const WeightRange& range : weight_ranges(file, graph)) {
+    const graph::Weight& weight = graph[range.weight];
+    const u64 block = weight.format->block_bytes;
+    parts_.push_back({range, block, granule_of(weight) * block, range.begin});
   }
-  std::sort(parts_.begin(), parts_.end(),
-            [](const Part& a, const Part& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
   if (!done()) position_ = parts_[0].begin;
 }
 
-u64 Loader::stream_end() const {
+u64 StagedLoader::stream_end() const {
   u64 end = 0;
   for (std::size_t i = next_; i < parts_.size() && parts_[i].file == file(); ++i) end = std::max(end, parts_[i].end);
   return end;
 }
 
-std::span<u8> Loader::space() { return std::span(buffer_).subspan(filled_); }
+std::span<u8> StagedLoader::space() { return std::span(buffer_).subspan(filled_); }
 
-void Loader::commit(u64 bytes, WeightSink& sink) {
+void StagedLoader::commit(u64 bytes) {
   CHECK(bytes <= buffer_.size() - filled_);
   filled_ += bytes;
   position_ += bytes;
-  consume(sink);
+  consume();
 }
 
 // Of the current file.
-u64 Loader::first_wanted() const {
+u64 StagedLoader::first_wanted() const {
   u64 first = ~u64{0};
   for (std::size_t i = next_; i < parts_.size() && parts_[i].file == file() && parts_[i].begin < first; ++i) {
     if (parts_[i].next < parts_[i].end) first = std::min(first, parts_[i].next);
@@ -67,10 +77,10 @@ u64 Loader::first_wanted() const {
   return first;
 }
 
-void Loader::consume(WeightSink& sink) {
+void StagedLoader::consume() {
   const u32 current_file = file();
   for (std::size_t i = next_; i < parts_.size() && parts_[i].file == current_file && parts_[i].begin < position_; ++i) {
-    write(parts_[i], sink);
+    write(parts_[i]);
   }
   while (!done() && parts_[next_].next == parts_[next_].end) ++next_;
   if (done() || file() != current_file) {
@@ -82,20 +92,20 @@ void Loader::consume(WeightSink& sink) {
 }
 
 // What is there of whole units, or all of the rest.
-void Loader::write(Part& part, WeightSink& sink) const {
+void StagedLoader::write(Part& part) {
   const u64 there = std::min(position_, part.end);
   if (there <= part.next) return;
   const u64 bytes = there == part.end ? there - part.next : (there - part.next) / part.unit * part.unit;
   if (bytes == 0) return;
   const u64 start = position_ - filled_;
   CHECK(part.next >= start);
-  sink.write(part.weight, (part.next - part.begin) / part.block, bytes / part.block,
-             buffer_.data() + (part.next - start));
+  sink_.write(part.weight, (part.next - part.begin) / part.block, bytes / part.block,
+              buffer_.data() + (part.next - start));
   part.next += bytes;
 }
 
 // Goes on at `position` when nothing behind it has arrived.
-void Loader::drop_before(u64 position) {
+void StagedLoader::drop_before(u64 position) {
   const u64 start = position_ - filled_;
   const u64 used = std::min(position - start, filled_);
   std::memmove(buffer_.data(), buffer_.data() + used, filled_ - used);

@@ -91,7 +91,7 @@ u64 Model::file_bytes() const {
 
 Result<Plan> Model::plan(const LoadOptions& options, const gpu::Limits* limits, const gpu::Features* features) const {
   PRONK_TRY(const Parts::Loadable loadable, parts_->loadable(options));
-  return engine::Preflight(*loadable.model, loadable.options, limits, features).run(true);
+  return engine::Preflight(parts_->file, *loadable.model, loadable.options, limits, features).run(true);
 }
 
 }  // namespace pronk

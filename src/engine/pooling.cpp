@@ -26,4 +26,24 @@ void normalize(std::span<double> vector) {
   for (double& value : vector) value /= std::sqrt(squares);
 }
 
+Result<graph::Pooling> choose_pooling(std::optional<graph::Pooling> asked, graph::Pooling trained) {
+  using graph::Pooling;
+  if (!asked) return trained == Pooling::none ? Pooling::mean : trained;
+  if (trained == Pooling::rank && *asked != Pooling::rank) {
+    return fail(ErrorCode::bad_argument, "the model is a reranker: its scores are not pooled");
+  }
+  return *asked;
+}
+
+std::vector<float> embedding(std::span<const float> rows, u32 width, graph::Pooling pooling, bool normalized) {
+  const bool each = pooling == graph::Pooling::none;
+  std::vector<float> out;
+  for (u64 at = 0, step = each ? width : rows.size(); at < rows.size(); at += step) {
+    std::vector<double> vector = pool(rows.subspan(at, step), width, each ? graph::Pooling::cls : pooling);
+    if (normalized) normalize(vector);
+    out.insert(out.end(), vector.begin(), vector.end());
+  }
+  return out;
+}
+
 }  // namespace pronk::engine

@@ -7,6 +7,7 @@
 #include "engine/gpu_plan.h"
 #include "engine/gpu_runner.h"
 #include "engine/loader.h"
+#include "engine/weight_memory.h"
 
 namespace pronk::engine {
 namespace {
@@ -63,8 +64,8 @@ std::string Preflight::figures_and_less(const Plan& plan) const {
 
 Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
   Sizes sizes;
-  if (const Status loadable = Loader::check(model_.graph); !loadable) sizes.refuse(loadable.error());
   if (limits_) {
+    if (const Status loadable = StagedLoader::check(model_.graph); !loadable) sizes.refuse(loadable.error());
     const PlanOptions options{.context = context, .kv = kv, .all_logits = options_.scoring};
     auto plan = plan_gpu(model_, options, *limits_, *features_);
     if (!plan) {  // the figures are wanted all the same
@@ -73,11 +74,12 @@ Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
     }
     if (!plan) return sizes;
     sizes.memory = planned_memory(*plan);
+    sizes.memory.staging += StagedLoader::part_bytes;
     sizes.activations_lower_bound = plan->activations_lower_bound;
   } else {
     sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring, options_.activations);
+    sizes.memory.weights = WeightMemory(file_, model_.graph).bytes();
   }
-  sizes.memory.staging += Loader::part_bytes;
   if (sizes.refusal.empty()) sizes.refusal = over_budget(sizes.memory.total(), context);
   return sizes;
 }

@@ -3,18 +3,19 @@
 
 #include <string>
 
+#include "files/gguf.h"
 #include "gpu/device.h"
 #include "models/model.h"
 #include "pronk/pronk.h"
 
 namespace pronk::engine {
 
-// Plans a model for one device, or for the CPU where limits are null. All that it is given must outlive it.
+// Plans a model of `file` for one device, or for the CPU where limits are null. All that it is given must outlive it.
 class Preflight {
  public:
-  Preflight(const models::Model& model, const LoadOptions& options, const gpu::Limits* limits,
+  Preflight(const files::Gguf& file, const models::Model& model, const LoadOptions& options, const gpu::Limits* limits,
             const gpu::Features* features)
-      : model_(model), options_(options), limits_(limits), features_(features) {}
+      : file_(file), model_(model), options_(options), limits_(limits), features_(features) {}
 
   // search: also finds the largest context that fits, which takes some twenty plans. What it lets through, loading does
   // not refuse.
@@ -42,6 +43,7 @@ class Preflight {
   u32 largest(u32 trained, graph::KvTypes kv) const;
   std::string what_would_fit(u32 context, u32 trained) const;
 
+  const files::Gguf& file_;
   const models::Model& model_;
   const LoadOptions& options_;
   const gpu::Limits* limits_;

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/loader.h"
 #include "engine/memory_use.h"
 #include "gpu/device.h"
 #include "graph/sampling.h"
@@ -28,8 +27,7 @@ class Runner {
  public:
   virtual ~Runner() = default;
 
-  virtual WeightSink& sink() = 0;
-  virtual Status weights_done() = 0;  // all bytes have been written
+  virtual Status weights_done() = 0;  // all are where they belong
   virtual bool ready() const = 0;
   // False while the device has as many bytes of weights on their way as it should: it will send an event.
   virtual bool takes_bytes() const { return true; }

@@ -3,8 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
+#include "engine/pooling.h"
 #include "gpu/browser.h"
 #include "gpu/device.h"
 #include "pronk/pronk.h"
@@ -14,13 +16,22 @@
 namespace pronk::wasm {
 namespace {
 
+// An embedding under way.
+struct Embedding {
+  graph::Pooling pooling;
+  bool normalized;
+  std::vector<float> rows;
+};
+
 // The one model and conversation of this module.
 struct Instance {
   std::shared_ptr<Model> model = std::make_shared<Model>();
   bool headers_done = false;
   std::unique_ptr<gpu::Device> device;  // between planning and loading
   std::unique_ptr<Engine> engine;
+  bool embeds = false;                           // instead of generating
   std::unique_ptr<text::StreamDecoder> decoder;  // of the current generation
+  std::optional<Embedding> embedding;
   u32 prompt_tokens = 0, generated_tokens = 0;
 };
 
@@ -69,12 +80,31 @@ graph::KvType kv_type(i32 kind) {
   return graph::KvType::f16;
 }
 
-LoadOptions load_options(u32 context, i32 keys, i32 values, double budget) {
+// Nullopt: as the model was trained.
+std::optional<graph::Pooling> pooling_of(i32 kind) {
+  switch (PoolingKind(kind)) {
+    case pooling_auto:
+      return std::nullopt;
+    case pooling_mean:
+      return graph::Pooling::mean;
+    case pooling_cls:
+      return graph::Pooling::cls;
+    case pooling_last:
+      return graph::Pooling::last;
+    case pooling_none:
+      return graph::Pooling::none;
+  }
+  return std::nullopt;
+}
+
+LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   const bool largest = context == context_largest;
   return {.context = largest ? context_default : context,
           .largest_context = largest,
           .budget = budget > 0 && budget < 0x1p63 ? u64(budget) : 0,
-          .kv = {kv_type(keys), kv_type(values)}};
+          .kv = {kv_type(keys), kv_type(values)},
+          .threads = threads,
+          .embedding = embeddings != 0};
 }
 
 // The device that plans and loading use; null for the CPU.
@@ -129,6 +159,7 @@ Status load(i32 kind, const LoadOptions& options) {
   PRONK_OK(choose_device(kind));
   auto device = kind == device_cpu ? nullptr : std::move(instance.device);
   PRONK_TRY(instance.engine, Engine::create(instance.model, options, std::move(device)));
+  instance.embeds = options.embedding || instance.model->encoder();
   return {};
 }
 
@@ -137,6 +168,26 @@ i32 state() {
   if (!instance.engine->ready()) return state_loading;
   if (!instance.engine->session().running()) return state_ready;
   return instance.engine->wants_pump() ? state_again : state_busy;
+}
+
+// Takes what rows there are: the engine goes on only after that. False when there were none.
+bool take_rows() {
+  if (!instance.embedding) return false;
+  const std::span<const float> rows = instance.engine->session().next_rows();
+  instance.embedding->rows.insert(instance.embedding->rows.end(), rows.begin(), rows.end());
+  return !rows.empty();
+}
+
+Status embed(std::span<const u32> tokens, i32 pooling, bool normalized) {
+  if (!instance.embeds) {
+    return fail("the model was loaded to generate text; load it with the option 'embeddings' to embed texts");
+  }
+  PRONK_TRY(const graph::Pooling chosen, engine::choose_pooling(pooling_of(pooling), instance.model->pooling()));
+  PRONK_OK(instance.engine->session().score(tokens, false));
+  instance.embedding = {.pooling = chosen, .normalized = normalized, .rows = {}};
+  instance.prompt_tokens = u32(tokens.size());
+  instance.generated_tokens = 0;
+  return {};
 }
 
 std::string stats() {
@@ -197,15 +248,16 @@ i32 pronk_split_names(const u8* name, u32 length) {
   return i32(instance.model->file_count());
 }
 
-i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget) {
+i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   if (!instance.headers_done) return misused("no header has been read");
-  auto text = plan(device, load_options(context, keys, values, budget));
+  auto text = plan(device, load_options(context, keys, values, budget, embeddings, threads));
   return text ? give(std::move(*text)) : failed(text.error(), ErrorCode::unsupported);
 }
 
-i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, u32 prefill_chunk) {
+i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads,
+               u32 prefill_chunk) {
   if (!instance.headers_done) return misused("no header has been read");
-  LoadOptions options = load_options(context, keys, values, budget);
+  LoadOptions options = load_options(context, keys, values, budget, embeddings, threads);
   options.prefill_chunk = prefill_chunk;
   const Status status = load(device, options);
   return status ? 0 : failed(status.error(), ErrorCode::unsupported);
@@ -229,7 +281,8 @@ i32 pronk_commit(u32 bytes) {
 i32 pronk_pump() {
   if (!instance.engine) return state_empty;
   const Status status = instance.engine->pump();
-  return status ? state() : failed(status.error(), ErrorCode::internal);
+  if (!status) return failed(status.error(), ErrorCode::internal);
+  return take_rows() ? state_again : state();
 }
 
 i32 pronk_tokenize(const u8* text, u32 length, u32 flags) {
@@ -263,7 +316,7 @@ i32 pronk_special(u32 which) {
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed) {
   if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
-  if (instance.decoder) return misused("a generation is still running");
+  if (instance.decoder || instance.embedding) return misused("a generation or an embedding is still running");
   if (resumed >= count) return misused("a generation that goes on needs the prompt that it began with");
   const GenerateOptions options{.max_tokens = max_tokens,
                                 .sampling = {.temperature = temperature,
@@ -304,8 +357,27 @@ i32 pronk_next() {
 
 u32 pronk_prefill_chunk() { return instance.engine ? instance.engine->prefill_chunk() : 0; }
 
+i32 pronk_embed(const u8* ids, u32 count, i32 pooling, i32 normalize) {
+  if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
+  if (instance.decoder || instance.embedding) return misused("a generation or an embedding is still running");
+  const Status status = embed(ids_of(ids, count), pooling, normalize != 0);
+  return status ? 0 : failed(status.error(), ErrorCode::bad_argument);
+}
+
+i32 pronk_embedding() {
+  if (!instance.embedding || instance.engine->session().running()) return embedding_none;
+  const Embedding embedding = std::move(*instance.embedding);
+  instance.embedding.reset();
+  const std::vector<float> values =
+      engine::embedding(embedding.rows, instance.engine->row_width(), embedding.pooling, embedding.normalized);
+  give(std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
+  return embedding_done;
+}
+
 void pronk_cancel() {
-  if (instance.engine) instance.engine->session().cancel();
+  if (!instance.engine) return;
+  instance.engine->session().cancel();
+  instance.embedding.reset();
 }
 
 i32 pronk_stats() { return instance.engine ? give(stats()) : misused("no model is loaded"); }

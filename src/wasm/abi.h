@@ -32,19 +32,22 @@ PRONK_EXPORT(pronk_split_names) i32 pronk_split_names(const u8* name, u32 length
 
 // Plans without allocating. device: a DeviceKind. context: tokens, context_default (min(trained, 4096)) or
 // context_largest (as many as fit). keys, values: a KvKind. budget: bytes that everything may take, 0: no bound but the
-// device's. With device_gpu by the limits of the host's device. Result:
-// JSON {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
+// device's. embeddings: whether it is to make embeddings, as encoders always do, and no text. threads: of the CPU,
+// at least 1; one without shared memory. With device_gpu by the limits of the host's device. Result: JSON
+// {"device","architecture","name","context_length","trained_context_length","largest_context","vocab_size",
 //  "parameters","file_bytes","weights","kv_cache","activations","activations_lower_bound","parameters_bytes","staging",
 //  "readback","total" (bytes),"fits","refusal" (one line, "" when it fits),"refusal_code" (an ErrorCode)}. Not to fit
 // is no failure.
-PRONK_EXPORT(pronk_plan) i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget);
+PRONK_EXPORT(pronk_plan)
+i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads);
 
 // Starts loading what pronk_header() read; a plan that does not fit is refused. Then, until pronk_position() < 0: the
 // host puts bytes of file pronk_file() from offset pronk_position() on at pronk_space(), at most pronk_space_len(), and
 // commits them. pronk_stream_end(): offset after the last byte that is wanted of that file. prefill_chunk: tokens of
 // the first submission of a prompt to a GPU, 0: the default.
 PRONK_EXPORT(pronk_load)
-i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, u32 prefill_chunk);
+i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads,
+               u32 prefill_chunk);
 PRONK_EXPORT(pronk_file) u32 pronk_file();
 PRONK_EXPORT(pronk_position) double pronk_position();
 PRONK_EXPORT(pronk_stream_end) double pronk_stream_end();
@@ -72,6 +75,14 @@ i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, 
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed);
 // Returns a Next.
 PRONK_EXPORT(pronk_next) i32 pronk_next();
+
+// Starts the embedding of a text, with a model that was loaded for it; the state must be ready and pronk_embedding()
+// must have given the last one. ids: u32, at least one. pooling: a PoolingKind; of a reranker auto gives its scores.
+PRONK_EXPORT(pronk_embed) i32 pronk_embed(const u8* ids, u32 count, i32 pooling, i32 normalize);
+// Returns an EmbeddingState.
+PRONK_EXPORT(pronk_embedding) i32 pronk_embedding();
+
+// Ends a generation, whose end pronk_next() still gives, or an embedding, of which nothing comes any more.
 PRONK_EXPORT(pronk_cancel) void pronk_cancel();
 // Tokens of a prompt that now go to the GPU in one submission; 0 on the CPU or with nothing loaded. After the loss of a
 // device the next one should begin with half of it.

@@ -15,8 +15,8 @@ PRONK_PLAIN_ENUM(State, i32,
   (state_empty, 0),    // nothing loaded
   (state_loading, 1),  // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
   (state_ready, 2),
-  (state_busy, 3),     // generating; events will come (GPU)
-  (state_again, 4)     // generating; call pronk_pump() again when convenient (CPU)
+  (state_busy, 3),     // generating or embedding; events will come (GPU)
+  (state_again, 4)     // the same; call pronk_pump() again when convenient
 );
 
 // What pronk_next() returns.
@@ -26,10 +26,22 @@ PRONK_PLAIN_ENUM(Next, i32,
   (next_end, 2)     // the generation has ended: a u32, why (pronk::Finish), then the last text; given once
 );
 
+// What pronk_embedding() returns.
+PRONK_PLAIN_ENUM(EmbeddingState, i32,
+  (embedding_none, 0),  // it is still being made, or none is
+  (embedding_done, 1)   // the result is f32 values; given once
+);
+
 PRONK_PLAIN_ENUM(DeviceKind, i32, (device_cpu, 0), (device_gpu, 1));
 PRONK_PLAIN_ENUM(KvKind, i32, (kv_f16, 0), (kv_f32, 1), (kv_q8, 2), (kv_q4, 3));
 PRONK_PLAIN_ENUM(TokenizeFlags, u32, (tokenize_special, 1), (tokenize_bos, 2), (tokenize_no_bos, 4));
 PRONK_PLAIN_ENUM(SpecialToken, u32, (special_bos, 0), (special_eos, 1));
+
+PRONK_PLAIN_ENUM(PoolingKind, i32,
+  (pooling_auto, 0),  // as the file says, or the mean
+  (pooling_mean, 1), (pooling_cls, 2), (pooling_last, 3),
+  (pooling_none, 4)   // a vector for each token
+);
 
 // Instead of a context length.
 PRONK_PLAIN_ENUM(Context, u32, (context_default, 0), (context_largest, 0xffffffff));

@@ -26,18 +26,16 @@ const test::ModelFiles& files() {
 struct LoadedRunner {
   files::Gguf file;
   models::Model model;
+  std::unique_ptr<WeightMemory> weights;
   std::unique_ptr<CpuRunner> runner;
 
   LoadedRunner() {
     const std::vector<u8>& bytes = files()[0];
     file = std::move(*files::parse_gguf(bytes, bytes.size())->gguf);
     model = std::move(*models::read_model(file));
-    runner = std::make_unique<CpuRunner>(model, 200, graph::KvType::f16, false);
-    for (Loader loader(file, model.graph); !loader.done();) {
-      const u64 count = std::min<u64>(loader.space().size(), loader.stream_end() - loader.position());
-      std::memcpy(loader.space().data(), bytes.data() + loader.position(), count);
-      loader.commit(count, runner->sink());
-    }
+    weights = std::make_unique<WeightMemory>(file, model.graph);
+    runner = std::make_unique<CpuRunner>(model, *weights, 200, graph::KvType::f16, false);
+    EXPECT_TRUE(weights->map(0, bytes));
     EXPECT_TRUE(runner->weights_done());
   }
 

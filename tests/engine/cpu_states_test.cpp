@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "engine/cpu_runner.h"
+#include "files/gguf.h"
+#include "files/gguf_writer.h"
+#include "support/gguf.h"
 #include "support/graph_llama.h"
 
 namespace pronk::engine {
@@ -55,17 +58,23 @@ class Maker {
 
 struct Loaded {
   models::Model model;
+  std::vector<u8> file;
+  std::unique_ptr<WeightMemory> memory;
   std::unique_ptr<CpuRunner> runner;
 
   Loaded() {
     model.hyper = {.layers = 2, .width = width, .vocab = vocab, .context_length = context};
     model.graph = Maker().build();
     const test::RandomWeights weights(model.graph, 5);
-    runner = std::make_unique<CpuRunner>(model, context, graph::KvType::f32, false);
-    for (u32 i = 0; i < weights.bytes.size(); ++i) {
-      const u64 blocks = weights.bytes[i].size() / model.graph.weights[i].format->block_bytes;
-      runner->sink().write(graph::WeightId(i), 0, blocks, weights.bytes[i].data());
+    files::GgufWriter writer;
+    for (const graph::Weight& weight : model.graph.weights) {
+      const u64 shape[] = {weight.cols, weight.rows};
+      writer.add_tensor(weight.name, weight.format->ggml_type, shape);
     }
+    file = test::write_gguf(writer, [&](u64 i) { return weights.bytes[i]; });
+    memory = std::make_unique<WeightMemory>(*files::parse_gguf(file, file.size())->gguf, model.graph);
+    runner = std::make_unique<CpuRunner>(model, *memory, context, graph::KvType::f32, false);
+    EXPECT_TRUE(memory->map(0, file));
     EXPECT_TRUE(runner->weights_done());
   }
 

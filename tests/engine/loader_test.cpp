@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "engine/loader.h"
+#include "engine/weight_memory.h"
 #include "support/engine_driver.h"
 
 namespace pronk {
@@ -164,6 +165,20 @@ struct SharedTensors {
   }
 };
 
+void feed(engine::Loader& loader, const std::vector<u8>& file, u64 step) {
+  u64 end = 0;  // no byte comes twice
+  while (!loader.done()) {
+    ASSERT_GE(loader.position(), end);
+    ASSERT_GT(loader.stream_end(), loader.position());
+    ASSERT_FALSE(loader.space().empty());
+    const u64 bytes = std::min({step, loader.stream_end() - loader.position(), u64(loader.space().size())});
+    std::memcpy(loader.space().data(), file.data() + loader.position(), bytes);
+    end = loader.position() + bytes;
+    ASSERT_LE(end, file.size());
+    loader.commit(bytes);
+  }
+}
+
 TEST(Loader, RowsOfOneTensor) {
   struct Rows {
     u32 first, count;
@@ -183,24 +198,110 @@ TEST(Loader, RowsOfOneTensor) {
       const graph::Graph graph = builder.finish({}, {});
       for (const u64 step : {1u, 3u, 61u, 1000u, 100000u}) {
         SCOPED_TRACE(std::string(format) + " " + std::to_string(split.size()) + " step " + std::to_string(step));
-        engine::Loader loader(shared.header, graph);
         Collector sink(graph);
-        u64 end = 0, fed = 0;  // no byte comes twice
-        while (!loader.done()) {
-          ASSERT_GE(loader.position(), end);
-          ASSERT_GT(loader.stream_end(), loader.position());
-          const u64 bytes = std::min(step, loader.stream_end() - loader.position());
-          std::memcpy(loader.space().data(), shared.file.data() + loader.position(), bytes);
-          end = loader.position() + bytes;
-          fed += bytes;
-          loader.commit(bytes, sink);
+        engine::StagedLoader staged(shared.header, graph, sink);
+        feed(staged, shared.file, step);
+        engine::WeightMemory memory(shared.header, graph);
+        feed(memory, shared.file, step);
+        EXPECT_EQ(memory.allocated(), memory.bytes());
+        for (u32 i = 0; i < graph.weights.size(); ++i) {
+          const std::vector<u8> rows = shared.rows_of(graph.weights[i]);
+          EXPECT_TRUE(sink.bytes[i] == rows) << "weight " << i;
+          EXPECT_EQ(std::memcmp(memory.weight(graph::WeightId(i)), rows.data(), rows.size()), 0) << "weight " << i;
         }
-        EXPECT_LE(fed, shared.file.size());
-        for (u32 i = 0; i < graph.weights.size(); ++i)
-          EXPECT_TRUE(sink.bytes[i] == shared.rows_of(graph.weights[i])) << "weight " << i;
       }
     }
   }
+}
+
+graph::Graph rows_of_a(std::initializer_list<std::pair<u32, u32>> rows) {
+  graph::Builder builder;
+  for (const auto& [first, count] : rows) builder.weight("a", formats::find("F16"), count, 8, first);
+  return builder.finish({}, {});
+}
+
+TEST(WeightMemory, HoldsEachByteOnce) {
+  const SharedTensors shared("F16", 8);
+  const graph::Graph nested = rows_of_a({{0, 37}, {3, 9}, {3, 30}});
+  engine::WeightMemory memory(shared.header, nested);
+  EXPECT_EQ(memory.bytes(), 37u * 16);
+  EXPECT_EQ(memory.allocated(), 0u);
+  feed(memory, shared.file, 100);
+  EXPECT_EQ(memory.allocated(), 37u * 16);
+  EXPECT_EQ(memory.weight(graph::WeightId(1)), memory.weight(graph::WeightId(0)) + 3 * 16);
+  EXPECT_EQ(memory.weight(graph::WeightId(2)), memory.weight(graph::WeightId(1)));
+  // What lies between two neighbours is loaded with them.
+  EXPECT_EQ(engine::WeightMemory(shared.header, rows_of_a({{2, 3}, {10, 4}})).bytes(), 12u * 16);
+}
+
+TEST(WeightMemory, LeavesOutWhatLiesFarBetween) {
+  const ModelSpec spec{.layers = 3, .matrix = "F16"};
+  const test::ModelFiles files = test::model_files(spec);
+  const files::Gguf header = std::move(*files::parse_gguf(files[0], files[0].size())->gguf);
+  std::vector<const files::TensorInfo*> tensors;
+  for (const files::TensorInfo& tensor : header.tensors) tensors.push_back(&tensor);
+  std::ranges::sort(tensors, {}, &files::TensorInfo::offset);
+  const files::TensorInfo &first = *tensors.front(), &last = *tensors.back();
+  ASSERT_GT(last.offset - (first.offset + first.bytes), 8192u);
+  graph::Builder builder;
+  for (const files::TensorInfo* tensor : {&last, &first}) {
+    const formats::Format* format = formats::find(tensor->type);
+    builder.weight(tensor->name, format, u32(tensor->rows()), u32(tensor->shape[0]));
+  }
+  const graph::Graph graph = builder.finish({}, {});
+  engine::WeightMemory memory(header, graph);
+  EXPECT_EQ(memory.bytes(), first.bytes + last.bytes);
+  feed(memory, files[0], 1000);
+  EXPECT_EQ(std::memcmp(memory.weight(graph::WeightId(0)), files[0].data() + last.offset, last.bytes), 0);
+  EXPECT_EQ(std::memcmp(memory.weight(graph::WeightId(1)), files[0].data() + first.offset, first.bytes), 0);
+}
+
+// ---- Mapped files
+
+TEST(MappedFile, IsUsedWhereItLies) {
+  const test::ModelFiles files = test::model_files({.matrix = "Q8_0", .shuffled = true, .splits = 3});
+  const auto model = test::open_model(files);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto streamed = test::load(files, {.context = 64}, nullptr);
+  ASSERT_TRUE(streamed) << streamed.error().message;
+  const auto prompt = test::some_tokens(20, 1, (*model)->vocab_size());
+  const auto expected = test::generate(**streamed, prompt, {.max_tokens = 8});
+  ASSERT_TRUE(expected) << expected.error().message;
+  EXPECT_EQ((*streamed)->allocated(), (*streamed)->plan().memory);
+  EXPECT_EQ((*streamed)->allocated().staging, 0u);
+
+  // At odd addresses too, and beside files that are streamed.
+  for (u32 maps = 1; maps < 8; ++maps) {
+    SCOPED_TRACE(maps);
+    auto engine = Engine::create(*model, {.context = 64}, nullptr);
+    ASSERT_TRUE(engine) << engine.error().message;
+    std::vector<std::vector<u8>> moved(files.size());
+    for (u32 file = 0; file < files.size(); ++file) {
+      if (!(maps >> file & 1)) continue;
+      moved[file].assign(maps, 0);
+      moved[file].insert(moved[file].end(), files[file].begin(), files[file].end());
+      ASSERT_TRUE((*engine)->map(file, std::span(moved[file]).subspan(maps)));
+    }
+    ASSERT_TRUE(test::feed(**engine, files));
+    ASSERT_TRUE((*engine)->ready());
+    EXPECT_EQ((*engine)->allocated(), (*engine)->plan().memory);
+    const auto tokens = test::generate(**engine, prompt, {.max_tokens = 8});
+    ASSERT_TRUE(tokens) << tokens.error().message;
+    EXPECT_EQ(*tokens, *expected);
+  }
+}
+
+TEST(MappedFile, ThatEndsWithinItsTensorsIsRefused) {
+  const test::ModelFiles files = test::model_files({.layers = 1});
+  auto engine = Engine::create(*test::open_model(files), {.context = 64}, nullptr);
+  ASSERT_TRUE(engine) << engine.error().message;
+  const u64 end = (*engine)->stream_end();
+  const Status mapped = (*engine)->map(0, std::span(files[0]).first(end - 1));
+  ASSERT_FALSE(mapped);
+  EXPECT_EQ(mapped.error().message,
+            "a file of the model ends at byte " + std::to_string(end - 1) + ", within its tensors");
+  EXPECT_FALSE((*engine)->ready());
+  EXPECT_FALSE((*engine)->pump());
 }
 
 // The plane that holds whole F32 rows must be the file's own bytes, in order: an expectation from outside the loader.

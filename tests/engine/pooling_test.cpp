@@ -33,5 +33,22 @@ TEST(Pooling, Normalizes) {
   EXPECT_EQ(zeros, (Vector{0, 0}));
 }
 
+TEST(Pooling, IsAsAskedOrAsTrained) {
+  EXPECT_EQ(*choose_pooling(std::nullopt, Pooling::none), Pooling::mean);
+  EXPECT_EQ(*choose_pooling(std::nullopt, Pooling::last), Pooling::last);
+  EXPECT_EQ(*choose_pooling(std::nullopt, Pooling::rank), Pooling::rank);
+  EXPECT_EQ(*choose_pooling(Pooling::cls, Pooling::last), Pooling::cls);
+  const auto pooled_scores = choose_pooling(Pooling::mean, Pooling::rank);
+  ASSERT_FALSE(pooled_scores.has_value());
+  EXPECT_EQ(pooled_scores.error().code, ErrorCode::bad_argument);
+}
+
+TEST(Pooling, OfNoneKeepsEachRow) {
+  const std::vector<float> rows{3, 4, 0, -2};
+  EXPECT_EQ(embedding(rows, 2, Pooling::none, false), rows);
+  EXPECT_EQ(embedding(rows, 2, Pooling::none, true), (std::vector<float>{0.6f, 0.8f, 0, -1}));
+  EXPECT_EQ(embedding(rows, 2, Pooling::mean, false), (std::vector<float>{1.5f, 1}));
+}
+
 }  // namespace
 }  // namespace pronk::engine

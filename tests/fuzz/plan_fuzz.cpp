@@ -123,18 +123,19 @@ void run(const models::Model& model, engine::GpuPlan plan, const gpu::Limits& li
   CHECK(runner.finished() && device.violations().empty());
 }
 
-void plan(const models::Model& model, const engine::PlanOptions& options, const gpu::Limits& limits) {
+void plan(const files::Gguf& file, const models::Model& model, const engine::PlanOptions& options,
+          const gpu::Limits& limits) {
   const auto fused = graph::fuse(model.graph);
   if (!fused) check_line(fused.error().message);
   const MemoryUse on_cpu =
       engine::CpuRunner::plan(model, options.context, options.kv, options.all_logits, graph::Activations::q8);
-  CHECK(on_cpu.weights > 0 && on_cpu.total() >= on_cpu.weights);
+  CHECK(on_cpu.total() > 0 && engine::WeightMemory(file, model.graph).bytes() > 0);
   auto plan = engine::plan_gpu(
       model, options, limits, {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 8, .subgroup_max_size = 32});
   if (!plan) return check_line(plan.error().message);
   CHECK(fused.has_value());
   check_plan(*plan, limits);
-  if (engine::Loader::check(model.graph) && options.context <= 1 << 20) run(model, std::move(*plan), limits);
+  if (engine::StagedLoader::check(model.graph) && options.context <= 1 << 20) run(model, std::move(*plan), limits);
 }
 
 }  // namespace
@@ -150,6 +151,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!parsed || !parsed->gguf) return 0;
   const auto model = models::read_model(*parsed->gguf);
   if (!model) return check_line(model.error().message), 0;
-  plan(*model, options, limits);
+  plan(*parsed->gguf, *model, options, limits);
   return 0;
 }

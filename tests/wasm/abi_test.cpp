@@ -71,10 +71,12 @@ std::string typescript() {
   out += enumeration<ErrorCode>("ErrorCode");
   out += enumeration<wasm::State>("State", "state_");
   out += enumeration<wasm::Next>("Next", "next_");
+  out += enumeration<wasm::EmbeddingState>("EmbeddingState", "embedding_");
   out += enumeration<wasm::DeviceKind>("DeviceKind", "device_");
   out += enumeration<wasm::KvKind>("KvKind", "kv_");
   out += enumeration<wasm::TokenizeFlags>("TokenizeFlags", "tokenize_");
   out += enumeration<wasm::SpecialToken>("SpecialToken", "special_");
+  out += enumeration<wasm::PoolingKind>("PoolingKind", "pooling_");
   out += enumeration<wasm::Context>("Context", "context_");
   out += enumeration<Finish>("Finish");
   out += enumeration<gpu::EventKind>("EventKind");

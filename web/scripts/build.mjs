@@ -1,4 +1,4 @@
-// Builds the package: TypeScript to dist/, and beside it the WASM module, the model in the box and the licence.
+// Builds the package: TypeScript to dist/, and beside it the WASM modules, the model in the box and the licence.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,12 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { withoutModel } from './without-model.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
-const wasm = join(web, '../build/wasm/pronk.wasm');
+const modules = ['pronk.wasm', 'pronk-threads.wasm', 'pronk-relaxed.wasm'];
+const builtModule = (name) => join(web, '../build/wasm', name);
 const box = join(web, '../models/pronk-box.gguf');
 const dist = join(web, 'dist');
 
-if (!existsSync(wasm)) {
-  console.error('build: ../build/wasm/pronk.wasm is missing; run tools/build.sh wasm first');
+for (const name of modules.filter((name) => !existsSync(builtModule(name)))) {
+  console.error(`build: ../build/wasm/${name} is missing; run tools/build.sh wasm first`);
   process.exit(1);
 }
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
@@ -22,7 +23,7 @@ try {
 } catch {
   process.exit(1); // the compiler has said why
 }
-copyFileSync(wasm, join(dist, 'pronk.wasm'));
+for (const name of modules) copyFileSync(builtModule(name), join(dist, name));
 copyFileSync(join(web, '../LICENSE'), join(web, 'LICENSE')); // npm packs the one beside package.json
 
 if (existsSync(box)) {

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../runtime/errors.js';
 import type {
   Device,
+  EmbeddingOptions,
   EngineOptions,
   FileSpec,
   LoadProgress,
@@ -10,7 +11,7 @@ import type {
   Stats,
   TokenizeOptions,
 } from '../runtime/types.js';
-import { checkEngineOptions, checkNames, checkText, tokensOf } from '../runtime/validate.js';
+import { checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
@@ -27,6 +28,10 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
 }
 
+export interface EmbedOptions extends EmbeddingOptions {
+  signal?: AbortSignal;
+}
+
 /** What differs between the places where the package runs. */
 export interface Home {
   connect: Connect;
@@ -40,6 +45,8 @@ const loadNames: Record<keyof LoadOptions, true> = {
   memoryBudget: true,
   device: true,
   kv: true,
+  embeddings: true,
+  threads: true,
   cache: true,
   hubEndpoint: true,
   onProgress: true,
@@ -56,6 +63,7 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   ignoreEos: true,
   signal: true,
 };
+const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
 const tokenizeNames: Record<keyof TokenizeOptions, true> = { special: true, bos: true };
 
 /** Before all else that load() and plan() do with their options. */
@@ -63,9 +71,10 @@ export function checkLoadOptions(options: LoadOptions): void {
   checkNames('options', options, loadNames);
 }
 
-function engineOptions(home: Home, { contextSize, device, kv, memoryBudget }: EngineOptions): EngineOptions {
+function engineOptions(home: Home, given: EngineOptions): EngineOptions {
+  const { contextSize, device, kv, threads, memoryBudget, embeddings } = given;
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, memoryBudget: budget };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings };
   checkEngineOptions(options);
   return options;
 }
@@ -120,6 +129,17 @@ export class Engine {
       const given = typeof prompt === 'string' ? prompt : tokensOf('the prompt', prompt);
       return this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop });
     }, options?.signal);
+  }
+
+  /**
+   * The embedding of each text (or of its tokens), in order; with the pooling 'none' a row for each token, one after the
+   * other. Wants a model that makes embeddings, or a text model loaded with the option `embeddings`. Runs in turn with
+   * generate().
+   */
+  async embed(texts: readonly (string | ArrayLike<number>)[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    checkNames('options', options, embedNames);
+    const { signal, ...rest } = options;
+    return this.worker.call('embed', { texts: textsOf('the texts', texts), options: rest }, { signal });
   }
 
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

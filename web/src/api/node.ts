@@ -13,7 +13,7 @@ import { fileSpecs, type ModelSource } from './sources.js';
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
-export type { GenerateOptions, LoadOptions } from './engine.js';
+export type { EmbedOptions, GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';
 export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 

@@ -32,6 +32,12 @@ export const Next = {
 } as const;
 export type Next = (typeof Next)[keyof typeof Next];
 
+export const EmbeddingState = {
+  none: 0,
+  done: 1,
+} as const;
+export type EmbeddingState = (typeof EmbeddingState)[keyof typeof EmbeddingState];
+
 export const DeviceKind = {
   cpu: 0,
   gpu: 1,
@@ -58,6 +64,15 @@ export const SpecialToken = {
   eos: 1,
 } as const;
 export type SpecialToken = (typeof SpecialToken)[keyof typeof SpecialToken];
+
+export const PoolingKind = {
+  auto: 0,
+  mean: 1,
+  cls: 2,
+  last: 3,
+  none: 4,
+} as const;
+export type PoolingKind = (typeof PoolingKind)[keyof typeof PoolingKind];
 
 export const Context = {
   default: 0,

@@ -1,6 +1,17 @@
 // One model in one WASM module on one device: reads its header, plans, streams its weights, and drives generations. When
 // the device is lost it is of no use any more; EngineKeeper then makes another. Nothing here knows messages.
-import { Context, DeviceKind, Finish, KvKind, Next, SpecialToken, State, TokenizeFlags } from './abi.js';
+import {
+  Context,
+  DeviceKind,
+  EmbeddingState,
+  Finish,
+  KvKind,
+  Next,
+  PoolingKind,
+  SpecialToken,
+  State,
+  TokenizeFlags,
+} from './abi.js';
 import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted, toPronkError } from './errors.js';
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
 import { planFromJson, statsFromJson } from './json.js';
@@ -10,9 +21,11 @@ import type { EngineModule } from './module.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
+import { countThreads, ThreadTeam } from './threads.js';
 import { tick } from './tick.js';
 import type {
   Device,
+  EmbeddingOptions,
   EngineInfo,
   EngineOptions,
   FileSpec,
@@ -26,10 +39,17 @@ import type {
   Stats,
   TokenizeOptions,
 } from './types.js';
-import { checkIds, checkSampling } from './validate.js';
+import { checkEmbedding, checkIds, checkSampling } from './validate.js';
 
 const deviceKinds: Record<Device, DeviceKind> = { cpu: DeviceKind.cpu, webgpu: DeviceKind.gpu };
 const kvKinds: Record<KvType, KvKind> = { f16: KvKind.f16, f32: KvKind.f32, q8_0: KvKind.q8, q4_0: KvKind.q4 };
+const poolingKinds: Record<Required<EmbeddingOptions>['pooling'], PoolingKind> = {
+  auto: PoolingKind.auto,
+  mean: PoolingKind.mean,
+  cls: PoolingKind.cls,
+  last: PoolingKind.last,
+  none: PoolingKind.none,
+};
 const finishReasons: Record<Finish, FinishReason> = {
   [Finish.length]: 'length',
   [Finish.endToken]: 'stop',
@@ -58,6 +78,8 @@ export class EngineHost {
   private grant: GpuGrant | null = null;
   private gpuHost: GpuHost | null = null;
   private module!: EngineModule;
+  private threads = 0; // of the CPU, in the plan; 0 where the GPU does the work
+  private team: ThreadTeam | null = null;
   private device: Device = 'cpu';
   private deviceNote: string | undefined;
   private options: HostOptions = {};
@@ -73,6 +95,9 @@ export class EngineHost {
   get sourceNotes(): readonly string[] {
     return this.files?.notes ?? [];
   }
+
+  /** Called when the CPU has fewer threads than it was to have, with the reason. */
+  onFewerThreads: (why: string) => void = () => {};
 
   /** Called when the device is lost while nothing runs that would fail of it. */
   onIdleLoss: () => void = () => {};
@@ -93,7 +118,7 @@ export class EngineHost {
       host.options = options;
       host.deviceNote = deviceNote;
       await host.chooseDevice(signal);
-      host.module = await platform.instantiate(host.gpuHost);
+      await host.instantiate();
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
@@ -115,7 +140,12 @@ export class EngineHost {
   private plans(): { plan: Plan; refusal: PronkError | null } {
     this.module.call((m) => m.pronk_plan(...this.loadArguments()));
     const json = this.module.resultObject();
-    const plan = planFromJson(json, this.device, this.chatTemplate() !== '', this.options.memoryBudget ?? null);
+    const plan = planFromJson(json, {
+      device: this.device,
+      threads: this.threads,
+      chat: this.chatTemplate() !== '',
+      memoryBudget: this.options.memoryBudget ?? null,
+    });
     if (this.deviceNote) plan.deviceNote = this.deviceNote;
     return { plan, refusal: plan.fits ? null : moduleError(Number(json['refusal_code']), plan.refusal) };
   }
@@ -130,6 +160,7 @@ export class EngineHost {
     this.driving = true;
     try {
       this.module.call((m) => m.pronk_load(...this.loadArguments(), firstChunk));
+      this.startThreads();
       await this.compileKernels(plan.fileBytes, onProgress, signal);
       await this.streamWeights(plan.fileBytes, onProgress, signal);
       onProgress({ phase: 'prepare', loadedBytes: plan.fileBytes, totalBytes: plan.fileBytes });
@@ -196,6 +227,25 @@ export class EngineHost {
     }
   }
 
+  /** The embedding of one text, given as tokens. One at a time, and not while a generation runs. */
+  async embed(ids: readonly number[], options: EmbeddingOptions, signal?: AbortSignal): Promise<Float32Array> {
+    if (this.failure) throw this.failure;
+    if (this.driving) throw new PronkError('internal', 'embed() while something else runs');
+    throwIfAborted(signal);
+    const { pooling, normalize } = checkEmbedding(options);
+    checkIds(ids);
+    if (ids.length === 0) throw new PronkError('bad-argument', 'the text has no tokens');
+    this.driving = true;
+    try {
+      this.module.withIds(ids, (at) =>
+        this.module.call((m) => m.pronk_embed(at, ids.length, poolingKinds[pooling], normalize ? 1 : 0)),
+      );
+      return await this.driveEmbedding(signal);
+    } finally {
+      this.driving = false;
+    }
+  }
+
   /** What `error` came of: the loss of the device, or `error` itself. A loss may be told later than what it breaks. */
   async causeOf(error: unknown): Promise<PronkError> {
     const own = toPronkError(error);
@@ -220,7 +270,8 @@ export class EngineHost {
 
   stats(): Omit<Stats, 'recoveries'> {
     this.module.call((m) => m.pronk_stats());
-    return statsFromJson(this.module.resultObject());
+    const working = this.device === 'cpu' ? 1 + (this.team?.serving ?? 0) : 0;
+    return statsFromJson(this.module.resultObject(), working);
   }
 
   /** Frees everything. The host is of no use afterwards; a running generation fails. */
@@ -234,6 +285,7 @@ export class EngineHost {
     } catch {
       // it trapped before; its memory goes with it
     }
+    await this.team?.close();
     if (this.gpuHost) this.gpuHost.destroy();
     else this.grant?.device.destroy();
     this.gpuHost = null;
@@ -271,11 +323,30 @@ export class EngineHost {
     }
   }
 
-  private loadArguments(): [number, number, number, number, number] {
-    const { contextSize, kv = 'f16', memoryBudget } = this.options;
+  private async instantiate(): Promise<void> {
+    const wanted = this.device === 'cpu' ? countThreads(this.options.threads, this.platform.threads()) : 0;
+    this.module = await this.platform.instantiate(this.gpuHost, wanted);
+    this.threads = this.module.shared ? wanted : Math.min(wanted, 1);
+  }
+
+  private startThreads(): void {
+    const asked = this.options.threads ?? 1;
+    if (this.threads === 0) return;
+    if (this.threads < asked) {
+      const why = this.platform.threads().missing || 'there is no shared memory';
+      this.onFewerThreads(`the CPU has 1 thread instead of ${asked}: ${why}`);
+    }
+    this.team = new ThreadTeam(this.module, this.threads, this.platform.startThread, (why) =>
+      this.onFewerThreads(`the CPU has a thread less: ${why}`),
+    );
+  }
+
+  private loadArguments(): [number, number, number, number, number, number, number] {
+    const { contextSize, kv = 'f16', memoryBudget, embeddings } = this.options;
     const context = contextSize === 'auto' ? Context.largest : (contextSize ?? Context.default);
     const { keys, values } = typeof kv === 'string' ? { keys: kv, values: kv } : kv;
-    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], memoryBudget ?? 0];
+    const [budget, embedding] = [memoryBudget ?? 0, embeddings ? 1 : 0];
+    return [deviceKinds[this.device], context, kvKinds[keys], kvKinds[values], budget, embedding, this.threads || 1];
   }
 
   private chatTemplate(): string {
@@ -368,6 +439,19 @@ export class EngineHost {
         throw new PronkError('internal', 'the generation ended without a reason');
       }
       await this.untilEvent(state === State.busy && this.device === 'webgpu', cancelled ? undefined : signal);
+    }
+  }
+
+  private async driveEmbedding(signal?: AbortSignal): Promise<Float32Array> {
+    for (;;) {
+      if (signal?.aborted) {
+        this.module.run((m) => m.pronk_cancel());
+        throwIfAborted(signal);
+      }
+      const state = this.pump();
+      if (this.module.call((m) => m.pronk_embedding()) === EmbeddingState.done) return this.module.resultFloats();
+      if (state === State.ready) throw new PronkError('internal', 'the embedding ended without a vector');
+      await this.untilEvent(state === State.busy && this.device === 'webgpu', signal);
     }
   }
 

@@ -1,12 +1,13 @@
 // A model that outlives its device. When the GPU is lost there is a new device, a new module and the model again from its
 // source; a generation that ran goes on after the tokens that it had given.
 import { EngineHost } from './engine-host.js';
-import { PronkError } from './errors.js';
+import { PronkError, throwIfAborted } from './errors.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { RecoveryLimit } from './recovery-limit.js';
 import type { Run } from './run.js';
 import type {
+  EmbeddingOptions,
   EngineInfo,
   EngineOptions,
   FileSpec,
@@ -87,6 +88,27 @@ export class EngineKeeper {
     }
   }
 
+  /** A vector for each text, over as many devices as it takes; of text or tokens. */
+  async embed(
+    texts: readonly (string | readonly number[])[],
+    options: EmbeddingOptions,
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const vectors: Float32Array[] = [];
+    while (vectors.length < texts.length) {
+      const host = await orAborted(this.ready(), signal);
+      throwIfAborted(signal);
+      const text = texts[vectors.length]!;
+      try {
+        vectors.push(await host!.embed(typeof text === 'string' ? host!.tokenize(text) : text, options, signal));
+      } catch (error) {
+        const cause = await host!.causeOf(error);
+        if (!host!.loss) throw texts.length === 1 ? cause : ofText(vectors.length, cause);
+      }
+    }
+    return vectors;
+  }
+
   /** Frees everything; a recovery under way ends. */
   async close(): Promise<void> {
     this.end.abort();
@@ -129,6 +151,7 @@ export class EngineKeeper {
     for (let begun: PronkError | null = null; ; ) {
       if (lost !== begun) this.beginRecovery((begun = lost)!);
       const host = await this.open(lost, onProgress, signal);
+      host.onFewerThreads = (why) => this.notify('fewer-threads', why);
       try {
         this.info = await host.load(onProgress, signal, this.firstChunk);
         for (const note of host.sourceNotes) this.notify('not-cached', note);
@@ -204,6 +227,12 @@ export class EngineKeeper {
 
 function unloaded(): PronkError {
   return new PronkError('unloaded', 'the engine was unloaded');
+}
+
+/** What went wrong with one of several texts; `index` counts from 0. */
+function ofText(index: number, error: PronkError): PronkError {
+  if (error.code !== 'bad-argument') return error;
+  return new PronkError(error.code, `text ${index}: ${error.message}`, { cause: error });
 }
 
 /** As `promise`; null as soon as the signal aborts. */

@@ -1,6 +1,6 @@
 // The module's JSON (src/wasm/abi.h) as the package's types.
 import { PronkError } from './errors.js';
-import type { Counters, Device, Plan, PlanMemory, Stats } from './types.js';
+import type { Counters, Plan, PlanMemory, Stats } from './types.js';
 
 type Json = Record<string, unknown>;
 
@@ -35,9 +35,12 @@ function memoryOf(json: Json): PlanMemory {
   };
 }
 
-export function planFromJson(json: Json, device: Device, chat: boolean, memoryBudget: number | null): Plan {
+/** What a plan has that is not in the module's JSON. */
+type HostPlan = Pick<Plan, 'device' | 'threads' | 'chat' | 'memoryBudget'>;
+
+export function planFromJson(json: Json, host: HostPlan): Plan {
   return {
-    device,
+    ...host,
     fits: json['fits'] === true,
     refusal: textOf(json, 'refusal'),
     architecture: textOf(json, 'architecture'),
@@ -45,9 +48,7 @@ export function planFromJson(json: Json, device: Device, chat: boolean, memoryBu
     contextLength: numberOf(json, 'context_length'),
     trainedContextLength: numberOf(json, 'trained_context_length'),
     largestContext: numberOf(json, 'largest_context'),
-    memoryBudget,
     vocabSize: numberOf(json, 'vocab_size'),
-    chat,
     parameters: numberOf(json, 'parameters'),
     fileBytes: numberOf(json, 'file_bytes'),
     memory: memoryOf(json),
@@ -66,8 +67,9 @@ function countersFromJson(json: Json): Counters {
   };
 }
 
-export function statsFromJson(json: Json): Omit<Stats, 'recoveries'> {
+export function statsFromJson(json: Json, threads: number): Omit<Stats, 'recoveries'> {
   return {
+    threads,
     promptTokens: numberOf(json, 'prompt_tokens'),
     generatedTokens: numberOf(json, 'generated_tokens'),
     reusedTokens: numberOf(json, 'reused_tokens'),

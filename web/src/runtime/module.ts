@@ -14,13 +14,23 @@ export interface ModuleExports {
   pronk_error_code(): number;
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
-  pronk_plan(device: number, context: number, keys: number, values: number, budget: number): number;
+  pronk_plan(
+    device: number,
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    embeddings: number,
+    threads: number,
+  ): number;
   pronk_load(
     device: number,
     context: number,
     keys: number,
     values: number,
     budget: number,
+    embeddings: number,
+    threads: number,
     prefillChunk: number,
   ): number;
   pronk_file(): number;
@@ -48,10 +58,26 @@ export interface ModuleExports {
     resumed: number,
   ): number;
   pronk_next(): number;
+  pronk_embed(ids: number, count: number, pooling: number, normalize: number): number;
+  pronk_embedding(): number;
   pronk_cancel(): void;
   pronk_prefill_chunk(): number;
   pronk_stats(): number;
   pronk_unload(): void;
+}
+
+/** What a module of shared memory exports beside them (src/wasm/threads.h). */
+export interface ThreadExports {
+  __stack_pointer: WebAssembly.Global;
+  pronk_thread_stack(): number;
+  pronk_thread(thread: number, stack: number): void;
+  pronk_thread_lost(): void;
+}
+
+/** What more instances of a module, in other workers, are made of. */
+export interface SharedModule {
+  compiled: WebAssembly.Module;
+  memory: WebAssembly.Memory;
 }
 
 const encodeText = new TextEncoder();
@@ -61,10 +87,14 @@ const decodeText = new TextDecoder();
 export class EngineModule {
   private trapped: PronkError | null = null;
 
-  /** lastLog: what the module logged last; a CHECK says there why it trapped. */
+  /**
+   * lastLog: what the module logged last; a CHECK says there why it trapped. shared: null where there can be no other
+   * instance.
+   */
   constructor(
     private readonly exports: ModuleExports,
     private readonly lastLog: () => string = () => '',
+    readonly shared: SharedModule | null = null,
   ) {}
 
   /** Runs `use` on the exports; a negative number becomes the module's error. */
@@ -143,6 +173,10 @@ export class EngineModule {
     return Array.from(new Uint32Array(this.result().buffer));
   }
 
+  resultFloats(): Float32Array {
+    return new Float32Array(this.result().buffer);
+  }
+
   /** u32 and the text after it, as pronk_next() leaves them. */
   resultNumberAndText(): [number, string] {
     const bytes = this.result();
@@ -154,13 +188,25 @@ export class EngineModule {
     return JSON.parse(this.resultText()) as Record<string, unknown>;
   }
 
+  /** The stack of a new thread of a shared module. */
+  makeStack(): number {
+    return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
+  }
+
   get gpuSide(): ModuleExports {
     return this.exports;
   }
 }
 
-/** Instantiates a compiled module; without a GpuHost its GPU is one that is not there. */
-export async function instantiate(compiled: WebAssembly.Module, gpu: GpuHost | null): Promise<EngineModule> {
+/**
+ * Instantiates a compiled module; without a GpuHost its GPU is one that is not there. memory: of a shared module; null
+ * for the plain one.
+ */
+export async function instantiate(
+  compiled: WebAssembly.Module,
+  gpu: GpuHost | null,
+  memory: WebAssembly.Memory | null = null,
+): Promise<EngineModule> {
   let lines = '';
   let exports: ModuleExports | null = null;
   const pronk: Record<string, WebAssembly.ImportValue> = {
@@ -170,6 +216,7 @@ export async function instantiate(compiled: WebAssembly.Module, gpu: GpuHost | n
     },
     ...(gpu?.imports() ?? { gpu_describe: () => 0 }),
   };
+  if (memory) pronk['memory'] = memory;
   for (const { module, name } of WebAssembly.Module.imports(compiled)) {
     if (module !== 'pronk') throw new PronkError('internal', `the module imports '${module}.${name}'`);
     pronk[name] ??= () => {
@@ -179,5 +226,6 @@ export async function instantiate(compiled: WebAssembly.Module, gpu: GpuHost | n
   const instance = await WebAssembly.instantiate(compiled, { pronk });
   exports = instance.exports as unknown as ModuleExports;
   exports._initialize?.();
-  return new EngineModule(exports, () => lines.trim().split('\n').pop() ?? '');
+  const lastLog = (): string => lines.trim().split('\n').pop() ?? '';
+  return new EngineModule(exports, lastLog, memory && { compiled, memory });
 }

@@ -4,14 +4,22 @@ import { openOpfs } from './cache-opfs.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
 import { instantiate } from './module.js';
+import { chooseModule, type ModuleName, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
 import { Sha256 } from './sha256.js';
 import { BlobSource, MemorySource } from './source.js';
+import type { FromThread } from './threads.js';
 
-async function compile(): Promise<WebAssembly.Module> {
-  const url = new URL('../pronk.wasm', import.meta.url);
+// Bundlers find files by this very form of the expression.
+const urls: Record<ModuleName, () => URL> = {
+  plain: () => new URL('../pronk.wasm', import.meta.url),
+  threads: () => new URL('../pronk-threads.wasm', import.meta.url),
+  relaxed: () => new URL('../pronk-relaxed.wasm', import.meta.url),
+};
+
+async function compile(name: ModuleName): Promise<WebAssembly.Module> {
   try {
-    const response = await fetch(url);
+    const response = await fetch(urls[name]());
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     // compileStreaming() demands the type application/wasm, which not every server gives.
     if (response.headers.get('content-type')?.startsWith('application/wasm')) {
@@ -19,13 +27,28 @@ async function compile(): Promise<WebAssembly.Module> {
     }
     return await WebAssembly.compile(await response.arrayBuffer());
   } catch (error) {
-    throw new PronkError('network', `pronk.wasm cannot be loaded: ${messageOf(error)}`, { cause: error });
+    throw new PronkError('network', `${moduleFiles[name]} cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
 }
 
 export const browserPlatform: Platform = {
-  async instantiate(gpu) {
-    return instantiate(await compile(), gpu);
+  async instantiate(gpu, threads) {
+    const { name, memory } = chooseModule(threads);
+    return instantiate(await compile(name), gpu, memory);
+  },
+  threads: () => ({
+    processors: navigator.hardwareConcurrency || 1,
+    missing: crossOriginIsolated ? '' : 'the page is not cross-origin isolated (headers COOP and COEP)',
+  }),
+  startThread(start, onMessage) {
+    const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'pronk thread' });
+    worker.onmessage = ({ data }: MessageEvent<FromThread>) => onMessage(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      onMessage({ type: 'ended', why: event.message || "a thread's script did not load" });
+    };
+    worker.postMessage(start);
+    return worker;
   },
   async gpu() {
     if (navigator.gpu) return navigator.gpu;

@@ -1,26 +1,39 @@
 // Node, in the calling thread.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
 import { createNodeGpu } from './gpu-node.js';
 import { instantiate } from './module.js';
+import { chooseModule, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
 import { BlobSource, MemorySource } from './source.js';
 import { PathSource } from './source-node.js';
+import type { FromThread } from './threads.js';
 
-async function compile(): Promise<WebAssembly.Module> {
+async function compile(file: string): Promise<WebAssembly.Module> {
   try {
-    return await WebAssembly.compile(await readFile(new URL('../pronk.wasm', import.meta.url)));
+    return await WebAssembly.compile(await readFile(new URL(`../${file}`, import.meta.url)));
   } catch (error) {
-    throw new PronkError('network', `pronk.wasm cannot be loaded: ${messageOf(error)}`, { cause: error });
+    throw new PronkError('network', `${file} cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
 }
 
 export const nodePlatform: Platform = {
-  async instantiate(gpu) {
-    return instantiate(await compile(), gpu);
+  async instantiate(gpu, threads) {
+    const { name, memory } = chooseModule(threads);
+    return instantiate(await compile(moduleFiles[name]), gpu, memory);
+  },
+  threads: () => ({ processors: availableParallelism(), missing: '' }),
+  startThread(start, onMessage) {
+    const worker = new Worker(new URL('./thread-node.js', import.meta.url), { name: 'pronk', workerData: start });
+    worker.on('message', (message: FromThread) => onMessage(message));
+    worker.on('error', (error) => onMessage({ type: 'ended', why: error.message }));
+    worker.unref(); // an engine that waits keeps no program from ending; after the listeners, which take hold again
+    return worker;
   },
   async gpu() {
     try {

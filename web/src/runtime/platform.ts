@@ -3,10 +3,14 @@
 import type { GpuHost } from './gpu.js';
 import type { EngineModule } from './module.js';
 import type { ByteSource } from './source.js';
+import type { StartThread, ThreadSupport } from './threads.js';
 import type { FileSpec } from './types.js';
 
 export interface Platform {
-  instantiate(gpu: GpuHost | null): Promise<EngineModule>;
+  /** threads: that the CPU is to have, 0 where a GPU does the work; with a module that is not shared it has one. */
+  instantiate(gpu: GpuHost | null, threads: number): Promise<EngineModule>;
+  threads(): ThreadSupport;
+  startThread: StartThread;
   /** WebGPU, or why there is none. */
   gpu(): Promise<GPU | string>;
   source(spec: FileSpec): ByteSource;

@@ -26,6 +26,16 @@ export interface EngineOptions {
    * q4_0 about a quarter.
    */
   kv?: KvType | { keys: KvType; values: KvType };
+  /**
+   * Loads a text model for embed(); it then generates nothing. Models that only make embeddings (BERT and its like) need
+   * no asking. Default false.
+   */
+  embeddings?: boolean;
+  /**
+   * Threads of the CPU, where it does the work; default: by the number of processors, at most 8. In a browser only a page
+   * that is cross-origin isolated can have more than one.
+   */
+  threads?: number;
 }
 
 /** What a model costs and whether it fits, known from its header alone. */
@@ -33,6 +43,8 @@ export interface Plan {
   device: Device;
   /** Why 'auto' did not take WebGPU. */
   deviceNote?: string;
+  /** Threads of the CPU; 0 on WebGPU. */
+  threads: number;
   /** Whether it can be loaded: within the device's limits and the budget. */
   fits: boolean;
   /** One line on what is in the way and what would fit; empty when it fits. */
@@ -94,9 +106,15 @@ export interface Notice {
   /**
    * device-lost: the GPU went away; the engine is coming back. device-lost-recovered: it is back, and a generation that
    * ran goes on. worker-restarted: so after a crash. running-on-cpu: the device 'auto' took the CPU.
-   * not-cached: a file is not kept, or not checked, and why.
+   * not-cached: a file is not kept, or not checked, and why. fewer-threads: the CPU works with fewer than it was to have.
    */
-  kind: 'not-cached' | 'device-lost' | 'device-lost-recovered' | 'worker-restarted' | 'running-on-cpu';
+  kind:
+    | 'not-cached'
+    | 'device-lost'
+    | 'device-lost-recovered'
+    | 'worker-restarted'
+    | 'running-on-cpu'
+    | 'fewer-threads';
   /** One line. */
   message: string;
 }
@@ -123,6 +141,16 @@ export interface SamplingOptions {
   seed?: number;
   /** Goes on after an end token; default false. */
   ignoreEos?: boolean;
+}
+
+/** How the vectors of a text's tokens become one: none keeps them all. */
+export type Pooling = 'mean' | 'cls' | 'last' | 'none';
+
+export interface EmbeddingOptions {
+  /** Default 'auto': as the file says, or the mean; of a reranker its scores. */
+  pooling?: Pooling | 'auto';
+  /** Vectors of length 1; default false. */
+  normalize?: boolean;
 }
 
 /** A piece of the answer. */
@@ -170,6 +198,8 @@ export interface Stats {
   allocated: PlanMemory;
   /** Size of the WASM module's memory. */
   heapBytes: number;
+  /** Threads of the CPU that work: those of the plan, once their workers have started. */
+  threads: number;
   /** Times that the engine came back by itself, from a lost device or a crashed worker. */
   recoveries: number;
 }

@@ -1,6 +1,6 @@
 // What a caller gives, checked before it reaches the module.
 import { PronkError } from './errors.js';
-import type { EngineOptions, SamplingOptions } from './types.js';
+import type { EmbeddingOptions, EngineOptions, SamplingOptions } from './types.js';
 
 function bad(message: string): PronkError {
   return new PronkError('bad-argument', message);
@@ -39,19 +39,35 @@ export function checkText(name: string, value: unknown): void {
   if (typeof value !== 'string') throw bad(`${name} is ${String(value)}, not a text`);
 }
 
+function checkFlag(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') throw bad(`${name} is ${String(value)}, not true or false`);
+}
+
 /** The ids as a plain array. */
 export function tokensOf(name: string, value: ArrayLike<number>): number[] {
   if (typeof value === 'object' && typeof value?.length === 'number') return Array.from(value);
   throw bad(`${name} is ${String(value)}, not an array of tokens`);
 }
 
+/** Each a text, or tokens as a plain array. */
+export function textsOf(name: string, value: readonly (string | ArrayLike<number>)[]): (string | number[])[] {
+  if (!Array.isArray(value)) throw bad(`${name} are ${String(value)}, not an array`);
+  return value.map((text: string | ArrayLike<number>, i) =>
+    typeof text === 'string' ? text : tokensOf(`text ${i}`, text),
+  );
+}
+
+const mostThreads = 64;
+
 export function checkEngineOptions(options: EngineOptions): void {
-  const { contextSize, memoryBudget } = options;
+  const { contextSize, memoryBudget, threads } = options;
   if (typeof contextSize === 'string') oneOf('contextSize', contextSize, ['auto']);
   else if (contextSize !== undefined) whole('contextSize', contextSize, 1, 2 ** 31 - 1);
   if (memoryBudget !== undefined) whole('memoryBudget', memoryBudget, 1, Number.MAX_SAFE_INTEGER);
+  if (threads !== undefined) whole('threads', threads, 1, mostThreads);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
   checkKv(options.kv);
+  checkFlag('embeddings', options.embeddings);
 }
 
 const kvTypes = ['f16', 'f32', 'q8_0', 'q4_0'] as const;
@@ -74,6 +90,13 @@ export function checkSampling(options: SamplingOptions, contextLength: number): 
     seed: whole('seed', options.seed ?? Math.floor(Math.random() * 2 ** 53), 0, Number.MAX_SAFE_INTEGER),
     ignoreEos: options.ignoreEos ?? false,
   };
+}
+
+export function checkEmbedding(options: EmbeddingOptions): Required<EmbeddingOptions> {
+  const { pooling = 'auto', normalize = false } = options;
+  oneOf('pooling', pooling, ['auto', 'mean', 'cls', 'last', 'none']);
+  checkFlag('normalize', normalize);
+  return { pooling, normalize };
 }
 
 export function checkIds(ids: readonly number[]): void {

@@ -1,6 +1,7 @@
 // The messages between the API and the engine's worker. Each call has an id; its answers carry it.
 import type { PronkErrorCode } from '../runtime/errors.js';
 import type {
+  EmbeddingOptions,
   EngineInfo,
   EngineOptions,
   FileSpec,
@@ -26,6 +27,10 @@ export interface Calls {
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: { arguments: { prompt: string | number[]; options: SamplingOptions }; value: GenerationResult };
+  embed: {
+    arguments: { texts: (string | number[])[]; options: EmbeddingOptions };
+    value: Float32Array[];
+  };
   stats: { arguments: null; value: Omit<Stats, 'recoveries'> };
   unload: { arguments: null; value: null };
 }

@@ -74,6 +74,7 @@ export class EngineServer {
       this.inTurn(() =>
         this.engine().generate(prompt, options, (pieces) => this.send({ type: 'pieces', id, pieces }), signal),
       ),
+    embed: ({ texts, options }, _id, signal) => this.inTurn(() => this.engine().embed(texts, options, signal)),
     stats: async () => this.engine().stats(),
     unload: async () => {
       for (const abort of this.running.values()) abort.abort();
@@ -87,7 +88,7 @@ export class EngineServer {
     return this.keeper;
   }
 
-  /** Generations run one after another, in the order of their calls. */
+  /** Generations and embeddings run one after another, in the order of their calls. */
   private inTurn<T>(run: () => Promise<T>): Promise<T> {
     const turn = this.lastGeneration.then(run);
     this.lastGeneration = turn.catch(() => {});

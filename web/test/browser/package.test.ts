@@ -8,7 +8,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
 import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
-import { boxGolden } from '../support/golden.js';
+import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
@@ -106,6 +106,33 @@ describe('the package in Chromium', () => {
       expect(made).toEqual(cases.map(({ prompt_tokens, tokens, text }) => ({ prompt_tokens, tokens, text })));
     });
   }, 300_000);
+
+  it('gives the vectors of an encoder from its worker', async (context) => {
+    if (!browser) return context.skip();
+    const cases = goldenEmbeddings('encoder');
+    await withPage(tiny.origin, async (page) => {
+      await page.locator('#file').setInputFiles(encoderPath);
+      const made = await page.evaluate(
+        async (texts) => {
+          const file = (document.getElementById('file') as HTMLInputElement).files![0]!;
+          const all: number[][][] = [];
+          for (const device of ['cpu', 'webgpu'] as const) {
+            const engine = await Pronk.load(file, { device });
+            const vectors = await engine.embed(texts, { normalize: true });
+            if (!vectors.every((vector) => vector instanceof Float32Array)) throw new Error('not Float32Array');
+            all.push(vectors.map((vector) => Array.from(vector)));
+            await engine.unload();
+          }
+          return all;
+        },
+        cases.map(({ text }) => text),
+      );
+      for (const vectors of made) {
+        expect(vectors.length).toBe(cases.length);
+        cases.forEach(({ normalized }, i) => expect(cosine(vectors[i]!, normalized)).toBeGreaterThan(0.9999));
+      }
+    });
+  });
 
   it('gives the same tokens on CPU and WebGPU, from a URL and a File', async (context) => {
     if (!browser) return context.skip();

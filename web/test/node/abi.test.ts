@@ -3,15 +3,18 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { GpuHost } from '../../src/runtime/gpu.js';
-import { instantiate } from '../../src/runtime/module.js';
+import { type EngineModule, instantiate } from '../../src/runtime/module.js';
+import { chooseModule } from '../../src/runtime/module-choice.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
-const wasm = new WebAssembly.Module(readFileSync(new URL('../../dist/pronk.wasm', import.meta.url)));
+const compile = (name: string): WebAssembly.Module =>
+  new WebAssembly.Module(readFileSync(new URL(`../../dist/${name}`, import.meta.url)));
+const wasm = compile('pronk.wasm');
 
-/** Names of the functions of the interface ModuleExports, with their numbers of parameters. */
-function declaredExports(): [string, number][] {
+/** Names of an interface's functions, with their numbers of parameters. */
+function declaredExports(name: 'ModuleExports' | 'ThreadExports'): [string, number][] {
   const source = readFileSync(new URL('../../src/runtime/module.ts', import.meta.url), 'utf8');
-  const body = /export interface ModuleExports \{(.*?)\n\}/s.exec(source)![1]!;
+  const body = new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(source)![1]!;
   const functions = body.matchAll(/(pronk_\w+)\((.*?)\): (?:number|void);/gs);
   return Array.from(functions, ([, name, list]) => [name!, list!.split(',').filter((text) => text.trim()).length]);
 }
@@ -24,13 +27,24 @@ const fakeDevice = {
 } as unknown as GPUDevice;
 
 describe('the WASM module', () => {
-  it('exports the functions that the package declares, with as many parameters', async () => {
-    const module = await instantiate(wasm, null);
-    const found = Object.entries(module.gpuSide)
+  const exportsOf = ({ gpuSide }: EngineModule) =>
+    Object.entries(gpuSide)
       .filter(([name]) => name.startsWith('pronk_'))
       .map(([name, value]) => [name, (value as (...all: number[]) => number).length]);
+
+  it('exports the functions that the package declares, with as many parameters', async () => {
+    const found = exportsOf(await instantiate(wasm, null));
     expect(found.length).toBeGreaterThan(20);
-    expect(found.sort()).toEqual(declaredExports().sort());
+    expect(found.sort()).toEqual(declaredExports('ModuleExports').sort());
+  });
+
+  it('exports more where its memory is shared, and imports only that', async () => {
+    const { memory } = chooseModule(2);
+    const threads = compile('pronk-threads.wasm');
+    const found = exportsOf(await instantiate(threads, null, memory));
+    expect(found.sort()).toEqual([...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')].sort());
+    const imports = (module: WebAssembly.Module) => WebAssembly.Module.imports(module).map(({ name }) => name);
+    expect(imports(threads).sort()).toEqual([...imports(wasm), 'memory'].sort());
   });
 
   it('imports only functions that the host has, and all of them', () => {
@@ -55,11 +69,11 @@ describe('the WASM module', () => {
     const model = tinyModel()[0]!;
     const other = model.slice(); // of an architecture that is not known
     other.set(new TextEncoder().encode('koala'), Buffer.from(model).indexOf('llama', 48));
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(0, 16, 0, 0, 0)))).toBe(null);
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(0, 16, 0, 0, 0, 0, 1)))).toBe(null);
     expect(await failureOf(new TextEncoder().encode('no model at all'.padEnd(64)))).toBe('bad-model');
     expect(await failureOf(other)).toBe('unsupported');
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(1, 16, 0, 0, 0)))).toBe('no-webgpu');
-    expect(await failureOf(model, (m) => m.call((e) => e.pronk_load(0, 16, 0, 0, 1, 0)))).toBe('out-of-memory');
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_plan(1, 16, 0, 0, 0, 0, 1)))).toBe('no-webgpu');
+    expect(await failureOf(model, (m) => m.call((e) => e.pronk_load(0, 16, 0, 0, 1, 0, 1, 0)))).toBe('out-of-memory');
     expect(await failureOf(model, (m) => m.call((e) => e.pronk_stats()))).toBe('internal');
   });
 });

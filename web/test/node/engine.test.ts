@@ -8,7 +8,7 @@ import { chatPrompt } from '../../../demo/src/prompt.js';
 import { withoutModel } from '../../scripts/without-model.mjs';
 import type { KvType, LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
 import { serveBytes } from '../support/file-server.js';
-import { boxGolden } from '../support/golden.js';
+import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { render } from '../support/render.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
@@ -265,6 +265,62 @@ describe('a model made here', () => {
     const plain = await load(tinyModel()[0]!, { device: 'cpu' });
     expect(plain.chatTemplate).toBeNull();
     expect(plain.plan.chat).toBe(false);
+  });
+});
+
+describe('embed()', () => {
+  async function expectVectors(device: 'cpu' | 'webgpu'): Promise<void> {
+    const engine = await load(encoderPath, { device });
+    expect((await engine.stats()).allocated).toEqual(engine.plan.memory);
+    const cases = goldenEmbeddings('encoder');
+    const texts = cases.map(({ text }) => text);
+    for (const pooling of ['mean', 'cls', 'last', 'none'] as const) {
+      const vectors = await engine.embed(texts, { pooling });
+      expect(vectors.map(({ length }) => length)).toEqual(cases.map((wanted) => wanted[pooling]!.length));
+      cases.forEach((wanted, i) => expect(cosine(vectors[i]!, wanted[pooling]!)).toBeGreaterThan(0.9999));
+    }
+    const [automatic, normalized] = [await engine.embed(texts), await engine.embed(texts, { normalize: true })];
+    for (const [i, { mean, normalized: wanted }] of cases.entries()) {
+      automatic[i]!.forEach((value, at) => expect(value).toBeCloseTo(mean![at]!, 3));
+      normalized[i]!.forEach((value, at) => expect(value).toBeCloseTo(wanted[at]!, 3));
+    }
+    await expect(engine.generate('a').result).rejects.toMatchObject({ code: 'unsupported' });
+    const long = { code: 'bad-argument', message: expect.stringMatching(/^text 1: .*100 tokens.*40/) };
+    await expect(engine.embed(['a', new Array<number>(100).fill(5)])).rejects.toMatchObject(long);
+    expect((await engine.embed([cases[0]!.text]))[0]).toEqual(automatic[0]);
+  }
+
+  it('gives the vectors of an encoder on the CPU', () => expectVectors('cpu'));
+
+  it('gives the vectors of an encoder on WebGPU', (context) => {
+    if (noGpu) return context.skip();
+    return expectVectors('webgpu');
+  });
+
+  it('gives those of a text model that was loaded for it', async (context) => {
+    if (!boxGolden()) return context.skip();
+    const { text, tokens, normalized, last } = goldenEmbeddings('box')[0]!;
+    for (const device of noGpu ? (['cpu'] as const) : (['cpu', 'webgpu'] as const)) {
+      const engine = await load('builtin', { device, embeddings: true, contextSize: 64 });
+      expect(cosine((await engine.embed([text], { normalize: true }))[0]!, normalized)).toBeGreaterThan(0.999);
+      expect(cosine((await engine.embed([tokens], { pooling: 'last' }))[0]!, last)).toBeGreaterThan(0.999);
+      const message = expect.stringContaining('for embeddings');
+      await expect(engine.generate('a').result).rejects.toMatchObject({ code: 'bad-argument', message });
+      await engine.unload();
+    }
+    const talker = await load('builtin', { device: 'cpu', contextSize: 64 });
+    const message = expect.stringContaining("the option 'embeddings'");
+    await expect(talker.embed([text])).rejects.toMatchObject({ code: 'bad-argument', message });
+  }, 300_000);
+
+  it('takes turns with itself and stops when aborted', async () => {
+    const engine = await load(encoderPath, { device: 'cpu' });
+    const { text } = goldenEmbeddings('encoder')[0]!;
+    const abort = new AbortController();
+    const [first, stopped] = [engine.embed([text]), engine.embed([text], { signal: abort.signal })];
+    abort.abort();
+    await expect(stopped).rejects.toMatchObject({ code: 'aborted' });
+    expect(await engine.embed([text])).toEqual(await first);
   });
 });
 

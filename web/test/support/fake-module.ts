@@ -1,8 +1,18 @@
 // The WASM module's double: the exports of src/wasm/abi.h over plain memory, for tests without a build.
 //
 // Its models: u32 magic, u32 header bytes, u32 weight bytes, u32 file count, then anything. Tokens are bytes of UTF-8,
-// 256 begins, 257 ends. It answers with the prompt's bytes backwards, then ends.
-import { Context, ErrorCode, Finish, Next, SpecialToken, State, TokenizeFlags } from '../../src/runtime/abi.js';
+// 256 begins, 257 ends. It answers with the prompt's bytes backwards, then ends. The embedding of a text is its tokens and
+// what was asked for: after as many steps as it has tokens.
+import {
+  Context,
+  EmbeddingState,
+  ErrorCode,
+  Finish,
+  Next,
+  SpecialToken,
+  State,
+  TokenizeFlags,
+} from '../../src/runtime/abi.js';
 import type { ModuleExports } from '../../src/runtime/module.js';
 
 const magic = 0x454b4146;
@@ -46,6 +56,8 @@ export class FakeModule {
   private queue: { what: Next; bytes: Uint8Array }[] = [];
   private generated = 0;
   private prompt = 0;
+  private embeds = false;
+  private embedding: number[] | null = null;
 
   private result(bytes: Uint8Array): number {
     this.resultAt = this.alloc(bytes.length);
@@ -109,8 +121,8 @@ export class FakeModule {
       this.text(Array.from({ length: this.fileCount }, (_, i) => `part ${i + 1}`).join('\n'));
       return this.fileCount;
     },
-    pronk_plan: (device, context, keys, values, budget) => {
-      this.calls.push(`plan ${device} ${context} ${keys} ${values} ${budget}`);
+    pronk_plan: (device, context, keys, values, budget, embeddings) => {
+      this.calls.push(`plan ${device} ${context} ${keys} ${values} ${budget}${embeddings ? ' embeddings' : ''}`);
       const weights = this.files.reduce((sum, file) => sum + file.weights, 0);
       const memory = this.memoryJson(weights);
       const total = Object.values(memory).reduce((a, b) => a + b, 64);
@@ -138,8 +150,9 @@ export class FakeModule {
         }),
       );
     },
-    pronk_load: (device, context, _keys, _values, _budget, prefillChunk) => {
+    pronk_load: (device, context, _keys, _values, _budget, embeddings, _threads, prefillChunk) => {
       this.calls.push(`load ${device} ${context}`);
+      this.embeds = embeddings !== 0;
       this.prefillChunk = prefillChunk || 32;
       this.state = State.loading;
       this.skipFull();
@@ -163,7 +176,7 @@ export class FakeModule {
     },
     pronk_pump: () => {
       if (this.state === State.loading && this.file >= this.files.length) this.state = State.ready;
-      if (this.state === State.again) this.step();
+      if (this.state === State.again) this.embedding ? this.embedStep() : this.step();
       return this.state === State.failed ? this.error(this.failureCode, this.failure) : this.state;
     },
     pronk_tokenize: (at, length, flags) => {
@@ -202,8 +215,28 @@ export class FakeModule {
       this.result(next.bytes);
       return next.what;
     },
+    pronk_embed: (at, count, pooling, normalize) => {
+      this.calls.push(`embed ${count} ${pooling} ${normalize}`);
+      if (!this.embeds) return this.error(ErrorCode.badArgument, "load it with the option 'embeddings'");
+      if (this.state !== State.ready) return this.error(ErrorCode.internal, 'not ready');
+      if (count > 1000) return this.error(ErrorCode.badArgument, 'too long');
+      this.generated = 0;
+      this.limit = count;
+      this.embedding = [...new Uint32Array(this.read(at, 4 * count).buffer), pooling, normalize];
+      this.state = State.again;
+      return 0;
+    },
+    pronk_embedding: () => {
+      if (!this.embedding || this.state !== State.ready) return EmbeddingState.none;
+      this.result(new Uint8Array(Float32Array.from(this.embedding).buffer));
+      this.embedding = null;
+      return EmbeddingState.done;
+    },
     pronk_cancel: () => {
       this.cancelled = true;
+      if (!this.embedding) return;
+      this.embedding = null;
+      this.state = State.ready;
     },
     pronk_prefill_chunk: () => this.prefillChunk,
     pronk_stats: () =>
@@ -243,14 +276,22 @@ export class FakeModule {
     this.state = State.ready;
   }
 
+  private embedStep(): void {
+    this.onStep();
+    this.failOrTrap();
+    if (this.state === State.again && ++this.generated === this.limit) this.state = State.ready;
+  }
+
+  private failOrTrap(): void {
+    if (this.generated >= this.trapAfterTokens) throw new WebAssembly.RuntimeError('unreachable');
+    if (this.generated >= this.failAfterTokens) this.state = State.failed;
+  }
+
   private step(): void {
     this.onStep();
     if (this.cancelled) return this.finish(Finish.cancelled);
-    if (this.generated >= this.trapAfterTokens) throw new WebAssembly.RuntimeError('unreachable');
-    if (this.generated >= this.failAfterTokens) {
-      this.state = State.failed;
-      return;
-    }
+    this.failOrTrap();
+    if (this.state === State.failed) return;
     const token = this.answer[this.given++];
     if (token === undefined) return this.finish(Finish.endToken);
     this.generated++;

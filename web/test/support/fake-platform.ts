@@ -18,6 +18,10 @@ export function fakePlatform(
       made.push(module);
       return new EngineModule(module.exports);
     },
+    threads: () => ({ processors: 1, missing: 'there are no threads in this test' }),
+    startThread() {
+      throw new Error('no thread in this test');
+    },
     async gpu() {
       return gpu;
     },

@@ -274,3 +274,51 @@ describe('failing', () => {
     await engine.unload();
   });
 });
+
+describe('embed()', () => {
+  const loaded = () => TestEngine.load(fakePlatform(), fakeModel(64), { embeddings: true });
+
+  it('gives a vector for each text or list of tokens, in order', async () => {
+    const engine = await loaded();
+    const vectors = await engine.embed(['hi', Uint32Array.of(7, 8)], { pooling: 'last', normalize: true });
+    expect(vectors).toEqual([Float32Array.of(256, 104, 105, 3, 1), Float32Array.of(7, 8, 3, 1)]);
+    expect(await engine.embed(['a'])).toEqual([Float32Array.of(256, 97, 0, 0)]);
+    expect(await engine.embed([])).toEqual([]);
+  });
+
+  it('says what it cannot use, and of several texts which', async () => {
+    const engine = await loaded();
+    const fails = (texts: unknown, options?: object) =>
+      engine.embed(texts as string[], options).then(
+        () => 'embedded',
+        (error: { code: string; message: string }) => `${error.code}: ${error.message}`,
+      );
+    expect(await fails('a text')).toBe('bad-argument: the texts are a text, not an array');
+    expect(await fails(['a', null])).toBe('bad-argument: text 1 is null, not an array of tokens');
+    expect(await fails([[]])).toBe('bad-argument: the text has no tokens');
+    expect(await fails(['a', []])).toBe('bad-argument: text 1: the text has no tokens');
+    expect(await fails(['a', 'long'.repeat(300)])).toBe('bad-argument: text 1: too long');
+    expect(await fails(['a'], { pooling: 'max' })).toMatch(/^bad-argument: pooling is 'max', not one of auto, mean/);
+    expect(await fails(['a'], { normalize: 1 })).toMatch(/^bad-argument: normalize is 1/);
+    expect(await fails(['a'], { normalise: true })).toMatch(/^bad-argument: there is no option 'normalise'/);
+  });
+
+  it('wants a model that was loaded for it', async () => {
+    const engine = await TestEngine.load(fakePlatform(), fakeModel(64));
+    const message = expect.stringContaining("the option 'embeddings'");
+    await expect(engine.embed(['a'])).rejects.toMatchObject({ code: 'bad-argument', message });
+    const wrong = TestEngine.load(fakePlatform(), fakeModel(64), { embeddings: 'yes' as never });
+    await expect(wrong).rejects.toMatchObject({ code: 'bad-argument', message: expect.stringContaining('embeddings') });
+  });
+
+  it('ends when aborted, and the next one begins anew', async () => {
+    const abort = new AbortController();
+    const platform = fakePlatform((module) => {
+      module.onStep = () => abort.abort();
+    });
+    const engine = await TestEngine.load(platform, fakeModel(64), { embeddings: true });
+    const made = engine.embed(['a text of some length'], { signal: abort.signal });
+    await expect(made).rejects.toMatchObject({ code: 'aborted' });
+    expect(await engine.embed(['a'])).toEqual([Float32Array.of(256, 97, 0, 0)]);
+  });
+});

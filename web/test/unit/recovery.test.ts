@@ -68,6 +68,16 @@ const callsOf = (module: FakeModule | undefined, name: string): string[] =>
   module!.calls.filter((call) => call.startsWith(name));
 
 describe('a lost device', () => {
+  it('takes no vector with it', async () => {
+    const { platform } = losing((module, step) => module === 0 && step === 4);
+    const { keeper, notices } = keeperOf(platform, { embeddings: true });
+    await keeper.load();
+    const vectors = await keeper.embed(['a', 'bcd', 'e'], {});
+    expect(vectors.map(([, first]) => first)).toEqual([97, 98, 101]);
+    expect(kinds(notices)).toEqual(['device-lost', 'device-lost-recovered']);
+    expect(platform.made.map((module) => callsOf(module, 'embed').length)).toEqual([2, 2]);
+  });
+
   it('in mid-generation: another one goes on where it was, each piece given once', async () => {
     const { gpu, platform } = losing((module, token) => module === 0 && token === 5);
     const { keeper, notices } = keeperOf(platform);
@@ -221,9 +231,9 @@ describe('a lost device', () => {
     const cancelled = withResolvers(); // only then there is another module
     const { keeper, notices } = keeperOf({
       ...platform,
-      instantiate: async (host) => {
+      instantiate: async (host, threads) => {
         if (platform.made.length > 0) await cancelled.promise;
-        return platform.instantiate(host);
+        return platform.instantiate(host, threads);
       },
     });
     await keeper.load();
