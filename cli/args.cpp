@@ -38,7 +38,9 @@ std::string range_text(const Option& option) {
 }
 
 std::string left_column(const Option& option) {
-  std::string text(option.name);
+  std::string text(option.short_name);
+  if (!text.empty()) text += ", ";
+  text += option.name;
   if (option.kind != OptionKind::flag) {
     text += " ";
     text += option.value.empty() ? option.choices : option.value;
@@ -80,10 +82,12 @@ class ArgsParser {
 
   Outcome option(std::string_view argument) {
     const std::size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
-    const std::string_view name = argument.substr(0, equals);
-    const auto known = std::find_if(command_.options.begin(), command_.options.end(),
-                                    [&](const Option& each) { return each.name == name; });
-    if (known == command_.options.end()) return bad("unknown option " + quoted(name));
+    const std::string_view given_name = argument.substr(0, equals);
+    const auto known = std::find_if(command_.options.begin(), command_.options.end(), [&](const Option& each) {
+      return given_name == each.name || (given_name == each.short_name && !given_name.empty());
+    });
+    if (known == command_.options.end()) return bad("unknown option " + quoted(given_name));
+    const std::string_view name = known->name;
     if (args_.has(name)) return bad(std::string(name) + " is given twice");
     Args::Given given{.option = &*known};
     if (known->kind == OptionKind::flag) {

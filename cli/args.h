@@ -35,6 +35,7 @@ struct Option {
   std::string_view choices = {};  // text: the only values allowed, separated by '|'
   double minimum = -1e300;        // integer, number
   double maximum = 1e300;
+  std::string_view short_name = {};  // "-t", which is the same as the name; empty: none
 };
 
 class Args {

@@ -101,6 +101,7 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
   const std::string_view keys = args.text("--kv", "f16");
   choice.options.kv = {kv_type(keys), kv_type(args.text("--kv-v", keys))};
   if (args.text("--activations") == "f32") choice.options.activations = graph::Activations::f32;
+  choice.options.threads = u32(args.integer("--threads"));
   choice.options.scoring = scoring;
   return choice;
 }

@@ -38,7 +38,16 @@ constexpr Option activations_option{
     .help = "what matrices are multiplied by on the CPU: 8-bit integers, or floats as they are (default q8)",
     .choices = "q8|f32"};
 
-// -m, --ctx, --budget, --kv, --activations, --backend, --cache and --no-cache as given; `scoring` as in LoadOptions.
+constexpr Option threads_option{.name = "--threads",
+                                .kind = OptionKind::integer,
+                                .value = "N",
+                                .help = "threads that work on the CPU (default: one for each of its fast cores)",
+                                .minimum = 1,
+                                .maximum = 1024,
+                                .short_name = "-t"};
+
+// -m, --ctx, --budget, --kv, --activations, --threads, --backend, --cache and --no-cache as given; `scoring` as in
+// LoadOptions.
 struct EngineChoice {
   std::string location;  // as resolve_location() gives it
   std::string_view backend;

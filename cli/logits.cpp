@@ -33,6 +33,7 @@ constexpr Option options[] = {
     kv_option,
     kv_values_option,
     activations_option,
+    threads_option,
     cache_option,
     no_cache_option,
     {.name = "--by-steps", .kind = OptionKind::flag, .help = "one token at a time, as in decode, instead of prefill"},

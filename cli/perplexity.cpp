@@ -70,6 +70,7 @@ constexpr Option options[] = {
     kv_option,
     kv_values_option,
     activations_option,
+    threads_option,
     cache_option,
     no_cache_option,
     backend_option,

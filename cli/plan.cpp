@@ -113,6 +113,7 @@ constexpr Option options[] = {
     kv_option,
     kv_values_option,
     activations_option,
+    threads_option,
     backend_option,
     {.name = "--profile", .value = "NAME", .help = "plan for this device instead of the machine's; 'list' prints them"},
     {.name = "--allocate", .kind = OptionKind::flag, .help = "load the model too, and print what was allocated"},

@@ -31,13 +31,13 @@ endfunction()
 # pronk_shared_module(NAME FILE...): a module whose memory the host makes, for the instances of all its threads. Its
 # first size stands in web/src/runtime/module-choice.ts too. wasi-libc is compiled without atomics: --no-check-features.
 function(pronk_shared_module name)
-  pronk_module(${name} pronk-shared src/cpu/pool_wasm_threads.cpp src/wasm/threads.cpp src/wasm/libc_threads.cpp ${ARGN})
+  pronk_module(${name} pronk-shared src/cpu/pool_wasm_threads.cpp src/cpu/processors_wasm.cpp src/wasm/threads.cpp src/wasm/libc_threads.cpp ${ARGN})
   target_compile_options(${name}-wasm PRIVATE ${shared_memory})
   target_link_options(${name}-wasm PRIVATE -Wl,--shared-memory "SHELL:-Xlinker --import-memory=pronk,memory" -Wl,--export-memory
     -Wl,--initial-memory=4194304 -Wl,--no-check-features -Wl,--wrap=malloc -Wl,--export=__stack_pointer)
 endfunction()
 
-pronk_module(pronk pronk src/cpu/pool_wasm.cpp ${instruction_sets})
+pronk_module(pronk pronk src/cpu/pool_wasm.cpp src/cpu/processors_wasm.cpp ${instruction_sets})
 pronk_shared_module(pronk-threads ${instruction_sets})
 pronk_shared_module(pronk-relaxed ${instruction_sets})
 target_compile_options(pronk-relaxed-wasm PRIVATE -mrelaxed-simd)

@@ -25,6 +25,8 @@ void each_vector(const Graph& graph, u32 context, const Visit& visit) {
 
 u64 numbers_of(const graph::Weight& weight) { return u64(weight.rows) * weight.cols; }
 
+constexpr u32 part_elements = 1 << 13;  // of an elementwise operation, that a thread takes at a time
+
 bool quantizes_with(graph::Activations activations, u64 element_bytes) {
   return activations == graph::Activations::q8 && element_bytes == sizeof(float);
 }
@@ -39,23 +41,24 @@ Workspace Executor<Real>::workspace_of(const Graph& graph, u32 chunk, u32 logit_
 
 template <class Real>
 Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
-                         u32 chunk, u32 logit_rows, graph::Activations activations, const Kernels& kernels)
+                         u32 chunk, u32 logit_rows, graph::Activations activations, const Kernels& kernels, u32 threads)
     : graph_(graph),
       weights_(std::move(weights)),
       context_length_(context_length),
       chunk_(chunk),
       causal_(graph.causal()),
       kernels_(kernels),
+      pool_(threads),
       workspace_(workspace_of(graph, chunk, logit_rows, activations, kernels)),
       states_(graph, context_length, kv, chunk),
-      products_(workspace_.products, kernels, quantizes_with(activations, sizeof(Real)), chunk),
-      attention_scratch_(workspace_.attention),
+      products_(workspace_.products, kernels, quantizes_with(activations, sizeof(Real)), chunk, pool_),
+      attention_scratch_(workspace_.attention, threads),
       route_scratch_(workspace_.experts, workspace_.expert_groups),
       arena_(to_size(workspace_.arena.buffer_bytes[0] / sizeof(Real))),
       logits_(to_size(u64(graph[graph.output].width) * logit_rows)),
       vectors_(graph.weights.size()),
       cosines_(graph.ropes.size()),
-      sums_(to_size(workspace_.sums)) {
+      sums_(threads, std::vector<Real>(to_size(workspace_.sums))) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0 && workspace_.tail < graph.ops.size());
   bool makes_output = false;
   graph::for_each_operand(graph.ops.back(), [](ValueId) {}, [&](ValueId out) { makes_output = out == graph.output; });
@@ -75,11 +78,12 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
 
 template <class Real>
 Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, graph::KvTypes kv, u32 chunk,
-                                    u32 logit_rows, graph::Activations activations, const Kernels& kernels) {
+                                    u32 logit_rows, graph::Activations activations, const Kernels& kernels,
+                                    u32 threads) {
   Footprint result{.kv_cache = States<Real>::bytes(graph, context_length, kv, chunk)};
   const Workspace w = workspace_of(graph, chunk, logit_rows, activations, kernels);
-  const u64 reals = u64(graph[graph.output].width) * logit_rows + w.sums;
-  result.activations = w.arena.buffer_bytes[0] + reals * sizeof(Real) + w.attention.bytes<Real>() +
+  const u64 reals = u64(graph[graph.output].width) * logit_rows + threads * w.sums;
+  result.activations = w.arena.buffer_bytes[0] + reals * sizeof(Real) + w.attention.bytes<Real>(threads) +
                        w.products.bytes(kernels.quant_bytes, sizeof(Real)) +
                        RouteScratch<Real>::bytes(w.experts, w.expert_groups);
   std::vector<bool> counted(graph.weights.size());
@@ -101,8 +105,9 @@ Footprint Executor<Real>::allocated() const {
     return sum;
   };
   Footprint result{.kv_cache = states_.bytes()};
-  const u64 reals = arena_.size() + logits_.size() + sums_.size();
-  result.activations = reals * sizeof(Real) + attention_scratch_.bytes() + products_.bytes() + route_scratch_.bytes();
+  const u64 reals = arena_.size() + logits_.size();
+  result.activations =
+      reals * sizeof(Real) + attention_scratch_.bytes() + products_.bytes() + route_scratch_.bytes() + all(sums_);
   result.parameters = all(vectors_) + all(cosines_) + all(sines_);
   return result;
 }
@@ -168,14 +173,15 @@ bool Executor<Real>::finished() const {
 
 template <class Real>
 bool Executor<Real>::advance(u64 multiply_adds) {
-  for (u64 done = 0; done < multiply_adds;) {
+  const u64 budget = multiply_adds > ~u64{0} / pool_.threads() ? ~u64{0} : multiply_adds * pool_.threads();
+  for (u64 done = 0; done < budget;) {
     if (op_ == end_op_) {
       if (!begin_next()) return true;
       continue;
     }
     const graph::PlainOp& next = graph_.ops[op_];
     if (graph::writes_state(next)) states_.stand_at(States<Real>::nowhere);
-    const u64 made = std::visit([&](const auto& op) { return step(op, multiply_adds - done); }, next);
+    const u64 made = std::visit([&](const auto& op) { return step(op, budget - done); }, next);
     done += made;
     work_.multiply_adds += made;
     if (part_ != 0) continue;
@@ -242,30 +248,48 @@ std::span<const Real> Executor<Real>::numbers(WeightId id) const {
   return id == WeightId::none ? std::span<const Real>() : std::span<const Real>(vectors_[u32(id)]);
 }
 
+// ---- Operations
+
 template <class Real>
-u64 Executor<Real>::made(Rows<Real> out) {
-  clear_padding(out);
+template <class RowWork>
+u64 Executor<Real>::by_rows(Rows<Real> out, const RowWork& work) {
+  const u32 rows = out.elements() < 2 * part_elements ? out.count : std::max(1u, part_elements / out.width);
+  pool_.run_ranges(out.count, rows, [&](u32 first, u32 end, u32) {
+    work(first, end - first);
+    clear_padding(out.some(first, end - first));
+  });
   return out.elements();
 }
 
-// ---- Operations
+template <class Real>
+template <class HeadWork>
+u64 Executor<Real>::by_heads(u32 heads, u64 cost, u64 budget, const HeadWork& work) {
+  const u64 count = std::clamp<u64>(budget / std::max<u64>(cost, 1), 1, heads - part_);
+  pool_.run(u32(count), [&](u32 i, u32 thread) { work(u32(part_) + i, thread); });
+  part_ += count;
+  if (part_ == heads) part_ = 0;
+  return cost * count;
+}
 
 template <class Real>
 u64 Executor<Real>::step(const graph::Embed& op, u64) {
   const Matrix table = matrix(op.table);
   const Rows<Real> out = rows(op.out);
-  for (u32 t = 0; t < out.count; ++t) {
-    const u32 row = op.by_position ? position() + t : tokens_[pass_.first + t];
-    CHECK(row < table.rows);
-    decode_row(table, row, out[t]);
-  }
-  return made(out);
+  return by_rows(out, [&](u32 first, u32 count) {
+    for (u32 t = first; t < first + count; ++t) {
+      const u32 row = op.by_position ? position() + t : tokens_[pass_.first + t];
+      CHECK(row < table.rows);
+      decode_row(table, row, out[t]);
+    }
+  });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::Norm& op, u64) {
-  norm<Real>(op, rows(op.x), numbers(op.weight), numbers(op.bias), rows(op.out));
-  return made(rows(op.out));
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  return by_rows(out, [&](u32 first, u32 count) {
+    norm<Real>(op, x.some(first, count), numbers(op.weight), numbers(op.bias), out.some(first, count));
+  });
 }
 
 template <class Real>
@@ -282,39 +306,62 @@ u64 Executor<Real>::step(const graph::MatMul& op, u64 budget) {
 template <class Real>
 u64 Executor<Real>::step(const graph::Rope& op, u64) {
   const graph::RopeTable& table = graph_[op.table];
-  const u64 first = u64(pass_.first) * table.frequency.size();
-  const Angles<Real> angles{cosines_[u32(op.table)].data() + first, sines_[u32(op.table)].data() + first};
-  rope<Real>(rows(op.x), table, op.head, op.first, angles, rows(op.out));
-  return made(rows(op.out));
+  const u64 pairs = table.frequency.size();
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  return by_rows(out, [&](u32 first, u32 count) {
+    const u64 at = (pass_.first + first) * pairs;
+    const Angles<Real> angles{cosines_[u32(op.table)].data() + at, sines_[u32(op.table)].data() + at};
+    rope<Real>(x.some(first, count), table, op.head, op.first, angles, out.some(first, count));
+  });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::StoreKv& op, u64) {
   const Rows<Real> k = rows(op.k), v = op.v == ValueId::none ? Rows<Real>{} : rows(op.v);
-  states_.cache(op.state).store(position(), k, v);
-  return k.elements() + v.elements();
+  KvCache<Real>& cache = states_.cache(op.state);
+  const u64 elements = k.elements() + v.elements();
+  const u32 step = elements < 2 * part_elements ? k.count : std::max(1u, part_elements / (k.width + v.width));
+  pool_.run_ranges(k.count, step, [&](u32 first, u32 end, u32 thread) {
+    const Rows<Real> values = v.data ? v.some(first, end - first) : v;
+    cache.store(position() + first, k.some(first, end - first), values, attention_scratch_.threads[thread].keys.data());
+  });
+  cache.stored(position() + k.count);
+  return elements;
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::Attention& op, u64 budget) {
-  const Rows<Real> q = rows(op.q), out = rows(op.out);
   const AttentionCall<Real> call{.op = op,
                                  .cache = states_.cache(op.state),
                                  .sinks = vector(op.sinks),
-                                 .q = q,
+                                 .q = rows(op.q),
                                  .position = position(),
                                  .run = {run_position_, u32(run_position_ + run_tokens_.size())},
-                                 .out = out,
+                                 .out = rows(op.out),
                                  .kernels = &kernels_};
-  const u64 blocks = call.blocks().count(), heads = graph_.kv(op.state).heads;
-  const u64 cost = u64(kv_rows) * (q.elements() + out.elements()) / heads;  // of a block: scores, and sums of values
-  u64 made = 0;
-  for (; part_ < blocks && (made == 0 || made + cost <= budget); made += cost) {
-    attend<Real>(call, part_++, attention_scratch_);
+  AttentionScratch<Real>& scratch = attention_scratch_;
+  const AttentionCut cut = call.cut();
+  if (part_ == 0) {
+    check_fits(call, cut, scratch);
+    begin_attention(call, {0, cut.tokens}, scratch);
   }
-  if (part_ < blocks) return made;
-  clear_padding(out);
+  u64 made = 0;
+  while (part_ < cut.units()) {
+    u64 end = part_, cost = made;
+    const u64 end_of_round = (part_ / cut.of_round() + 1) * cut.of_round();
+    for (; end < end_of_round; ++end) {
+      const u64 next = cut.unit(end).pairs() * call.pair_cost();
+      if (cost > 0 && cost + next > budget) break;
+      cost += next;
+    }
+    if (end == part_) return made;
+    pool_.run(u32(end - part_), [&](u32 i, u32 thread) { attend(call, cut, part_ + i, thread, scratch); });
+    if (end == end_of_round) end_round(call, cut, scratch);
+    part_ = end;
+    made = cost;
+  }
   part_ = 0;
+  by_rows(call.out, [&](u32 first, u32 count) { end_attention(call, {first, first + count}, scratch); });
   return made;
 }
 
@@ -324,70 +371,97 @@ u64 Executor<Real>::step(const graph::Map& op, u64) {
   Rows<const Real> b;
   if (op.b != ValueId::none) b = rows(op.b);
   if (op.weight != WeightId::none) b = {vector(op.weight), a.count, u32(numbers(op.weight).size()), 0};
+  if (out.count == 1 && !b.data && out.width >= 2 * part_elements) {  // one row of logits
+    pool_.run_ranges(out.width, part_elements, [&](u32 first, u32 end, u32) {
+      map<Real>(op, a.columns(first, end - first), {}, out.columns(first, end - first));
+    });
+    clear_padding(out);
+    return out.elements();
+  }
+  return by_rows(out, [&](u32 first, u32 count) {
+    const Rows<const Real> of_b = b.data ? b.some(first, count) : b;
+    if (!gate_by_vectors(op, a.some(first, count), of_b, out.some(first, count)))
+      map<Real>(op, a.some(first, count), of_b, out.some(first, count));
+  });
+}
+
+// False where no kernel does it.
+template <class Real>
+bool Executor<Real>::gate_by_vectors(const graph::Map& op, Rows<const Real> a, Rows<const Real> b, Rows<Real> out) {
   if constexpr (std::is_same_v<Real, float>) {
     const bool silu = op.function == graph::Function::silu_gate;
     const bool gelu = op.function == graph::Function::gelu_tanh_gate;
     const bool whole_vectors = op.b != ValueId::none && b.width == a.width && op.out != graph_.output;
     if (whole_vectors && (silu || gelu)) {
       kernels_.gate(a, b, silu ? 1 : 1.5957691216f, silu ? 0 : 0.044715f, out);  // 2 √(2/π)
-      return made(out);
+      return true;
     }
   }
-  map<Real>(op, a, b, out);
-  return made(out);
+  return false;
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::PositionScale& op, u64) {
-  position_scale<Real>(op, rows(op.x), position(), rows(op.out));
-  return made(rows(op.out));
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  return by_rows(out, [&](u32 first, u32 count) {
+    position_scale<Real>(op, x.some(first, count), position() + first, out.some(first, count));
+  });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::TakeColumns& op, u64) {
-  take_columns<Real>(op, rows(op.x), rows(op.out));
-  return made(rows(op.out));
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  return by_rows(out,
+                 [&](u32 first, u32 count) { take_columns<Real>(op, x.some(first, count), out.some(first, count)); });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::JoinColumns& op, u64) {
-  join_columns<Real>(op, rows(op.a), rows(op.b), rows(op.out));
-  return made(rows(op.out));
+  const Rows<Real> a = rows(op.a), b = rows(op.b), out = rows(op.out);
+  return by_rows(out, [&](u32 first, u32 count) {
+    join_columns<Real>(op, a.some(first, count), b.some(first, count), out.some(first, count));
+  });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::Route& op, u64) {
-  route<Real>(op, rows(op.logits), vector(op.bias), vector(op.expert_scale), route_scratch_, rows(op.chosen),
-              rows(op.weights));
-  return rows(op.logits).elements() + made(rows(op.chosen)) + made(rows(op.weights));
+  const Rows<Real> logits = rows(op.logits), chosen = rows(op.chosen), weights = rows(op.weights);
+  route<Real>(op, logits, vector(op.bias), vector(op.expert_scale), route_scratch_, chosen, weights);
+  clear_padding(chosen);
+  clear_padding(weights);
+  return logits.elements() + chosen.elements() + weights.elements();
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::WeightedSum& op, u64) {
-  weighted_sum<Real>(rows(op.x), rows(op.weights), rows(op.out));
-  clear_padding(rows(op.out));
-  return rows(op.x).elements();
+  const Rows<Real> x = rows(op.x), weights = rows(op.weights), out = rows(op.out);
+  by_rows(out, [&](u32 first, u32 count) {
+    weighted_sum<Real>(x.some(first, count), weights.some(first, count), out.some(first, count));
+  });
+  return x.elements();
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::KeepLargest& op, u64) {
-  keep_largest<Real>(op, rows(op.x), rows(op.out));
-  return made(rows(op.out));
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  return by_rows(out,
+                 [&](u32 first, u32 count) { keep_largest<Real>(op, x.some(first, count), out.some(first, count)); });
 }
 
 template <class Real>
 u64 Executor<Real>::step(const graph::Conv1d& op, u64) {
-  conv1d<Real>(rows(op.x), numbers(op.weight), vector(op.bias), states_.carried(op.state), rows(op.out));
-  return made(rows(op.out)) * graph_[op.weight].cols;
-}
-
-template <class Real>
-template <class WorkOf>
-u64 Executor<Real>::by_heads(u32 heads, u64 cost, u64 budget, const WorkOf& work) {
-  u64 made = 0;
-  for (; part_ < heads && (made == 0 || made + cost <= budget); made += cost) work(u32(part_++));
-  if (part_ == heads) part_ = 0;
-  return made;
+  const Rows<Real> x = rows(op.x), out = rows(op.out);
+  const u32 kernel = graph_[op.weight].cols;
+  const std::span<const Real> weight = numbers(op.weight);
+  const u32 step = std::max(1u, part_elements / (out.count * kernel));
+  pool_.run_ranges(out.width, step, [&](u32 first, u32 end, u32) {
+    const u32 count = end - first;
+    conv1d<Real>(x.columns(first, count), weight.subspan(u64(first) * kernel, u64(count) * kernel),
+                 op.bias == WeightId::none ? nullptr : vector(op.bias) + first, states_.carried(op.state) + first,
+                 out.width, out.columns(first, count));
+  });
+  clear_padding(out);
+  return out.elements() * kernel;
 }
 
 template <class Real>
@@ -397,11 +471,11 @@ u64 Executor<Real>::step(const graph::DeltaRule& op, u64 budget) {
   const u32 keys = k.width / op.key_heads, values = v.width / op.value_heads;
   const u64 matrix = u64(keys) * values;
   Real* state = states_.carried(op.state);
-  const u64 made = by_heads(op.value_heads, 4 * matrix * v.count, budget, [&](u32 head) {
+  const u64 made = by_heads(op.value_heads, 4 * matrix * v.count, budget, [&](u32 head, u32 thread) {
     const u32 key_head = op.neighbours_share ? head / (op.value_heads / op.key_heads) : head % op.key_heads;
     delta_rule_head<Real>(q.columns(key_head * keys, keys), k.columns(key_head * keys, keys),
                           v.columns(head * values, values), decay.columns(head, 1), beta.columns(head, 1),
-                          state + head * matrix, sums_.data(), out.columns(head * values, values));
+                          state + head * matrix, sums_[thread].data(), out.columns(head * values, values));
   });
   if (part_ == 0) clear_padding(out);
   return made;
@@ -415,7 +489,7 @@ u64 Executor<Real>::step(const graph::Scan& op, u64 budget) {
   CHECK(a.size() == op.heads || a.size() == u64(op.heads) * size);
   const u32 decays = u32(a.size() / op.heads);  // of a head
   Real* state = states_.carried(op.state);
-  const u64 made = by_heads(op.heads, 3 * u64(width) * size * x.count, budget, [&](u32 head) {
+  const u64 made = by_heads(op.heads, 3 * u64(width) * size * x.count, budget, [&](u32 head, u32) {
     const u32 first = head / (op.heads / op.groups) * size;
     scan_head<Real>(x.columns(head * width, width), dt.columns(head, 1), b.columns(first, size), c.columns(first, size),
                     a.subspan(u64(head) * decays, decays), state + u64(head) * width * size,

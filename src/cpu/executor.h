@@ -7,6 +7,7 @@
 #include "cpu/attention.h"
 #include "cpu/kernels.h"
 #include "cpu/operations.h"
+#include "cpu/pool.h"
 #include "cpu/products.h"
 #include "cpu/states.h"
 #include "cpu/workspace.h"
@@ -43,10 +44,11 @@ class Executor {
  public:
   // weights[i]: the first byte of graph.weights[i], its first row, as in the file (row-major blocks of its format).
   // Graph and bytes must outlive the executor. graph::KvType::f32 keeps the cache in Real. The graph's last operation
-  // makes its output, called logits here, whatever it is.
+  // makes its output, called logits here, whatever it is. threads: that work, the caller's among them; what comes out
+  // does not depend on it.
   Executor(const graph::Graph& graph, std::vector<const u8*> weights, u32 context_length, graph::KvTypes kv,
            u32 chunk = default_chunk, u32 logit_rows = 1, graph::Activations activations = graph::Activations::f32,
-           const Kernels& kernels = best_kernels());
+           const Kernels& kernels = best_kernels(), u32 threads = 1);
 
   // Starts a run of tokens at positions position, position + 1, …; what the states hold of those before is what they
   // see, and a run must be able to go on from there (resumable; CHECK). A run under way is dropped: of its positions
@@ -54,9 +56,9 @@ class Executor {
   // is at least one token (CHECK); a graph that is not causal takes all of them as one chunk (CHECK). `tokens` must
   // live as long as the run.
   void begin(std::span<const u32> tokens, u32 position, Logits wanted);
-  // Computes until the run is done, then returns true, or until about so many multiply-adds have been made. It goes
-  // over by less than the smallest piece of work: a panel of rows of a matrix, 32 positions of a KV head, a head of a
-  // recurrence, an elementwise operation.
+  // Computes until the run is done, then returns true, or until each thread has made about so many multiply-adds. All
+  // together go over by less than the smallest piece of work: a part of the rows of a matrix, some positions of a KV
+  // head (AttentionCut), a head of a recurrence, an elementwise operation.
   bool advance(u64 multiply_adds);
   // After a run: a row for each token whose logits were wanted; valid until the next begin().
   std::span<const Real> logits() const;
@@ -80,7 +82,7 @@ class Executor {
   static Footprint footprint(const graph::Graph& graph, u32 context_length, graph::KvTypes kv,
                              u32 chunk = default_chunk, u32 logit_rows = 1,
                              graph::Activations activations = graph::Activations::f32,
-                             const Kernels& kernels = best_kernels());
+                             const Kernels& kernels = best_kernels(), u32 threads = 1);
   Footprint allocated() const;
 
  private:
@@ -120,10 +122,13 @@ class Executor {
   u64 step(const graph::Conv1d& op, u64 budget);
   u64 step(const graph::DeltaRule& op, u64 budget);
   u64 step(const graph::Scan& op, u64 budget);
-  u64 made(Rows<Real> out);  // a whole elementwise operation
-  // Calls work(head) for one head after the other, each `cost` multiply-adds.
-  template <class WorkOf>
-  u64 by_heads(u32 heads, u64 cost, u64 budget, const WorkOf& work);
+  bool gate_by_vectors(const graph::Map& op, Rows<const Real> a, Rows<const Real> b, Rows<Real> out);
+  // Calls work(first, count) for runs of the rows of `out`, in parallel where it is worth it, and clears their padding.
+  template <class RowWork>
+  u64 by_rows(Rows<Real> out, const RowWork& work);
+  // Calls work(head, thread) for some heads, each `cost` multiply-adds.
+  template <class HeadWork>
+  u64 by_heads(u32 heads, u64 cost, u64 budget, const HeadWork& work);
 
   const graph::Graph& graph_;
   std::vector<const u8*> weights_;
@@ -131,6 +136,7 @@ class Executor {
   u32 chunk_;
   bool causal_;
   const Kernels& kernels_;
+  Pool pool_;
   Workspace workspace_;
   std::vector<graph::Slice> slices_;  // of each value
 
@@ -142,7 +148,7 @@ class Executor {
   std::vector<Real> logits_;                        // [logit_rows or tokens of the run][width of the output]
   std::vector<std::vector<Real>> vectors_;          // of each weight that is no matrix; else empty
   std::vector<std::vector<Real>> cosines_, sines_;  // of each table: [chunk][pairs]
-  std::vector<Real> sums_;                          // of a delta rule
+  std::vector<std::vector<Real>> sums_;             // of a delta rule, one a thread
 
   // The run under way.
   std::span<const u32> run_tokens_;
@@ -157,7 +163,7 @@ class Executor {
   u32 tail_next_ = 0;    // the first token that the tail has still to compute
   u32 first_logit_ = 0;  // row of logits_ that belongs to token 0 of the chunk; may be "before" row 0
   std::size_t op_ = 0, end_op_ = 0;
-  u64 part_ = 0;  // of operation op_: rows of matrices, blocks of attention or heads that are done
+  u64 part_ = 0;  // of operation op_: parts of matrices, units of attention or heads that are done
 
   Work work_;
 };

@@ -141,7 +141,6 @@ class KvCache {
       : state_(state),
         capacity_(capacity),
         hadamard_size_(hadamard_size(state, types)),
-        transformed_(hadamard_size_ > 1 ? state.key_width : 0),
         keys_(types.k, state.key_width, u64(state.heads) * capacity),
         values_(types.v, state.value_width, state.values_in_keys ? 0 : u64(state.heads) * capacity) {
     CHECK(capacity > 0 && (!state.values_in_keys || state.value_width <= state.key_width));
@@ -150,9 +149,9 @@ class KvCache {
   static u64 bytes(const graph::KvState& state, u32 capacity, graph::KvTypes types) {
     u64 row = KvRows<Real>::row_bytes(types.k, state.key_width);
     if (!state.values_in_keys) row += KvRows<Real>::row_bytes(types.v, state.value_width);
-    return u64(state.heads) * capacity * row + (hadamard_size(state, types) > 1 ? state.key_width * sizeof(Real) : 0);
+    return u64(state.heads) * capacity * row;
   }
-  u64 bytes() const { return keys_.bytes() + values_.bytes() + transformed_.size() * sizeof(Real); }
+  u64 bytes() const { return keys_.bytes() + values_.bytes(); }
 
   const graph::KvState& state() const { return state_; }
   u32 capacity() const { return capacity_; }
@@ -160,7 +159,8 @@ class KvCache {
   u32 value_stride() const { return state_.values_in_keys ? state_.key_width : state_.value_width; }
 
   // k, v: one row for each position from `position` on, at most `capacity`. v is empty where values lie in the keys.
-  void store(u32 position, Rows<const Real> k, Rows<const Real> v) {
+  // scratch: a key's width. Several threads may store different positions, each with a scratch of its own.
+  void store(u32 position, Rows<const Real> k, Rows<const Real> v, Real* scratch) {
     const u32 width = state_.key_width;
     CHECK(k.width == state_.heads * width && k.count <= capacity_);
     CHECK(state_.values_in_keys || v.width == state_.heads * state_.value_width);
@@ -169,16 +169,17 @@ class KvCache {
         const u64 row = u64(head) * capacity_ + (position + t) % capacity_;
         const Real* key = k[t] + head * width;
         if (hadamard_size_ > 1) {
-          std::copy_n(key, width, transformed_.data());
-          hadamard(transformed_.data(), width, hadamard_size_);
-          key = transformed_.data();
+          std::copy_n(key, width, scratch);
+          hadamard(scratch, width, hadamard_size_);
+          key = scratch;
         }
         keys_.put(row, key);
         if (!state_.values_in_keys) values_.put(row, v[t] + head * state_.value_width);
       }
     }
-    oldest_ = std::max(oldest_, position + k.count - std::min(position + k.count, capacity_));
   }
+  // Positions below `end` are stored now.
+  void stored(u32 end) { oldest_ = std::max(oldest_, end - std::min(end, capacity_)); }
 
   // The first position that has not been overwritten by a later one.
   u32 oldest() const { return oldest_; }
@@ -223,7 +224,6 @@ class KvCache {
   graph::KvState state_;
   u32 capacity_, hadamard_size_;
   u32 oldest_ = 0;
-  std::vector<Real> transformed_;  // a key on its way in; empty where keys are not transformed
   KvRows<Real> keys_, values_;
 };
 

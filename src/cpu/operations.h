@@ -33,6 +33,7 @@ struct Rows {
 
   u64 elements() const { return u64(count) * width; }
   Real* operator[](u32 t) const { return data + u64(t) * stride; }
+  Rows some(u32 first, u32 rows) const { return {data + u64(first) * stride, rows, width, stride}; }
   Rows columns(u32 first, u32 columns) const { return {data + first, count, columns, stride}; }
   operator Rows<const Real>() const
     requires(!std::is_const_v<Real>)
@@ -441,12 +442,15 @@ void keep_largest(const graph::KeepLargest& op, Rows<const Real> x, Rows<Real> o
   }
 }
 
-// weight: [columns][kernel]; state: [kernel − 1][columns], the oldest row first.
+// weight: [columns][kernel]; state: [kernel − 1] rows of as many columns, the oldest first.
 template <class Real>
-void conv1d(Rows<const Real> x, std::span<const Real> weight, const Real* bias, Real* state, Rows<Real> out) {
+void conv1d(Rows<const Real> x, std::span<const Real> weight, const Real* bias, Real* state, u32 state_stride,
+            Rows<Real> out) {
   CHECK(x.width == out.width && weight.size() % x.width == 0);
   const u32 kernel = u32(weight.size() / x.width), kept = kernel - 1;
-  const auto row = [&](u32 t, u32 back) { return t < back ? state + u64(kept + t - back) * x.width : x[t - back]; };
+  const auto row = [&](u32 t, u32 back) {
+    return t < back ? state + u64(kept + t - back) * state_stride : x[t - back];
+  };
   for (u32 t = 0; t < x.count; ++t) {
     for (u32 c = 0; c < x.width; ++c) out[t][c] = bias ? bias[c] : 0;
     for (u32 j = 0; j < kernel; ++j) {
@@ -455,7 +459,7 @@ void conv1d(Rows<const Real> x, std::span<const Real> weight, const Real* bias, 
     }
   }
   for (u32 j = 0; j < kept; ++j) {  // row j of the new state is never before row j of the old
-    std::copy_n(row(x.count, kept - j), x.width, state + u64(j) * x.width);
+    std::copy_n(row(x.count, kept - j), x.width, state + u64(j) * state_stride);
   }
 }
 

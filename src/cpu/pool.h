@@ -1,6 +1,7 @@
 // Threads that share one caller's work.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
@@ -32,6 +33,15 @@ class Pool {
       return;
     }
     run_job(parts, [](const void* w, u32 part, u32 thread) { (*static_cast<const Work*>(w))(part, thread); }, &work);
+  }
+
+  // The same with work(first, end, thread) for runs of `step` of `count` things; the last may be shorter.
+  template <class Work>
+  void run_ranges(u32 count, u32 step, const Work& work) {
+    run(u32(ceil_div(count, step)), [&](u32 part, u32 thread) {
+      const u32 first = part * step;
+      work(first, first + std::min(step, count - first), thread);
+    });
   }
 
  private:

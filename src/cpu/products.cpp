@@ -5,6 +5,11 @@
 namespace pronk::cpu {
 namespace {
 
+// Multiply-adds that a thread takes at a time, some ten microseconds of a fast one: whoever is held up with them holds
+// up little.
+constexpr u64 part_products = 1 << 17;
+constexpr u32 part_elements = 1 << 13;  // the same of elements to be quantized
+
 void grow(u64& size, u64 least) { size = std::max(size, least); }
 
 }  // namespace
@@ -25,10 +30,11 @@ u64 ProductSizes::bytes(u32 quant_bytes, u64 element_bytes) const {
 }
 
 template <class Real>
-Products<Real>::Products(const ProductSizes& sizes, const Kernels& kernels, bool quantizes, u32 chunk)
+Products<Real>::Products(const ProductSizes& sizes, const Kernels& kernels, bool quantizes, u32 chunk, Pool& pool)
     : kernels_(kernels),
       quantizes_(quantizes),
       chunk_(chunk),
+      pool_(pool),
       gathered_(to_size(sizes.gathered)),
       gathered_out_(to_size(sizes.gathered_out)),
       assigned_(to_size(sizes.assigned)),
@@ -63,50 +69,65 @@ const QuantizedRows& Products<Real>::quantize(graph::ValueId id, Rows<const Real
   const u32 width = x.width / parts;
   quantized_ = quantized_buffer_.rows(x.count * parts, width);
   if constexpr (std::is_same_v<Real, float>) {
-    if (parts == 1) kernels_.quantize(x, quantized_);
-    for (u32 t = 0; parts > 1 && t < x.count; ++t) {
-      kernels_.quantize({x[t], parts, width, width}, quantized_.some(t * parts, parts, kernels_.quant_bytes));
-    }
+    pool_.run_ranges(x.count, std::max(1u, part_elements / x.width), [&](u32 first, u32 end, u32) {
+      for (u32 t = first; t < end; ++t) {
+        kernels_.quantize({x[t], parts, width, width}, quantized_.some(t * parts, parts, kernels_.quant_bytes));
+      }
+    });
   }
   quantized_of_ = id;
   quantized_parts_ = parts;
   return quantized_;
 }
 
+// Rows of a matrix that are a part: whole panels. row: the multiply-adds of one.
+template <class Real>
+u32 Products<Real>::part_rows(u64 row) const {
+  const u64 panels = std::clamp<u64>(part_products / (row * kernels_.panel_rows), 1, part_products);
+  return u32(panels * kernels_.panel_rows);
+}
+
 template <class Real>
 u64 Products<Real>::step(const ProductCall<Real>& call, u64& part, u64 budget) {
   if (call.has_slots()) return multiply_slots(call, part, budget);
-  const Rows<Real> x = call.x;
-  const Matrix& weights = call.weights;
-  const u64 row = std::max<u64>(u64(x.count) * x.width, 1);
-  const u32 first = u32(part), step = kernels_.panel_rows;
-  const u32 pieces = u32(std::min<u64>(budget / (row * step), weights.rows / step + 1));
-  const u32 end = u32(std::min<u64>(first + u64(std::max(pieces, 1u)) * step, weights.rows));
-  const QuantizedRows* quants = quantized(call) ? &quantize(call.op.x, x, 1) : nullptr;
-  multiply(weights, {first, end}, x, quants, call.bias, call.out);
-  part = end == weights.rows ? 0 : end;
+  const u32 all = call.weights.rows;
+  const u64 row = std::max<u64>(u64(call.x.count) * call.x.width, 1);
+  const u32 step = part_rows(row), first = u32(part) * step;
+  const u64 left = ceil_div(all, step) - part, parts = std::clamp<u64>(budget / (row * step), 1, left);
+  const u32 end = u32(std::min<u64>(first + parts * step, all));
+  const QuantizedRows* quants = quantized(call) ? &quantize(call.op.x, call.x, 1) : nullptr;
+  pool_.run_ranges(end - first, step, [&](u32 from, u32 to, u32) {
+    multiply(call.weights, {first + from, first + to}, call.x, quants, call.bias, call.out);
+  });
+  part = end == all ? 0 : part + parts;
   if (part == 0) clear_padding(call.out);
   return row * (end - first);
 }
 
-// One matrix after the other, each for all slots that it serves.
+// One matrix after the other, each for all slots that it serves; those that serve only one at the same time.
 template <class Real>
 u64 Products<Real>::multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget) {
   if (part == 0) assign_slots(call);
-  const u32 cols = call.weights.cols, matrix_rows = call.out.width / call.op.slots;
-  const u64 all = u64(group_count_) * matrix_rows;
+  if (quantized(call)) quantize(call.op.x, call.x, call.x.width / call.weights.cols);
+  const u32 rows = call.out.width / call.op.slots, slots_of_group = call.x.count * call.op.slots / group_count_;
+  const u32 step = part_rows(u64(slots_of_group) * call.weights.cols);
+  const u64 parts = ceil_div(rows, step), all = parts * group_count_;
+  const auto rows_before = [&](u64 p) { return p / parts * rows + std::min<u64>(p % parts * step, rows); };
   u64 made = 0;
   while (part < all) {
-    const SlotGroup& group = groups_[part / matrix_rows];
-    const u32 first = u32(part % matrix_rows);
-    const u64 row = u64(group.count) * cols, piece = row * kernels_.panel_rows;
-    if (made > 0 && made + piece > budget) return made;
-    const u64 pieces = std::max<u64>((budget - made) / piece, 1);
-    const u32 end = u32(std::min<u64>(first + std::min<u64>(pieces, matrix_rows) * kernels_.panel_rows, matrix_rows));
-    multiply_group(call, group, {first, end});
-    made += row * (end - first);
-    part += end - first;
-    if (made >= budget && part < all) return made;
+    const u32 index = u32(part / parts);
+    const SlotGroup& group = groups_[index];
+    const u64 cost = u64(group.count) * call.weights.cols * step;
+    if (made > 0 && made + cost > budget) return made;
+    if (part % parts == 0 && gathers(call, group)) gather(call, group);
+    const u64 left = end_of_batch(call, index) * parts - part;
+    const u64 count = std::clamp<u64>((budget - std::min(made, budget)) / cost, 1, left);
+    pool_.run(u32(count), [&](u32 i, u32) {
+      const u32 first = u32((part + i) % parts) * step;
+      multiply_group(call, groups_[(part + i) / parts], {first, std::min(first + step, rows)});
+    });
+    made += u64(group.count) * call.weights.cols * (rows_before(part + count) - rows_before(part));
+    part += count;
   }
   clear_padding(call.out);
   part = 0;
@@ -132,67 +153,85 @@ void Products<Real>::assign_slots(const ProductCall<Real>& call) {
   }
 }
 
+// The groups before it and from `group` on can be multiplied at the same time: they are one, or gather nothing.
+template <class Real>
+u32 Products<Real>::end_of_batch(const ProductCall<Real>& call, u32 group) const {
+  if (groups_[group].count > 1 || gathers(call, groups_[group])) return group + 1;
+  u32 end = group + 1;
+  while (end < group_count_ && groups_[end].count == 1) ++end;
+  return end;
+}
+
+// Whether what the group multiplies has to be copied: its rows are not neighbours, or have no zeros after them.
+template <class Real>
+bool Products<Real>::gathers(const ProductCall<Real>& call, const SlotGroup& group) const {
+  const u32 cols = call.weights.cols;
+  return group.count > 1 || (!quantized(call) && graph::row_stride(cols) != cols);
+}
+
 template <class Real>
 void Products<Real>::multiply_group(const ProductCall<Real>& call, const SlotGroup& group, RowRange range) {
-  const Rows<Real> out = call.out;
-  const u32 matrix_rows = out.width / call.op.slots;
+  const u32 slots = call.op.slots, matrix_rows = call.out.width / slots;
   const Matrix weights = call.weights.some_rows(group.matrix * matrix_rows, matrix_rows);
-  const Real* bias = call.bias;
-  if (bias) bias += u64(group.matrix) * matrix_rows;
+  const Real* bias = call.bias ? call.bias + u64(group.matrix) * matrix_rows : nullptr;
   const auto place = [&](u32 i) {
     const u32 slot = assigned_[group.first + i].slot;
-    return out[slot / call.op.slots] + u64(slot % call.op.slots) * matrix_rows;
+    return call.out[slot / slots] + u64(slot % slots) * matrix_rows;
   };
   Rows<Real> to{gathered_out_.data(), group.count, matrix_rows, matrix_rows};
-  if (group.count == 1) to = {place(0), 1, matrix_rows, out.stride};
-  const bool anew = range.first == 0;
+  if (group.count == 1) to = {place(0), 1, matrix_rows, call.out.stride};
   if (quantized(call)) {
-    const QuantizedRows x = gather_quants(call, group, anew);
+    const QuantizedRows x = quants_of(call, group);
     multiply(weights, range, {}, &x, bias, to);
   } else {
-    multiply(weights, range, gather(call, group, anew), nullptr, bias, to);
+    multiply(weights, range, floats_of(call, group), nullptr, bias, to);
   }
   for (u32 i = 0; group.count > 1 && i < group.count; ++i) {
     std::copy(to[i] + range.first, to[i] + range.end, place(i) + range.first);
   }
 }
 
-// What a group's matrix multiplies; anew: or as it was gathered before.
+// What a slot multiplies.
 template <class Real>
-QuantizedRows Products<Real>::gather_quants(const ProductCall<Real>& call, const SlotGroup& group, bool anew) {
-  const Rows<Real> x = call.x;
-  const u32 parts = x.width / call.weights.cols;
-  const QuantizedRows& all = quantize(call.op.x, x, parts);
-  const auto source = [&](u32 i) {
+QuantizedRows Products<Real>::quants_of_slot(const ProductCall<Real>& call, u32 slot) const {
+  return quantized_.some(quantized_parts_ == 1 ? slot / call.op.slots : slot, 1, kernels_.quant_bytes);
+}
+template <class Real>
+const Real* Products<Real>::floats_of_slot(const ProductCall<Real>& call, u32 slot) const {
+  const u32 slots = call.op.slots, cols = call.weights.cols;
+  return call.x[slot / slots] + (call.x.width == cols ? 0 : u64(slot % slots) * cols);
+}
+
+template <class Real>
+void Products<Real>::gather(const ProductCall<Real>& call, const SlotGroup& group) {
+  const u32 cols = call.weights.cols;
+  for (u32 i = 0; i < group.count; ++i) {
     const u32 slot = assigned_[group.first + i].slot;
-    return all.some(parts == 1 ? slot / call.op.slots : slot, 1, kernels_.quant_bytes);
-  };
-  if (group.count == 1) return source(0);
-  const QuantizedRows result = gathered_buffer_.rows(group.count, all.width);
-  for (u32 i = 0; anew && i < group.count; ++i) {
-    const QuantizedRows from = source(i), to = result.some(i, 1, kernels_.quant_bytes);
+    if (!quantized(call)) {
+      Real* to = gathered_.data() + u64(i) * graph::row_stride(cols);
+      std::fill(std::copy_n(floats_of_slot(call, slot), cols, to), to + graph::row_stride(cols), Real(0));
+      continue;
+    }
+    const QuantizedRows from = quants_of_slot(call, slot);
+    const QuantizedRows to = gathered_buffer_.rows(group.count, cols).some(i, 1, kernels_.quant_bytes);
     std::copy_n(from.quants, u64(from.stride) * kernels_.quant_bytes, to.quants);
     std::copy_n(from.scales, from.blocks(), to.scales);
     std::copy_n(from.sums, from.blocks(), to.sums);
     std::copy_n(from.half_sums, 2 * from.blocks(), to.half_sums);
   }
-  return result;
 }
 
+// What a group multiplies: as it was gathered, or where it lies.
 template <class Real>
-Rows<const Real> Products<Real>::gather(const ProductCall<Real>& call, const SlotGroup& group, bool anew) {
-  const Rows<Real> x = call.x;
+QuantizedRows Products<Real>::quants_of(const ProductCall<Real>& call, const SlotGroup& group) {
+  if (gathers(call, group)) return gathered_buffer_.rows(group.count, call.weights.cols);
+  return quants_of_slot(call, assigned_[group.first].slot);
+}
+template <class Real>
+Rows<const Real> Products<Real>::floats_of(const ProductCall<Real>& call, const SlotGroup& group) {
   const u32 cols = call.weights.cols, stride = graph::row_stride(cols);
-  const auto source = [&](u32 i) -> const Real* {
-    const u32 slot = assigned_[group.first + i].slot;
-    return x[slot / call.op.slots] + (x.width == cols ? 0 : u64(slot % call.op.slots) * cols);
-  };
-  if (group.count == 1 && cols == stride) return {source(0), 1, cols, stride};
-  for (u32 i = 0; anew && i < group.count; ++i) {
-    Real* to = gathered_.data() + u64(i) * stride;
-    std::fill(std::copy_n(source(i), cols, to), to + stride, Real(0));
-  }
-  return {gathered_.data(), group.count, cols, stride};
+  if (gathers(call, group)) return {gathered_.data(), group.count, cols, stride};
+  return {floats_of_slot(call, assigned_[group.first].slot), 1, cols, stride};
 }
 
 template class Products<float>;

@@ -5,6 +5,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/operations.h"
+#include "cpu/pool.h"
 #include "graph/graph.h"
 
 namespace pronk::cpu {
@@ -47,13 +48,14 @@ template <class Real>
 class Products {
  public:
   // quantizes: activations become 8-bit numbers where the format of the weights allows it. chunk: most rows of a call.
-  Products(const ProductSizes& sizes, const Kernels& kernels, bool quantizes, u32 chunk);
+  // All of it must outlive the products.
+  Products(const ProductSizes& sizes, const Kernels& kernels, bool quantizes, u32 chunk, Pool& pool);
   u64 bytes() const;
 
   // Values have changed: what was quantized of one counts no longer.
   void forget() { quantized_of_ = graph::ValueId::none; }
   // Goes on with a call of which `part` is done: makes at most about `budget` multiply-adds but at least the smallest
-  // piece, and returns how many. part is 0 again when all is done.
+  // piece, by all threads, and returns how many. part is 0 again when all is done.
   u64 step(const ProductCall<Real>& call, u64& part, u64 budget);
 
  private:
@@ -62,14 +64,21 @@ class Products {
   void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
                 const Real* bias, Rows<Real> out);
   const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
+  u32 part_rows(u64 row) const;
   void assign_slots(const ProductCall<Real>& call);
+  u32 end_of_batch(const ProductCall<Real>& call, u32 group) const;
+  bool gathers(const ProductCall<Real>& call, const SlotGroup& group) const;
+  void gather(const ProductCall<Real>& call, const SlotGroup& group);
   void multiply_group(const ProductCall<Real>& call, const SlotGroup& group, RowRange range);
-  QuantizedRows gather_quants(const ProductCall<Real>& call, const SlotGroup& group, bool anew);
-  Rows<const Real> gather(const ProductCall<Real>& call, const SlotGroup& group, bool anew);
+  QuantizedRows quants_of_slot(const ProductCall<Real>& call, u32 slot) const;
+  const Real* floats_of_slot(const ProductCall<Real>& call, u32 slot) const;
+  QuantizedRows quants_of(const ProductCall<Real>& call, const SlotGroup& group);
+  Rows<const Real> floats_of(const ProductCall<Real>& call, const SlotGroup& group);
 
   const Kernels& kernels_;
   bool quantizes_;
   u32 chunk_;
+  Pool& pool_;
   std::vector<Real> gathered_, gathered_out_;
   std::vector<AssignedSlot> assigned_;
   std::vector<SlotGroup> groups_;

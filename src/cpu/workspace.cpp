@@ -52,6 +52,8 @@ Workspace plan_workspace(const Graph& graph, u32 chunk, u32 logit_rows, bool qua
       workspace.products.cover(graph, *matmul, chunk, quantizes && kernels.quantized(*graph[matmul->weight].format));
     } else if (const auto* attention = std::get_if<graph::Attention>(&op)) {
       workspace.attention.cover(graph.kv(attention->state), attention->heads, chunk);
+    } else if (const auto* store = std::get_if<graph::StoreKv>(&op)) {
+      workspace.attention.cover_store(graph.kv(store->state));
     } else if (const auto* route = std::get_if<graph::Route>(&op)) {
       workspace.experts = std::max(workspace.experts, graph[route->logits].width);
       workspace.expert_groups = std::max(workspace.expert_groups, route->groups);

@@ -24,26 +24,27 @@ Status check_factors(const graph::Weight& weight, const u8* bytes) {
 }  // namespace
 
 CpuRunner::CpuRunner(const models::Model& model, const WeightMemory& weights, u32 context, graph::KvTypes kv,
-                     bool scoring, graph::Activations activations)
+                     bool scoring, graph::Activations activations, u32 threads)
     : model_(model),
       weights_(weights),
       context_(context),
       kv_(kv),
       scoring_(scoring),
       activations_(activations),
+      threads_(threads),
       chunk_(chunk_of(model.graph, context)),
       sampler_(model.hyper.vocab) {}
 
 MemoryUse CpuRunner::plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
-                          graph::Activations activations) {
+                          graph::Activations activations, u32 threads) {
   const u32 chunk = chunk_of(model.graph, context);
-  const cpu::Footprint footprint =
-      cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1, activations);
+  const cpu::Footprint footprint = cpu::Executor<float>::footprint(model.graph, context, kv, chunk, scoring ? chunk : 1,
+                                                                   activations, cpu::best_kernels(), threads);
   return {.kv_cache = footprint.kv_cache, .activations = footprint.activations, .parameters = footprint.parameters};
 }
 
 MemoryUse CpuRunner::planned() const {
-  MemoryUse use = plan(model_, context_, kv_, scoring_, activations_);
+  MemoryUse use = plan(model_, context_, kv_, scoring_, activations_, threads_);
   use.weights = weights_.bytes();
   return use;
 }
@@ -67,8 +68,9 @@ Status CpuRunner::weights_done() {
   }
   std::vector<const u8*> bytes;
   for (u32 id = 0; id < model_.graph.weights.size(); ++id) bytes.push_back(weights_.weight(graph::WeightId(id)));
-  executor_ = std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk_,
-                                                     scoring_ ? chunk_ : 1, activations_);
+  executor_ =
+      std::make_unique<cpu::Executor<float>>(model_.graph, std::move(bytes), context_, kv_, chunk_,
+                                             scoring_ ? chunk_ : 1, activations_, cpu::best_kernels(), threads_);
   return {};
 }
 

@@ -17,10 +17,10 @@ class CpuRunner final : public Runner {
  public:
   // model and weights must outlive it.
   CpuRunner(const models::Model& model, const WeightMemory& weights, u32 context, graph::KvTypes kv, bool scoring,
-            graph::Activations activations = graph::Activations::f32);
+            graph::Activations activations = graph::Activations::f32, u32 threads = 1);
 
   static MemoryUse plan(const models::Model& model, u32 context, graph::KvTypes kv, bool scoring,
-                        graph::Activations activations);  // weights apart
+                        graph::Activations activations, u32 threads = 1);  // weights apart
 
   Status weights_done() override;
   bool ready() const override { return executor_ != nullptr; }
@@ -39,7 +39,7 @@ class CpuRunner final : public Runner {
   MemoryUse planned() const override;
   MemoryUse allocated() const override;
 
-  static constexpr u64 pump_multiply_adds = 1 << 26;  // some tens of milliseconds in a browser
+  static constexpr u64 pump_multiply_adds = 1 << 26;  // of a thread: some tens of milliseconds in a browser
   cpu::Work work() const { return executor_->work(); }
 
  private:
@@ -54,6 +54,7 @@ class CpuRunner final : public Runner {
   graph::KvTypes kv_;
   bool scoring_;
   graph::Activations activations_;
+  u32 threads_;
   u32 chunk_;
   std::unique_ptr<cpu::Executor<float>> executor_;
   cpu::Sampler sampler_;

@@ -56,8 +56,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   } else {
     auto memory = std::make_unique<engine::WeightMemory>(model->parts_->file, inner.graph);
     parts->memory = memory.get();
-    parts->runner =
-        std::make_unique<engine::CpuRunner>(inner, *memory, context, options.kv, options.scoring, options.activations);
+    parts->runner = std::make_unique<engine::CpuRunner>(inner, *memory, context, options.kv, options.scoring,
+                                                        options.activations, options.threads);
     parts->loader = std::move(memory);
   }
   parts->session = std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options, parts->status);

@@ -1,3 +1,4 @@
+#include "cpu/processors.h"
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
 
@@ -61,6 +62,7 @@ Result<Model::Parts::Loadable> Model::Parts::loadable(LoadOptions options) const
   const bool encoder = !model->graph.causal();
   options.embedding = options.embedding || encoder;
   options.scoring = options.scoring || options.embedding;
+  if (options.threads == 0) options.threads = cpu::default_threads();
   if (!options.embedding || encoder) return Loadable{model, options};
   if (model->graph.pooling == graph::Pooling::rank)
     return fail(ErrorCode::unsupported, "rerankers of architecture '" + model->architecture + "' are not supported");

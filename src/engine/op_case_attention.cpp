@@ -231,7 +231,7 @@ class AttentionBuilder {
     seed_ += 3;
     Tokens rows(s_, position, tokens, q_norm_, k_norm_, seed_);
     const Operand state = add_state(c_, position, tokens), qkv = add_store(c_, s_, memory_, rows, state);
-    cache_.store(position, rows.k(), rows.v());
+    cache_.store(position, rows.k(), rows.v(), scratch_.threads[0].keys.data());
     if (!attend) return;
     AttentionStep step{vectors, splits, tokens, rows.columns(0), rows.columns(0), state, qkv, qkv};
     const u32 width = s_.heads.query * s_.heads.value;

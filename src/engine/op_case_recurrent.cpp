@@ -61,7 +61,7 @@ OpCase conv1d_case(kernels::Conv1d conv, u32 tokens, u32 seed) {
     add_step(c, kernels::lower(
                     conv, {steps.states[i], x.operands[i], weights, biases, steps.memory, steps.outputs[i].operand}));
     std::vector<double> in = x.rows[i].reals(), out(in.size());
-    cpu::conv1d<double>(rows_of(in, conv.width), w, conv.bias ? b.data() : nullptr, state.data(),
+    cpu::conv1d<double>(rows_of(in, conv.width), w, conv.bias ? b.data() : nullptr, state.data(), conv.width,
                         rows_of(out, conv.width));
     c.answers.push_back(steps.outputs[i].answer(out));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "cpu/processors.h"
 #include "engine/cpu_runner.h"
 #include "engine/gpu_plan.h"
 #include "engine/gpu_runner.h"
@@ -26,6 +27,8 @@ gpu::Limits boundless() {
 }  // namespace
 
 Result<Plan> Preflight::run(bool search) const {
+  if (options_.threads > cpu::most_threads)
+    return fail(ErrorCode::bad_argument, std::to_string(options_.threads) + " threads are absurd");
   if (options_.context > most_context)
     return fail(ErrorCode::bad_argument, "context length " + std::to_string(options_.context) + " is absurd");
   const u32 positions = model_.graph.positions();
@@ -77,7 +80,7 @@ Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
     sizes.memory.staging += StagedLoader::part_bytes;
     sizes.activations_lower_bound = plan->activations_lower_bound;
   } else {
-    sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring, options_.activations);
+    sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring, options_.activations, options_.threads);
     sizes.memory.weights = WeightMemory(file_, model_.graph).bytes();
   }
   if (sizes.refusal.empty()) sizes.refusal = over_budget(sizes.memory.total(), context);

@@ -116,11 +116,11 @@ Stored stored(const std::vector<double>& row, KvType type) {
   const u32 dim = u32(row.size());
   KvCache<double> cache(state_of(dim), 3, type);
   const Rows<const double> rows{row.data(), 1, dim, dim};
-  cache.store(1, rows, rows);
+  std::vector<double> scratch(dim);
+  cache.store(1, rows, rows, scratch.data());
   Stored result{std::vector<double>(dim), std::vector<double>(dim), row};
   cache.transform_as_keys(result.transformed.data());
   const auto copy = [&](const double* from, std::vector<double>& to) { std::copy_n(from, dim, to.data()); };
-  std::vector<double> scratch(dim);
   copy(cache.keys(0, 1, 1, scratch.data()), result.key);
   copy(cache.values(0, 1, 1, nullptr, scratch.data()), result.value);
   return result;
