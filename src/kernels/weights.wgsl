@@ -38,14 +38,14 @@ fn upper_nibbles(words: vec4<u32>) -> vec4<u32> {
   return (words >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
 }
 
-// Nibbles, and a fifth bit for each: those of word i are the two lowest of fifth's bytes, shifted by 2 i.
+// Nibbles, and a fifth bit for each: in every byte of `fifth`, bits 2 i and 2 i + 1 belong to word i.
 fn five_bits(words: vec4<u32>, fifth: u32) -> array<vec4<f32>, 8> {
   let lo = vec4<u32>(fifth << 4u, fifth << 2u, fifth, fifth >> 2u) & vec4<u32>(0x10101010u);
   let hi = vec4<u32>(fifth << 3u, fifth << 1u, fifth >> 1u, fifth >> 3u) & vec4<u32>(0x10101010u);
   return bytes32(lower_nibbles(words) | lo, upper_nibbles(words) | hi);
 }
 
-// Two words of bytes that hold four codes of two bits each; word i of the four has the codes of two neighbouring bytes' worth.
+// Of two words whose bytes hold four codes of two bits: in the lowest four bits of each byte those of eight weights.
 fn pairs_of_bits(first: u32, second: u32) -> vec4<u32> {
   return vec4<u32>(first, first >> 4u, second, second >> 4u);
 }
