@@ -64,8 +64,7 @@ function answer(
 ): Promise<Pick<Golden, 'prompt_tokens' | 'tokens' | 'text'>[]> {
   const run = async (given: { device: Device; cases: Golden[]; threads?: number }) => {
     const engine = await Pronk.load('builtin', { device: given.device, threads: given.threads });
-    const most = crossOriginIsolated ? given.threads : 1;
-    while (given.threads && (await engine.stats()).threads !== most) {
+    while (given.threads && (await engine.stats()).threads !== engine.plan.threads) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const answers = [];
@@ -252,7 +251,8 @@ export function describeEngine(engine: BrowserEngine): void {
     scenario('threads change no token; where there can be none it is one', async (tab, context) => {
       const cases = boxGolden();
       if (!cases) return context.skip('no models/pronk-box.gguf');
-      if (engine.complete) expect(await inPage(tab, () => crossOriginIsolated, undefined)).toBe(true);
+      const plan = async () => (await Pronk.plan('builtin', { device: 'cpu', threads: 3 })).threads;
+      expect(await inPage(tab, plan, undefined)).toBe(engine.complete ? 3 : 1);
       for (const threads of [2, 3]) expect(await answer(tab, 'cpu', cases, threads)).toEqual(expectedOf(cases));
     });
 
