@@ -6,3 +6,20 @@ fn load8(unit: u32) -> Eight {
   let words = weights4[unit];
   return Eight(vec4<f32>(two_halves(words.x), two_halves(words.y)), vec4<f32>(two_halves(words.z), two_halves(words.w)));
 }
+
+fn four_halves(words: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+const GROUP = 32u;  // see products.wgsl
+
+// A device may take halves below 2⁻¹⁴ for zero here.
+fn load32(row: u32, u: u32) -> Block {
+  let a = weights4[row + u];
+  let b = weights4[row + u + 1u];
+  let c = weights4[row + u + 2u];
+  let d = weights4[row + u + 3u];
+  return Block(array<vec4<f32>, 8>(four_halves(a.xy), four_halves(a.zw), four_halves(b.xy), four_halves(b.zw),
+                                   four_halves(c.xy), four_halves(c.zw), four_halves(d.xy), four_halves(d.zw)),
+               vec2<f32>(1.0), vec2<f32>(0.0));
+}

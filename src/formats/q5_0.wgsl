@@ -7,3 +7,11 @@ fn load8(unit: u32) -> Eight {
   let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((fifth & 0x02020202u) << 3u));
   return Eight(d * (lo - 16.0), d * (hi - 16.0));
 }
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let d = half_at(params.plane2, block);
+  return Block(five_bits(weights4[block], weights1[params.plane1 + block]), vec2<f32>(d), vec2<f32>(-16.0 * d));
+}

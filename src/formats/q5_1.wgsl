@@ -9,3 +9,12 @@ fn load8(unit: u32) -> Eight {
   let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((fifth & 0x02020202u) << 3u));
   return Eight(d * lo + m, d * hi + m);
 }
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let scale = weights1[params.plane2 + block];
+  return Block(five_bits(weights4[block], weights1[params.plane1 + block]), vec2<f32>(half_to_float(scale & 0xffffu)),
+               vec2<f32>(half_to_float(scale >> 16u)));
+}

@@ -7,3 +7,19 @@ fn load8(unit: u32) -> Eight {
   let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((upper & 0x0c0c0c0cu) << 2u));
   return Eight(scale * (lo - 32.0), scale * (hi - 32.0));
 }
+
+const GROUP = 16u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let groups = bitcast<i32>(weights1[params.plane2 + (block >> 1u)]);
+  let at = (u & 4u) * 4u;
+  let codes = vec2<i32>(groups << (24u - at), groups << (16u - at)) >> vec2<u32>(24u);
+  let s = half_at(params.plane3, block >> 3u) * vec2<f32>(codes);
+  let words = weights4[block];
+  let bits = params.plane1 + 2u * block;
+  let upper = pairs_of_bits(weights1[bits], weights1[bits + 1u]);
+  let lo = lower_nibbles(words) | ((upper & vec4<u32>(0x03030303u)) << vec4<u32>(4u));
+  let hi = upper_nibbles(words) | ((upper & vec4<u32>(0x0c0c0c0cu)) << vec4<u32>(2u));
+  return Block(bytes32(lo, hi), s, -32.0 * s);
+}

@@ -1,7 +1,7 @@
 // Products with matrices of experts: y[t, s · rows + n] = Σ_k W[e, n, k] · x[t, k] + bias[e, n], where e is chosen[t, s], or s
 // with nothing CHOSEN. A weight that is cut into parts has one dispatch for each, which leaves the slots alone whose
-// matrix lies in another. The grid's z counts slots, token by token. A team of LANES threads splits the sum over k and
-// computes ROWS output rows; the entry point is in a reduction fragment, as for matvec.
+// matrix lies in another. The grid's z counts slots, token by token. Tile, teams and the
+// reduction fragment are as in matvec.
 
 @group(0) @binding(0) var<uniform> params: ExpertParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -12,8 +12,29 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
+const WORKGROUP = 2u * TILE;
 const TEAMS = WORKGROUP / LANES;
+const OUT_ROWS = TEAMS * ROWS;
 const SUMS = ROWS;
+
+var<workgroup> tile: array<Activations, TILE>;
+
+// Each thread brings half a block of the activations from `source` on. Beyond a slot's columns weights are zero.
+fn stage(source: u32, base: u32, local: u32) {
+  let unit = 4u * base + 2u * local;
+  let block = local / 2u;
+  let half = local % 2u;
+  var sum = vec4<f32>();
+  for (var i = 0u; i < 4u; i++) {
+    var v = vec4<f32>();
+    if (unit + i / 2u < params.row_units) {
+      v = x[source + 2u * unit + i];
+    }
+    tile[block].v[4u * half + i] = v;
+    sum += v;
+  }
+  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+}
 
 fn matvec(group: vec3<u32>, local: u32) {
   let token = group.z / params.slots;
@@ -27,30 +48,33 @@ fn matvec(group: vec3<u32>, local: u32) {
     return;
   }
   let lane = local % LANES;
-  let team = local / LANES;
-  let first = ((group.y * params.grid_x + group.x) * TEAMS + team) * ROWS;
+  let first_row = (group.y * params.grid_x + group.x) * OUT_ROWS;
 
   var unit_of_row: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
-    unit_of_row[r] = (matrix * params.rows + min(first + r, params.rows - 1u)) * params.row_units;
+    let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
+    unit_of_row[r] = (matrix * params.rows + row) * params.row_units;
   }
-  let x_at = params.x_base + token * params.x_stride + slot * params.x_slot;
   var sums: array<f32, SUMS>;
-  for (var u = lane; u < params.row_units; u += LANES) {
-    let v = Eight(x[x_at + 2u * u], x[x_at + 2u * u + 1u]);  // beyond a slot's columns weights are zero
-    for (var r = 0u; r < ROWS; r++) {
-      let w = load8(unit_of_row[r] + u);
-      sums[r] += dot(w.lo, v.lo) + dot(w.hi, v.hi);
+  for (var base = 0u; 4u * base < params.row_units; base += TILE) {
+    workgroupBarrier();
+    stage(params.x_base + token * params.x_stride + slot * params.x_slot, base, local);
+    workgroupBarrier();
+    for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
+      let v = tile[b];
+      for (var r = 0u; r < ROWS; r++) {
+        sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+      }
     }
   }
 
   share(&sums, local, lane);
-  let row = first + lane % ROWS;
+  let row = first_row + local;
   let last = slot + 1u == params.slots;
-  if (lane >= ROWS || row >= params.rows + select(0u, params.padding, last)) {
+  if (local >= OUT_ROWS || row >= params.rows + select(0u, params.padding, last)) {
     return;
   }
-  var value = total(lane % ROWS, team);
+  var value = total(local % ROWS, local / ROWS);
   if (BIAS) {
     value += bias[expert * params.rows + min(row, params.rows - 1u)];
   }

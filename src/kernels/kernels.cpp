@@ -12,7 +12,8 @@ namespace {
 using gpu::BindingType;
 using gpu::PipelineDesc;
 
-constexpr MatVecConstants matvec_tile{.LANES = 32, .ROWS = 2, .WORKGROUP = 64, .TOKENS = 1};
+constexpr MatVecConstants matvec_tile{.LANES = 16, .ROWS = 4, .TILE = 32, .TOKENS = 1};
+constexpr MatVecConstants batch_tile{.LANES = 16, .ROWS = 2, .TILE = 8, .TOKENS = batch_tokens};
 // TILE_K 16 and not more: SwiftShader's compile time grows with workgroup memory (1.9 s against 4.4 s with 32).
 constexpr GemmConstants gemm_tile{.TILE_T = 32, .TILE_N = 64, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
@@ -49,15 +50,16 @@ PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
 }  // namespace
 
 PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens) {
-  MatVecConstants constants = with_kind(matvec_tile, kind);
-  constants.TOKENS = tokens;
+  CHECK(tokens == 1 || tokens == batch_tokens);
+  const MatVecConstants constants = with_kind(tokens == 1 ? matvec_tile : batch_tile, kind);
   Shader shader("matvec");
   if (features.subgroups) shader.enable("subgroups");
   shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
+      .products(*kind.format)
       .add("matvec")
-      .with(features.subgroups ? "reduce_subgroup" : "reduce_tree")
+      .with(features.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
@@ -67,13 +69,14 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
   return shader.params<ExpertParams>("ExpertParams")
       .constants(ExpertConstants{.LANES = matvec_tile.LANES,
                                  .ROWS = matvec_tile.ROWS,
-                                 .WORKGROUP = matvec_tile.WORKGROUP,
+                                 .TILE = matvec_tile.TILE,
                                  .CHOSEN = chosen,
                                  .BIAS = bias})
       .add("common")
       .format(format, 8)
+      .products(format)
       .add("expert_matvec")
-      .with(features.subgroups ? "reduce_subgroup" : "reduce_tree")
+      .with(features.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
@@ -84,8 +87,9 @@ PipelineDesc gemm(const MatMulKind& kind) {
   return shader.format(*kind.format, 8).add("gemm").finish({uniform, uniform, read, read, read, read, read, write});
 }
 
-Grid matvec_grid(u32 rows, const gpu::Limits& limits) {
-  const u32 rows_a_group = matvec_tile.WORKGROUP / matvec_tile.LANES * matvec_tile.ROWS;
+Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits) {
+  const MatVecConstants& tile = tokens == 1 ? matvec_tile : batch_tile;
+  const u32 rows_a_group = 2 * tile.TILE * tile.TOKENS / tile.LANES * tile.ROWS;
   const u32 groups = u32(ceil_div(rows, rows_a_group));
   const u32 x = std::min(groups, limits.max_compute_workgroups_per_dimension);
   return {x, u32(ceil_div(groups, x)), 1};

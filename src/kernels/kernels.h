@@ -35,8 +35,8 @@ gpu::PipelineDesc gemm(const MatMulKind& kind);
 // 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
 // matvec_grid() x slots, token by token.
 gpu::PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features);
-// Workgroups for `rows` output columns (and tokens); matvec's x goes into MatMulParams::grid_x.
-Grid matvec_grid(u32 rows, const gpu::Limits& limits);
+// Workgroups for `rows` output columns; tokens: of the matvec kernel. Its x goes into MatMulParams::grid_x.
+Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits);
 Grid gemm_grid(u32 rows, bool gated);
 u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
 

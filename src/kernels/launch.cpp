@@ -45,7 +45,7 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   set_planes(p, m.weight);
   p.width = float(m.cols);
   p.eps = m.eps;
-  const Grid grid = matvec_grid(p.padded_rows, limits);
+  const Grid grid = matvec_grid(p.padded_rows, kernel == MatMulKernel::matvec ? 1 : batch_tokens, limits);
   p.grid_x = grid.x;
   Launch launch{matmul_pipeline(kernel, m.kind, features),
                 bytes_of(p),
@@ -79,7 +79,7 @@ Launch lower(const ExpertMatMul& m, const ExpertMatMulOperands& o, const gpu::Li
   p.y_base = m.y.base;
   p.y_stride = m.y.stride;
   set_planes(p, m.weight);
-  Grid grid = matvec_grid(m.rows + m.y.padding, limits);
+  Grid grid = matvec_grid(m.rows + m.y.padding, 1, limits);
   p.grid_x = grid.x;
   grid.z = m.slots;
   return {expert_matvec(*m.format, m.chosen, m.bias, features),

@@ -55,7 +55,7 @@ struct MatMul {
 struct MatMulOperands {
   Operand state, weight, x, norm, bias, y;
 };
-// The three kernels have the same parameters and operands.
+// The three kernels have the same operands, batch and gemm the same parameters too.
 Launch lower(const MatMul& matmul, MatMulKernel kernel, const MatMulOperands& operands, const gpu::Limits& limits,
              const gpu::Features& features);
 

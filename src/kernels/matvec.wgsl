@@ -1,7 +1,8 @@
 // Up to TOKENS rows of activations (one in decode) times a weight, which is read once:
 // y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]), scale[t] = 1/√(mean(x[t]²) + eps) when NORM, else
-// 1. A team of LANES threads splits the sum over k and computes ROWS output rows. The entry point is in a reduction
-// fragment, which adds up the sums of the lanes: share() stores them, with a barrier at its end, and total() reads a sum.
+// 1. A workgroup keeps norm · x in its memory, TILE blocks of 32 of each token at a time, a thread bringing half of one.
+// A team of LANES threads splits the sum over k and computes ROWS output rows. The entry point is in a reduction fragment,
+// which adds up the sums of the lanes: share() stores them, with a barrier at its end, and total() reads a sum.
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -12,68 +13,106 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
+const WORKGROUP = 2u * TILE * TOKENS;
 const TEAMS = WORKGROUP / LANES;
+const OUT_ROWS = TEAMS * ROWS;
 const WEIGHT_ROWS = select(ROWS, 2u * ROWS, GATED);
-const SQUARES = TOKENS * WEIGHT_ROWS;  // sums are [token][weight row]; from here on those of x² of each token
-const SUMS = select(SQUARES, SQUARES + TOKENS, NORM);
+const SUMS = TOKENS * WEIGHT_ROWS;  // [token][weight row]
+
+var<workgroup> tile: array<Activations, TILE * TOKENS>;  // [token][block]
+var<workgroup> squares: array<f32, WORKGROUP>;            // [token][half block]: of x
+
+// Thread h of a token's 2 TILE brings half h % 2 of block base + h / 2 into the tile. Returns Σ x².
+fn stage(first_token: u32, base: u32, local: u32) -> f32 {
+  let unit = 4u * base + local % (2u * TILE) * 2u;
+  let token = min(first_token + local / (2u * TILE), max(state.rows, 1u) - 1u);
+  let source = params.x_base + token * params.x_stride + 2u * unit;
+  let block = local / 2u;
+  let half = local % 2u;
+  var square = 0.0;
+  var sum = vec4<f32>();
+  for (var i = 0u; i < 4u; i++) {
+    var v = vec4<f32>();
+    if (unit + i / 2u < params.row_units) {
+      v = x[source + i];
+    }
+    if (NORM) {
+      square += dot(v, v);
+      v *= norm[2u * unit + i];
+    }
+    tile[block].v[4u * half + i] = v;
+    sum += v;
+  }
+  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+  return square;
+}
 
 fn matvec(group: vec3<u32>, local: u32) {
   if (state.finished != 0u) {
     return;
   }
   let lane = local % LANES;
-  let team = local / LANES;
-  let first = ((group.y * params.grid_x + group.x) * TEAMS + team) * ROWS;
+  let first_row = (group.y * params.grid_x + group.x) * OUT_ROWS;
   let first_token = group.z * TOKENS;
 
   var unit_of_row: array<u32, WEIGHT_ROWS>;
   for (var r = 0u; r < ROWS; r++) {
-    let row = min(first + r, params.rows - 1u);
+    let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
     unit_of_row[r] = row * params.row_units;
     if (GATED) {
       unit_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * params.row_units;
     }
   }
-  var x_of_token: array<u32, TOKENS>;
-  for (var t = 0u; t < TOKENS; t++) {
-    x_of_token[t] = params.x_base + min(first_token + t, max(state.rows, 1u) - 1u) * params.x_stride;
-  }
 
   var sums: array<f32, SUMS>;
-  for (var u = lane; u < params.row_units; u += LANES) {
-    var v: array<Eight, TOKENS>;
-    for (var t = 0u; t < TOKENS; t++) {
-      v[t] = Eight(x[x_of_token[t] + 2u * u], x[x_of_token[t] + 2u * u + 1u]);
-      if (NORM) {
-        sums[min(SQUARES + t, SUMS - 1u)] += dot(v[t].lo, v[t].lo) + dot(v[t].hi, v[t].hi);
-        v[t] = Eight(v[t].lo * norm[2u * u], v[t].hi * norm[2u * u + 1u]);
-      }
-    }
-    for (var r = 0u; r < WEIGHT_ROWS; r++) {
-      let w = load8(unit_of_row[r] + u);
-      for (var t = 0u; t < TOKENS; t++) {
-        sums[t * WEIGHT_ROWS + r] += dot(w.lo, v[t].lo) + dot(w.hi, v[t].hi);
+  var square = 0.0;
+  for (var base = 0u; 4u * base < params.row_units; base += TILE) {
+    workgroupBarrier();
+    square += stage(first_token, base, local);
+    workgroupBarrier();
+    for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
+      if (TOKENS == 1u) {
+        let v = tile[b];
+        for (var r = 0u; r < WEIGHT_ROWS; r++) {
+          sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+        }
+      } else {
+        for (var r = 0u; r < WEIGHT_ROWS; r++) {
+          let w = load32(unit_of_row[r], 4u * (base + b));
+          for (var t = 0u; t < TOKENS; t++) {
+            sums[t * WEIGHT_ROWS + r] += product(w, tile[t * TILE + b]);
+          }
+        }
       }
     }
   }
 
+  squares[local] = square;
   share(&sums, local, lane);
-  let token = lane / ROWS;
-  let row = first + lane % ROWS;
-  if (token >= TOKENS || first_token + token >= max(state.rows, 1u) || row >= params.padded_rows) {
+  for (var i = local; i < OUT_ROWS * TOKENS; i += WORKGROUP) {
+    store(first_token, i / OUT_ROWS, first_row, i % OUT_ROWS);
+  }
+}
+
+fn store(first_token: u32, token: u32, first_row: u32, out: u32) {
+  let row = first_row + out;
+  if (first_token + token >= max(state.rows, 1u) || row >= params.padded_rows) {
     return;
   }
   var scale = 1.0;
   if (NORM) {
-    scale = inverseSqrt(total(min(SQUARES + token, SUMS - 1u), team) / params.width + params.eps);
+    var sum = 0.0;
+    for (var h = 0u; h < 2u * TILE; h++) {
+      sum += squares[token * 2u * TILE + h];
+    }
+    scale = inverseSqrt(sum / params.width + params.eps);
   }
-  let sum = token * WEIGHT_ROWS + lane % ROWS;
-  var value = scale * total(sum, team);
+  var value = scale * total(token * WEIGHT_ROWS + out % ROWS, out / ROWS);
   if (BIAS) {
     value += bias[params.bias_base + min(row, params.rows - 1u)];
   }
   if (GATED) {
-    value = apply(value, scale * total(sum + ROWS, team));
+    value = apply(value, scale * total(token * WEIGHT_ROWS + ROWS + out % ROWS, out / ROWS));
   }
   let at = params.y_base + (first_token + token) * params.y_stride + row;
   if (ADD) {

@@ -153,9 +153,9 @@ PRONK_STRUCT(SampleParams,
   (float, inverse_temperature), (float, top_p), (float, log_min_p)
 );
 
-// Tile constants of a matvec; LANES and WORKGROUP are powers of two, ROWS · TOKENS <= LANES.
+// Tile constants of a matvec, powers of two; LANES <= 2 TILE · TOKENS, which is the size of a workgroup.
 PRONK_STRUCT(MatVecConstants,
-  (u32, LANES), (u32, ROWS), (u32, WORKGROUP), (u32, TOKENS),
+  (u32, LANES), (u32, ROWS), (u32, TILE), (u32, TOKENS),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
@@ -174,7 +174,8 @@ PRONK_STRUCT(RouteConstants,
   (u32, WORKGROUP), (u32, EXPERTS), (u32, GROUPS),
   (bool, SOFTMAX), (bool, SIGMOID), (bool, SOFTMAX_AFTER), (bool, BIAS), (bool, EXPERT_SCALE), (bool, NORMALIZE)
 );
-PRONK_STRUCT(ExpertConstants, (u32, LANES), (u32, ROWS), (u32, WORKGROUP), (bool, CHOSEN), (bool, BIAS));
+// The same, and ROWS <= LANES.
+PRONK_STRUCT(ExpertConstants, (u32, LANES), (u32, ROWS), (u32, TILE), (bool, CHOSEN), (bool, BIAS));
 PRONK_STRUCT(Conv1dConstants, (u32, WORKGROUP), (u32, KERNEL), (bool, BIAS));
 PRONK_STRUCT(DeltaRuleConstants, (u32, KEY), (u32, COLUMNS), (u32, LANES), (bool, NEIGHBOURS_SHARE));
 PRONK_STRUCT(ScanConstants, (u32, STATE), (u32, LANES), (bool, A_OF_STATE));

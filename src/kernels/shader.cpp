@@ -111,6 +111,11 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
   return with(format.wgsl).add("weights");
 }
 
+Shader& Shader::products(const formats::Format& format) {
+  if (wgsl_source(format.wgsl).find("fn load32(") == std::string_view::npos) add("load32");
+  return add("products");
+}
+
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {
   constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
   const std::string stored(names[u32(graph::kv_stored(type, width))]);

@@ -47,6 +47,8 @@ class Shader {
   Shader& function(graph::Function function, bool named = true);
   // A weight format's fragment; its table is bound behind everything else.
   Shader& format(const formats::Format& format, u32 table_binding);
+  // Products of 32 of the format's weights at a time.
+  Shader& products(const formats::Format& format);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
   Shader& cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width);
   gpu::PipelineDesc finish(std::vector<gpu::BindingType> bindings);

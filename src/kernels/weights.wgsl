@@ -18,6 +18,38 @@ fn unsigned_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }
 
+// Thirty-two weights: q · scale + offset, with a scale and an offset for each half of them.
+struct Block {
+  q: array<vec4<f32>, 8>,
+  scale: vec2<f32>,
+  offset: vec2<f32>,
+}
+
+fn bytes32(lo: vec4<u32>, hi: vec4<u32>) -> array<vec4<f32>, 8> {
+  return array<vec4<f32>, 8>(unsigned_bytes(lo.x), unsigned_bytes(hi.x), unsigned_bytes(lo.y), unsigned_bytes(hi.y),
+                             unsigned_bytes(lo.z), unsigned_bytes(hi.z), unsigned_bytes(lo.w), unsigned_bytes(hi.w));
+}
+
+fn lower_nibbles(words: vec4<u32>) -> vec4<u32> {
+  return words & vec4<u32>(0x0f0f0f0fu);
+}
+
+fn upper_nibbles(words: vec4<u32>) -> vec4<u32> {
+  return (words >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
+}
+
+// Nibbles, and a fifth bit for each: those of word i are the two lowest of fifth's bytes, shifted by 2 i.
+fn five_bits(words: vec4<u32>, fifth: u32) -> array<vec4<f32>, 8> {
+  let lo = vec4<u32>(fifth << 4u, fifth << 2u, fifth, fifth >> 2u) & vec4<u32>(0x10101010u);
+  let hi = vec4<u32>(fifth << 3u, fifth << 1u, fifth >> 1u, fifth >> 3u) & vec4<u32>(0x10101010u);
+  return bytes32(lower_nibbles(words) | lo, upper_nibbles(words) | hi);
+}
+
+// Two words of bytes that hold four codes of two bits each; word i of the four has the codes of two neighbouring bytes' worth.
+fn pairs_of_bits(first: u32, second: u32) -> vec4<u32> {
+  return vec4<u32>(first, first >> 4u, second, second >> 4u);
+}
+
 // The lowest sixteen bits as eight numbers from 0 to 3, the lowest bits first.
 fn two_bits(codes: u32) -> Eight {
   let lo = (vec4<u32>(codes) >> vec4<u32>(0u, 2u, 4u, 6u)) & vec4<u32>(3u);

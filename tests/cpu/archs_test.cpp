@@ -12,8 +12,12 @@ using namespace test::archs;
 
 // Rows of the output for all tokens, which come in parts of these sizes; the last is repeated.
 std::vector<float> rows_of(const graph::Graph& graph, const test::LoadedModel& model, std::span<const u32> tokens,
-                           u32 context, u32 chunk, const std::vector<u32>& parts) {
-  Executor<float> executor(graph, model.weights(), context, KvType::f32, chunk, chunk);
+                           u32 context, u32 chunk, const std::vector<u32>& parts,
+                           graph::Activations activations = graph::Activations::f32, u32 threads = 1) {
+  Executor<float> executor(graph, model.weights(), context, KvType::f32, chunk, chunk, activations, best_kernels(),
+                           threads);
+  EXPECT_EQ(executor.allocated(), Executor<float>::footprint(graph, context, KvType::f32, chunk, chunk, activations,
+                                                             best_kernels(), threads));
   std::vector<float> rows;
   for (u32 position = 0, part = 0; position < tokens.size(); ++part) {
     const u32 count = std::min(parts[std::min<std::size_t>(part, parts.size() - 1)], u32(tokens.size()) - position);
@@ -64,6 +68,28 @@ TEST_P(Archs, AreAsExpected) {
     check("a third, then the rest", 16, {count / 3, count});
     check("one, then the rest", 16, {1, count});
     check("one by one", 1, {1});
+  }
+}
+
+// To the last bit.
+TEST_P(Archs, DoNotDependOnTheNumberOfThreads) {
+  const json& entry = index()["models"][GetParam()];
+  const auto model = test::load_model(folder + std::string(entry["file"]));
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  const graph::Graph& graph = model->model.graph;
+  const json& sequence = entry["sequences"].back();
+  const std::vector<u32> tokens = sequence["tokens"];
+  const u32 context = sequence.value("n_ctx", default_context), count = u32(tokens.size());
+  std::vector<u32> parts{count};
+  if (graph.causal()) parts = {count - count / 4, 1};
+  for (const auto activations : {graph::Activations::f32, graph::Activations::q8}) {
+    const auto of = [&](u32 threads) {
+      return rows_of(graph, *model, tokens, context, count, parts, activations, threads);
+    };
+    const std::vector<float> one = of(1);
+    for (const u32 threads : {2u, 3u, 5u}) {
+      EXPECT_EQ(std::memcmp(of(threads).data(), one.data(), one.size() * sizeof(float)), 0) << threads << " threads";
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 
 #include "support/graph_llama.h"
@@ -147,8 +148,9 @@ struct Fixture {
     for (u32 i = 0; i < count; ++i) tokens.push_back(random() % shape.vocab);
   }
   template <class Real>
-  Executor<Real> executor(u32 context, KvType kv = KvType::f32, u32 chunk = default_chunk) const {
-    return Executor<Real>(graph, weights.pointers(), context, kv, chunk);
+  Executor<Real> executor(u32 context, KvType kv = KvType::f32, u32 chunk = default_chunk, u32 threads = 1,
+                          graph::Activations activations = graph::Activations::f32) const {
+    return Executor<Real>(graph, weights.pointers(), context, kv, chunk, 1, activations, best_kernels(), threads);
   }
   Row naive() const {
     Row flat;
@@ -287,24 +289,69 @@ TEST(Executor, AdvancesByBoundedSlices) {
   const auto at_once = whole.run(f.tokens, 0, true);
   const u64 all = whole.work().multiply_adds;
   const test::Heads& heads = shape.heads;
-  const u64 smallest = std::max({u64(best_kernels().panel_rows) * 32 * shape.feed_forward, u64(32) * shape.feed_forward,
-                                 2 * u64(kv_rows) * 32 * heads.query * heads.dim / heads.kv});
-  for (const u64 budget : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
-    auto executor = f.executor<float>(80, KvType::f16, 32);
-    executor.begin(f.tokens, 0, Logits::all);
-    for (u64 slices = 1, before = 0;; ++slices) {
-      const bool done = executor.advance(budget);
-      const u64 made = executor.work().multiply_adds - before;
-      EXPECT_LT(made, budget + smallest);
-      before += made;
-      if (done) break;
-      EXPECT_GE(made, budget);
-      ASSERT_LE(slices, all / budget + 1);
+  const u64 smallest = std::max({u64(1) << 17, u64(best_kernels().panel_rows) * 32 * shape.feed_forward,
+                                 u64(32) * shape.feed_forward, 2 * u64(80) * 32 * heads.query * heads.dim / heads.kv});
+  for (const u64 of_a_thread : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
+    for (const u32 threads : {1u, 3u}) {
+      const u64 budget = of_a_thread * threads;
+      auto executor = f.executor<float>(80, KvType::f16, 32, threads);
+      executor.begin(f.tokens, 0, Logits::all);
+      for (u64 slices = 1, before = 0;; ++slices) {
+        const bool done = executor.advance(of_a_thread);
+        const u64 made = executor.work().multiply_adds - before;
+        EXPECT_LT(made, budget + smallest);
+        before += made;
+        if (done) break;
+        EXPECT_GE(made, budget);
+        ASSERT_LE(slices, all / budget + 1);
+      }
+      EXPECT_EQ(executor.work().multiply_adds, all);
+      EXPECT_EQ(executor.work().logit_rows, 75u);
+      EXPECT_TRUE(std::ranges::equal(executor.logits(), at_once)) << budget;
     }
-    EXPECT_EQ(executor.work().multiply_adds, all);
-    EXPECT_EQ(executor.work().logit_rows, 75u);
-    EXPECT_TRUE(std::ranges::equal(executor.logits(), at_once)) << budget;
   }
+}
+
+// Large enough for every kind of job: parts of matrices, rows, tiles and splits of attention.
+TEST(Executor, TheNumberOfThreadsMakesNoDifference) {
+  LlamaShape shape;
+  shape.matrix = "Q4_0", shape.width = 256, shape.feed_forward = 768, shape.vocab = 1000;
+  shape.heads = {.query = 8, .kv = 2, .dim = 32, .rotated = 32, .scale = 0.2f};
+  const Fixture f(shape, 700);
+  const std::span<const u32> tokens(f.tokens);
+  for (const auto activations : {graph::Activations::f32, graph::Activations::q8}) {
+    std::vector<float> one;
+    for (const u32 threads : {1u, 2u, 3u, 5u}) {
+      auto executor = f.executor<float>(700, KvType::f16, 128, threads, activations);
+      std::vector<float> rows;
+      const auto run = [&](u32 first, u32 count) {
+        const auto some = executor.run(tokens.subspan(first, count), first, true);
+        rows.insert(rows.end(), some.begin(), some.end());
+      };
+      run(0, 690);
+      for (u32 t = 690; t < 700; ++t) run(t, 1);
+      if (threads == 1) one = rows;
+      EXPECT_TRUE(rows == one) << threads << " threads";
+    }
+  }
+}
+
+u32 threads_of_this_process() {
+  u32 count = 0;
+  for ([[maybe_unused]] const auto& task : std::filesystem::directory_iterator("/proc/self/task")) ++count;
+  return count;
+}
+
+TEST(Executor, LeavesNoThread) {
+  const Fixture f({});
+  const u32 before = threads_of_this_process();
+  {
+    auto executor = f.executor<float>(16, KvType::f32, 8, 4);
+    EXPECT_EQ(threads_of_this_process(), before + 3);
+    executor.begin(f.tokens, 0, Logits::last);
+    ASSERT_FALSE(executor.advance(1));  // and is closed in mid run
+  }
+  EXPECT_EQ(threads_of_this_process(), before);
 }
 
 TEST(Executor, ARunThatIsDroppedLeavesWhatWasBefore) {

@@ -113,7 +113,7 @@ class GpuFormats : public test::KernelTest {
     const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
     const auto kernel = gemm ? kernels::gemm(kind) : kernels::matvec(kind, device.features(), batch);
     kernels::Grid grid =
-        gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, device.limits());
+        gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, batch, device.limits());
     if (gemm) grid.y = u32(ceil_div(tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(tokens, batch));
     params.grid_x = grid.x;

@@ -168,7 +168,7 @@ class MatMulOp : public OpCaseTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, limits);
+    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, batch, limits);
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;
@@ -234,14 +234,14 @@ TEST_F(MatMulOp, MatVecOfAWideMatrix) {
   check({kind, 5000, 2048, 1}, By::matvec, 1);
 }
 
-// Over 262,140 rows need more workgroups than fit in a row; three in a row show the same with fewer rows.
+// Over 1,048,560 rows need more workgroups than fit in a row; three in a row show the same with fewer rows.
 TEST_F(MatMulOp, MatVecOfMoreRowsThanFitInARowOfWorkgroups) {
   gpu::Limits limits;
-  EXPECT_EQ(kernels::matvec_grid(262140, limits).y, 1u);
-  EXPECT_EQ(kernels::matvec_grid(262144, limits).y, 2u);
+  EXPECT_EQ(kernels::matvec_grid(1048560, 1, limits).y, 1u);
+  EXPECT_EQ(kernels::matvec_grid(1048576, 1, limits).y, 2u);
   limits.max_compute_workgroups_per_dimension = 3;
-  for (const u32 rows : {13u, 130u}) {
-    const kernels::Grid grid = kernels::matvec_grid(rows, limits);
+  for (const u32 rows : {61u, 400u}) {
+    const kernels::Grid grid = kernels::matvec_grid(rows, 1, limits);
     EXPECT_LE(grid.x, 3u);
     EXPECT_GT(grid.y, 1u);
     for (const auto epilogue : {Epilogue::none, Epilogue::gated}) {

@@ -6,19 +6,15 @@ fn share(sums: ptr<function, array<f32, SUMS>>, local: u32, lane: u32) {
   for (var s = 0u; s < SUMS; s++) {
     shared_sums[s * WORKGROUP + local] = (*sums)[s];
   }
-  for (var half = LANES / 2u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (lane < half) {
-      for (var s = 0u; s < SUMS; s++) {
-        shared_sums[s * WORKGROUP + local] += shared_sums[s * WORKGROUP + local + half];
-      }
-    }
-  }
   workgroupBarrier();
 }
 
 fn total(s: u32, team: u32) -> f32 {
-  return shared_sums[s * WORKGROUP + team * LANES];
+  var sum = 0.0;
+  for (var lane = 0u; lane < LANES; lane++) {
+    sum += shared_sums[s * WORKGROUP + team * LANES + lane];
+  }
+  return sum;
 }
 
 @compute @workgroup_size(WORKGROUP)
