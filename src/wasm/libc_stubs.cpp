@@ -1,5 +1,5 @@
-// What Debian's wasi-libc and libc++ would otherwise ask of a WASI host, answered inside the module: pronk.wasm
-// imports functions of the module "pronk" only. There are no files, clocks, arguments or environment; what is written
+// What Debian's wasi-libc and libc++ would otherwise ask of a WASI host, answered inside the module: it
+// imports what is in the module "pronk" only. There are no files, clocks, arguments or environment; what is written
 // to stdout and stderr goes to the host's log.
 #include <cstddef>
 #include <cstdint>

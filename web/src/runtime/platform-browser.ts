@@ -31,6 +31,11 @@ async function compile(name: ModuleName): Promise<WebAssembly.Module> {
   }
 }
 
+function missingForThreads(): string {
+  if (!crossOriginIsolated) return 'the page is not cross-origin isolated (headers COOP and COEP)';
+  return typeof SharedArrayBuffer === 'undefined' ? 'this browser has no SharedArrayBuffer' : '';
+}
+
 export const browserPlatform: Platform = {
   async instantiate(gpu, threads) {
     const { name, memory } = chooseModule(threads);
@@ -38,7 +43,7 @@ export const browserPlatform: Platform = {
   },
   threads: () => ({
     processors: navigator.hardwareConcurrency || 1,
-    missing: crossOriginIsolated ? '' : 'the page is not cross-origin isolated (headers COOP and COEP)',
+    missing: missingForThreads(),
   }),
   startThread(start, onMessage) {
     const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'pronk thread' });

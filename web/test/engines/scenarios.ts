@@ -55,14 +55,18 @@ function say(tab: Tab, source: string): Promise<Said> {
   return inPage(tab, run, source);
 }
 
-/** Answers to all of `cases` from the model in the box, loaded in the page. */
+/** Answers to all of `cases` from the model in the box, loaded in the page; with threads once all that it can have work. */
 function answer(
   tab: Tab,
   device: Device,
   cases: Golden[],
+  threads?: number,
 ): Promise<Pick<Golden, 'prompt_tokens' | 'tokens' | 'text'>[]> {
-  const run = async (given: { device: Device; cases: Golden[] }) => {
-    const engine = await Pronk.load('builtin', { device: given.device });
+  const run = async (given: { device: Device; cases: Golden[]; threads?: number }) => {
+    const engine = await Pronk.load('builtin', { device: given.device, threads: given.threads });
+    while (given.threads && (await engine.stats()).threads !== engine.plan.threads) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     const answers = [];
     for (const { prompt, most } of given.cases) {
       const asked = await engine.tokenize(prompt, { special: true });
@@ -77,7 +81,7 @@ function answer(
     await engine.unload();
     return answers;
   };
-  return inPage(tab, run, { device, cases });
+  return inPage(tab, run, { device, cases, threads });
 }
 
 const expectedOf = (cases: Golden[]) =>
@@ -242,6 +246,14 @@ export function describeEngine(engine: BrowserEngine): void {
       const cases = boxGolden();
       if (!cases) return context.skip('no models/pronk-box.gguf');
       expect(await answer(tab, 'cpu', cases)).toEqual(expectedOf(cases));
+    });
+
+    scenario('threads change no token; where there can be none it is one', async (tab, context) => {
+      const cases = boxGolden();
+      if (!cases) return context.skip('no models/pronk-box.gguf');
+      const plan = async () => (await Pronk.plan('builtin', { device: 'cpu', threads: 3 })).threads;
+      expect(await inPage(tab, plan, undefined)).toBe(engine.complete ? 3 : 1);
+      for (const threads of [2, 3]) expect(await answer(tab, 'cpu', cases, threads)).toEqual(expectedOf(cases));
     });
 
     if (!engine.slowGpu) {

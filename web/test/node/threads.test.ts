@@ -44,7 +44,10 @@ const expectedOf = (cases: Golden[]) => cases.map(({ tokens, text }) => ({ token
 /** Runs a program in a Node of its own, which has to end by itself; gives what it wrote. */
 function inNode(program: string): unknown {
   const file = join(folder, 'program.mjs');
-  writeFileSync(file, `import { Pronk } from ${JSON.stringify(pathToFileURL(join(dist, 'api/node.js')).href)};\n${program}`);
+  writeFileSync(
+    file,
+    `import { Pronk } from ${JSON.stringify(pathToFileURL(join(dist, 'api/node.js')).href)};\n${program}`,
+  );
   return JSON.parse(execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 120_000 }));
 }
 

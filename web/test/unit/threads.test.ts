@@ -16,7 +16,10 @@ import { checkEngineOptions } from '../../src/runtime/validate.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
 
 describe('the number of threads', () => {
   it('is by default what the processors suggest, one at least and eight at most', () => {
@@ -65,11 +68,14 @@ describe('the module', () => {
     const { Memory } = WebAssembly;
     let most = 40_000;
     const sizes: number[] = [];
-    vi.spyOn(WebAssembly, 'Memory').mockImplementation((descriptor) => {
-      sizes.push(descriptor.maximum!);
-      if (descriptor.maximum! > most) throw new RangeError('no room');
-      return new Memory(descriptor);
-    });
+    class SmallMemory extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        sizes.push(descriptor.maximum!);
+        if (descriptor.maximum! > most) throw new RangeError('no room');
+        super(descriptor);
+      }
+    }
+    vi.stubGlobal('WebAssembly', Object.assign(Object.create(WebAssembly), { Memory: SmallMemory }));
     expect(chooseModule(2).name).toBe('relaxed');
     expect(sizes).toEqual([65535, 32768]);
     most = 0;
