@@ -6,7 +6,7 @@
 namespace pronk::engine {
 namespace {
 
-constexpr u32 causal_chunk = 32;  // tokens of a prompt that share each decoded weight
+constexpr u32 causal_chunk = 128;  // tokens of a prompt that share each decoded weight
 
 // Tokens that go through the graph together: all of them, where each sees those after it.
 u32 chunk_of(const graph::Graph& graph, u32 context) { return graph.causal() ? causal_chunk : context; }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr u32 vocab = 6000;
 
-// A chunk of 32 tokens takes several pumps.
+// A chunk of tokens takes several pumps.
 const test::ModelFiles& files() {
   static const test::ModelFiles made = test::model_files({.layers = 6,
                                                           .width = 256,
@@ -66,9 +66,9 @@ TEST(CpuRunner, APumpMakesABoundedNumberOfMultiplyAdds) {
   for (u32 pumps = 0, cached = 0; !runner.finished();) {
     const u64 before = runner.work().multiply_adds;
     ASSERT_TRUE(runner.pump());
-    // The smallest piece of work here is a panel of rows of the widest matrix for 32 tokens.
+    // The smallest piece of work here is a panel of rows of the widest matrix for a chunk of tokens.
     EXPECT_LT(runner.work().multiply_adds - before,
-              CpuRunner::pump_multiply_adds + cpu::best_kernels().panel_rows * 2048 * 32);
+              CpuRunner::pump_multiply_adds + cpu::best_kernels().panel_rows * 2048 * 128);
     pumps = runner.cached_tokens() == cached ? pumps + 1 : 0;
     cached = runner.cached_tokens();
     most_pumps_a_chunk = std::max(most_pumps_a_chunk, pumps);

@@ -11,7 +11,7 @@
 namespace pronk::engine {
 namespace {
 
-constexpr u32 width = 256, vocab = 500, context = 200, window = 24;
+constexpr u32 width = 256, vocab = 500, context = 400, window = 24;
 
 class Maker {
  public:
@@ -169,9 +169,9 @@ TEST(CpuStates, AWindowThatIsGoneMeansFromTheStart) {
   loaded.start(prompt, 0);
   std::vector<u32> text = joined(prompt, loaded.take());
   const u32 said = u32(text.size());
-  const std::vector<u32> next = joined(text, text_of(100, 6));
+  const std::vector<u32> next = joined(text, text_of(300, 6));
   loaded.start(next, said);
-  while (loaded.runner->cached_tokens() < 140) ASSERT_TRUE(loaded.runner->pump());
+  while (loaded.runner->cached_tokens() < 340) ASSERT_TRUE(loaded.runner->pump());
   loaded.runner->cancel();
   EXPECT_EQ(loaded.start(prompt, 50), 0u);
   EXPECT_EQ(loaded.take(), fresh_answer(prompt));
