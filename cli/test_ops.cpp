@@ -230,6 +230,11 @@ Status each_expert_matmul(const Choice& choice, const gpu::Device& device, const
                                           .chosen = i != 2,
                                           .own_x = i == 1};
       PRONK_OK(visit([&] { return engine::expert_matmul_case(spec, device.limits(), features, seed); }));
+      if (features.subgroups) continue;  // the GEMM knows none
+      engine::ExpertMatMulSpec grouped = spec;
+      grouped.kernel = MatMulKernel::gemm;
+      grouped.tokens = 35;
+      PRONK_OK(visit([&] { return engine::expert_matmul_case(grouped, device.limits(), features, seed); }));
     }
   }
   return {};

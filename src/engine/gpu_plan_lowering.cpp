@@ -151,13 +151,8 @@ class Lowering {
                                              .norm = bind_vector(matmul.norm),
                                              .bias = bind(bias),
                                              .y = bind_value(matmul.out)};
-      const auto lowered = [&](MatMulKernel kernel) {
-        return kernels::lower(product, kernel, operands, limits_, features_);
-      };
-      DraftDispatch& dispatch = emit(lowered(step_.prefill ? MatMulKernel::gemm : MatMulKernel::matvec));
-      if (!step_.prefill) continue;
-      Launch batch = lowered(MatMulKernel::batch);
-      dispatch.small_batch = kernel(batch);
+      emit_matmul([&](MatMulKernel each) { return kernels::lower(product, each, operands, limits_, features_); },
+                  MatMulKernel::batch);
     }
   }
 
@@ -185,28 +180,53 @@ class Lowering {
   void add(const graph::MatMul& matmul) {
     const u32 rows = expert_rows(fused_, matmul);
     const Matrix& matrix = plan_.weights.matrix({matmul.weight}, rows);
+    const kernels::GroupExperts group{
+        .experts = matrix.rows / rows, .slots = matmul.slots, .tokens = step_.rows, .chosen = columns(matmul.chosen)};
+    const bool chosen = matmul.chosen != ValueId::none, grouped = chosen && step_.prefill;
+    const Operand choice = grouped ? bind(groups_of(matmul.chosen, group)) : bind_value(matmul.chosen);
     for (const MatrixPart& part : matrix.parts) {
-      emit(kernels::lower(kernels::ExpertMatMul{.format = matrix.format,
-                                                .weight = part.extent,
-                                                .first_matrix = part.first_row / rows,
-                                                .matrices = part.rows / rows,
-                                                .rows = rows,
-                                                .cols = matrix.cols,
-                                                .slots = matmul.slots,
-                                                .bias = matmul.bias != WeightId::none,
-                                                .chosen = matmul.chosen != ValueId::none,
-                                                .own_x = width(matmul.x) != matrix.cols,
-                                                .x = columns(matmul.x),
-                                                .chosen_at = columns(matmul.chosen),
-                                                .y = made_columns(matmul.out)},
-                          {.state = bind_state(),
-                           .weight = bind(part.range),
-                           .x = bind_value(matmul.x),
-                           .chosen = bind_value(matmul.chosen),
-                           .bias = bind_vector(matmul.bias),
-                           .y = bind_value(matmul.out)},
-                          limits_, features_));
+      const kernels::ExpertMatMul product{.format = matrix.format,
+                                          .weight = part.extent,
+                                          .first_matrix = part.first_row / rows,
+                                          .matrices = part.rows / rows,
+                                          .rows = rows,
+                                          .cols = matrix.cols,
+                                          .experts = group.experts,
+                                          .slots = matmul.slots,
+                                          .tokens = step_.rows,
+                                          .bias = matmul.bias != WeightId::none,
+                                          .chosen = chosen,
+                                          .own_x = width(matmul.x) != matrix.cols,
+                                          .x = columns(matmul.x),
+                                          .chosen_at = grouped ? kernels::chosen_in(group) : group.chosen,
+                                          .y = made_columns(matmul.out)};
+      const kernels::ExpertMatMulOperands operands{.state = bind_state(),
+                                                   .weight = bind(part.range),
+                                                   .x = bind_value(matmul.x),
+                                                   .chosen = choice,
+                                                   .bias = bind_vector(matmul.bias),
+                                                   .y = bind_value(matmul.out)};
+      emit_matmul([&](MatMulKernel each) { return kernels::lower(product, each, operands, limits_, features_); },
+                  MatMulKernel::matvec);
     }
+  }
+
+  // What GroupExperts makes of the experts that are chosen, once for all products with them.
+  Activation groups_of(ValueId chosen, const kernels::GroupExperts& group) {
+    const auto [at, added] = groups_.try_emplace({chosen, group.experts});
+    if (added) {
+      at->second = new_activation(kernels::expert_groups_bytes(group.tokens * group.slots, group.experts));
+      emit(kernels::lower(group, {bind_state(), bind_value(chosen), bind(at->second)}));
+    }
+    return at->second;
+  }
+
+  // A product of one token, or of a chunk: by a GEMM, or when it is short by `small`.
+  void emit_matmul(const auto& lowered, MatMulKernel small) {
+    DraftDispatch& dispatch = emit(lowered(step_.prefill ? MatMulKernel::gemm : MatMulKernel::matvec));
+    if (!step_.prefill) return;
+    Launch batch = lowered(small);
+    dispatch.small_batch = kernel(batch);
   }
 
   void add(const graph::Norm& norm) { add_norm(norm, ValueId::none, norm.out); }
@@ -470,7 +490,8 @@ class Lowering {
   const Step step_;
   std::vector<Location> operands_;
   std::map<ValueId, Activation> activations_;
-  std::set<ValueId> rotated_;  // values that a RotateStore has worked on
+  std::map<std::pair<ValueId, u32>, Activation> groups_;  // of what is chosen of so many experts
+  std::set<ValueId> rotated_;                             // values that a RotateStore has worked on
 };
 
 }  // namespace

@@ -71,8 +71,11 @@ OpCase matmul_case(const MatMulSpec& spec, const gpu::Limits& limits, const gpu:
 OpCase embed_case(const formats::Format& format, u32 rows, u32 width, u32 seed, bool by_position = false);
 
 struct ExpertMatMulSpec {
+  MatMulKernel kernel = MatMulKernel::matvec;  // or gemm
   const formats::Format* format = nullptr;
   u32 matrices = 1, rows = 1, cols = 8, slots = 1, tokens = 1;
+  u32 experts =
+      0;  // that there are to choose from; only `matrices` of them are chosen and have one; 0: no more than that
   bool bias = false, chosen = true, own_x = false;  // see kernels::ExpertMatMul; not chosen: as many slots as matrices
   bool answer = true;
 };

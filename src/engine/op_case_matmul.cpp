@@ -201,9 +201,11 @@ OpCase expert_matmul_case(const ExpertMatMulSpec& s, const gpu::Limits& limits, 
   std::vector<float> chosen;
   for (u32 i = 0; i < s.tokens * s.slots; ++i) chosen.push_back(float((i * 7 + i / 5 + seed) % s.matrices));
 
+  const bool gemm = s.kernel == MatMulKernel::gemm, grouped = gemm && s.chosen;
   OpCase c{.op = "matmul-experts", .format = std::string(s.format->name)};
   c.shape = std::to_string(s.matrices) + " of " + by(s.rows, s.cols) + " x " + by(s.slots, s.tokens);
-  c.variant = std::string(s.chosen ? "chosen" : "each") + (s.own_x ? "+own" : "") + (s.bias ? "+bias" : "");
+  c.variant = std::string(gemm ? "gemm+" : "") + (s.chosen ? "chosen" : "each") + (s.own_x ? "+own" : "") +
+              (s.bias ? "+bias" : "");
   c.tolerance = sum_tolerance(s.cols);
   c.bytes = w.gpu.size() / s.matrices * s.slots;
   c.operations = 2 * u64(s.rows) * s.cols * s.slots * s.tokens;
@@ -211,6 +213,16 @@ OpCase expert_matmul_case(const ExpertMatMulSpec& s, const gpu::Limits& limits, 
                          chosen_operand = add_operand(c, memory_of(chosen)),
                          bias_operand = add_operand(c, memory_of(bias));
   const OutputRows y(c, s.slots * s.rows, s.tokens, seed + 3);
+  const kernels::GroupExperts group{.experts = std::max(s.matrices, s.experts),
+                                    .slots = s.slots,
+                                    .tokens = s.tokens + 1,
+                                    .chosen = {.base = 0, .stride = s.slots}};
+  kernels::Operand choice = chosen_operand;
+  if (grouped) {
+    const std::vector<u32> before(kernels::expert_groups_bytes(group.tokens * s.slots, group.experts) / 4, 12345u);
+    choice = add_operand(c, memory_of(before));
+    add_step(c, kernels::lower(group, {state, chosen_operand, choice}), s.tokens);
+  }
   for (u32 first = 0; first < s.matrices;) {
     const u32 count = first == 0 ? u32(ceil_div(s.matrices, 2)) : s.matrices - first;  // two parts
     kernels::ExpertMatMul part{.format = s.format,
@@ -218,20 +230,23 @@ OpCase expert_matmul_case(const ExpertMatMulSpec& s, const gpu::Limits& limits, 
                                .matrices = count,
                                .rows = s.rows,
                                .cols = s.cols,
+                               .experts = group.experts,
                                .slots = s.slots,
+                               .tokens = group.tokens,
                                .bias = s.bias,
                                .chosen = s.chosen,
                                .own_x = s.own_x,
                                .x = x.columns,
-                               .chosen_at = {.base = 0, .stride = s.slots},
+                               .chosen_at = grouped ? kernels::chosen_in(group) : group.chosen,
                                .y = y.columns()};
     const kernels::Operand weight = add_operand(c, w.part(first * s.rows, count * s.rows, part.weight));
     add_step(
-        c, kernels::lower(part, {state, weight, x_operand, chosen_operand, bias_operand, y.operand}, limits, features),
+        c,
+        kernels::lower(part, s.kernel, {state, weight, x_operand, choice, bias_operand, y.operand}, limits, features),
         s.tokens);
     first += count;
   }
-  if (c.steps[0].kernel.label.find("subgroup") != std::string::npos) c.variant += "+subgroups";
+  if (c.steps.back().kernel.label.find("subgroup") != std::string::npos) c.variant += "+subgroups";
   if (s.answer) c.answers.push_back(y.answer(expert_products(s, w, x, chosen, doubles(bias))));
   return c;
 }

@@ -90,8 +90,13 @@ class Cases {
                           .bias = op.bias != WeightId::none,
                           .chosen = op.chosen != graph::ValueId::none,
                           .own_x = width(op.x) != graph_[op.weight].cols};
-    if (fresh(op, {format_of(op.weight), spec.bias, spec.chosen, spec.own_x}))
-      push(expert_matmul_case(spec, limits_, features_, 1));
+    if (!fresh(op, {format_of(op.weight), spec.bias, spec.chosen, spec.own_x})) return;
+    push(expert_matmul_case(spec, limits_, features_, 1));
+    if (!planned(kernels::expert_gemm(*spec.format, spec.chosen, spec.bias))) return;
+    spec.experts = graph_[op.weight].rows / (width(op.out) / op.slots);
+    spec.kernel = MatMulKernel::gemm;
+    spec.tokens = gemm_tokens;
+    push(expert_matmul_case(spec, limits_, features_, 2));
   }
 
   // ---- Rows: of some groups that are as the model's

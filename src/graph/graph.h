@@ -224,6 +224,8 @@ struct JoinColumns {
 };
 
 // Chooses experts for a token by its router's logits, and what each counts for (arXiv 1701.06538, 2412.19437).
+constexpr u32 most_experts = 1024;  // that a Route chooses from
+
 struct Route {
   enum class Gating : u8 {
     softmax,        // of all logits

@@ -1,6 +1,6 @@
 // Many rows of activations times a weight: y[t, n] = epilogue(scale[t] · Σ_k W[n, k] · norm[k] · x[t, k] + bias[n]),
-// scale[t] = 1/√(mean(x[t]²) + eps) when NORM. A workgroup makes a tile of TILE_T × TILE_N outputs, each thread 4 × 4;
-// weights are decoded once into workgroup memory. With GATED half of the tile's rows are gates, half are ups.
+// scale[t] = 1/√(mean(x[t]²) + eps) when NORM. A workgroup makes a tile of outputs; see gemm_tile. With GATED half of the
+// tile's weight rows are gates, half are ups.
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
 @group(0) @binding(1) var<uniform> state: StepState;
@@ -11,84 +11,58 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
-const THREADS_N = TILE_N / 4u;
-const WORKGROUP = THREADS_N * (TILE_T / 4u);
-const UNITS = TILE_K / 8u;
-const PITCH = TILE_K / 4u + 1u;  // of a row in workgroup memory; one more than needed spreads rows over the banks
 const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
-var<workgroup> x_tile: array<vec4<f32>, TILE_T * PITCH>;
-var<workgroup> w_tile: array<vec4<f32>, TILE_N * PITCH>;
 var<workgroup> squares: array<f32, TILE_T * UNITS>;
+var<private> first_n: u32;
+var<private> first_t: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let first_n = group.x * OUT_N;
-  let first_t = group.y * TILE_T;
-  let tn = local % THREADS_N;
-  let tt = local / THREADS_N;
-
+  first_n = group.x * OUT_N;
+  first_t = group.y * TILE_T;
   if (NORM) {
     for (var i = local; i < TILE_T * UNITS; i += WORKGROUP) {
       squares[i] = 0.0;
     }
   }
+  var sums: array<vec4<f32>, 4>;
+  tile_sums(&sums, local, params.row_units, TILE_T);
 
-  var sums: array<vec4<f32>, 4>;  // [t][n]
-  for (var base = 0u; base < params.row_units; base += UNITS) {
-    workgroupBarrier();
-    for (var i = local; i < TILE_T * UNITS; i += WORKGROUP) {
-      let row = i / UNITS;
-      let u = base + i % UNITS;
-      var v = Eight();
-      if (first_t + row < state.rows && u < params.row_units) {
-        let at = params.x_base + (first_t + row) * params.x_stride + 2u * u;
-        v = Eight(x[at], x[at + 1u]);
-        if (NORM) {
-          squares[i] += dot(v.lo, v.lo) + dot(v.hi, v.hi);
-          v = Eight(v.lo * norm[2u * u], v.hi * norm[2u * u + 1u]);
-        }
-      }
-      x_tile[row * PITCH + 2u * (i % UNITS)] = v.lo;
-      x_tile[row * PITCH + 2u * (i % UNITS) + 1u] = v.hi;
-    }
-    for (var i = local; i < TILE_N * UNITS; i += WORKGROUP) {
-      let row = i / UNITS;
-      let u = base + i % UNITS;
-      var n = first_n + row;
-      var valid = n < params.rows;
-      if (GATED && row >= OUT_N) {
-        n = n - OUT_N;
-        valid = n < params.rows;
-        n = n + params.rows;
-      }
-      var w = Eight();
-      if (valid && u < params.row_units) {
-        w = load8(n * params.row_units + u);
-      }
-      w_tile[row * PITCH + 2u * (i % UNITS)] = w.lo;
-      w_tile[row * PITCH + 2u * (i % UNITS) + 1u] = w.hi;
-    }
-    workgroupBarrier();
-    for (var k = 0u; k < TILE_K / 4u; k++) {
-      let w0 = w_tile[tn * PITCH + k];
-      let w1 = w_tile[(tn + THREADS_N) * PITCH + k];
-      let w2 = w_tile[(tn + 2u * THREADS_N) * PITCH + k];
-      let w3 = w_tile[(tn + 3u * THREADS_N) * PITCH + k];
-      for (var t = 0u; t < 4u; t++) {
-        let v = x_tile[(tt + t * (TILE_T / 4u)) * PITCH + k];
-        sums[t] += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-      }
-    }
-  }
-
-  workgroupBarrier();
+  let tn = local % THREADS_N;
   for (var t = 0u; t < 4u; t++) {
-    let row = tt + t * (TILE_T / 4u);
+    let row = local / THREADS_N + t * (TILE_T / 4u);
     if (first_t + row < state.rows) {
-      store(first_t + row, first_n, tn, sums[t], row_scale(row));
+      store(first_t + row, tn, sums[t], row_scale(row));
     }
   }
+}
+
+fn x_unit(row: u32, unit: u32, slot: u32) -> Eight {
+  if (first_t + row >= state.rows) {
+    return Eight();
+  }
+  let at = params.x_base + (first_t + row) * params.x_stride + 2u * unit;
+  let v = Eight(x[at], x[at + 1u]);
+  if (!NORM) {
+    return v;
+  }
+  squares[slot] += dot(v.lo, v.lo) + dot(v.hi, v.hi);
+  return Eight(v.lo * norm[2u * unit], v.hi * norm[2u * unit + 1u]);
+}
+
+fn w_unit(row: u32, unit: u32) -> Eight {
+  var n = first_n + row;
+  if (GATED && row >= OUT_N) {
+    n = n - OUT_N;
+  }
+  if (n >= params.rows) {
+    return Eight();
+  }
+  if (GATED && row >= OUT_N) {
+    n = n + params.rows;
+  }
+  return load8(n * params.row_units + unit);
 }
 
 fn row_scale(row: u32) -> f32 {
@@ -103,7 +77,7 @@ fn row_scale(row: u32) -> f32 {
 }
 
 // The four outputs of a thread in row t: columns tn, tn + THREADS_N, … of the tile.
-fn store(t: u32, first_n: u32, tn: u32, sums: vec4<f32>, scale: f32) {
+fn store(t: u32, tn: u32, sums: vec4<f32>, scale: f32) {
   let v = scale * sums;
   if (GATED) {
     store_one(t, first_n + tn, apply(v.x, v.z));

@@ -84,7 +84,40 @@ PipelineDesc gemm(const MatMulKind& kind) {
   Shader shader("gemm");
   shader.params<MatMulParams>("MatMulParams").constants(with_kind(gemm_tile, kind)).add("common");
   add_gate(shader, kind);
-  return shader.format(*kind.format, 8).add("gemm").finish({uniform, uniform, read, read, read, read, read, write});
+  return shader.format(*kind.format, 8)
+      .add("gemm_tile")
+      .add("gemm")
+      .finish({uniform, uniform, read, read, read, read, read, write});
+}
+
+PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {
+  return Shader("expert_gemm")
+      .params<ExpertParams>("ExpertParams")
+      .constants(ExpertGemmConstants{.TILE_T = gemm_tile.TILE_T,
+                                     .TILE_N = gemm_tile.TILE_N,
+                                     .TILE_K = gemm_tile.TILE_K,
+                                     .CHOSEN = chosen,
+                                     .BIAS = bias})
+      .add("common")
+      .format(format, 8)
+      .add("gemm_tile")
+      .add("expert_gemm")
+      .finish({uniform, uniform, read, read, read, read, read, write});
+}
+
+PipelineDesc group_experts(u32 experts) {
+  return Shader("group_experts")
+      .params<GroupParams>("GroupParams")
+      .constants(GroupConstants{.WORKGROUP = 256, .EXPERTS = experts, .TILE_T = gemm_tile.TILE_T})
+      .add("group_experts")
+      .finish({uniform, uniform, read, write});
+}
+
+// Each expert may have one that is not full.
+u32 expert_tiles(u32 slots, u32 experts) { return std::min(slots, slots / gemm_tile.TILE_T + experts); }
+
+u64 expert_groups_bytes(u32 slots, u32 experts) {
+  return (1 + u64(3) * expert_tiles(slots, experts) + 2 * u64(slots)) * sizeof(u32);
 }
 
 Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits) {

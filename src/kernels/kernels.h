@@ -35,6 +35,13 @@ gpu::PipelineDesc gemm(const MatMulKind& kind);
 // 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
 // matvec_grid() x slots, token by token.
 gpu::PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features);
+// The same for many tokens: 5 is what group_experts makes instead of what is chosen. Grid: gemm_grid() x tiles.
+gpu::PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias);
+// 0 GroupParams, 1 StepState, 2 chosen, 3 groups. Grid: 1.
+gpu::PipelineDesc group_experts(u32 experts);
+// Most tiles that group_experts makes of so many slots of tokens, and the bytes of all that it makes.
+u32 expert_tiles(u32 slots, u32 experts);
+u64 expert_groups_bytes(u32 slots, u32 experts);
 // Workgroups for `rows` output columns; tokens: of the matvec kernel. Its x goes into MatMulParams::grid_x.
 Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits);
 Grid gemm_grid(u32 rows, bool gated);

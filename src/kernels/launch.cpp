@@ -1,5 +1,7 @@
 #include "kernels/launch.h"
 
+#include <algorithm>
+
 #include "kernels/launch_common.h"
 
 namespace pronk::kernels {
@@ -19,7 +21,8 @@ const formats::Format* table_of(const formats::Format& format) { return format.g
 }  // namespace
 
 Grid Scale::operator()(Grid grid, u32 tokens) const {
-  const u32 scaled = u32(ceil_div(u64(tokens) * per_token, tile));
+  const u64 parts = u64(tokens) * per_token;
+  const u32 scaled = u32(std::min(parts, ceil_div(parts, u64(tile)) + partial));
   if (axis == Axis::y) grid.y = scaled;
   if (axis == Axis::z) grid.z = scaled;
   return grid;
@@ -61,8 +64,32 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   return launch;
 }
 
-Launch lower(const ExpertMatMul& m, const ExpertMatMulOperands& o, const gpu::Limits& limits,
+namespace {
+
+// Words of what group_experts makes: the number of tiles, three a tile, then the order.
+u32 order_base(u32 slots, u32 experts) { return 1 + 3 * expert_tiles(slots, experts); }
+
+}  // namespace
+
+Columns chosen_in(const GroupExperts& g) {
+  const u32 slots = g.tokens * g.slots;
+  return {.base = order_base(slots, g.experts) + slots, .stride = g.slots};
+}
+
+Launch lower(const GroupExperts& g, const GroupExpertsOperands& o) {
+  CHECK(g.experts <= graph::most_experts);
+  GroupParams p;
+  p.slots = g.slots;
+  p.chosen_base = g.chosen.base;
+  p.chosen_stride = g.chosen.stride;
+  p.order_base = order_base(g.tokens * g.slots, g.experts);
+  p.copy_base = chosen_in(g).base;
+  return {group_experts(g.experts), bytes_of(p), {o.state, o.chosen, o.groups}, nullptr, {}, {}};
+}
+
+Launch lower(const ExpertMatMul& m, MatMulKernel kernel, const ExpertMatMulOperands& o, const gpu::Limits& limits,
              const gpu::Features& features) {
+  CHECK(kernel != MatMulKernel::batch);
   CHECK(m.slots == 1 || !m.own_x || m.cols % 4 == 0);
   ExpertParams p;
   p.slots = m.slots;
@@ -79,12 +106,21 @@ Launch lower(const ExpertMatMul& m, const ExpertMatMulOperands& o, const gpu::Li
   p.y_base = m.y.base;
   p.y_stride = m.y.stride;
   set_planes(p, m.weight);
+  const std::vector<Operand> operands{o.state, o.weight, o.weight, o.x, o.chosen, o.bias, o.y};
+  if (kernel == MatMulKernel::gemm) {
+    p.order_base = order_base(m.tokens * m.slots, m.experts);
+    Grid grid = gemm_grid(m.rows + m.y.padding, false);
+    if (!m.chosen) grid.z = m.slots;
+    const Scale scale =
+        m.chosen ? Scale{Scale::Axis::y, m.slots, gemm_tokens(), m.experts} : Scale{Scale::Axis::y, 1, gemm_tokens()};
+    return {expert_gemm(*m.format, m.chosen, m.bias), bytes_of(p), operands, table_of(*m.format), grid, scale};
+  }
   Grid grid = matvec_grid(m.rows + m.y.padding, 1, limits);
   p.grid_x = grid.x;
   grid.z = m.slots;
   return {expert_matvec(*m.format, m.chosen, m.bias, features),
           bytes_of(p),
-          {o.state, o.weight, o.weight, o.x, o.chosen, o.bias, o.y},
+          operands,
           table_of(*m.format),
           grid,
           {Scale::Axis::z, m.slots, 1}};

@@ -15,10 +15,11 @@ namespace pronk::kernels {
 // memory of at least 16 bytes is bound.
 enum class Operand : u32 {};
 
-// How a grid grows with the tokens of a step: y or z becomes ceil(tokens · per_token / tile).
+// How a grid grows with the tokens of a step: y or z becomes ceil(tokens · per_token / tile), and with `partial` as
+// many more, of tiles that are not full; at most tokens · per_token.
 struct Scale {
   enum class Axis : u8 { none, y, z } axis = Axis::none;
-  u32 per_token = 1, tile = 1;
+  u32 per_token = 1, tile = 1, partial = 0;
 
   Grid operator()(Grid grid, u32 tokens) const;
 };
@@ -61,23 +62,40 @@ Launch lower(const MatMul& matmul, MatMulKernel kernel, const MatMulOperands& op
 
 // Products with matrices of experts. Slot s of a token uses matrix chosen[t, s], or matrix s when nothing is chosen,
 // and makes columns [s · rows, (s + 1) · rows) of y. A weight that is cut has one launch for each part, which leaves
-// the slots of other matrices alone. Any number of tokens.
+// the slots of other matrices alone. Any number of tokens, by a matvec for each slot or by a GEMM for the slots that
+// share a matrix.
 struct ExpertMatMul {
   const formats::Format* format = nullptr;
   formats::GpuExtent weight;           // of the part
   u32 first_matrix = 0, matrices = 0;  // of the part
   u32 rows = 0, cols = 0;              // of a matrix
+  u32 experts = 0;                     // matrices of all parts
   u32 slots = 1;
+  u32 tokens = 1;       // most of a step
   bool bias = false;    // one float a row of all matrices, those of other parts included
   bool chosen = false;  // else slots are matrices
   bool own_x = false;   // slot s reads columns [s · cols, (s + 1) · cols) of x, else all read the same; cols % 4 = 0
   Columns x, chosen_at, y;
 };
+// chosen: for a GEMM what GroupExperts has made, in which a matvec finds a copy of it.
 struct ExpertMatMulOperands {
   Operand state, weight, x, chosen, bias, y;
 };
-Launch lower(const ExpertMatMul& matmul, const ExpertMatMulOperands& operands, const gpu::Limits& limits,
-             const gpu::Features& features);
+// kernel: matvec or gemm.
+Launch lower(const ExpertMatMul& matmul, MatMulKernel kernel, const ExpertMatMulOperands& operands,
+             const gpu::Limits& limits, const gpu::Features& features);
+
+// The slots of a step in order of the experts that are chosen, in expert_groups_bytes(tokens · slots, experts).
+struct GroupExperts {
+  u32 experts = 0, slots = 1;
+  u32 tokens = 1;  // most of a step
+  Columns chosen;
+};
+struct GroupExpertsOperands {
+  Operand state, chosen, groups;
+};
+Columns chosen_in(const GroupExperts& group);  // where the copy lies in groups
+Launch lower(const GroupExperts& group, const GroupExpertsOperands& operands);
 
 // Rows [first_row, first_row + rows) of a table; tokens (or positions) outside it are left alone.
 struct Embed {
@@ -219,7 +237,6 @@ struct RouteOperands {
   Operand state, logits, bias, expert_scale, chosen, weights;
 };
 Launch lower(const Route& route, const RouteOperands& operands);
-constexpr u32 most_experts = 1024;  // that a Route can choose from
 
 struct WeightedSum {
   u32 width = 0, parts = 0;  // of out; in x

@@ -172,7 +172,7 @@ Launch lower(const KeepLargest& k, const KeepLargestOperands& o) {
 }
 
 Launch lower(const Route& r, const RouteOperands& o) {
-  CHECK(r.experts <= most_experts && r.used <= r.experts && r.groups > 0 && r.experts % r.groups == 0);
+  CHECK(r.experts <= graph::most_experts && r.used <= r.experts && r.groups > 0 && r.experts % r.groups == 0);
   CHECK(r.chosen.padding == r.weights.padding);
   RouteParams p;
   p.used = r.used;

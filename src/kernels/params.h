@@ -103,7 +103,13 @@ PRONK_STRUCT(ExpertParams,
   (u32, x_base), (u32, x_stride), (u32, x_slot),  // in fours; from slot to slot
   (u32, chosen_base), (u32, chosen_stride), (u32, y_base), (u32, y_stride),
   (u32, grid_x),
+  (u32, order_base),  // of what group_experts makes
   (u32, plane1), (u32, plane2), (u32, plane3)
+);
+
+PRONK_STRUCT(GroupParams,
+  (u32, slots), (u32, chosen_base), (u32, chosen_stride),
+  (u32, order_base), (u32, copy_base)
 );
 
 PRONK_STRUCT(Conv1dParams,
@@ -176,6 +182,8 @@ PRONK_STRUCT(RouteConstants,
 );
 // The same, and ROWS <= LANES.
 PRONK_STRUCT(ExpertConstants, (u32, LANES), (u32, ROWS), (u32, TILE), (bool, CHOSEN), (bool, BIAS));
+PRONK_STRUCT(ExpertGemmConstants, (u32, TILE_T), (u32, TILE_N), (u32, TILE_K), (bool, CHOSEN), (bool, BIAS));
+PRONK_STRUCT(GroupConstants, (u32, WORKGROUP), (u32, EXPERTS), (u32, TILE_T));
 PRONK_STRUCT(Conv1dConstants, (u32, WORKGROUP), (u32, KERNEL), (bool, BIAS));
 PRONK_STRUCT(DeltaRuleConstants, (u32, KEY), (u32, COLUMNS), (u32, LANES), (bool, NEIGHBOURS_SHARE));
 PRONK_STRUCT(ScanConstants, (u32, STATE), (u32, LANES), (bool, A_OF_STATE));

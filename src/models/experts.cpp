@@ -56,7 +56,8 @@ Experts read_experts(Build& build, bool normalize) {
   if (e.scale == 0) e.scale = 1;
   e.groups = build.whole_or("expert_group_count", 0) ?: 1;
   e.groups_used = build.whole_or("expert_group_used_count", 0) ?: e.groups;
-  const bool sized = e.count <= 4096 && u64(e.count) * 2 * e.hidden <= graph::max_width && shared <= graph::max_width;
+  const bool sized =
+      e.count <= graph::most_experts && u64(e.count) * 2 * e.hidden <= graph::max_width && shared <= graph::max_width;
   const bool grouped = e.count % e.groups == 0 && e.groups_used <= e.groups;
   if (sized && grouped && e.used <= e.count / e.groups * e.groups_used) {
     e.shared_hidden = u32(shared);

@@ -175,6 +175,62 @@ TEST(Profiles, ActivationsAreNearTheirLowerBound) {
   }
 }
 
+// Bytes of weights that the dispatches of a decode step read at most. `experts`: of matrices that are chosen from; a
+// slot of the grid's z reads one of them, whichever part it lies in (MatMulOp.UnchosenExpertsAreNotRead).
+struct StepReads {
+  u64 dense = 0, experts = 0;
+  std::set<const engine::Matrix*> seen;
+
+  void add(const GpuPlan& plan, const engine::Dispatch& dispatch, const gpu::Limits& limits) {
+    for (const engine::Matrix& matrix : plan.weights.matrices) {
+      for (const engine::MatrixPart& part : matrix.parts) {
+        const bool bound = std::any_of(dispatch.bindings.begin(), dispatch.bindings.end(), [&](const auto& range) {
+          return range.buffer == part.range.buffer && range.offset == part.range.offset &&
+                 range.size == part.range.size;
+        });
+        if (!bound) continue;
+        const kernels::Grid grid = dispatch.kernel.grid_for(1), one = kernels::matvec_grid(matrix.unit + 7, limits);
+        const std::string& label = plan.pipelines[dispatch.kernel.pipeline].label;
+        if (label.starts_with("embed")) {
+          dense += part.range.size / part.rows;
+        } else if (matrix.unit == 1) {
+          dense += part.range.size;
+        } else {
+          EXPECT_TRUE(label.starts_with("expert_matvec")) << label;
+          EXPECT_LE(u64(grid.x) * grid.y, u64(one.x) * one.y);
+          if (seen.insert(&matrix).second) experts += grid.z * (part.range.size / (part.rows / matrix.unit));
+        }
+      }
+    }
+  }
+};
+
+TEST(Profiles, ADecodeStepOfGptOssReadsTheChosenExpertsOnly) {
+  const auto presets = cli::synth_presets();
+  const auto preset =
+      std::find_if(presets.begin(), presets.end(), [](const auto& p) { return p.name == "gpt-oss-20b"; });
+  ASSERT_NE(preset, presets.end());
+  const models::Model model = preset_model(*preset, "Q4_0");
+  constexpr u64 layers = 24, experts = 32, used = 4, width = 2880, hidden = 2880;
+  for (const Profile& profile : distinct_profiles()) {
+    const auto plan = engine::plan_gpu(model, {.context = 4096}, profile.limits, profile.features);
+    ASSERT_TRUE(plan) << plan.error().message;
+    StepReads reads;
+    for (const engine::Dispatch& dispatch : plan->decode) reads.add(*plan, dispatch, profile.limits);
+    EXPECT_EQ(reads.seen.size(), layers * 3);
+    u64 all = 0;
+    for (const engine::Matrix* matrix : reads.seen) {
+      for (const engine::MatrixPart& part : matrix->parts) all += part.range.size;
+    }
+    // Gate, up and down in Q4_0: 18 bytes for 32 weights, and what binding sizes are rounded up by.
+    const u64 one_layer = used * 3 * width * hidden * 18 / 32;
+    EXPECT_GE(reads.experts, layers * one_layer) << profile.name;
+    EXPECT_LE(double(reads.experts), 1.001 * double(layers * one_layer)) << profile.name;
+    EXPECT_NEAR(double(reads.experts) / double(all), double(used) / double(experts), 1e-3);
+    EXPECT_LT(reads.dense + reads.experts, plan->weights.bytes() / 4) << profile.name;
+  }
+}
+
 TEST(Profiles, TheListIsWhole) {
   const auto text = test::read_file(PRONK_SOURCE_DIR "/src/gpu/profiles.json");
   ASSERT_TRUE(text);

@@ -91,10 +91,11 @@ void check_range(const engine::GpuPlan& plan, const engine::Range& range, u64 mo
   CHECK(range.offset + align_up(range.size, 4) <= align_up(plan.buffers[range.buffer].size, 4));
 }
 
-void check_plan(const engine::GpuPlan& plan, const gpu::Limits& limits) {
+void check_plan(const engine::GpuPlan& plan, const graph::Graph& graph, const gpu::Limits& limits) {
+  CHECK(!plan.prefill.empty() && plan.decode.empty() == !graph.causal());
+  CHECK(plan.greedy.empty() == plan.options.hidden && plan.sampling.empty() == plan.options.hidden);
   for (const gpu::BufferDesc& buffer : plan.buffers) CHECK(buffer.size > 0 && buffer.size <= limits.max_buffer_size);
   for (const auto* program : {&plan.prefill, &plan.decode, &plan.greedy, &plan.sampling}) {
-    CHECK(!program->empty());
     for (const engine::Dispatch& dispatch : *program) {
       CHECK(dispatch.bindings.size() == plan.pipelines[dispatch.kernel.pipeline].bindings.size());
       for (const engine::Range& range : dispatch.bindings) {
@@ -134,7 +135,7 @@ void plan(const files::Gguf& file, const models::Model& model, const engine::Pla
       model, options, limits, {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 8, .subgroup_max_size = 32});
   if (!plan) return check_line(plan.error().message);
   CHECK(fused.has_value());
-  check_plan(*plan, limits);
+  check_plan(*plan, model.graph, limits);
   if (engine::StagedLoader::check(model.graph) && options.context <= 1 << 20) run(model, std::move(*plan), limits);
 }
 

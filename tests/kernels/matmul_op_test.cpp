@@ -307,6 +307,83 @@ TEST_F(MatMulOp, Experts) {
       runner().device().features(), 1));
 }
 
+// Tiles that are full, partly full and empty; experts that nobody chose; more of them than a workgroup has threads.
+TEST_F(MatMulOp, GroupedExperts) {
+  const gpu::Limits limits = runner().device().limits();
+  u32 seed = 0;
+  const auto check_gemm = [&](engine::ExpertMatMulSpec spec) {
+    spec.kernel = engine::MatMulKernel::gemm;
+    check(engine::expert_matmul_case(spec, limits, runner().device().features(), ++seed));
+  };
+  const formats::Format* plain = formats::find("F32");
+  for (const formats::Format& format : formats::table()) {
+    const u32 cols = format.block_weights == 1 ? 44 : format.block_weights;
+    check_gemm({.format = &format, .matrices = 3, .rows = 70, .cols = cols, .slots = 2, .tokens = 50, .bias = true});
+  }
+  for (const u32 tokens : {1u, 2u, 8u, 9u, 31u, 32u, 33u, 97u}) {
+    check_gemm({.format = plain, .matrices = 1, .rows = 5, .cols = 20, .slots = 1, .tokens = tokens});
+    check_gemm({.format = plain, .matrices = 5, .rows = 65, .cols = 24, .slots = 3, .tokens = tokens, .own_x = true});
+    check_gemm({.format = plain, .matrices = 97, .rows = 12, .cols = 36, .slots = 4, .tokens = tokens, .bias = true});
+    check_gemm({.format = plain, .matrices = 3, .rows = 9, .cols = 20, .slots = 3, .tokens = tokens, .chosen = false});
+    check_gemm({.format = plain,
+                .matrices = 2,
+                .rows = 66,
+                .cols = 20,
+                .slots = 2,
+                .tokens = tokens,
+                .bias = true,
+                .chosen = false,
+                .own_x = true});
+  }
+  for (const u32 experts : {255u, 256u, 257u, 1024u}) {
+    check_gemm({.format = plain, .matrices = experts, .rows = 4, .cols = 8, .slots = 8, .tokens = 150});
+    check_gemm({.format = plain, .matrices = 2, .rows = 4, .cols = 8, .slots = 8, .tokens = 9, .experts = experts});
+  }
+}
+
+TEST_F(MatMulOp, UnchosenExpertsAreNotRead) {
+  for (const auto kernel : {engine::MatMulKernel::matvec, engine::MatMulKernel::gemm}) {
+    for (const u32 seed : {0u, 3u, 6u}) {
+      constexpr u32 matrices = 7;  // in parts of four and three
+      const engine::ExpertMatMulSpec spec{
+          .kernel = kernel, .format = formats::find("F32"), .matrices = matrices, .rows = 10, .cols = 24};
+      engine::OpCase c =
+          engine::expert_matmul_case(spec, runner().device().limits(), runner().device().features(), seed);
+      u32 first = 0, poisoned = 0;
+      for (const engine::OpStep& step : c.steps) {
+        if (step.kernel.label.starts_with("group_experts")) continue;
+        Bytes& part = c.memory[step.memory[2]];
+        const u64 matrix = 10 * 24 * sizeof(float);
+        const u32 count = u32(part.size() / matrix);
+        for (u32 i = 0; i < count; ++i) {
+          if (first + i == seed % matrices) continue;           // the one that the case chooses
+          std::memset(part.data() + i * matrix, 0xff, matrix);  // NaN
+          ++poisoned;
+        }
+        first += count;
+      }
+      EXPECT_EQ(poisoned, matrices - 1);
+      check(c);
+    }
+  }
+}
+
+// A weight is read once for all slots of an expert that fit a tile: the tiles are as many as that takes, and no more
+// than the grid has room for.
+TEST_F(MatMulOp, TilesOfExperts) {
+  for (const auto& [slots, experts] : {std::pair{1u, 128u}, {16u, 4u}, {64u, 4u}, {1024u, 32u}, {2048u, 128u}}) {
+    const u32 most = kernels::expert_tiles(slots, experts), full = kernels::gemm_tokens();
+    EXPECT_LE(most, slots);
+    EXPECT_LE(most, slots / full + experts);
+    // The worst case: all experts but one have one slot over full tiles.
+    const u32 single = std::min(slots, experts - 1), rest = slots - single;
+    EXPECT_GE(most, single + u32(ceil_div(rest, full)));
+    const kernels::Scale scale{kernels::Scale::Axis::y, slots, full, experts};
+    EXPECT_EQ(scale({}, 1).y, std::min(slots, u32(ceil_div(slots, full)) + experts));
+    EXPECT_GE(scale({}, 1).y, most);
+  }
+}
+
 TEST_F(MatMulOp, AStepAfterTheEndWritesNothing) {
   const TestMatrix w(*formats::find("F32"), 8, 16, 1);
   const auto y = random_floats(16, 2);

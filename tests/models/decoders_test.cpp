@@ -184,5 +184,15 @@ TEST(Decoders, GatedAttentionNeedsValuesAsWideAsKeys) {
   }
 }
 
+TEST(Decoders, BitNetsScalesBesideTheirMatricesAreAnError) {
+  Header header("bitnet");
+  header.matrices(true);
+  header.norms({"attn_norm", "attn_sub_norm", "ffn_norm"});
+  header.layer_tensor(0, "ffn_sub_norm.weight", {32});
+  EXPECT_EQ(error_of(header), "");
+  header.layer_tensor(0, "ffn_up.scale", {1});
+  EXPECT_NE(error_of(header).find("'blk.0.ffn_up.scale'"), std::string::npos) << error_of(header);
+}
+
 }  // namespace
 }  // namespace pronk::models

@@ -38,6 +38,7 @@ TEST(Experts, NumbersOutOfRangeAreErrors) {
   EXPECT_EQ(experts_error({}), "");
   const std::pair<std::string, u32> changes[] = {
       {"expert_count", 10},           // not as many in each group
+      {"expert_count", 1028},         // more than a router takes
       {"expert_count", 1 << 20},      // absurd
       {"expert_used_count", 5},       // more than the groups used hold
       {"expert_group_used_count", 5}  // more than there are
@@ -50,7 +51,7 @@ TEST(Experts, NumbersOutOfRangeAreErrors) {
   }
   Keys wide = good;
   wide.push_back({"expert_feed_forward_length", 1 << 24});
-  wide[0].second = 4096;
+  wide[0].second = 1024;
   EXPECT_NE(experts_error(wide).find("expert_*"), std::string::npos);
   EXPECT_NE(experts_error({{"expert_count", 2}, {"expert_used_count", 1}, {"expert_gating_func", 4}}).find("gating"),
             std::string::npos);
@@ -160,6 +161,16 @@ TEST(LatentAttention, TheCacheHoldsTheLatentAndOneRotatedPart) {
   ASSERT_EQ(graph.states.size(), 1u);
   EXPECT_EQ(graph.kv(StateId(0)),
             (graph::KvState{.heads = 1, .key_width = 20, .value_width = 16, .values_in_keys = true}));
+}
+
+TEST(LatentAttention, ATemperatureByPositionIsAnError) {
+  for (const float scale : {0.0f, 0.1f}) {
+    Header header = deepseek(latent_keys(), false);
+    header.writer.add_f32("deepseek2.attention.temperature_scale", scale);
+    const auto model = read_model(header.parse());
+    ASSERT_EQ(model.has_value(), scale == 0);
+    if (!model) EXPECT_NE(model.error().message.find("temperature_scale"), std::string::npos) << model.error().message;
+  }
 }
 
 TEST(LatentAttention, SizesThatAreNotSupportedAreErrors) {

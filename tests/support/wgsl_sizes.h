@@ -91,6 +91,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
   WorkgroupUse use;
   const auto type_bytes = [](std::string_view type) -> u64 {
     return type == "vec4<f32>" || type == "vec3<f32>"                ? 16
+           : type == "vec2<u32>"                                     ? 8
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
                                                                      : 0;
   };

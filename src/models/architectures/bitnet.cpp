@@ -4,7 +4,16 @@
 namespace pronk::models {
 namespace {
 
+// Old files keep the scale of a ternary matrix beside it.
+void refuse_scales(Layer& l) {
+  for (const char* stem : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+    const std::string name = std::string(stem) + ".scale";
+    if (l.has(name)) l.build.fail("tensor '" + l.name(name) + "': scales beside their matrices are not supported");
+  }
+}
+
 ValueId layer(Layer& l, ValueId x) {
+  refuse_scales(l);
   const u32 width = l.build.hyper.width, hidden = read_feed_forward(l);
   const ValueId a = attend(l, l.rms_norm(x, "attn_norm"), read_attention(l, RopePairs::halves));
   x = l.graph.add(x, l.linear(l.rms_norm(a, "attn_sub_norm"), "attn_output", width));

@@ -80,6 +80,8 @@ ValueId layer(Layer& l, ValueId x) {
 }
 
 void build(Build& b) {
+  if (b.number_or("attention.temperature_scale", 0) != 0)
+    b.fail("scaling queries by position (attention.temperature_scale) is not supported with latent attention");
   skip_prediction_layers(b);
   build_decoder(b, layer);
 }
