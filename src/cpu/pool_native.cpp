@@ -1,5 +1,6 @@
 // POSIX threads.
 #include <pthread.h>
+#include <time.h>
 #include <vector>
 
 #include "cpu/pool.h"
@@ -16,7 +17,7 @@ struct Pool::Threads {
 };
 
 Pool::Pool(u32 threads) : started_(std::make_unique<Threads>()) {
-  CHECK(threads >= 1);
+  open(threads);
   started_->starts.reserve(threads);
   const auto live = [](void* start) -> void* {
     const auto& [pool, thread] = *static_cast<Threads::Start*>(start);
@@ -38,6 +39,12 @@ Pool::~Pool() {
 
 void Pool::wait(const std::atomic<u32>& word, u32 value) { word.wait(value); }
 void Pool::wake(std::atomic<u32>& word) { word.notify_all(); }
+
+u64 Pool::nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return u64(now.tv_sec) * 1'000'000'000 + u64(now.tv_nsec);
+}
 
 void Pool::spin() {
 #if defined(__x86_64__)

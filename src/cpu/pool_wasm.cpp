@@ -11,5 +11,6 @@ Pool::~Pool() = default;
 void Pool::wait(const std::atomic<u32>&, u32) {}
 void Pool::wake(std::atomic<u32>&) {}
 void Pool::spin() {}
+u64 Pool::nanoseconds() { return 0; }
 
 }  // namespace pronk::cpu

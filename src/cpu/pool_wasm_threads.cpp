@@ -42,7 +42,7 @@ struct Pool::Threads {
 };
 
 Pool::Pool(u32 threads) {
-  CHECK(threads >= 1);
+  open(threads);
   threads_ = threads;
   if (threads == 1) return;
   CHECK(open_pool == nullptr);
@@ -62,6 +62,7 @@ void Pool::wait(const std::atomic<u32>& word, u32 value) {
 }
 void Pool::wake(std::atomic<u32>& word) { wake_all(word); }
 void Pool::spin() {}
+u64 Pool::nanoseconds() { return 0; }
 
 void serve_pools(u32 thread) {
   while (!ended) {

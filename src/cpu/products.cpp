@@ -8,6 +8,8 @@ namespace {
 // Multiply-adds that a thread takes at a time, some ten microseconds of a fast one: whoever is held up with them holds
 // up little.
 constexpr u64 part_products = 1 << 17;
+// What fewer threads than one are worth: another's cache is as far away as memory, for what it reads and what it makes.
+constexpr u64 least_shared = 1 << 18;
 constexpr u32 part_elements = 1 << 13;  // the same of elements to be quantized
 
 void grow(u64& size, u64 least) { size = std::max(size, least); }
@@ -80,11 +82,12 @@ const QuantizedRows& Products<Real>::quantize(graph::ValueId id, Rows<const Real
   return quantized_;
 }
 
-// Rows of a matrix that are a part: whole panels. row: the multiply-adds of one.
+// Rows of a matrix that are a part: whole panels, and as many parts for each thread. row: the multiply-adds of one.
 template <class Real>
-u32 Products<Real>::part_rows(u64 row) const {
-  const u64 panels = std::clamp<u64>(part_products / (row * kernels_.panel_rows), 1, part_products);
-  return u32(panels * kernels_.panel_rows);
+u32 Products<Real>::part_rows(u32 rows, u64 row) const {
+  const u64 all = rows * row, panels = ceil_div(rows, kernels_.panel_rows);
+  const u64 parts = all < least_shared ? 1 : align_up(ceil_div(all, part_products), pool_.threads());
+  return u32(ceil_div(panels, parts) * kernels_.panel_rows);
 }
 
 template <class Real>
@@ -92,7 +95,7 @@ u64 Products<Real>::step(const ProductCall<Real>& call, u64& part, u64 budget) {
   if (call.has_slots()) return multiply_slots(call, part, budget);
   const u32 all = call.weights.rows;
   const u64 row = std::max<u64>(u64(call.x.count) * call.x.width, 1);
-  const u32 step = part_rows(row), first = u32(part) * step;
+  const u32 step = part_rows(all, row), first = u32(part) * step;
   const u64 left = ceil_div(all, step) - part, parts = std::clamp<u64>(budget / (row * step), 1, left);
   const u32 end = u32(std::min<u64>(first + parts * step, all));
   const QuantizedRows* quants = quantized(call) ? &quantize(call.op.x, call.x, 1) : nullptr;
@@ -110,7 +113,7 @@ u64 Products<Real>::multiply_slots(const ProductCall<Real>& call, u64& part, u64
   if (part == 0) assign_slots(call);
   if (quantized(call)) quantize(call.op.x, call.x, call.x.width / call.weights.cols);
   const u32 rows = call.out.width / call.op.slots, slots_of_group = call.x.count * call.op.slots / group_count_;
-  const u32 step = part_rows(u64(slots_of_group) * call.weights.cols);
+  const u32 step = part_rows(rows, u64(slots_of_group) * call.weights.cols);
   const u64 parts = ceil_div(rows, step), all = parts * group_count_;
   const auto rows_before = [&](u64 p) { return p / parts * rows + std::min<u64>(p % parts * step, rows); };
   u64 made = 0;

@@ -64,7 +64,7 @@ class Products {
   void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
                 const Real* bias, Rows<Real> out);
   const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
-  u32 part_rows(u64 row) const;
+  u32 part_rows(u32 rows, u64 row) const;
   void assign_slots(const ProductCall<Real>& call);
   u32 end_of_batch(const ProductCall<Real>& call, u32 group) const;
   bool gathers(const ProductCall<Real>& call, const SlotGroup& group) const;

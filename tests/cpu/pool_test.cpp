@@ -49,6 +49,32 @@ TEST(Pool, AThreadThatIsHeldUpHoldsUpItsPartOnly) {
   EXPECT_GE(by_caller, 98u);
 }
 
+// How many of a job's parts another thread does. slow: how long it takes for each.
+u32 done_by_the_other(Pool& pool, std::chrono::milliseconds slow) {
+  std::atomic<u32> by_other = 0;
+  pool.run(20, [&](u32, u32 thread) {
+    by_other += thread != 0;
+    std::this_thread::sleep_for(thread == 0 ? std::chrono::milliseconds(1) : slow);
+  });
+  return by_other;
+}
+
+TEST(Pool, ACallerThatHadToWaitWorksAlone) {
+  using namespace std::chrono_literals;
+  Pool pool(2);
+  // Each wait makes the time alone longer, up to a quarter of a second; a machine that stands still may miss one.
+  bool alone = false;
+  for (u32 i = 0; i < 100 && !alone; ++i) {
+    while (done_by_the_other(pool, 100ms) == 0) {
+    }
+    alone = done_by_the_other(pool, 0ms) == 0;
+  }
+  EXPECT_TRUE(alone);
+  bool together = false;
+  for (u32 i = 0; i < 1000 && !together; ++i) together = done_by_the_other(pool, 1ms) > 0;
+  EXPECT_TRUE(together);
+}
+
 TEST(Pool, EndsWhileItsThreadsSleepOrSpin) {
   for (u32 i = 0; i < 50; ++i) {
     Pool pool(4);
