@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "base/quote.h"
 #include "cpu/isa/all.h"
 
 namespace pronk::cpu {
@@ -11,6 +12,18 @@ namespace {
 constexpr u64 floats_of(u64 quants) { return quants / quant_block * 4; }
 
 u32 padded(u32 width) { return u32(align_up(width, unit_weights)); }
+
+std::string_view wanted_name() {
+  const char* name = std::getenv("PRONK_CPU_ISA");
+  return name ? name : "";
+}
+
+const Kernels* find_kernels(std::string_view name) {
+  for (const Kernels* kernels : available_kernels()) {
+    if (kernels->name == name) return kernels;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -47,13 +60,18 @@ std::span<const Kernels* const> available_kernels() {
 
 const Kernels& best_kernels() {
   static const Kernels& best = [] -> const Kernels& {
-    const char* wanted = std::getenv("PRONK_CPU_ISA");
-    for (const Kernels* kernels : available_kernels()) {
-      if (wanted && kernels->name == wanted) return *kernels;
-    }
-    return *available_kernels().front();
+    const Kernels* chosen = find_kernels(wanted_name());
+    return chosen ? *chosen : *available_kernels().front();
   }();
   return best;
+}
+
+Status check_kernels_choice() {
+  const std::string_view wanted = wanted_name();
+  if (wanted.empty() || find_kernels(wanted)) return {};
+  std::string names;
+  for (const Kernels* kernels : available_kernels()) names += (names.empty() ? "" : ", ") + std::string(kernels->name);
+  return fail(ErrorCode::bad_argument, "PRONK_CPU_ISA is " + quoted(wanted) + "; this machine has " + names);
 }
 
 }  // namespace pronk::cpu

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/types.h"
 #include "cpu/operations.h"
 
@@ -91,5 +92,7 @@ struct Kernels {
 std::span<const Kernels* const> available_kernels();
 // The first of them, or the one that the environment variable PRONK_CPU_ISA names.
 const Kernels& best_kernels();
+// An error that lists them when PRONK_CPU_ISA names none of them.
+Status check_kernels_choice();
 
 }  // namespace pronk::cpu

@@ -54,6 +54,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     parts->loader = std::make_unique<engine::StagedLoader>(model->parts_->file, inner.graph, runner->sink());
     parts->runner = std::move(runner);
   } else {
+    PRONK_OK(cpu::check_kernels_choice());
     auto memory = std::make_unique<engine::WeightMemory>(model->parts_->file, inner.graph);
     parts->memory = memory.get();
     parts->runner = std::make_unique<engine::CpuRunner>(inner, *memory, context, options.kv, options.scoring,

@@ -151,6 +151,22 @@ TEST_F(EngineCli, Logits) {
   expect_error("logits" + model() + " --tokens 1,2", 2, "--out is missing");
 }
 
+TEST_F(EngineCli, ThreadsAndInstructionSetsAreChosen) {
+  const std::string generate = "generate" + model() + " --tokens 1,2,3 -n 8 --json --backend cpu";
+  std::string text;
+  for (const char* threads : {" -t 1", " --threads 3", " -t 64", ""}) {
+    ASSERT_EQ(run(generate + threads), 0) << read("err");
+    const std::string generated = json::parse(read("out")).at("text").dump();
+    if (!text.empty()) EXPECT_EQ(generated, text) << threads;
+    text = generated;
+  }
+  expect_error(generate + " -t 0", 2, "-t");
+  expect_error(generate + " --threads many", 2, "--threads");
+  ASSERT_EQ(::setenv("PRONK_CPU_ISA", "abacus", 1), 0);
+  expect_error(generate, 1, "PRONK_CPU_ISA is 'abacus'; this machine has ");
+  ::unsetenv("PRONK_CPU_ISA");
+}
+
 TEST_F(EngineCli, EmbedPoolsHiddenStates) {
   const std::string exact = " --tokens 1,2,299,7,7 --kv f32 --activations f32 --json --backend ";
   for (const auto& [file, width] : {std::pair{"encoder.gguf", 32u}, {"model.gguf", 64u}}) {
