@@ -20,13 +20,14 @@ const model = await llama.loadModel({ modelPath: resolve(modelPath) });
 const context = await model.createContext({ contextSize, batchSize: contextSize });
 const sequence = context.getSequence();
 
+const all = { temperature: 1, topK: 0, topP: 1, minP: 0 }; // nothing is cut off or changed
 let [total, counted] = [0, 0];
 for (let begin = 0; begin + 1 < tokens.length; begin += contextSize) {
   const window = tokens.slice(begin, begin + contextSize);
   if (window.length < 2) break;
   const wanted = window.slice(0, -1).map((token, i) => {
-    const logits = { filter: { tokens: [window[i + 1]], includeMax: true } };
-    return [token, { generateNext: { logits, totalLogitWeight: true, options: { temperature: 0 } } }];
+    const logits = { filter: { tokens: [window[i + 1]], includeTop: 1 } };
+    return [token, { generateNext: { logits, totalLogitWeight: true, options: all } }];
   });
   const outputs = await sequence.controlledEvaluate(wanted);
   outputs.forEach(({ next: { logits, totalLogitWeight } }, i) => {
