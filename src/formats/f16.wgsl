@@ -13,12 +13,14 @@ fn four_halves(words: vec2<u32>) -> vec4<f32> {
 
 const GROUP = 32u;  // see products.wgsl
 
-// A device may take halves below 2⁻¹⁴ for zero here.
+// A device may take halves below 2⁻¹⁴ for zero here. Behind the end of a row, where activations are zero, its last eight
+// weights stand in for the rest.
 fn load32(row: u32, u: u32) -> Block {
+  let last = params.row_units - 1u;
   let a = weights4[row + u];
-  let b = weights4[row + u + 1u];
-  let c = weights4[row + u + 2u];
-  let d = weights4[row + u + 3u];
+  let b = weights4[row + min(u + 1u, last)];
+  let c = weights4[row + min(u + 2u, last)];
+  let d = weights4[row + min(u + 3u, last)];
   return Block(array<vec4<f32>, 8>(four_halves(a.xy), four_halves(a.zw), four_halves(b.xy), four_halves(b.zw),
                                    four_halves(c.xy), four_halves(c.zw), four_halves(d.xy), four_halves(d.zw)),
                vec2<f32>(1.0), vec2<f32>(0.0));

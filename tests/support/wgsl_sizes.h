@@ -87,14 +87,30 @@ struct WorkgroupUse {
 
 // Nullopt when the text has something that this does not understand.
 inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
-  std::map<std::string, u64> constants;
+  std::map<std::string, u64> constants, structs;  // structs: bytes, of those of vec4<f32> and arrays of it
   WorkgroupUse use;
-  const auto type_bytes = [](std::string_view type) -> u64 {
-    return type == "vec4<f32>" || type == "vec3<f32>"                ? 16
+  const auto type_bytes = [&](std::string_view type) -> u64 {
+    const auto known = structs.find(std::string(type));
+    return known != structs.end()                                    ? known->second
+           : type == "vec4<f32>" || type == "vec3<f32>"              ? 16
            : type == "vec2<u32>"                                     ? 8
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
                                                                      : 0;
   };
+  // Of an array, or of one thing; nullopt when it is not understood.
+  const auto bytes_of = [&](std::string_view type) -> std::optional<u64> {
+    u64 count = 1;
+    if (type.starts_with("array<")) {
+      const std::size_t comma = type.rfind(", ");
+      if (comma == type.npos) return std::nullopt;
+      const auto length = WgslExpression(type.substr(comma + 2, type.size() - comma - 3), constants).value();
+      if (!length) return std::nullopt;
+      count = *length;
+      type = type.substr(6, comma - 6);
+    }
+    return type_bytes(type) > 0 ? std::optional((count * type_bytes(type) + 15) / 16 * 16) : std::nullopt;
+  };
+  std::string open_struct;
   while (!wgsl.empty()) {
     const std::string_view line = wgsl.substr(0, wgsl.find('\n'));
     wgsl.remove_prefix(std::min(line.size() + 1, wgsl.size()));
@@ -104,21 +120,19 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
       if (const auto value = WgslExpression(line.substr(equals + 1, end - equals - 1), constants).value())
         constants[name] = *value;
     }
+    if (line.starts_with("struct ")) {
+      open_struct = line.substr(7, line.find(' ', 7) - 7);
+    } else if (line.starts_with("}")) {
+      open_struct.clear();
+    } else if (const std::size_t colon = line.find(": "); !open_struct.empty() && colon != line.npos) {
+      if (const auto bytes = bytes_of(line.substr(colon + 2, line.rfind(',') - colon - 2))) structs[open_struct] += *bytes;
+    }
     if (line.starts_with("var<workgroup>")) {
       const std::size_t colon = line.find(": ");
       if (colon == line.npos || end == line.npos) return std::nullopt;
-      std::string_view type = line.substr(colon + 2, end - colon - 2);
-      u64 count = 1;
-      if (type.starts_with("array<")) {
-        const std::size_t comma = type.rfind(", ");
-        if (comma == type.npos) return std::nullopt;
-        const auto length = WgslExpression(type.substr(comma + 2, type.size() - comma - 3), constants).value();
-        if (!length) return std::nullopt;
-        count = *length;
-        type = type.substr(6, comma - 6);
-      }
-      if (type_bytes(type) == 0) return std::nullopt;
-      use.bytes += (count * type_bytes(type) + 15) / 16 * 16;
+      const auto bytes = bytes_of(line.substr(colon + 2, end - colon - 2));
+      if (!bytes) return std::nullopt;
+      use.bytes += *bytes;
     }
     if (const std::size_t at = line.find("@workgroup_size("); at != line.npos) {
       const auto threads = WgslExpression(line.substr(at + 16, line.rfind(')') - at - 16), constants).value();
