@@ -51,7 +51,9 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     {.name = "--dump", .value = "FOLDER", .help = "where to write a file for each kernel", .required = true},
     model_option,
-    {.name = "--variant", .help = "the optional features of the device (default core: none)", .choices = "core|subgroups"},
+    {.name = "--variant",
+     .help = "the optional features of the device (default core: none)",
+     .choices = "core|subgroups"},
     context_option,
     kv_option,
     kv_values_option,

@@ -168,7 +168,8 @@ class MatMulOp : public OpCaseTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, batch, limits);
+    kernels::Grid grid =
+        gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, batch, limits);
     if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
     p.grid_x = grid.x;

@@ -125,7 +125,8 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
     } else if (line.starts_with("}")) {
       open_struct.clear();
     } else if (const std::size_t colon = line.find(": "); !open_struct.empty() && colon != line.npos) {
-      if (const auto bytes = bytes_of(line.substr(colon + 2, line.rfind(',') - colon - 2))) structs[open_struct] += *bytes;
+      if (const auto bytes = bytes_of(line.substr(colon + 2, line.rfind(',') - colon - 2)))
+        structs[open_struct] += *bytes;
     }
     if (line.starts_with("var<workgroup>")) {
       const std::size_t colon = line.find(": ");
