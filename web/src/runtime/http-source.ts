@@ -142,6 +142,10 @@ export class UrlSource implements ByteSource {
       const part = run.parts[0];
       if (!part) return new Uint8Array(0); // the file ends here
       await part.progress();
+      if (part.start + part.given < offset && part.filled > part.given) {
+        part.given = Math.min(part.filled, offset - part.start);
+        continue;
+      }
       if (part.filled > part.given) {
         const bytes = part.bytes.subarray(part.given, Math.min(part.filled, part.given + most));
         part.given += bytes.length;
@@ -158,7 +162,8 @@ export class UrlSource implements ByteSource {
     if (open && open.signal === signal) {
       const part = open.parts[0];
       const position = part ? part.start + part.given : open.next;
-      if (position === offset) {
+      // What lies between is on its way already: it is passed over.
+      if (position === offset || (position < offset && offset < open.next)) {
         open.end = Math.max(open.end, end);
         return open;
       }

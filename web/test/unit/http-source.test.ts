@@ -64,6 +64,17 @@ describe('several requests at once', () => {
     expect(server.sent).toBe(size);
   });
 
+  it('go on when what is on its way is passed over', async () => {
+    const [source, server] = await open();
+    expect(await readAll(source, 0, 300_000)).toEqual(Buffer.from(bytes.subarray(0, 300_000)));
+    for (let at = 300_000; at < size; at += 300_000) {
+      const from = Math.min(at + 199_999, size - 1);
+      const part = await source.read(from, 1, size); // of each 300,000 one byte
+      expect(part).toEqual(bytes.subarray(from, from + 1));
+    }
+    expect(server.sent).toBeLessThanOrEqual(size);
+  });
+
   it('hold no more than their parts, however slow the reader is', async () => {
     const [source, server] = await open();
     expect(await source.read(0, 10, size)).toHaveLength(10);
