@@ -6,7 +6,8 @@
 namespace pronk {
 
 // Bytes by kind. `staging` is host memory that file bytes pass through; everything else is on the device
-// (with the CPU as the device: in memory, where what is mapped of files counts as weights). Known before anything is allocated, and equal to what is.
+// (with the CPU as the device: in memory, where what is mapped of files counts as weights). Known before anything is
+// allocated, and equal to what is.
 struct MemoryUse {
   u64 weights = 0, kv_cache = 0, activations = 0, parameters = 0, staging = 0, readback = 0;
 
