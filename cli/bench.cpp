@@ -1,15 +1,19 @@
-// pronk bench: tokens a second of prefill and decode at some depths of the context, with their spread.
+// pronk bench: tokens a second of prefill and decode at some depths of the context, with their spread, and what share
+// of this machine's memory bandwidth and multiplications that is.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 
 #include "base/quote.h"
 #include "commands.h"
+#include "cpu/processors.h"
 #include "engine.h"
+#include "machine.h"
 
 namespace pronk::cli {
 namespace {
@@ -17,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 
 struct Sizes {
   u32 prompt = 512, generated = 128, repetitions = 5;
@@ -28,7 +33,7 @@ struct Measured {
   std::string_view phase;  // prefill or decode
   u32 depth = 0, tokens = 0;
   std::vector<double> rates;  // tokens a second, one of each repetition
-  double bytes_a_token = 0;   // weights and cache that a decode step reads; 0 of prefill
+  graph::RunCost cost;        // of all tokens
 
   double mean() const {
     double sum = 0;
@@ -40,8 +45,20 @@ struct Measured {
     for (double rate : rates) squares += (rate - mean()) * (rate - mean());
     return rates.size() > 1 ? std::sqrt(squares / double(rates.size() - 1)) : 0;
   }
-  double gigabytes_a_second() const { return bytes_a_token * mean() / 1e9; }
+  // A prompt's tokens share what is read of weights; how many do, depends on the back end.
+  bool reads_each() const { return phase == "decode"; }
+  double weight_bytes() const { return reads_each() ? double(cost.weight_bytes) / tokens : 0; }  // a token
+  double cache_bytes() const { return reads_each() ? double(cost.cache_bytes) / tokens : 0; }
+  double bytes() const { return weight_bytes() + cache_bytes(); }
+  double bytes_a_second() const { return bytes() * mean(); }
+  double multiply_adds() const { return double(cost.multiply_adds) / tokens; }  // a token
+  double multiply_adds_a_second() const { return multiply_adds() * mean(); }
 };
+
+// Of decode in the bytes that the machine reads, of prefill in its multiply-adds.
+double share(const Measured& m, const MachineRates& machine) {
+  return m.reads_each() ? m.bytes_a_second() / machine.read_bytes : m.multiply_adds_a_second() / machine.multiply_adds;
+}
 
 // Random tokens; those that stand before are the same in every prompt, so that the cache has them.
 class Prompts {
@@ -91,12 +108,12 @@ Result<Timed> generate(Engine& engine, const std::vector<u32>& prompt, u32 count
 Result<std::vector<Measured>> measure(Engine& engine, const Sizes& sizes) {
   const u32 deepest = *std::max_element(sizes.depths.begin(), sizes.depths.end());
   Prompts prompts(engine.model().vocab_size(), deepest);
-  const MemoryUse memory = engine.planned();
   std::vector<Measured> results;
   for (u32 depth : sizes.depths) {
     PRONK_OK(generate(engine, prompts.of(depth, 1), 2));  // fills the cache up to the depth, and warms up
     if (sizes.prompt > 0) {
       Measured prefill{.phase = "prefill", .depth = depth, .tokens = sizes.prompt};
+      prefill.cost = engine.run_cost(depth, sizes.prompt, 1);
       for (u32 i = 0; i < sizes.repetitions; ++i) {
         PRONK_TRY(const Timed timed, generate(engine, prompts.of(depth, sizes.prompt), 1));
         prefill.rates.push_back(sizes.prompt / timed.first_seconds);
@@ -105,8 +122,7 @@ Result<std::vector<Measured>> measure(Engine& engine, const Sizes& sizes) {
     }
     if (sizes.generated > 0) {
       Measured decode{.phase = "decode", .depth = depth, .tokens = sizes.generated};
-      const double cached = double(memory.kv_cache) / engine.plan().context * (depth + sizes.generated / 2.0);
-      decode.bytes_a_token = double(memory.weights) + cached;
+      decode.cost = engine.run_cost(depth + 1, sizes.generated, sizes.generated);
       for (u32 i = 0; i < sizes.repetitions; ++i) {
         PRONK_TRY(const Timed timed, generate(engine, prompts.of(depth, 1), sizes.generated + 1));
         decode.rates.push_back(sizes.generated / timed.rest_seconds);
@@ -117,45 +133,52 @@ Result<std::vector<Measured>> measure(Engine& engine, const Sizes& sizes) {
   return results;
 }
 
-// Bytes a second that one thread of this machine reads, from more memory than caches hold.
-double read_bandwidth() {
-  const std::vector<u64> words(u64{16} << 20, 1);
-  double best = 0;
-  u64 total = 0;
-  for (u32 i = 0; i < 3; ++i) {
-    const auto start = Clock::now();
-    u64 sums[8] = {};
-    for (u64 at = 0; at < words.size(); at += 8) {
-      for (u64 j = 0; j < 8; ++j) sums[j] += words[at + j];
-    }
-    for (u64 sum : sums) total += sum;
-    best = std::max(best, double(words.size() * sizeof(u64)) / seconds_since(start));
-  }
-  return total > 0 ? best : 0;
-}
+// Of what the machine can do at most, or null without it (a GPU).
+using Machine = std::optional<MachineRates>;
 
-void print(const std::vector<Measured>& results, double bandwidth) {
-  std::printf("%-8s %6s %6s %10s %8s %10s %7s\n", "phase", "depth", "tokens", "tokens/s", "±", "MB/token", "GB/s");
+void print(const std::vector<Measured>& results, const Machine& machine) {
+  std::printf("%-8s %6s %6s %10s %8s %10s %10s %7s %8s%s\n", "phase", "depth", "tokens", "tokens/s", "±", "weights MB",
+              "cache MB", "GB/s", "Gmadd/s", machine ? "   share" : "");
   for (const Measured& m : results) {
     std::printf("%-8s %6u %6u %10.2f %8.2f", std::string(m.phase).c_str(), m.depth, m.tokens, m.mean(), m.deviation());
-    if (m.bytes_a_token > 0) std::printf(" %10.1f %7.2f", m.bytes_a_token / 1e6, m.gigabytes_a_second());
+    if (m.reads_each()) {
+      std::printf(" %10.1f %10.1f %7.2f", m.weight_bytes() / 1e6, m.cache_bytes() / 1e6, m.bytes_a_second() / 1e9);
+    } else {
+      std::printf(" %10s %10s %7s", "", "", "");
+    }
+    std::printf(" %8.1f", m.multiply_adds_a_second() / 1e9);
+    if (machine) std::printf(" %6.0f %%", 100 * share(m, *machine));
     std::puts("");
   }
-  if (bandwidth > 0) std::printf("one thread of this machine reads %.2f GB/s\n", bandwidth / 1e9);
+  if (!machine) return;
+  std::printf(
+      "%u thread%s of this machine: %.2f GB/s read, %.1f Gmadd/s of 8 bits (%s); share: of decode in what is "
+      "read, of prefill in what is multiplied\n",
+      machine->threads, machine->threads == 1 ? "" : "s", machine->read_bytes / 1e9, machine->multiply_adds / 1e9,
+      machine->instruction_set.c_str());
 }
 
-void print_csv(const std::vector<Measured>& results) {
-  std::puts("phase,depth,tokens,repetitions,tokens_per_second,deviation,bytes_per_token,gigabytes_per_second");
+void print_csv(const std::vector<Measured>& results, const Machine& machine) {
+  std::puts(
+      "phase,depth,tokens,repetitions,tokens_per_second,deviation,bytes_per_token,gigabytes_per_second,"
+      "weight_bytes_per_token,cache_bytes_per_token,multiply_adds_per_token,share");
   for (const Measured& m : results) {
-    std::printf("%s,%u,%u,%zu,%.4f,%.4f,%.0f,%.4f\n", std::string(m.phase).c_str(), m.depth, m.tokens, m.rates.size(),
-                m.mean(), m.deviation(), m.bytes_a_token, m.gigabytes_a_second());
+    std::printf("%s,%u,%u,%zu,%.4f,%.4f,%.0f,%.4f,%.0f,%.0f,%.0f,", std::string(m.phase).c_str(), m.depth, m.tokens,
+                m.rates.size(), m.mean(), m.deviation(), m.bytes(), m.bytes_a_second() / 1e9, m.weight_bytes(),
+                m.cache_bytes(), m.multiply_adds());
+    if (machine) std::printf("%.4f", share(m, *machine));
+    std::puts("");
   }
 }
 
-void print_json(const std::vector<Measured>& results, double bandwidth) {
-  nlohmann::ordered_json out;
-  out["read_bytes_per_second"] = bandwidth > 0 ? nlohmann::ordered_json(bandwidth) : nlohmann::ordered_json();
-  out["results"] = nlohmann::ordered_json::array();
+void print_json(const std::vector<Measured>& results, const Machine& machine) {
+  using Json = nlohmann::ordered_json;
+  Json out;
+  out["threads"] = machine ? Json(machine->threads) : Json();
+  out["read_bytes_per_second"] = machine ? Json(machine->read_bytes) : Json();
+  out["multiply_adds_per_second"] = machine ? Json(machine->multiply_adds) : Json();
+  out["instruction_set"] = machine ? Json(machine->instruction_set) : Json();
+  out["results"] = Json::array();
   for (const Measured& m : results) {
     out["results"].push_back({{"phase", m.phase},
                               {"depth", m.depth},
@@ -163,7 +186,11 @@ void print_json(const std::vector<Measured>& results, double bandwidth) {
                               {"tokens_per_second", m.mean()},
                               {"deviation", m.deviation()},
                               {"each", m.rates},
-                              {"bytes_per_token", m.bytes_a_token}});
+                              {"bytes_per_token", m.bytes()},
+                              {"weight_bytes_per_token", m.weight_bytes()},
+                              {"cache_bytes_per_token", m.cache_bytes()},
+                              {"multiply_adds_per_token", m.multiply_adds()},
+                              {"share", machine ? Json(share(m, *machine)) : Json()}});
   }
   std::puts(out.dump().c_str());
 }
@@ -198,13 +225,14 @@ Outcome run(const Args& args) {
   if (!args.has("--ctx")) choice.options.context = deepest + std::max(sizes.prompt, sizes.generated + 1) + 2;
   PRONK_TRY(const auto engine, open_engine(choice));
   PRONK_TRY(const std::vector<Measured> results, measure(*engine, sizes));
-  const double bandwidth = engine->device() ? 0 : read_bandwidth();
+  const u32 threads = choice.options.threads > 0 ? choice.options.threads : cpu::default_threads();
+  const Machine machine = engine->device() ? std::nullopt : Machine(measure_machine(threads));
   if (args.flag("--json")) {
-    print_json(results, bandwidth);
+    print_json(results, machine);
   } else if (args.flag("--csv")) {
-    print_csv(results);
+    print_csv(results, machine);
   } else {
-    print(results, bandwidth);
+    print(results, machine);
   }
   return {};
 }
@@ -230,7 +258,7 @@ constexpr Option options[] = {
      .help = "how often each is measured (default 5)",
      .minimum = 1,
      .maximum = 1000},
-    {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object"},
+    {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object; README.md has its keys"},
     {.name = "--csv", .kind = OptionKind::flag, .help = "lines of comma-separated values"},
     backend_option,
     context_option,

@@ -47,6 +47,10 @@ Result<MappedFile> MappedFile::of(int descriptor, const std::string& path) {
   return file;
 }
 
+void MappedFile::read_ahead() const {
+  if (data_) ::madvise(const_cast<u8*>(data_), size_, MADV_WILLNEED);
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -22,6 +22,8 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
+  void read_ahead() const;  // all of it will be needed: what is not in memory starts to come
+
   std::span<const u8> bytes() const { return {data_, static_cast<std::size_t>(size_)}; }
   u64 size() const { return size_; }
 

@@ -54,6 +54,7 @@ class FileSource final : public ByteSource {
   Result<std::shared_ptr<const MappedFile>> map() override {
     PRONK_TRY(MappedFile file, MappedFile::of(descriptor_, path_));
     if (file.size() != size_) return fail(path_ + ": has changed its size while it was read");
+    file.read_ahead();
     return std::make_shared<const MappedFile>(std::move(file));
   }
 

@@ -17,6 +17,7 @@
 #include "graph/activations.h"
 #include "graph/kv_type.h"
 #include "graph/pooling.h"
+#include "graph/run_cost.h"
 #include "graph/sampling.h"
 
 namespace pronk {
@@ -174,6 +175,8 @@ class Engine {
   MemoryUse planned() const;
   MemoryUse allocated() const;
   RunCounters run_counters() const;
+  // What tokens at positions first, first + 1, … read and multiply, of which the last `logits` give some.
+  graph::RunCost run_cost(u32 first, u32 tokens, u32 logits) const;
 
  private:
   struct Parts;

@@ -86,6 +86,9 @@ struct Kernels {
   // out = g σ(factor · (g + cubic · g³)) · up, in whole vectors of every row: SwiGLU with 1 and 0, GeGLU by tanh with
   // 2 √(2/π) and 0.044715.
   void (*gate)(Rows<const float> gate, Rows<const float> up, float factor, float cubic, Rows<float> out);
+  // Makes so many rounds of 8-bit products in the first cache, as fast as the instruction set can; returns how many
+  // multiply-adds that were.
+  u64 (*multiply_in_cache)(u32 rounds);
 };
 
 // All that were compiled and run on this machine, the fastest first; the last runs everywhere.

@@ -10,12 +10,6 @@ using graph::ValueId;
 
 constexpr u64 arena_alignment = 64;  // bytes: a cache line
 
-std::size_t tail_of(const Graph& graph) {
-  std::size_t tail = graph.ops.size();
-  while (tail > 0 && !graph::writes_state(graph.ops[tail - 1])) --tail;
-  return tail;
-}
-
 // Each value from the operation that makes it to the last that reads it, slices being their parents; the output lies
 // elsewhere. The tail runs several times: what it reads of what came before must stay until its end.
 void plan_arena(const Graph& graph, u32 chunk, u64 element_bytes, Workspace& workspace) {
@@ -44,7 +38,7 @@ void plan_arena(const Graph& graph, u32 chunk, u64 element_bytes, Workspace& wor
 Workspace plan_workspace(const Graph& graph, u32 chunk, u32 logit_rows, bool quantizes, const Kernels& kernels,
                          u64 element_bytes) {
   Workspace workspace;
-  workspace.tail = tail_of(graph);
+  workspace.tail = graph::tail_of(graph);
   workspace.tail_rows = std::clamp(logit_rows, 1u, chunk);
   plan_arena(graph, chunk, element_bytes, workspace);
   for (const auto& op : graph.ops) {

@@ -130,6 +130,10 @@ MemoryUse Engine::allocated() const {
   return use;
 }
 
+graph::RunCost Engine::run_cost(u32 first, u32 tokens, u32 logits) const {
+  return graph::run_cost(parts_->loaded->graph, parts_->options.kv, first, tokens, logits);
+}
+
 RunCounters Engine::run_counters() const {
   if (!parts_->device || !parts_->counters_when_ready) return {};
   const gpu::Counters now = parts_->device->counters(), ready = *parts_->counters_when_ready;

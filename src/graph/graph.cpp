@@ -4,6 +4,12 @@
 
 namespace pronk::graph {
 
+std::size_t tail_of(const Graph& graph) {
+  std::size_t tail = graph.ops.size();
+  while (tail > 0 && !writes_state(graph.ops[tail - 1])) --tail;
+  return tail;
+}
+
 bool Graph::causal() const {
   return std::all_of(ops.begin(), ops.end(), [](const PlainOp& op) {
     const auto* attention = std::get_if<Attention>(&op);

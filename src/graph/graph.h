@@ -418,6 +418,9 @@ struct Graph {
   u32 positions() const;   // most tokens that it has embeddings of positions for; ~0u: any number
 };
 
+// The first of the last operations that write no state: only tokens whose output is wanted go through them.
+std::size_t tail_of(const Graph& graph);
+
 // The same without what only the logits need, weights included: its output is the hidden states.
 Graph without_logits(Graph graph);
 

@@ -285,9 +285,15 @@ TEST_F(EngineCli, BenchMeasuresEachPhaseAtEachDepth) {
       EXPECT_GT(std::min(first, second), 0);
       EXPECT_NEAR(mean, (first + second) / 2, 1e-9 * mean);
       EXPECT_EQ(one["bytes_per_token"] > 0, i % 2 == 1);
+      EXPECT_GT(one["multiply_adds_per_token"], 0);
+      EXPECT_EQ(one["share"].is_null(), backend != "cpu");
+      if (backend == "cpu") EXPECT_GT(one["share"], 0);
     }
+    EXPECT_EQ(out["results"][3]["weight_bytes_per_token"], out["results"][1]["weight_bytes_per_token"]);
     EXPECT_GT(out["results"][3]["bytes_per_token"], out["results"][1]["bytes_per_token"]);  // the cache
-    EXPECT_EQ(out["read_bytes_per_second"].is_null(), backend != "cpu");
+    for (const char* key : {"threads", "read_bytes_per_second", "multiply_adds_per_second", "instruction_set"}) {
+      EXPECT_EQ(out.at(key).is_null(), backend != "cpu") << key;
+    }
   }
   EXPECT_EQ(run("bench" + model() + " -p 6 -n 0 -r 1 --csv --backend cpu"), 0);
   const std::string csv = read("out");

@@ -8,6 +8,7 @@
 #include "cpu/isa/float_operations.h"
 #include "cpu/isa/float_products.h"
 #include "cpu/isa/integer_products.h"
+#include "cpu/isa/multiply_rate.h"
 
 struct Decoded {};  // stands for the formats without a Dot: their codecs decode them
 

@@ -14,7 +14,8 @@ namespace {
 #include "cpu/isa/instance.h"
 }  // namespace
 
-const Kernels wasm_kernels = {"wasm",         runs_here,  sizeof(Quant),    panel_rows, quantize,
-                              find_quantized, any_floats, floats_of_halves, attend,     gate_floats};
+const Kernels wasm_kernels = {"wasm",   runs_here,      sizeof(Quant),    panel_rows,
+                              quantize, find_quantized, any_floats,       floats_of_halves,
+                              attend,   gate_floats,    multiply_in_cache};
 
 }  // namespace pronk::cpu

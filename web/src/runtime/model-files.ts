@@ -6,6 +6,7 @@ import { type ByteSource, splitIndex, splitSiblings } from './source.js';
 import type { FileSpec } from './types.js';
 
 const firstHeaderBytes = 1 << 20;
+const mostBytes = 4 << 20; // of weights before progress is told
 
 export class ModelFiles {
   /** What the sources had to say once they were closed; see ByteSource.note. */
@@ -68,7 +69,7 @@ export class ModelFiles {
     const source = this.sources[file];
     const tail = this.tails[file];
     if (!source) throw new PronkError('internal', `the module asks for file ${file} of ${this.sources.length}`);
-    const count = Math.min(room, end - position);
+    const count = Math.min(room, end - position, mostBytes);
     let filled = 0;
     while (filled < count) {
       const at = position + filled;
