@@ -22,7 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-
 struct Sizes {
   u32 prompt = 512, generated = 128, repetitions = 5;
   std::vector<u32> depths{0};
