@@ -41,8 +41,9 @@ export const browserPlatform: Platform = {
     const { name, memory } = chooseModule(threads);
     return instantiate(await compile(name), gpu, memory);
   },
+  // Firefox has hung, with both processors busy, while an engine had threads: only Chromium gets more than one unasked.
   threads: () => ({
-    processors: navigator.hardwareConcurrency || 1,
+    processors: 'userAgentData' in navigator ? navigator.hardwareConcurrency || 1 : 1,
     missing: missingForThreads(),
   }),
   startThread(start, onMessage) {
