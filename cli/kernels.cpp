@@ -60,6 +60,7 @@ constexpr Option options[] = {
     budget_option,
     backend_option,
     activations_option,
+    threads_option,
     cache_option,
     no_cache_option,
 };

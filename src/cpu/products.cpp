@@ -8,7 +8,8 @@ namespace {
 // Multiply-adds that a thread takes at a time, some ten microseconds of a fast one: whoever is held up with them holds
 // up little.
 constexpr u64 part_products = 1 << 17;
-// What fewer threads than one are worth: another's cache is as far away as memory, for what it reads and what it makes.
+// A product of fewer is one thread's: fetching the activations from its cache, and the results back, would take longer
+// than the half of the work that another thread could do.
 constexpr u64 least_shared = 1 << 18;
 constexpr u32 part_elements = 1 << 13;  // the same of elements to be quantized
 

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "cpu/executor.h"
@@ -165,6 +167,26 @@ TEST_F(EngineCli, ThreadsAndInstructionSetsAreChosen) {
   ASSERT_EQ(::setenv("PRONK_CPU_ISA", "abacus", 1), 0);
   expect_error(generate, 1, "PRONK_CPU_ISA is 'abacus'; this machine has ");
   ::unsetenv("PRONK_CPU_ISA");
+}
+
+TEST_F(EngineCli, KernelsAreWrittenAsFiles) {
+  const std::string kernels = "kernels" + model() + " --dump ";
+  const std::string dump = path("dump");
+  for (const char* variant : {"core", "subgroups"}) {
+    ASSERT_EQ(run(kernels + dump + " --variant " + variant), 0) << read("err");
+    std::istringstream names(read("out"));
+    u32 files = 0, with_subgroups = 0;
+    for (std::string name; std::getline(names, name); ++files) {
+      const std::string text = read("dump/" + name);
+      EXPECT_NE(text.find("@compute"), text.npos) << name;
+      with_subgroups += text.starts_with("enable subgroups;");
+    }
+    EXPECT_GE(files, 10u);
+    EXPECT_EQ(with_subgroups > 0, std::string_view(variant) == "subgroups");
+  }
+  std::filesystem::remove_all(dump);
+  expect_error(kernels + path("model.gguf"), 1, "cannot make the folder '" + path("model.gguf") + "'");
+  expect_error("kernels" + model(), 2, "--dump is missing");
 }
 
 TEST_F(EngineCli, EmbedPoolsHiddenStates) {
