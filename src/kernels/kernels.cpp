@@ -14,8 +14,8 @@ using gpu::PipelineDesc;
 
 constexpr MatVecConstants matvec_tile{.LANES = 16, .ROWS = 4, .TILE = 32, .TOKENS = 1};
 constexpr MatVecConstants batch_tile{.LANES = 16, .ROWS = 2, .TILE = 8, .TOKENS = batch_tokens};
-// TILE_K 16 and not more: SwiftShader's compile time grows with workgroup memory (1.9 s against 4.4 s with 32).
-constexpr GemmConstants gemm_tile{.TILE_T = 32, .TILE_N = 64, .TILE_K = 16};
+// Tiles of 12 KiB leave RDNA room for 10 waves a SIMD, and default limits for the sums of squares.
+constexpr GemmConstants gemm_tile{.TILE_T = 64, .TILE_N = 128, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
 // With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
 constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
@@ -133,6 +133,7 @@ Grid gemm_grid(u32 rows, bool gated) {
 }
 
 u32 gemm_tokens() { return gemm_tile.TILE_T; }
+u32 gemm_step() { return gemm_tile.TILE_T / 2; }
 
 PipelineDesc embed(const formats::Format& format, bool by_position) {
   return Shader("embed")

@@ -46,6 +46,7 @@ u64 expert_groups_bytes(u32 slots, u32 experts);
 Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits);
 Grid gemm_grid(u32 rows, bool gated);
 u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
+u32 gemm_step();    // of those as many cost as much as fewer: a step is left out as a whole
 
 // 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
 gpu::PipelineDesc embed(const formats::Format& format, bool by_position);

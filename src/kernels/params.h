@@ -165,7 +165,7 @@ PRONK_STRUCT(MatVecConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM: TILE_T and TILE_N multiples of 4 (8 with GATED), TILE_K of 8.
+// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T a multiple of 16, TILE_N = 8 TILE_K, TILE_K a power of two.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
