@@ -30,6 +30,7 @@ class Cases {
          {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
       push(sampling_case(vocab, sampling, 1));
     }
+    for (const bool masked : {false, true}) push(adjust_case(vocab, masked, 1));
     return std::move(cases_);
   }
 

@@ -159,6 +159,13 @@ PRONK_STRUCT(SampleParams,
   (float, inverse_temperature), (float, top_p), (float, log_min_p)
 );
 
+PRONK_STRUCT(AdjustParams,
+  (u32, vocab),
+  (u32, first_step),  // of the run: what it is fed is of the prompt
+  (u32, masked),
+  (float, repetition), (float, frequency), (float, presence)
+);
+
 // Tile constants of a matvec, powers of two; LANES <= 2 TILE · TOKENS, which is the size of a workgroup.
 PRONK_STRUCT(MatVecConstants,
   (u32, LANES), (u32, ROWS), (u32, TILE), (u32, TOKENS),
