@@ -290,7 +290,7 @@ class JsonParser {
 
 Result<Json> Json::parse(std::string text) { return JsonParser(std::move(text)).run(); }
 
-JsonValue Json::root() const { return {this, 0, no_key}; }
+JsonValue Json::root() const { return nodes_.empty() ? JsonValue() : JsonValue(this, 0, no_key); }
 
 u64 Json::memory_bytes() const { return text_.capacity() + nodes_.capacity() * sizeof(Node); }
 

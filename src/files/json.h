@@ -85,6 +85,7 @@ class Json {
   // The errors name the byte (from 0) where the text is wrong.
   static Result<Json> parse(std::string text);
 
+  Json() = default;  // of no value: the root is absent
   Json(Json&&) = default;
   Json& operator=(Json&&) = default;
   Json(const Json&) = delete;
@@ -96,7 +97,6 @@ class Json {
  private:
   friend class JsonValue;
   friend class JsonParser;
-  Json() = default;
 
   // The values in the order of the text, a member's key before it. The first character at `start` tells the kind.
   struct Node {

@@ -60,6 +60,8 @@ Result<Tokenizer> Tokenizer::from_metadata(const files::Metadata& metadata) {
   return Tokenizer(std::make_unique<const Vocabulary>(std::move(vocabulary)));
 }
 
+Tokenizer Tokenizer::none() { return Tokenizer(std::make_unique<const Vocabulary>()); }
+
 u32 Tokenizer::vocab_size() const { return vocabulary_->spellings.count(); }
 std::optional<u32> Tokenizer::bos() const { return id_or_none(vocabulary_->bos); }
 std::optional<u32> Tokenizer::eos() const { return id_or_none(vocabulary_->eos); }
@@ -92,6 +94,7 @@ u64 Tokenizer::memory_bytes() const {
 
 Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options) const {
   const Vocabulary& v = *vocabulary_;
+  if (vocab_size() == 0) return fail("the model has no tokenizer");
   if (utf8.size() > longest_text) return fail("the text has more than 1 GiB");
   const bool bos = options.bos == Bos::on || (options.bos == Bos::automatic && v.add_bos);
   if (bos && v.bos == no_token) return fail("a bos token is asked for, but tokenizer.ggml.bos_token_id is not there");

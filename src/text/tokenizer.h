@@ -38,6 +38,9 @@ class Tokenizer {
   // Copies what it needs: the metadata may go away. Errors name the key that is missing, wrong or not supported.
   static Result<Tokenizer> from_metadata(const files::Metadata& metadata);
 
+  // Of a model that comes without one: no token has a spelling, and to encode is an error.
+  static Tokenizer none();
+
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
