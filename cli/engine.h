@@ -15,8 +15,8 @@ namespace pronk::cli {
 constexpr Option model_option{.name = "-m",
                               .value = "MODEL",
                               .help =
-                                  "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf; of a split model any "
-                                  "part (default: the model in the box)"};
+                                  "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf, of a split model any "
+                                  "part; or a folder with config.json and safetensors (default: the model in the box)"};
 constexpr Option backend_option{.name = "--backend",
                                 .value = "NAME",
                                 .help = "auto (the default): webgpu if there is an adapter that is no software",

@@ -1,4 +1,5 @@
-// pronk: runs language models from GGUF files on WebGPU or the CPU. The whole public interface of the C++ engine.
+// pronk: runs language models from GGUF files and Hugging Face folders on WebGPU or the CPU. The whole public interface
+// of the C++ engine.
 //
 // Nothing here waits. The caller moves bytes in, calls pump() after each event of its event loop (natively: after
 // gpu::wait), and takes tokens out. Errors are values with one line of text.
@@ -77,10 +78,16 @@ class Model {
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
+  // A folder as Hugging Face's libraries write it comes first with those of these files that it has, each whole and in
+  // this order; all but the first may be missing. What follows are the headers of weight_files().
+  static std::span<const std::string_view> folder_files();
+  Status add_file(std::string_view name, std::string contents);
+  std::span<const std::string> weight_files() const;  // of a folder: plain names
+
   // Gives the first bytes of a file (split files in order; file_size may be unknown: ~0). Returns 0 when the header is
   // complete, else how many bytes from the start to call again with.
   Result<u64> add_header(u32 file, std::span<const u8> prefix, u64 file_size);
-  u32 file_count() const;  // known once the first header is complete
+  u32 file_count() const;  // of a folder; else known once the first header is complete
   // Reads architecture and tokenizer after the last header. A file without tensors is an error here.
   Status finish_headers();
 

@@ -165,6 +165,7 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
   const formats::Format& format = *model_.graph[weight].format;
   std::vector<float> values(count);
   format.decode(bytes, count / format.block_weights, values.data());
+  for (float& value : values) value += model_.graph[weight].added;
   u64 offset = 0;
   for (std::size_t s = 0; s < vector.sources.size(); ++s) {
     if (vector.sources[s] == weight)
