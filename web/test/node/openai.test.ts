@@ -44,7 +44,11 @@ describe.skipIf(!cases)('the model in the box', () => {
     const [call] = first.choices[0]!.message.tool_calls!;
     expect(call!.function).toEqual({ name: 'get_weather', arguments: '{"city": "Paris"}' });
     messages.push({ role: 'assistant', content: null, tool_calls: [call!] });
-    messages.push({ role: 'tool', tool_call_id: call!.id, content: '{"city": "Paris", "weather": "sunny", "temperature": 21}' });
+    messages.push({
+      role: 'tool',
+      tool_call_id: call!.id,
+      content: '{"city": "Paris", "weather": "sunny", "temperature": 21}',
+    });
     const second = await engine.chat.completions.create({ messages, tools, ...greedy });
     expect(second.choices[0]!.message.content).toContain('Paris');
     expect(second.choices[0]!.finish_reason).toBe('stop');
@@ -68,7 +72,11 @@ describe.skipIf(!cases)('the model in the box', () => {
   });
 
   it('goes on with a text', async () => {
-    const { choices, usage } = await engine.completions.create({ prompt: 'Once upon a time', max_tokens: 8, temperature: 0 });
+    const { choices, usage } = await engine.completions.create({
+      prompt: 'Once upon a time',
+      max_tokens: 8,
+      temperature: 0,
+    });
     expect(choices).toEqual([{ index: 0, text: expect.stringMatching(/\w/), logprobs: null, finish_reason: 'length' }]);
     expect(usage!.completion_tokens).toBe(8);
     let streamed = '';
