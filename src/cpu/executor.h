@@ -21,7 +21,7 @@ constexpr u32 default_chunk = 64;  // tokens that go through the graph together
 
 // Bytes that an executor holds, weights apart.
 struct Footprint {
-  u64 kv_cache = 0;     // all that outlives a step: keys and values, what recurrences carry, and its checkpoint
+  u64 kv_cache = 0;     // all that outlives a step: keys and values, what recurrences carry, and its checkpoints
   u64 activations = 0;  // the arena, rows of output, quantized activations and scratch
   u64 parameters = 0;   // decoded norms, biases and the like, tables of angles
 
@@ -68,11 +68,12 @@ class Executor {
 
   // The largest position up to `position` from which a run may go on, given that the tokens before it are those of the
   // last runs; 0 is always one. Keys and values can go back to any position, windows as far as they still hold what
-  // the position sees, recurrences to where they stand or to the checkpoint.
+  // the position sees, recurrences to where they stand or to a checkpoint.
   u32 resumable(u32 position) const { return states_.resumable(position); }
-  // After a run, or when one has begun and not advanced: keeps what the recurrences carry, in place of the last
-  // checkpoint. It is lost when a run begins before it.
-  void checkpoint() { states_.checkpoint(); }
+  // After a run, or when one has begun and not advanced: keeps what the recurrences carry, as the end of a prompt or,
+  // when so much has been added since the last copy, as one that follows (graph::Checkpoints).
+  void checkpoint_prompt() { states_.end_prompt(); }
+  void checkpoint_following() { states_.follow(); }
 
   const Work& work() const { return work_; }
 

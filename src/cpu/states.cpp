@@ -15,7 +15,7 @@ States<Real>::States(const graph::Graph& graph, u32 context_length, graph::KvTyp
       carried_[i].resize(std::get<graph::RecurrentState>(graph.states[i]).floats);
     }
   }
-  kept_ = carried_;
+  kept_.fill(carried_);
 }
 
 template <class Real>
@@ -25,7 +25,7 @@ u64 States<Real>::bytes(const graph::Graph& graph, u32 context_length, graph::Kv
     if (const auto* s = std::get_if<graph::KvState>(&state)) {
       bytes += KvCache<Real>::bytes(*s, graph::kv_capacity(*s, context_length, chunk), kv);
     } else {
-      bytes += 2 * u64(std::get<graph::RecurrentState>(state).floats) * sizeof(Real);
+      bytes += (1 + graph::Checkpoints::copies) * u64(std::get<graph::RecurrentState>(state).floats) * sizeof(Real);
     }
   }
   return bytes;
@@ -35,9 +35,11 @@ template <class Real>
 u64 States<Real>::bytes() const {
   u64 bytes = 0;
   for (const auto& cache : caches_) bytes += cache ? cache->bytes() : 0;
-  for (const auto* floats : {&carried_, &kept_}) {
-    for (const auto& state : *floats) bytes += state.size() * sizeof(Real);
-  }
+  const auto add = [&](const auto& floats) {
+    for (const auto& state : floats) bytes += state.size() * sizeof(Real);
+  };
+  add(carried_);
+  for (const auto& copy : kept_) add(copy);
   return bytes;
 }
 
@@ -51,19 +53,17 @@ u32 States<Real>::resumable(u32 position) const {
     return true;
   };
   u32 best = 0;
-  for (const u32 at : {recurrent_ ? stands_at_ : position, recurrent_ ? kept_at_ : position}) {
+  for (const u32 at : {recurrent_ ? stands_at_ : position, recurrent_ ? checkpoints_.last(position) : position}) {
     if (at <= position && at > best && windows_hold(at)) best = at;
   }
   return best;
 }
 
 template <class Real>
-void States<Real>::checkpoint() {
-  if (!recurrent_) return;
+void States<Real>::keep(std::optional<u32> copy) {
+  if (!recurrent_ || !copy) return;
   CHECK(stands_at_ != nowhere);
-  if (kept_at_ == stands_at_) return;
-  kept_ = carried_;
-  kept_at_ = stands_at_;
+  kept_[*copy] = carried_;
 }
 
 template <class Real>
@@ -75,10 +75,10 @@ void States<Real>::begin(u32 position) {
     }
     for (auto& state : carried_) std::fill(state.begin(), state.end(), Real(0));
   } else if (recurrent_ && stands_at_ != position) {
-    carried_ = kept_;
+    carried_ = kept_[*checkpoints_.find(position)];
   }
   stands_at_ = position;
-  if (kept_at_ > position) kept_at_ = nowhere;  // what was kept is of another text
+  checkpoints_.forget_after(position);
 }
 
 template class States<float>;

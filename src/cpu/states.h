@@ -1,10 +1,11 @@
-// What a session keeps of a graph's layers on the CPU: KV caches, and the floats of recurrences with their checkpoint.
+// What a session keeps of a graph's layers on the CPU: KV caches, and the floats of recurrences with their checkpoints.
 #pragma once
 
 #include <optional>
 #include <vector>
 
 #include "cpu/kv_cache.h"
+#include "graph/checkpoints.h"
 #include "graph/graph.h"
 
 namespace pronk::cpu {
@@ -24,17 +25,21 @@ class States {
 
   // See Executor.
   u32 resumable(u32 position) const;
-  void checkpoint();
+  void end_prompt() { keep(checkpoints_.end_prompt(stands_at_)); }
+  void follow() { keep(checkpoints_.follow(stands_at_)); }
   void begin(u32 position);                               // of a run; resumable
   void stand_at(u32 position) { stands_at_ = position; }  // nowhere: while they change
 
  private:
+  void keep(std::optional<u32> copy);
+
   bool recurrent_;
   // Of each state one of the two.
   std::vector<std::optional<KvCache<Real>>> caches_;
-  std::vector<std::vector<Real>> carried_, kept_;  // kept_: the checkpoint
-  u32 stands_at_ = 0;                              // the position that carried_ is the state before, or nowhere
-  u32 kept_at_ = nowhere;
+  std::vector<std::vector<Real>> carried_;
+  std::array<std::vector<std::vector<Real>>, graph::Checkpoints::copies> kept_;
+  u32 stands_at_ = 0;  // the position that carried_ is the state before, or nowhere
+  graph::Checkpoints checkpoints_;
 };
 
 extern template class States<float>;

@@ -123,7 +123,7 @@ Status CpuRunner::pump() {
 void CpuRunner::begin() {
   if (phase_ == Phase::decode) {
     executor_->begin(std::span(&last_, 1), run_.position + fed_ + sampled_, cpu::Logits::last);
-    if (sampled_ == 0) executor_->checkpoint();  // where another answer to the same prompt goes on
+    sampled_ == 0 ? executor_->checkpoint_prompt() : executor_->checkpoint_following();
     return;
   }
   const bool score = phase_ == Phase::score;
@@ -131,6 +131,7 @@ void CpuRunner::begin() {
   chunk_rows_ = std::min(score && by_steps_ ? 1 : chunk_, left);
   executor_->begin(std::span(run_.tokens).subspan(fed_, chunk_rows_), run_.position + fed_,
                    score ? cpu::Logits::all : cpu::Logits::none);
+  if (!score) executor_->checkpoint_following();
 }
 
 Status CpuRunner::end_decode() {

@@ -1,6 +1,7 @@
 // All that a device will be asked for, decided before anything is: buffers, pipelines, bindings, dispatches. Pure data.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "engine/weight_plan.h"
 #include "gpu/device.h"
+#include "graph/checkpoints.h"
 #include "graph/kv_type.h"
 #include "kernels/launch.h"
 #include "models/model.h"
@@ -59,7 +61,8 @@ struct GpuPlan {
   u32 output_base = 0, output_stride = 0;  // where they lie in those ranges, in floats
   std::vector<Range> rope_tables;          // of each of the graph's
   struct Checkpoint {
-    u32 state, copy;  // buffers of one size
+    u32 state;
+    std::array<u32, graph::Checkpoints::copies> copies;  // buffers of the same size
   };
   std::vector<Checkpoint> checkpoints;                       // of all recurrent states
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation

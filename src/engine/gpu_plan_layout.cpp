@@ -41,7 +41,7 @@ Status BufferLayout::add_states() {
       PRONK_OK(add_recurrent(std::get<graph::RecurrentState>(state), recurrent_buffer, places_.back()));
     }
   }
-  add_checkpoint();
+  add_checkpoints();
   return {};
 }
 
@@ -76,14 +76,17 @@ Status BufferLayout::add_recurrent(const graph::RecurrentState& state, u32& buff
   return {};
 }
 
-// A second buffer beside each that holds recurrent states.
-void BufferLayout::add_checkpoint() {
+// Buffers for the copies of each that holds recurrent states.
+void BufferLayout::add_checkpoints() {
   const u32 count = u32(plan_.buffers.size());
   for (u32 i = 0; i < count; ++i) {
     if (plan_.buffers[i].label != recurrent_label) continue;
-    const u32 copy = add_buffer("recurrent state, kept", plan_.buffers[i].size,
-                                gpu::usage_copy_src | gpu::usage_copy_dst, MemoryKind::kv_cache);
-    plan_.checkpoints.push_back({i, copy});
+    GpuPlan::Checkpoint& checkpoint = plan_.checkpoints.emplace_back();
+    checkpoint.state = i;
+    for (u32& copy : checkpoint.copies) {
+      copy = add_buffer("recurrent state, kept", plan_.buffers[i].size, gpu::usage_copy_src | gpu::usage_copy_dst,
+                        MemoryKind::kv_cache);
+    }
   }
 }
 

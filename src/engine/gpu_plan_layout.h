@@ -42,7 +42,7 @@ class BufferLayout {
   Status add_states();
   Status add_kv(const graph::KvState& state, u32& buffer, Place& place);
   Status add_recurrent(const graph::RecurrentState& state, u32& buffer, Place& place);
-  void add_checkpoint();
+  void add_checkpoints();
   Range reserve(u64 bytes, const char* label, u32 usage, u32& buffer);
   void add_step_state();
   Range reserve_parameters(u64 bytes);

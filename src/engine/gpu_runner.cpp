@@ -319,7 +319,7 @@ bool GpuRunner::resumes_at(u32 position) const {
   for (const graph::State& state : model_.graph.states) {
     const auto* kv = std::get_if<graph::KvState>(&state);
     if (!kv) {
-      if (recurrent_at_ != position && checkpoint_at_ != position) return false;
+      if (recurrent_at_ != position && !checkpoints_.find(position)) return false;
     } else if (graph::kv_capacity(*kv, plan_.options.context, plan_.slack()) < plan_.options.context &&
                written_ > position + most_back) {
       return false;
@@ -331,11 +331,8 @@ bool GpuRunner::resumes_at(u32 position) const {
 u32 GpuRunner::resumable(u32 position) const {
   u32 best = std::min(position, cached_);
   if (model_.graph.recurrent()) {
-    u32 known = 0;
-    for (const auto& at : {recurrent_at_, checkpoint_at_}) {
-      if (at && *at <= best) known = std::max(known, *at);
-    }
-    best = known;
+    const bool stands = recurrent_at_ && *recurrent_at_ <= best;
+    best = std::max(stands ? *recurrent_at_ : 0, checkpoints_.last(best));
   }
   return resumes_at(best) ? best : 0;
 }
@@ -344,12 +341,13 @@ u32 GpuRunner::resumable(u32 position) const {
 void GpuRunner::go_back() {
   CHECK(resumes_at(run_.position));
   cached_ = run_.position;
-  if (run_.position == 0) written_ = 0;                                           // all is written anew
-  if (checkpoint_at_ && *checkpoint_at_ > run_.position) checkpoint_at_.reset();  // of another text
+  if (run_.position == 0) written_ = 0;  // all is written anew
+  checkpoints_.forget_after(run_.position);
   if (run_.position > 0 && recurrent_at_ != run_.position && !plan_.checkpoints.empty()) {
+    const u32 from = *checkpoints_.find(run_.position);
     device_.begin();
-    for (const auto& [state, copy] : plan_.checkpoints) {
-      device_.copy_buffer(buffers_[copy], 0, buffers_[state], 0, plan_.buffers[state].size);
+    for (const auto& [state, copies] : plan_.checkpoints) {
+      device_.copy_buffer(buffers_[copies[from]], 0, buffers_[state], 0, plan_.buffers[state].size);
     }
     device_.submit();
   }
@@ -357,11 +355,11 @@ void GpuRunner::go_back() {
 }
 
 // Behind what has been recorded.
-void GpuRunner::keep_checkpoint() {
-  for (const auto& [state, copy] : plan_.checkpoints) {
-    device_.copy_buffer(buffers_[state], 0, buffers_[copy], 0, plan_.buffers[state].size);
+void GpuRunner::keep_states(std::optional<u32> copy) {
+  if (!copy) return;
+  for (const auto& [state, copies] : plan_.checkpoints) {
+    device_.copy_buffer(buffers_[state], 0, buffers_[copies[*copy]], 0, plan_.buffers[state].size);
   }
-  checkpoint_at_ = run_.position + fed_;
 }
 
 void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
@@ -374,7 +372,7 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
   counters_at_decode_.reset();
   cached_ = written_ = 0;
   recurrent_at_.reset();
-  checkpoint_at_.reset();
+  checkpoints_.forget_after(0);
   by_steps_ = by_steps && !decode_.empty();
   rows_ready_ = false;
   phase_ = Phase::score;
@@ -427,16 +425,17 @@ void GpuRunner::submit_chunks() {
     const u32 rows = std::min(pace_.tokens(), wanted - fed_);
     submit_chunk(rows, small_batch);
     recurrent_at_ = run_.position + fed_;
-    if (fed_ == wanted) keep_checkpoint();
+    keep_states(fed_ == wanted ? checkpoints_.end_prompt(*recurrent_at_) : checkpoints_.follow(*recurrent_at_));
     device_.submit();
     chunks_.push_back({rows, device_.now_ms()});
     device_.notify_done(chunk_ticket);
     cached_ = run_.position + fed_;
   }
   if (fed_ < wanted) return;
-  if (!plan_.checkpoints.empty() && checkpoint_at_ != run_.position + fed_) {
+  const auto copy = checkpoints_.end_prompt(run_.position + fed_);
+  if (copy && !plan_.checkpoints.empty()) {
     device_.begin();
-    keep_checkpoint();
+    keep_states(copy);
     device_.submit();
   }
   begin_decode();
@@ -496,6 +495,7 @@ void GpuRunner::submit_steps() {
 void GpuRunner::begin_forward() {
   device_.begin();
   replay(decode_, 1, true);
+  keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
   device_.submit();
   forward_ = true;
   wrote_to(run_.position + fed_ + submitted_ + 1);
@@ -514,7 +514,10 @@ void GpuRunner::submit_step(u32 slot) {
   if (mask_) write_range(plan_.mask, mask_->data(), mask_->size() * 4);
   mask_.reset();
   device_.begin();
-  if (!forward_) replay(decode_, 1, true);
+  if (!forward_) {
+    replay(decode_, 1, true);
+    keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
+  }
   forward_ = false;
   const bool logits = slot == logits_slot();
   const u64 logit_bytes = logits ? u64(plan_.output_width) * sizeof(float) : 0;

@@ -96,7 +96,7 @@ class GpuRunner final : public Runner, private WeightSink {
   void write_adjustments();
   u32 logits_slot() const { return u32(plan_.token_readback.size()); }
   void submit_score();
-  void keep_checkpoint();
+  void keep_states(std::optional<u32> copy);
   void go_back();
   void wrote_to(u32 position) { written_ = std::max(written_, position); }
   bool resumes_at(u32 position) const;
@@ -137,10 +137,11 @@ class GpuRunner final : public Runner, private WeightSink {
   bool by_steps_ = false;
 
   // What the states hold. Keys and values: of positions before cached_, but for those of windows whose places have been
-  // taken by positions up to written_. Recurrent states: all that comes before recurrent_at_, and their copies before
-  // checkpoint_at_; none when that is not known.
+  // taken by positions up to written_. Recurrent states: all that comes before recurrent_at_, none when that
+  // is not known. Of checkpoints those up to cached_ count: what lies behind may be of steps that did nothing.
   u32 cached_ = 0, written_ = 0;
-  std::optional<u32> recurrent_at_, checkpoint_at_;
+  std::optional<u32> recurrent_at_;
+  graph::Checkpoints checkpoints_;
   std::optional<gpu::Counters> counters_at_decode_;
   std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free. The last: of logits
   std::deque<u32> slot_order_;        // slots of the steps in flight, oldest first

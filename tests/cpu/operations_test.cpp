@@ -845,7 +845,7 @@ TEST(Operations, ARecurrenceGoesBackToItsCheckpoint) {
   EXPECT_EQ(e.resumable(39), 0u);
   EXPECT_EQ(e.resumable(40), 40u);
   EXPECT_EQ(e.resumable(90), 40u);
-  e.checkpoint();
+  e.checkpoint_prompt();
   Harness::run(e, 40, 70, 30);
   EXPECT_EQ(e.resumable(70), 70u);
   EXPECT_EQ(e.resumable(69), 40u);

@@ -79,11 +79,11 @@ struct Loaded {
   }
 
   // As a session does: from the largest position up to `common` that the states allow; returns it.
-  u32 start(const std::vector<u32>& text, u32 common) {
+  u32 start(const std::vector<u32>& text, u32 common, u32 count = 12) {
     const u32 from = runner->resumable(std::min({common, runner->cached_tokens(), u32(text.size()) - 1}));
     runner->start({.tokens = {text.begin() + from, text.end()},
                    .position = from,
-                   .count = 12,
+                   .count = count,
                    .sampling = {.temperature = 1, .seed = 9}});
     return from;
   }
@@ -142,6 +142,34 @@ TEST(CpuStates, CancelledInMidAnswerItGoesOnFromThePrompt) {
   EXPECT_EQ(loaded.take(), whole);
   EXPECT_EQ(loaded.start(prompt, 50), 49u);
   EXPECT_EQ(loaded.take(), whole);
+}
+
+// Copies follow the answer: at 113 and 177 for a prompt that ends at 49.
+TEST(CpuStates, AnAnswerGoesBackByAnIntervalAtMost) {
+  const std::vector<u32> prompt = text_of(50, 1);
+  Loaded loaded;
+  loaded.start(prompt, 0, 150);
+  const std::vector<u32> whole = joined(prompt, loaded.take(150));
+  ASSERT_EQ(whole.size(), 200u);
+  for (const u32 position : {198u, 177u, 176u, 150u, 113u}) {
+    SCOPED_TRACE(position);
+    const std::vector<u32> text = joined({whole.begin(), whole.begin() + position}, text_of(2, position));
+    EXPECT_EQ(loaded.start(text, position), position >= 177 ? 177u : 113u);
+    EXPECT_EQ(loaded.take(), fresh_answer(text));
+    loaded.start(prompt, 0, 150);
+    loaded.take(145);
+    loaded.runner->cancel();
+  }
+}
+
+// However long the answer is, another one to the same prompt begins at its end.
+TEST(CpuStates, TheEndOfThePromptStays) {
+  Loaded loaded;
+  const std::vector<u32> prompt = text_of(150, 1);
+  loaded.start(prompt, 0, 80);
+  loaded.take(80);
+  EXPECT_EQ(loaded.start(prompt, 150), 149u);
+  EXPECT_EQ(loaded.take(), fresh_answer(prompt));
 }
 
 TEST(CpuStates, CancelledInMidChunkItGoesOnFromTheLastPrompt) {

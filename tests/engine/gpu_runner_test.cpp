@@ -13,7 +13,7 @@ namespace {
 using graph::ValueId;
 using graph::WeightId;
 
-constexpr u32 width = 32, vocab = 61, head = 8, context = 160, chunk = 16;
+constexpr u32 width = 32, vocab = 61, head = 8, context = 256, chunk = 16;
 
 enum Layers : u8 { window = 1, recurrent = 2, whole = 4 };
 
@@ -125,6 +125,7 @@ class Driver {
     turn([&] { return runner_->finished(); });
     return std::move(tokens_);
   }
+  std::vector<u32> heard() { return std::move(tokens_); }  // so far, of a run that is not finished
   std::vector<u32> generate(const std::vector<u32>& tokens, u32 position, u32 count) {
     start(tokens, position, count);
     return finish();
@@ -164,9 +165,9 @@ class GoingBack : public testing::Test {
   }
 
   // Prompt and answer of a finished run, but for the last token, which was not fed.
-  std::vector<u32> finished_run(u32 prompt) {
+  std::vector<u32> finished_run(u32 prompt, u32 count = 9) {
     std::vector<u32> tokens = some_tokens(prompt, prompt);
-    const std::vector<u32> answer = used_->generate(tokens, 0, 9);
+    const std::vector<u32> answer = used_->generate(tokens, 0, count);
     tokens.insert(tokens.end(), answer.begin(), answer.end());
     tokens.pop_back();
     EXPECT_EQ(used_->runner().cached_tokens(), tokens.size());
@@ -236,6 +237,47 @@ TEST_F(GoingBack, ARecurrenceGoesOnFromItsEndAndFromTheEndOfThePrompt) {
     EXPECT_EQ(expect_goes_on(tokens, prompt - 1, 3), prompt - 1);
     tokens = finished_run(prompt);
     if (prompt > 2) EXPECT_EQ(expect_goes_on(tokens, prompt - 2, 4), 0u);
+  }
+}
+
+// Copies follow the answer: at 72, 136 and 200 for a prompt that ends at 8; the last two of them are there.
+TEST_F(GoingBack, ARecurrenceGoesBackByAnIntervalAtMost) {
+  begin(recurrent | whole);
+  for (const u32 back : {1u, 10u, 11u, 74u, 75u, 180u}) {
+    const std::vector<u32> tokens = finished_run(9, 202);
+    ASSERT_EQ(tokens.size(), 210u);
+    const u32 position = u32(tokens.size()) - back;
+    const u32 expected = position >= 200 ? 200 : position >= 136 ? 136 : 8;
+    EXPECT_EQ(expect_goes_on(tokens, position, 20), expected);
+  }
+}
+
+// Wherever it is cancelled, with steps in flight that may have made a copy of what does not count.
+TEST_F(GoingBack, ACancelledAnswerGoesBackByAnIntervalAtMost) {
+  begin(recurrent | whole);
+  for (const u32 cached : {131u, 134u, 135u, 136u, 139u}) {
+    const std::vector<u32> prompt = some_tokens(9, cached);
+    used_->heard();
+    used_->start(prompt, 0, 240);
+    used_->turn([&] { return used_->runner().cached_tokens() >= cached; });
+    EXPECT_GT(used_->runner().steps_in_flight(), 0u);
+    used_->runner().cancel();
+    std::vector<u32> tokens = prompt;
+    const std::vector<u32> answer = used_->heard();
+    tokens.insert(tokens.end(), answer.begin(), answer.end());
+    ASSERT_GE(tokens.size(), used_->runner().cached_tokens());
+    const u32 position = used_->runner().cached_tokens();
+    EXPECT_EQ(expect_goes_on(tokens, position, 20), position >= 136 ? 136u : 72u);
+  }
+}
+
+// In a long prompt the copies follow its chunks.
+TEST_F(GoingBack, ALongPromptGoesBackByAnIntervalAndAChunkAtMost) {
+  begin(recurrent | whole);
+  for (const u32 position : {199u, 198u, 150u, 128u}) {
+    const std::vector<u32> prompt = some_tokens(200, 3);
+    used_->generate(prompt, 0, 1);
+    EXPECT_LT(position - expect_goes_on(prompt, position, 20), graph::Checkpoints::interval + chunk);
   }
 }
 
