@@ -43,21 +43,38 @@ Status Charsmap::load(std::string_view bytes, std::string_view key) {
   return run > 0 ? wrong("has a replacement without an end") : Status{};
 }
 
-Charsmap::Match Charsmap::longest(std::string_view text) const {
-  Match found;
-  if (units_.empty()) return found;
+// The shortest first, until visit says false.
+template <class Visit>
+void Charsmap::for_each_match(std::string_view text, Visit visit) const {
+  if (units_.empty()) return;
   u64 node = offset_of(units_[0]);
   const u64 end = std::min<u64>(text.size(), longest_key);
   for (u64 i = 0; i < end; ++i) {
     node ^= u8(text[i]);
-    if (text[i] == '\0' || node >= units_.size() || label_of(units_[node]) != u8(text[i])) break;
+    if (text[i] == '\0' || node >= units_.size() || label_of(units_[node]) != u8(text[i])) return;
     const bool ends_here = has_value(units_[node]);
     node ^= offset_of(units_[node]);
-    if (node >= units_.size()) break;
-    if (ends_here && value_of(units_[node]) < replacements_.size()) {
-      found = {i + 1, replacements_.c_str() + value_of(units_[node])};
-    }
+    if (node >= units_.size()) return;
+    const bool found = ends_here && value_of(units_[node]) < replacements_.size();
+    if (found && !visit(Match{i + 1, replacements_.c_str() + value_of(units_[node])})) return;
   }
+}
+
+Charsmap::Match Charsmap::longest(std::string_view text) const {
+  Match found;
+  for_each_match(text, [&](const Match& match) {
+    found = match;
+    return true;
+  });
+  return found;
+}
+
+Charsmap::Match Charsmap::shortest(std::string_view text) const {
+  Match found;
+  for_each_match(text, [&](const Match& match) {
+    found = match;
+    return false;
+  });
   return found;
 }
 

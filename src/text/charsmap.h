@@ -26,10 +26,14 @@ class Charsmap {
   // The longest sequence in the map that the text begins with. What a damaged map points to outside of itself is not
   // in the map.
   Match longest(std::string_view text) const;
+  Match shortest(std::string_view text) const;
 
   u64 memory_bytes() const { return units_.capacity() * sizeof(u32) + replacements_.capacity(); }
 
  private:
+  template <class Visit>
+  void for_each_match(std::string_view text, Visit visit) const;
+
   std::vector<u32> units_;
   std::string replacements_;
 };

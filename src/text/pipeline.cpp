@@ -68,13 +68,41 @@ bool replace(const Splitter& pattern, std::string_view by, std::string_view text
   return fits;
 }
 
-// Characters by the map: what belongs to one character is looked up together, then each alone.
+// Bytes of what a reader takes for one character: one with the marks, joiners and modifiers after it. Precise where it
+// has fewer than six bytes; what is longer is not looked up as a whole.
+u64 cluster_bytes(std::string_view text) {
+  const DecodedChar first = decode_char(text, 0);
+  if (text.starts_with("\r\n")) return 2;
+  u64 end = first.bytes;
+  if (class_of(first.code_point) == CharClass::control || first.code_point == '\n' || first.code_point == '\r') return end;
+  while (end < text.size()) {
+    const DecodedChar next = decode_char(text, end);
+    const CharClass kind = class_of(next.code_point);
+    const u32 c = next.code_point;
+    const bool extends = kind == CharClass::mark || kind == CharClass::spacing_mark || (c & ~1u) == 0x200c ||
+                         (c & ~1u) == 0xff9e || (c >= 0x1f3fb && c <= 0x1f3ff);
+    if (!extends) break;
+    end += next.bytes;
+  }
+  return end;
+}
+
+// What belongs to one character by the first entry that it begins with, or else each character by its own.
 void map_chars(const Charsmap& charsmap, std::string_view text, std::string& out) {
+  constexpr u64 longest_cluster = 5;  // bytes, as the library has it
   while (!text.empty()) {
-    const Charsmap::Match match = charsmap.longest(text);
-    const u64 bytes = match.bytes > 0 ? match.bytes : decode_char(text, 0).bytes;
-    out += match.bytes > 0 ? match.replacement : text.substr(0, bytes);
-    text.remove_prefix(bytes);
+    std::string_view cluster = text.substr(0, cluster_bytes(text));
+    text.remove_prefix(cluster.size());
+    if (cluster.size() <= longest_cluster) {
+      if (const Charsmap::Match match = charsmap.shortest(cluster); match.bytes > 0) {
+        out += match.replacement;
+        continue;
+      }
+    }
+    for_each_char(cluster, [&](u32, std::string_view bytes) {
+      const Charsmap::Match match = charsmap.shortest(bytes);
+      out += match.bytes > 0 ? match.replacement : bytes;
+    });
   }
 }
 

@@ -208,7 +208,7 @@ std::vector<std::string_view> pre_tokenizer_names() {
 }
 
 Result<Splitter> Splitter::parse(std::string_view regex) {
-  for (const Rule& rule : {number_groups, digit_groups, trailing_space}) {
+  for (const Rule& rule : {number_groups, digit_groups}) {
     if (rule.pattern == regex) return Splitter{rule.by};
   }
   PRONK_TRY(SplitPattern pattern, SplitPattern::parse(regex));

@@ -46,7 +46,7 @@ struct Splitter {
     while (start < end) {
       const u64 found = pattern[0].match(text, start, end);
       if (found > start && !visit(start, found)) return;
-      start = found > start ? found : start + decode_char(text.substr(0, end), start).bytes;
+      start = found > start ? found : pattern[0].next_start(text, start, end);
     }
   }
 };

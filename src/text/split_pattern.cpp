@@ -90,7 +90,7 @@ class PatternParser {
       } else if (take("(?!\\S)")) {
         out.back().end = SplitPattern::End::before_space;
       } else if (take("$")) {
-        out.back().end = SplitPattern::End::text;
+        out.back().end = SplitPattern::End::line;
       } else {
         out.back().items.push_back(item());
       }
@@ -418,7 +418,7 @@ class Attempt {
 
   bool may_end(u64 at) const {
     if (alternative_.end == SplitPattern::End::anywhere || at == text_.size()) return true;
-    if (alternative_.end == SplitPattern::End::text) return at + 1 == text_.size() && text_[at] == '\n';
+    if (alternative_.end == SplitPattern::End::line) return text_[at] == '\n';
     return class_of(decode_char(text_, at).code_point) == CharClass::space;
   }
 
@@ -479,12 +479,23 @@ u64 SplitPattern::match(std::string_view text, u64 start, u64 end) const {
   return start;
 }
 
+u64 SplitPattern::next_start(std::string_view text, u64 start, u64 end) const {
+  const Item& first = alternatives_[0].items[0];
+  const bool runs = alternatives_.size() == 1 && first.max == unlimited && first.min <= 1 && first.words.empty();
+  do {
+    const DecodedChar c = decode_char(text.substr(0, end), start);
+    start += c.bytes;
+    if (!runs || !first.set.has(c.code_point)) return start;
+  } while (start < end);
+  return start;
+}
+
 void SplitPattern::split(std::string_view text, u64 start, u64 end, std::vector<u32>& ends) const {
   u64 at = start;
   while (at < end) {
     const u64 found = match(text, at, end);
     if (found == at) {
-      at += decode_char(text.substr(0, end), at).bytes;
+      at = next_start(text, at, end);
       continue;
     }
     if (at > start) ends.push_back(u32(at));

@@ -6,7 +6,7 @@
 //   [a[b]], &&[^…]), each with ? * + {n}
 //   {m,n} {m,}, greedy, or possessive with one more +;
 // - (?i:…|…), literal words in which ASCII letters match in either case, also with ?;
-// - (?!\S) or $ as the last thing ($ is also before a last line break).
+// - (?!\S) or $ as the last thing ($ is also before each line break).
 // No alternative matches the empty text. After a second repeat without a limit everything is optional, so that an
 // attempt looks at each character a few times only, whoever wrote the pattern.
 // \s is White_Space. A byte that is not UTF-8 counts as U+FFFD, a symbol.
@@ -45,6 +45,10 @@ class SplitPattern {
   // What lies outside is not seen.
   u64 match(std::string_view text, u64 start, u64 end) const;
 
+  // Where to try next after nothing has matched at `start`: where the only alternative begins with a repeat without a
+  // limit, it matches nowhere in the run that this takes.
+  u64 next_start(std::string_view text, u64 start, u64 end) const;
+
   // Cuts text[start, end) at both ends of every match, and appends the end of each part.
   void split(std::string_view text, u64 start, u64 end, std::vector<u32>& ends) const;
 
@@ -57,7 +61,7 @@ class SplitPattern {
     u32 min = 1, max = 1;
     bool possessive = false;
   };
-  enum class End : u8 { anywhere, before_space, text };  // before_space: (?!\S), text: $
+  enum class End : u8 { anywhere, before_space, line };  // before_space: (?!\S), line: $
   struct Alternative {
     std::vector<Item> items{};
     End end = End::anywhere;

@@ -92,7 +92,7 @@ std::string_view Tokenizer::spelling(u32 id) const {
 
 u64 Tokenizer::memory_bytes() const {
   const Vocabulary& v = *vocabulary_;
-  const u64 words = v.score_keys.capacity() + v.scores.capacity() + v.ends.capacity();
+  const u64 words = v.score_keys.capacity() + 2 * v.scores.capacity() + v.ends.capacity();
   return sizeof v + v.spellings.memory_bytes() + v.merges.memory_bytes() + v.types.capacity() + words * sizeof(u32) +
          v.special.memory_bytes() + v.pieces.memory_bytes() + v.charsmap.memory_bytes() + v.chat_template.capacity();
 }

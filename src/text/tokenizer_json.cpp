@@ -87,7 +87,7 @@ class Loader {
         PRONK_TRY(const std::string_view piece, (*at).string());
         PRONK_TRY(const double score, (*++at).number());
         pieces_.emplace_back(piece, u32(pieces_.size()));
-        out_.scores.push_back(float(score));
+        out_.scores.push_back(score);
       }
       return check_ids();
     }
@@ -222,9 +222,9 @@ class Loader {
   }
 
   Status load_unigram() {
-    constexpr float unknown_penalty = 10;  // SentencePiece's kUnkPenalty
-    float lowest = std::numeric_limits<float>::max();
-    for (const float score : out_.scores) {
+    constexpr double unknown_penalty = 10;  // SentencePiece's kUnkPenalty
+    double lowest = std::numeric_limits<double>::max();
+    for (const double score : out_.scores) {
       if (!std::isfinite(score)) return fail("a score of the vocab is not finite");
       lowest = std::min(lowest, score);
     }

@@ -35,12 +35,6 @@ u32 well_formed_bytes(std::string_view text, u64 at, u32& wanted) {
   return u32(next - at);
 }
 
-const Composed* find(std::span<const Composed> parts, u32 whole) {
-  const auto at = std::lower_bound(parts.begin(), parts.end(), whole,
-                                   [](const Composed& entry, u32 value) { return entry.whole < value; });
-  return at != parts.end() && at->whole == whole ? &*at : nullptr;
-}
-
 }  // namespace
 
 CharClass class_of(u32 code_point) {
@@ -59,18 +53,6 @@ u32 lower_case(u32 code_point) {
   const LowerRange& range = after[-1];
   const bool inside = code_point <= range.last && (code_point - range.first) % range.step == 0;
   return inside ? u32(i32(code_point) + range.distance) : code_point;
-}
-
-BaseChars base_chars(u32 code_point) {
-  if (code_point >= 0xac00 && code_point < 0xd7a4) {  // Hangul syllables (Unicode 3.12)
-    const u32 index = code_point - 0xac00, trailing = index % 28;
-    return {trailing ? 3u : 2u, {0x1100 + index / 588, 0x1161 + index % 588 / 28, 0x11a7 + trailing}};
-  }
-  if (const Composed* first = find(first_parts, code_point)) {
-    const Composed* second = find(second_parts, code_point);
-    return {(first->part ? 1u : 0u) + (second ? 1u : 0u), {first->part, second ? second->part : 0}};
-  }
-  return {class_of(code_point) == CharClass::mark ? 0u : 1u, {code_point}};
 }
 
 DecodedChar decode_char(std::string_view text, u64 at) {

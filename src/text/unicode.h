@@ -47,13 +47,16 @@ struct LowerRange {
   u32 first, last, step;
   i32 distance;  // from each of first, first + step … last to its lower case
 };
-struct Composed {
-  u32 whole, part;  // part == 0: nothing but marks
-};
+// Numbers of seven bits a byte, the lowest first; the high bit says that more follow. Signed ones by turns: 0, -1, 1, …
+// packed_decompositions: runs of code points, each from the one before. A run: code points since the last, (how many
+// more) << 4 | kind, then its parts, signed and each relative to the part before; of each further code point the first
+// part is one more. Kinds: 1 one character, 2 and 3 two (3: which compose to it again), all canonical; from 5 on
+// compatible, of kind - 4 characters, at 15 of as many as a number before the parts says.
+// packed_combining_classes: code points since the last run, how many more, and their canonical combining class.
 extern const std::string_view unicode_version;
 extern const std::span<const u32> class_changes;  // sorted, as all of these
 extern const std::span<const LowerRange> lower_ranges;
-extern const std::span<const Composed> first_parts, second_parts;
+extern const std::span<const u8> packed_decompositions, packed_combining_classes;
 
 struct DecodedChar {
   u32 code_point;  // U+FFFD for a byte that begins no well-formed character

@@ -60,15 +60,15 @@ std::vector<Best> best_cuts(const Vocabulary& v, std::string_view text) {
   best[0].score = 0;
   for (u32 at = 0; at < text.size();) {
     const u32 next = at + decode_char(text, at).bytes;
-    const auto offer = [&](u64 end, u32 id, float score) {
-      const double sum = best[at].score + double(score);
+    const auto offer = [&](u64 end, u32 id, double score) {
+      const double sum = best[at].score + score;
       if (sum > best[end].score) best[end] = {sum, at, id};
     };
     bool is_piece = false;  // the character alone
     v.pieces.for_each_prefix(v.spellings, text.substr(at), [&](u64 index, u64 bytes) {
       const u32 id = v.pieces.ids()[index];
       is_piece = is_piece || at + bytes == next;
-      offer(at + bytes, id, v.types[id] == TokenType::user_defined && !v.pipeline ? 0.0f : v.scores[id]);
+      offer(at + bytes, id, v.types[id] == TokenType::user_defined && !v.pipeline ? 0.0 : v.scores[id]);
     });
     if (!is_piece) offer(next, v.unknown, v.unknown_score);
     at = next;

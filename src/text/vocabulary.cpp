@@ -113,7 +113,7 @@ Status load_scores(const files::Metadata& metadata, Vocabulary& out) {
   if (!scores) return {};
   if (scores->count() != count) return fail(disagreement(scores_key, scores->count(), count));
   for (u32 id = 0; id < count; ++id) {
-    out.scores[id] = float(scores->number(id));
+    out.scores[id] = double(float(scores->number(id)));
     if (std::isnan(out.scores[id])) {
       return fail(std::string(scores_key) + "[" + std::to_string(id) + "] is not a number");
     }
@@ -123,7 +123,7 @@ Status load_scores(const files::Metadata& metadata, Vocabulary& out) {
 
 Status load_sentencepiece(const files::Metadata& metadata, Vocabulary& out) {
   PRONK_OK(load_scores(metadata, out));
-  for (const float score : out.scores) out.score_keys.push_back(score_key(score));
+  for (const double score : out.scores) out.score_keys.push_back(score_key(float(score)));
   out.scores = {};
   return {};
 }
@@ -146,7 +146,7 @@ Status load_unigram(const files::Metadata& metadata, Vocabulary& out) {
   float lowest = std::numeric_limits<float>::max();
   for (u32 id = 0; id < out.scores.size(); ++id) {
     if (std::isinf(out.scores[id])) return fail(std::string(scores_key) + "[" + std::to_string(id) + "] is infinite");
-    if (out.types[id] == TokenType::normal) lowest = std::min(lowest, out.scores[id]);
+    if (out.types[id] == TokenType::normal) lowest = std::min(lowest, float(out.scores[id]));
   }
   out.unknown_score = lowest - unknown_penalty;
   out.pieces = index_of(out, [](TokenType type) {

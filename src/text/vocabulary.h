@@ -43,8 +43,8 @@ struct Vocabulary {
   Merges merges;                                   // byte_bpe
   PrefixIndex pieces;                              // word_piece, unigram: what text can become
   bool lowers_case = true, strips_accents = true;  // word_piece
-  std::vector<float> scores;                       // unigram, by id: log probabilities
-  float unknown_score = 0;                         // unigram, for one character
+  std::vector<double> scores;                      // unigram, by id: log probabilities
+  double unknown_score = 0;                        // unigram, for one character
   Charsmap charsmap;                               // unigram
   bool merges_spaces = false;                      // unigram: runs of spaces are one, none at the ends
 
