@@ -156,8 +156,9 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
 
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
   if (backend == "cpu") return nullptr;
-  auto device = gpu::create_native_device();
-  if (device || backend == "webgpu") return device;
+  const bool any = backend == "webgpu";
+  auto device = gpu::create_native_device({.hardware_only = !any});
+  if (device || any) return device;
   std::fprintf(stderr, "pronk: %s; running on the CPU\n", device.error().message.c_str());
   return nullptr;
 }

@@ -109,7 +109,7 @@ async function promptFor(engine: Pronk, continued: Message | undefined): Promise
     template: isPlain(engine) ? plainTemplate : engine.chatTemplate,
     left: goesOn ? said.filter(({ id }) => id < lastPrompt!.firstMessage).length : 0,
   };
-  const prompt = await chatPrompt(engine, chat, renderTemplate);
+  const prompt = await chatPrompt(engine, chat, (template, values) => renderTemplate(engine, template, values));
   lastPrompt = { engine, conversation: conversationId(), firstMessage: said[prompt.left]!.id };
   return prompt;
 }

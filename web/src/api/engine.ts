@@ -15,7 +15,11 @@ import { checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '..
 import type { Connect } from '../worker/client.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
+import { ChatCompletions } from './openai/chat.js';
+import { Completions } from './openai/completions.js';
+import { Embeddings } from './openai/embeddings.js';
 import type { SourceOptions } from './sources.js';
+import { type StartTemplateWorker, TemplateRenderer } from './template/renderer.js';
 
 export interface LoadOptions extends EngineOptions, SourceOptions {
   onProgress?: (progress: LoadProgress) => void;
@@ -38,6 +42,7 @@ export interface Home {
   /** Bytes that a model of the context size 'auto' may take where the caller names no budget. */
   defaultBudget(): number;
   warn(message: string): void;
+  startTemplateWorker: StartTemplateWorker;
 }
 
 const loadNames: Record<keyof LoadOptions, true> = {
@@ -61,6 +66,11 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   minP: true,
   seed: true,
   ignoreEos: true,
+  repetitionPenalty: true,
+  frequencyPenalty: true,
+  presencePenalty: true,
+  logitBias: true,
+  topLogprobs: true,
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
@@ -81,7 +91,18 @@ function engineOptions(home: Home, given: EngineOptions): EngineOptions {
 
 /** A loaded model. It comes back by itself from a lost GPU, and with the next call from a crash of its worker. */
 export class Engine {
-  protected constructor(private readonly worker: ModelWorker) {}
+  /** The shapes of the OpenAI API: requests, answers and streams as its client types them. */
+  readonly chat = { completions: new ChatCompletions(this) };
+  readonly completions = new Completions(this);
+  readonly embeddings = new Embeddings(this);
+  private readonly templates: TemplateRenderer;
+
+  protected constructor(
+    private readonly worker: ModelWorker,
+    home: Pick<Home, 'startTemplateWorker'>,
+  ) {
+    this.templates = new TemplateRenderer(home.startTemplateWorker);
+  }
 
   protected static async loadFiles(home: Home, files: FileSpec[], options: LoadOptions): Promise<ModelWorker> {
     const { onProgress, onNotice = ({ message }) => home.warn(message), signal } = options;
@@ -152,6 +173,11 @@ export class Engine {
     return this.worker.call('detokenize', { ids: tokensOf('the list', ids) });
   }
 
+  /** The text that a chat template (Jinja) makes of the values, in a worker with a time limit. */
+  render(template: string, values: Record<string, unknown>): Promise<string> {
+    return this.templates.render(template, values);
+  }
+
   async stats(): Promise<Stats> {
     const stats = await this.worker.call('stats', null);
     return { ...stats, recoveries: this.worker.recoveries };
@@ -159,6 +185,7 @@ export class Engine {
 
   /** Frees the model and its worker; calls that wait, and all later ones, fail with 'unloaded'. */
   unload(): Promise<void> {
+    this.templates.close();
     return this.worker.unload();
   }
 }

@@ -8,12 +8,15 @@ import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectWorker } from '../worker/connect-worker.js';
 import { checkLoadOptions, Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
+import { startTemplateWorker } from './template/start-browser.js';
 
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
 export type { EmbedOptions, GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';
+export type { Stream } from './openai/stream.js';
+export type * from './openai/types.js';
 export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 
 function urlSpec(text: string): FileSpec & { kind: 'url' } {
@@ -36,6 +39,7 @@ const home: Home = {
   connect: connectWorker,
   defaultBudget: () => browserBudget(navigator as BrowserMemory),
   warn: (message) => console.warn(`pronk: ${message}`),
+  startTemplateWorker,
 };
 
 /** A language model in a dedicated worker. */
@@ -45,7 +49,7 @@ export class Pronk extends Engine {
 
   /** Loads a model; `options.onProgress` follows it, `options.signal` ends it. */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Pronk> {
-    return new Pronk(await Engine.loadFiles(home, filesOf(source, options), options));
+    return new Pronk(await Engine.loadFiles(home, filesOf(source, options), options), home);
   }
 
   /** What load() would cost and whether it fits, from the first bytes of the file alone. Not to fit is no error. */

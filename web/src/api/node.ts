@@ -9,12 +9,15 @@ import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectLocally } from '../worker/connect-local.js';
 import { checkLoadOptions, Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
+import { startTemplateWorker } from './template/start-node.js';
 
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
 export type { EmbedOptions, GenerateOptions, LoadOptions } from './engine.js';
 export type { Generation } from './generation.js';
+export type { Stream } from './openai/stream.js';
+export type * from './openai/types.js';
 export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 
 function urlOrPath(text: string): FileSpec {
@@ -26,6 +29,7 @@ const home: Home = {
   connect: connectLocally(nodePlatform),
   defaultBudget: () => Math.floor(totalmem() / 2),
   warn: (message) => process.emitWarning(message, 'PronkWarning'),
+  startTemplateWorker,
 };
 
 function hubEndpoint(): string | undefined {
@@ -56,7 +60,7 @@ export class Pronk extends Engine {
 
   /** Loads a model; `options.onProgress` follows it, `options.signal` ends it. */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Pronk> {
-    return new Pronk(await Engine.loadFiles(home, filesOf(source, options), options));
+    return new Pronk(await Engine.loadFiles(home, filesOf(source, options), options), home);
   }
 
   /** What load() would cost and whether it fits, from the first bytes of the file alone. Not to fit is no error. */

@@ -7,6 +7,7 @@ import type { Platform } from '../../src/runtime/platform.js';
 import type { FileSpec } from '../../src/runtime/types.js';
 import type { Connect } from '../../src/worker/client.js';
 import { boxGolden, boxPath } from '../support/golden.js';
+import { testHome } from '../support/test-home.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 const dist = new URL('../../dist/', import.meta.url);
@@ -55,8 +56,8 @@ function destroyAt(device: GPUDevice, n: number): void {
 
 class TestEngine extends Engine {
   static async load(platform: Platform, file: FileSpec, options: LoadOptions = {}): Promise<TestEngine> {
-    const home = { connect: connectLocally(platform), defaultBudget: () => 2 ** 30, warn: () => {} };
-    const engine = new TestEngine(await Engine.loadFiles(home, [file], { device: 'webgpu', ...options }));
+    const home = testHome(connectLocally(platform), 2 ** 30);
+    const engine = new TestEngine(await Engine.loadFiles(home, [file], { device: 'webgpu', ...options }), home);
     open.push(engine);
     return engine;
   }

@@ -8,11 +8,12 @@ import { connectLocally } from '../../src/worker/connect-local.js';
 import { connectWorker } from '../../src/worker/connect-worker.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { testHome } from '../support/test-home.js';
 
 class TestEngine extends Engine {
   static async load(platform = fakePlatform(), options: LoadOptions = {}): Promise<TestEngine> {
-    const home = { connect: connectLocally(platform), defaultBudget: () => 5000, warn: () => {} };
-    return new TestEngine(await Engine.loadFiles(home, [{ kind: 'bytes', bytes: fakeModel(20_000) }], options));
+    const home = testHome(connectLocally(platform));
+    return new TestEngine(await Engine.loadFiles(home, [{ kind: 'bytes', bytes: fakeModel(20_000) }], options), home);
   }
 }
 

@@ -7,13 +7,17 @@ import type { LoadProgress, Piece, Plan } from '../../src/runtime/types.js';
 import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { testHome } from '../support/test-home.js';
 
 const ofString = (url: string) => ({ kind: 'url', url }) as const;
-const home = (platform: Platform) => ({ connect: connectLocally(platform), defaultBudget: () => 5000, warn: () => {} });
+const home = (platform: Platform) => testHome(connectLocally(platform));
 
 class TestEngine extends Engine {
   static async load(platform: Platform, source: ModelSource, options: LoadOptions = {}): Promise<TestEngine> {
-    const engine = new TestEngine(await Engine.loadFiles(home(platform), fileSpecs(source, ofString), options));
+    const engine = new TestEngine(
+      await Engine.loadFiles(home(platform), fileSpecs(source, ofString), options),
+      home(platform),
+    );
     opened.push(engine);
     return engine;
   }

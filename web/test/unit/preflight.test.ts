@@ -6,16 +6,17 @@ import type { Plan } from '../../src/runtime/types.js';
 import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { testHome } from '../support/test-home.js';
 
 class Planner extends Engine {
   static async plan(options: LoadOptions): Promise<[Plan, string]> {
     const platform = fakePlatform();
-    const home = { connect: connectLocally(platform), defaultBudget: () => 5000, warn: () => {} };
+    const home = testHome(connectLocally(platform));
     const plan = await Engine.planFiles(home, [{ kind: 'bytes', bytes: fakeModel(100) }], options);
     return [plan, platform.made[0]!.calls.find((call) => call.startsWith('plan'))!];
   }
   static load(options: LoadOptions): Promise<unknown> {
-    const home = { connect: connectLocally(fakePlatform()), defaultBudget: () => 5000, warn: () => {} };
+    const home = testHome(connectLocally(fakePlatform()));
     return Engine.loadFiles(home, [{ kind: 'bytes', bytes: fakeModel(100) }], options);
   }
 }

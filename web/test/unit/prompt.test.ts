@@ -1,6 +1,5 @@
 // How the chat page turns a conversation into tokens.
 import { describe, expect, it } from 'vitest';
-import { renderJinja } from '../../../demo/src/jinja.js';
 import { type Chat, chatPrompt, plainEnd, plainTemplate, storyPrompt, type Turn } from '../../../demo/src/prompt.js';
 import type { TokenizeOptions } from '../../src/api/index.js';
 import { render } from '../support/render.js';
@@ -134,17 +133,6 @@ describe('chatPrompt', () => {
     await chatPrompt(fakeEngine(4096, asked), chatOf(turns, { system: 'Be kind.', template: plainTemplate }), render);
     expect(asked[0]![0]).toBe('System: Be kind.\n\nUser: Hi\n\nAssistant: Hello\n\nUser: Why?\n\nAssistant:');
     expect(' Because.\n\nUser: And'.search(plainEnd)).toBe(' Because.'.length);
-  });
-});
-
-describe('renderJinja', () => {
-  it('says what is wrong with a template in one sentence', () => {
-    expect(renderJinja("{{ raise_exception('roles must alternate') }}", {})).toEqual({
-      error: 'The model’s chat template fails: roles must alternate.',
-    });
-    expect(renderJinja('{% for m in messages %}', { messages: [] })).toEqual({
-      error: expect.stringMatching(/^The model’s chat template cannot be read: \S.*\.$/),
-    });
   });
 });
 

@@ -11,12 +11,16 @@ import { connectLocally } from '../../src/worker/connect-local.js';
 import { fakeGpu } from '../support/fake-gpu.js';
 import { type FakeModule, fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
+import { testHome } from '../support/test-home.js';
 import { withResolvers } from '../support/with-resolvers.js';
 
 class TestEngine extends Engine {
   static async load(connect: Connect, options: LoadOptions = {}): Promise<TestEngine> {
-    const home = { connect, defaultBudget: () => 5000, warn: () => {} };
-    const engine = new TestEngine(await Engine.loadFiles(home, [{ kind: 'bytes', bytes: fakeModel(20_000) }], options));
+    const home = testHome(connect);
+    const engine = new TestEngine(
+      await Engine.loadFiles(home, [{ kind: 'bytes', bytes: fakeModel(20_000) }], options),
+      home,
+    );
     cleanup.push(() => engine.unload());
     return engine;
   }

@@ -1,7 +1,10 @@
-// Chat templates are programs in Jinja that come with the model. Runs in template-worker.ts.
+// Chat templates are programs in Jinja that come with the model. Runs in a worker: such a program may never end.
 import { Template } from '@huggingface/jinja';
 
-export type TemplateValues = Record<string, unknown>;
+export interface RenderRequest {
+  source: string;
+  values: Record<string, unknown>;
+}
 export type Rendered = { text: string } | { error: string };
 
 let last: { source: string; template: Template } | null = null;
@@ -12,7 +15,7 @@ function parsed(source: string): Template {
 }
 
 /** The text, or one sentence that says what is wrong with the template. */
-export function renderJinja(source: string, values: TemplateValues): Rendered {
+export function renderJinja({ source, values }: RenderRequest): Rendered {
   let does = 'cannot be read';
   try {
     const template = parsed(source);
@@ -20,6 +23,6 @@ export function renderJinja(source: string, values: TemplateValues): Rendered {
     return { text: template.render(values) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { error: `The model’s chat template ${does}: ${why.replace(/\s+/g, ' ').replace(/\.?$/, '.')}` };
+    return { error: `the chat template ${does}: ${why.replace(/\s+/g, ' ').slice(0, 500)}` };
   }
 }

@@ -1,0 +1,198 @@
+// Requests and answers in the shapes of the OpenAI API, as its client types them.
+
+export interface TextPart {
+  type: 'text';
+  text: string;
+}
+
+export interface ToolCall {
+  id: string;
+  type: 'function';
+  /** arguments: JSON, as the model wrote it. */
+  function: { name: string; arguments: string };
+}
+
+export type ChatMessage =
+  | { role: 'system' | 'developer' | 'user'; content: string | TextPart[]; name?: string }
+  | {
+      role: 'assistant';
+      content?: string | TextPart[] | null;
+      reasoning_content?: string | null;
+      refusal?: string | null;
+      name?: string;
+      tool_calls?: ToolCall[];
+    }
+  | { role: 'tool'; content: string | TextPart[]; tool_call_id: string };
+
+export interface FunctionTool {
+  type: 'function';
+  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean | null };
+}
+
+export type ToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } };
+
+export type ResponseFormat =
+  | { type: 'text' }
+  | { type: 'json_object' }
+  | {
+      type: 'json_schema';
+      json_schema: { name: string; description?: string; schema?: Record<string, unknown>; strict?: boolean | null };
+    };
+
+/** What requests for text have in common. Fields that are null count as not given. */
+export interface SamplingRequest {
+  /** Only repeated in the answer: an engine has one model. */
+  model?: string;
+  max_tokens?: number | null;
+  temperature?: number | null;
+  top_p?: number | null;
+  top_k?: number | null;
+  min_p?: number | null;
+  seed?: number | null;
+  n?: number | null;
+  stop?: string | string[] | null;
+  logit_bias?: Record<string, number> | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+  repetition_penalty?: number | null;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean } | null;
+  user?: string;
+}
+
+export interface ChatRequest extends SamplingRequest {
+  messages: ChatMessage[];
+  max_completion_tokens?: number | null;
+  logprobs?: boolean | null;
+  top_logprobs?: number | null;
+  response_format?: ResponseFormat;
+  tools?: FunctionTool[];
+  tool_choice?: ToolChoice;
+  parallel_tool_calls?: boolean;
+  /** Handed to the chat template; a short form of chat_template_kwargs.enable_thinking. */
+  enable_thinking?: boolean | null;
+  /** Further values for the chat template. */
+  chat_template_kwargs?: Record<string, unknown> | null;
+}
+
+export interface CompletionRequest extends SamplingRequest {
+  prompt: string | string[] | number[] | number[][];
+  /** How many likely tokens are told at each place, at most 5. */
+  logprobs?: number | null;
+}
+
+export interface EmbeddingRequest {
+  input: string | string[] | number[] | number[][];
+  model?: string;
+  encoding_format?: 'float' | 'base64';
+  user?: string;
+}
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** cached_tokens: found in the KV cache. */
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+export interface TopLogprob {
+  token: string;
+  bytes: number[] | null;
+  logprob: number;
+}
+
+export interface TokenLogprob extends TopLogprob {
+  top_logprobs: TopLogprob[];
+}
+
+export interface ChatLogprobs {
+  content: TokenLogprob[] | null;
+  refusal: null;
+}
+
+export type ChatFinish = 'stop' | 'length' | 'tool_calls';
+
+export interface ChatAnswer {
+  role: 'assistant';
+  content: string | null;
+  refusal: null;
+  /** What a reasoning model thought before it answered. */
+  reasoning_content?: string;
+  tool_calls?: ToolCall[];
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: 'chat.completion';
+  created: number;
+  model: string;
+  choices: { index: number; message: ChatAnswer; logprobs: ChatLogprobs | null; finish_reason: ChatFinish }[];
+  usage: Usage;
+}
+
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  type?: 'function';
+  function?: { name?: string; arguments?: string };
+}
+
+export interface ChatDelta {
+  role?: 'assistant';
+  content?: string | null;
+  reasoning_content?: string;
+  tool_calls?: ToolCallDelta[];
+}
+
+export interface ChatChunkChoice {
+  index: number;
+  delta: ChatDelta;
+  logprobs: ChatLogprobs | null;
+  finish_reason: ChatFinish | null;
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: 'chat.completion.chunk';
+  created: number;
+  model: string;
+  /** Empty in the last chunk, which has the usage. */
+  choices: ChatChunkChoice[];
+  /** With stream_options.include_usage: null in all chunks but the last. */
+  usage?: Usage | null;
+}
+
+export interface CompletionLogprobs {
+  tokens: string[];
+  token_logprobs: number[];
+  top_logprobs: Record<string, number>[];
+  text_offset: number[];
+}
+
+export interface Completion {
+  id: string;
+  object: 'text_completion';
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    text: string;
+    logprobs: CompletionLogprobs | null;
+    /** In a stream: '' until the last chunk of the choice. */
+    finish_reason: 'stop' | 'length';
+  }[];
+  usage?: Usage;
+}
+
+export interface EmbeddingAnswer {
+  object: 'list';
+  /** embedding: base64 of little-endian float32, where that was asked for. */
+  data: { object: 'embedding'; index: number; embedding: number[] }[];
+  model: string;
+  usage: { prompt_tokens: number; total_tokens: number };
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal;
+}

@@ -1,0 +1,277 @@
+// The server with OpenAI's own client, over the model in the box on the CPU.
+import { request as httpRequest } from 'node:http';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Pronk as PronkType } from '../../src/api/node.js';
+import type { RequestOptions } from '../../src/api/openai/types.js';
+import type { ServerOptions, OpenAiServer as ServerType } from '../../src/cli/server.js';
+import { boxGolden, encoderPath } from '../support/golden.js';
+
+const dist = '../../dist';
+const missing = () => {
+  throw new Error('web/dist is missing: run npm run build first');
+};
+const { Pronk } = (await import(`${dist}/api/node.js`).catch(missing)) as typeof import('../../src/api/node.js');
+const { OpenAiServer } = (await import(`${dist}/cli/server.js`)) as typeof import('../../src/cli/server.js');
+
+const hasBox = boxGolden() !== null;
+let engine: PronkType;
+let base: string;
+
+const closers: (() => Promise<void>)[] = [];
+async function start(of: PronkType, options: Partial<ServerOptions> = {}): Promise<[ServerType, string]> {
+  const made = new OpenAiServer(of, { host: '127.0.0.1', port: 0, maxBody: 100_000, ...options });
+  closers.push(() => made.stop(0));
+  return [made, await made.listen()];
+}
+
+beforeAll(async () => {
+  if (!hasBox) return;
+  engine = await Pronk.load('builtin', { device: 'cpu', threads: 1 });
+  [, base] = await start(engine, { apiKey: 'secret' });
+});
+afterAll(async () => {
+  await Promise.all(closers.map((close) => close()));
+  await engine?.unload();
+});
+
+const clientOf = (origin: string, apiKey = 'secret') => new OpenAI({ baseURL: `${origin}/v1`, apiKey, maxRetries: 0 });
+const client = () => clientOf(base);
+const ask = (content: string) => [{ role: 'user' as const, content }];
+const model = 'any';
+
+describe.skipIf(!hasBox)('the client of OpenAI', () => {
+  it('lists the model and finds it by its name', async () => {
+    const { data } = await client().models.list();
+    expect(data).toEqual([{ id: 'Pronk Box', object: 'model', created: expect.any(Number), owned_by: 'pronk' }]);
+    expect((await client().models.retrieve('Pronk Box')).id).toBe('Pronk Box');
+    await expect(client().models.retrieve('other')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
+  });
+
+  it('gets an answer, whole and in pieces', async () => {
+    const messages = ask('Who are you?');
+    const whole = await client().chat.completions.create({ model, messages, temperature: 0 });
+    expect(whole).toMatchObject({ object: 'chat.completion', model, usage: { completion_tokens: expect.any(Number) } });
+    expect(whole.choices[0]!.message.content).toBe(
+      'I am Pronk Box. I am a tiny language model inside your browser tab.',
+    );
+    const stream = await client().chat.completions.create({
+      model,
+      messages,
+      temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let usage: unknown;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage ?? usage;
+    }
+    expect(text).toBe(whole.choices[0]!.message.content);
+    expect(usage).toMatchObject({ total_tokens: whole.usage!.total_tokens });
+  });
+
+  it('may set every field, by itself and in a stream', async () => {
+    const fields = {
+      max_completion_tokens: 12,
+      temperature: 0.7,
+      top_p: 0.9,
+      top_k: 30,
+      min_p: 0.01,
+      seed: 5,
+      n: 2,
+      stop: ['###', '\n\n\n'],
+      user: 'me',
+      response_format: { type: 'text' as const },
+      tools: [{ type: 'function' as const, function: { name: 'get_time', parameters: {} } }],
+      tool_choice: 'none' as const,
+      parallel_tool_calls: false,
+      enable_thinking: false,
+      chat_template_kwargs: { any: 1 },
+    };
+    const request = { model, messages: ask('Tell me a story.'), ...fields };
+    const { choices } = await client().chat.completions.create(request);
+    const said = choices.map(({ message }) => message.content);
+    expect(new Set(said).size).toBe(2); // a seed of its own for each
+    const streamed = ['', ''];
+    for await (const chunk of await client().chat.completions.create({ ...request, stream: true })) {
+      for (const { index, delta } of chunk.choices) streamed[index] += delta.content ?? '';
+    }
+    expect(streamed).toEqual(said); // the same seed, the same text
+  });
+
+  it('has tools called, by the helper of the client too', async () => {
+    const request = {
+      model,
+      messages: ask('What is the weather in Paris?'),
+      temperature: 0,
+      tools: [
+        {
+          type: 'function' as const,
+          function: {
+            name: 'get_weather',
+            description: 'Get the weather in a city',
+            parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+          },
+        },
+      ],
+    };
+    const whole = await client().chat.completions.create(request);
+    expect(whole.choices[0]!.finish_reason).toBe('tool_calls');
+    const made = await client().chat.completions.stream(request).finalChatCompletion();
+    const functionOf = ({ choices }: OpenAI.ChatCompletion) =>
+      (choices[0]!.message.tool_calls![0] as OpenAI.Chat.Completions.ChatCompletionMessageFunctionToolCall).function;
+    expect(functionOf(made).arguments).toBe(functionOf(whole).arguments);
+    expect(functionOf(made)).toMatchObject({ name: 'get_weather', arguments: '{"city": "Paris"}' });
+  });
+
+  it('goes on with a text', async () => {
+    const request = { model, prompt: 'Once upon a time', max_tokens: 10, temperature: 0 };
+    const { choices } = await client().completions.create(request);
+    let text = '';
+    for await (const chunk of await client().completions.create({ ...request, stream: true })) {
+      text += chunk.choices[0]?.text ?? '';
+    }
+    expect(text).toBe(choices[0]!.text);
+    expect(text).not.toBe('');
+  });
+
+  it('gets embeddings, which it asks for as base64', async () => {
+    const encoder = await Pronk.load(encoderPath, { device: 'cpu', threads: 1 });
+    const [, origin] = await start(encoder);
+    const { data } = await clientOf(origin).embeddings.create({ model, input: ['a cat', 'a dog'] });
+    const plain = await encoder.embeddings.create({ input: 'a dog' });
+    expect(data.length).toBe(2);
+    plain.data[0]!.embedding.forEach((value, i) => expect(data[1]!.embedding[i]).toBeCloseTo(value, 6));
+    await encoder.unload();
+    const gone = { status: 503, code: 'unloaded' };
+    await expect(clientOf(origin).embeddings.create({ model, input: 'a' })).rejects.toMatchObject(gone);
+  });
+
+  it('gets errors with the field and a code', async () => {
+    const chat = client().chat.completions;
+    const messages = ask('Hi');
+    const wrong = { status: 400, type: 'invalid_request_error', param: 'temperature', code: 'bad-argument' };
+    await expect(chat.create({ model, messages, temperature: 7 })).rejects.toMatchObject(wrong);
+    await expect(chat.create({ model, messages, temperature: 7, stream: true })).rejects.toMatchObject(wrong);
+    await expect(chat.create({ model, messages, store: true })).rejects.toMatchObject({ status: 400, param: 'store' });
+    const large = ask('x'.repeat(200_000));
+    await expect(chat.create({ model, messages: large })).rejects.toMatchObject({ status: 413 });
+    const stranger = clientOf(base, 'wrong').chat.completions.create({ model, messages });
+    await expect(stranger).rejects.toMatchObject({ status: 401, code: 'invalid_api_key' });
+    expect((await chat.create({ model, messages, temperature: 0 })).choices.length).toBe(1); // it goes on
+  });
+
+  it('one of eight at once gets its own answer', async () => {
+    const sums = Array.from({ length: 8 }, (_, i) => `What is ${i + 1} + 2?`);
+    const one = async (content: string) => {
+      const request = { model, messages: ask(content), temperature: 0, max_completion_tokens: 24 };
+      return (await client().chat.completions.create(request)).choices[0]!.message.content;
+    };
+    const alone: (string | null)[] = [];
+    for (const sum of sums) alone.push(await one(sum));
+    expect(new Set(alone).size).toBe(8);
+    expect(await Promise.all(sums.map(one))).toEqual(alone);
+  });
+
+  it('that leaves in mid-stream ends its answer, and one that waits its place in the queue', async () => {
+    const signals: AbortSignal[] = [];
+    const create: typeof engine.completions.create = (request: never, options?: RequestOptions) => {
+      signals.push(options!.signal!);
+      return engine.completions.create(request, options) as never;
+    };
+    const { chat, embeddings, plan } = engine;
+    const watched = { ...engine, chat, embeddings, plan, completions: { create } } as unknown as PronkType;
+    const [own, origin] = await start(watched);
+    const request = { model, prompt: 'Once', max_tokens: 900, temperature: 2, stream: true as const };
+    const [first, second] = await Promise.all([1, 2].map(() => clientOf(origin).completions.create(request)));
+    await first![Symbol.asyncIterator]().next();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false]);
+    second!.controller.abort();
+    await expect.poll(() => signals.filter(({ aborted }) => aborted).length, { interval: 5 }).toBe(1);
+    first!.controller.abort();
+    await expect.poll(() => signals.every(({ aborted }) => aborted), { interval: 5 }).toBe(true);
+    expect(own.active).toBe(0);
+    const next = await client().completions.create({ model, prompt: 'Once', max_tokens: 1 });
+    expect(next.usage!.completion_tokens).toBe(1);
+  });
+});
+
+/** A request as no client makes it. */
+function raw(origin: string, path: string, headers: Record<string, string>, method = 'GET', body = '') {
+  return new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
+    const asked = httpRequest(`${origin}${path}`, { method, headers }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => (text += part));
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text }));
+    });
+    asked.on('error', reject);
+    asked.end(body);
+  });
+}
+
+describe.skipIf(!hasBox)('the server', () => {
+  const key = { authorization: 'Bearer secret' };
+  const json = { ...key, 'content-type': 'application/json' };
+
+  it('refuses what it does not know in the form of OpenAI', async () => {
+    const cases: [string, string, Record<string, string>, string, number][] = [
+      ['GET', '/v1/nothing', key, '', 404],
+      ['GET', '/v1/chat/completions', key, '', 405],
+      ['POST', '/v1/chat/completions', json, '{', 400],
+      ['POST', '/v1/chat/completions', json, '[]', 400],
+      ['POST', '/v1/chat/completions', { ...key, 'content-type': 'text/plain' }, '{}', 415],
+      ['POST', '/v1/chat/completions', { 'content-type': 'application/json' }, '{}', 401],
+      ['GET', '/v1/models', { ...key, host: 'evil.example' }, '', 403],
+    ];
+    for (const [method, path, headers, body, status] of cases) {
+      const answer = await raw(base, path, headers, method, body);
+      expect([method, path, answer.status]).toEqual([method, path, status]);
+      const { error } = JSON.parse(answer.body) as { error: object };
+      expect(error).toMatchObject({ message: expect.stringMatching(/./), type: 'invalid_request_error', param: null });
+    }
+  });
+
+  it('tells its health to all', async () => {
+    expect(JSON.parse((await raw(base, '/health', {})).body)).toEqual({ status: 'ok' });
+  });
+
+  it('lets no page ask, or those that it was told', async () => {
+    expect((await raw(base, '/health', { origin: 'http://a.example' })).headers).not.toHaveProperty(
+      'access-control-allow-origin',
+    );
+    const [, origin] = await start(engine, { cors: 'http://a.example', apiKey: 'secret' });
+    const preflight = { origin: 'http://a.example', 'access-control-request-headers': 'authorization,content-type' };
+    const { status, headers } = await raw(origin, '/v1/chat/completions', preflight, 'OPTIONS');
+    expect(status).toBe(204);
+    expect(headers).toMatchObject({
+      'access-control-allow-origin': 'http://a.example',
+      'access-control-allow-headers': 'authorization,content-type',
+    });
+  });
+
+  it('ends what runs before it stops, and takes nothing new', async () => {
+    const [own, origin] = await start(engine);
+    const running = clientOf(origin).chat.completions.create({ model, messages: ask('Who are you?'), temperature: 0 });
+    await expect.poll(() => own.active, { interval: 1 }).toBe(1);
+    const stopped = own.stop(20_000);
+    expect((await running).choices[0]!.finish_reason).toBe('stop');
+    await stopped;
+    await expect(clientOf(origin).models.list()).rejects.toThrow();
+  });
+
+  it('cuts what does not end in time', async () => {
+    const [own, origin] = await start(engine);
+    const request = { model, prompt: 'Once', max_tokens: 900, temperature: 2, stream: true as const };
+    const stream = await clientOf(origin).completions.create(request);
+    const reading = (async () => {
+      for await (const _ of stream);
+    })();
+    const failed = expect(reading).rejects.toThrow();
+    await own.stop(0);
+    await failed;
+    expect(own.active).toBe(0);
+  });
+});
