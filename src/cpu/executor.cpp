@@ -25,6 +25,19 @@ void each_vector(const Graph& graph, u32 context, const Visit& visit) {
 
 u64 numbers_of(const graph::Weight& weight) { return u64(weight.rows) * weight.cols; }
 
+// Books and scales of additive formats.
+template <class Visit>
+void each_table(const Graph& graph, const Visit& visit) {
+  std::vector<bool> seen(graph.weights.size());
+  for (const graph::Weight& weight : graph.weights) {
+    for (const WeightId id : {weight.books, weight.scales}) {
+      if (id == WeightId::none || seen[u32(id)]) continue;
+      seen[u32(id)] = true;
+      visit(id);
+    }
+  }
+}
+
 constexpr u32 part_elements = 1 << 13;  // of an elementwise operation, that a thread takes at a time
 
 bool quantizes_with(graph::Activations activations, u64 element_bytes) {
@@ -57,6 +70,7 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
       arena_(to_size(workspace_.arena.buffer_bytes[0] / sizeof(Real))),
       logits_(to_size(u64(graph[graph.output].width) * logit_rows)),
       vectors_(graph.weights.size()),
+      tables_(graph.weights.size()),
       cosines_(graph.ropes.size()),
       sums_(threads, std::vector<Real>(to_size(workspace_.sums))) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0 && workspace_.tail < graph.ops.size());
@@ -75,6 +89,11 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
     decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers_of(weight))}, 0, vectors_[u32(id)].data());
     for (Real& number : vectors_[u32(id)]) number += Real(weight.added);
   });
+  each_table(graph, [&](WeightId id) {
+    const graph::Weight& weight = graph[id];
+    tables_[u32(id)].resize(to_size(numbers_of(weight)));
+    decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers_of(weight))}, 0, tables_[u32(id)].data());
+  });
 }
 
 template <class Real>
@@ -92,6 +111,7 @@ Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, grap
     if (!counted[u32(id)]) result.parameters += numbers_of(graph[id]) * sizeof(Real);
     counted[u32(id)] = true;
   });
+  each_table(graph, [&](WeightId id) { result.parameters += numbers_of(graph[id]) * sizeof(float); });
   for (const graph::RopeTable& table : graph.ropes) {
     result.parameters += 2 * u64(chunk) * table.frequency.size() * sizeof(Real);
   }
@@ -102,14 +122,14 @@ template <class Real>
 Footprint Executor<Real>::allocated() const {
   const auto all = [](const auto& vectors) {
     u64 sum = 0;
-    for (const auto& v : vectors) sum += v.size() * sizeof(Real);
+    for (const auto& v : vectors) sum += v.size() * sizeof(v[0]);
     return sum;
   };
   Footprint result{.kv_cache = states_.bytes()};
   const u64 reals = arena_.size() + logits_.size();
   result.activations =
       reals * sizeof(Real) + attention_scratch_.bytes() + products_.bytes() + route_scratch_.bytes() + all(sums_);
-  result.parameters = all(vectors_) + all(cosines_) + all(sines_);
+  result.parameters = all(vectors_) + all(tables_) + all(cosines_) + all(sines_);
   return result;
 }
 
@@ -241,7 +261,11 @@ Rows<Real> Executor<Real>::rows(ValueId id) {
 template <class Real>
 Matrix Executor<Real>::matrix(WeightId id) const {
   const graph::Weight& weight = graph_[id];
-  return {weight.format, weights_[u32(id)], weight.rows, weight.cols};
+  Matrix matrix{weight.format, weights_[u32(id)], weight.rows, weight.cols};
+  if (weight.books == WeightId::none) return matrix;
+  const u32 entries = graph_[weight.books].rows / u32(formats::additive_books(*weight.format));
+  matrix.tables = {tables_[u32(weight.books)].data(), tables_[u32(weight.scales)].data() + weight.first_row, entries};
+  return matrix;
 }
 
 template <class Real>

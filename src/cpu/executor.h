@@ -148,6 +148,7 @@ class Executor {
   std::vector<Real> arena_;                         // values: [chunk, or tail_rows in the tail][row_stride(width)]
   std::vector<Real> logits_;                        // [logit_rows or tokens of the run][width of the output]
   std::vector<std::vector<Real>> vectors_;          // of each weight that is no matrix; else empty
+  std::vector<std::vector<float>> tables_;          // of each weight that is books or scales; else empty
   std::vector<std::vector<Real>> cosines_, sines_;  // of each table: [chunk][pairs]
   std::vector<std::vector<Real>> sums_;             // of a delta rule, one a thread
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/types.h"
 #include "cpu/lanes.h"
+#include "formats/additive.h"
 #include "formats/format.h"
 #include "graph/graph.h"
 
@@ -54,11 +55,14 @@ struct Matrix {
   const u8* bytes = nullptr;
   u32 rows = 0;
   u32 cols = 0;
+  formats::AdditiveTables tables = {};  // of an additive format; scales from row 0 on
 
   u64 row_bytes() const { return u64(cols) / format->block_weights * format->block_bytes; }
   Matrix some_rows(u32 first, u32 count) const {
     CHECK(first <= rows && count <= rows - first);
-    return {format, bytes + first * row_bytes(), count, cols};
+    formats::AdditiveTables of_rows = tables;
+    if (tables.scales) of_rows.scales += first;
+    return {format, bytes + first * row_bytes(), count, cols, of_rows};
   }
 };
 
@@ -70,7 +74,11 @@ constexpr u32 lane_unit = 8;         // activations are padded to whole units of
 inline void decode_piece(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
   const formats::Format& format = *matrix.format;
   const u8* blocks = matrix.bytes + row * matrix.row_bytes() + u64(first) / format.block_weights * format.block_bytes;
-  format.decode(blocks, count / format.block_weights, out);
+  if (matrix.tables.books) {
+    formats::decode_additive(format, blocks, count / format.block_weights, matrix.tables, row, out);
+  } else {
+    format.decode(blocks, count / format.block_weights, out);
+  }
 }
 
 // out[i] = matrix[row][i]

@@ -43,7 +43,10 @@ Graph without_logits(Graph graph) {
   graph.output = graph.hidden;
   std::vector<bool> read(graph.weights.size());
   const auto mark = [&](WeightId id) {
-    if (id != WeightId::none) read[u32(id)] = true;
+    if (id == WeightId::none) return;
+    for (const WeightId each : {id, graph[id].books, graph[id].scales}) {
+      if (each != WeightId::none) read[u32(each)] = true;
+    }
   };
   for (const PlainOp& op : graph.ops) for_each_weight(op, mark);
   for (const RopeTable& table : graph.ropes) mark(table.factors), mark(table.long_factors);

@@ -40,6 +40,9 @@ struct Weight {
   u32 cols = 0;
   u32 first_row = 0;
   float added = 0;  // of a vector: to each of its numbers
+  // Of a matrix in an additive format (formats/additive.h): [books · entries, group], and a number for each row of the
+  // tensor. They are weights of their own, made before it.
+  WeightId books = WeightId::none, scales = WeightId::none;
 };
 
 enum class RopePairs : u8 { adjacent, halves };  // rotate (2i, 2i+1), or (i, i + n/2)
@@ -459,7 +462,10 @@ class Builder {
 
   WeightId weight(std::string name, const formats::Format* format, u32 rows, u32 cols, u32 first_row = 0,
                   float added = 0) {
-    graph_.weights.push_back({std::move(name), format, rows, cols, first_row, added});
+    return weight({std::move(name), format, rows, cols, first_row, added});
+  }
+  WeightId weight(Weight weight) {
+    graph_.weights.push_back(std::move(weight));
     return WeightId(graph_.weights.size() - 1);
   }
   RopeId rope_table(RopeTable table);  // equal ones are one

@@ -1,8 +1,10 @@
 #include "models/build.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
+#include "formats/additive.h"
 #include "models/rope.h"
 
 namespace pronk::models {
@@ -181,6 +183,8 @@ WeightId Build::add(const std::string& name, const files::TensorInfo& tensor, u3
 
 WeightId Build::take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows) {
   const files::TensorInfo* tensor = file_.find(name);
+  const files::TensorInfo* codes = tensor ? nullptr : codes_of(name);
+  if (codes) return take_codes(*codes, rows, cols, first, all_rows);
   if (!tensor) return reject(name, rows, cols, "tensor '" + name + "' is missing");
   if (tensor->shape[0] != cols || tensor->rows() != all_rows) {
     return reject(name, rows, cols,
@@ -189,6 +193,35 @@ WeightId Build::take(const std::string& name, u32 rows, u32 cols, u32 first, u32
   }
   CHECK(u64(first) + rows <= all_rows);
   return add(name, *tensor, rows, cols, first);
+}
+
+const files::TensorInfo* Build::codes_of(std::string_view name) const {
+  constexpr std::string_view kind = "weight";
+  if (!name.ends_with(kind)) return nullptr;
+  return file_.find(std::string(name.substr(0, name.size() - kind.size())) + "codes");
+}
+
+// codes [books, cols / group, rows], codebooks [group, entries, books], scales: one a row; the fastest dimension first.
+WeightId Build::take_codes(const files::TensorInfo& codes, u32 rows, u32 cols, u32 first, u32 all_rows) {
+  const std::string stem = codes.name.substr(0, codes.name.size() - std::string_view("codes").size());
+  const files::TensorInfo* books = file_.find(stem + "codebooks");
+  if (!books) return reject(codes.name, rows, cols, "tensor '" + stem + "codebooks' is missing");
+  const auto [group, entries, count, one] = books->shape;
+  const formats::Format* format = formats::find_additive(codes.type, count, group);
+  const bool good = format && one == 1 && codes.shape == std::array<u64, 4>{count, cols / group, all_rows, 1} &&
+                    cols % group == 0 && std::has_single_bit(entries) &&
+                    entries <= u64{1} << formats::additive_code_bits(*format);
+  if (!good) {
+    return reject(codes.name, rows, cols,
+                  "tensor '" + codes.name + "' is not codes of " + std::to_string(all_rows) + " rows of " +
+                      std::to_string(cols) + " weights by '" + books->name + "'");
+  }
+  const auto [at, added] = taken_.try_emplace({codes.name + "/" + std::to_string(rows), first});
+  if (!added) return at->second;
+  const WeightId book = take(books->name, u32(entries * count), u32(group), 0, u32(entries * count));
+  const WeightId scales = vector(stem + "scales", all_rows);
+  at->second = graph.weight({codes.name, format, rows, cols, first, 0, book, scales});
+  return at->second;
 }
 
 WeightId Build::matrices(const std::string& name, u32 count, u32 rows, u32 cols) {

@@ -52,7 +52,8 @@ class Build {
 
   // ---- Tensors, each taken once however often it is asked for
 
-  bool has(std::string_view name) const { return file_.find(name) != nullptr; }
+  // An additive matrix (formats/additive.h) has codes, codebooks and scales in place of weight.
+  bool has(std::string_view name) const { return file_.find(name) != nullptr || codes_of(name) != nullptr; }
   u64 rows_of(std::string_view name) const;     // 0 when there is none
   u64 weights_of(std::string_view name) const;  // the same
   WeightId matrix(const std::string& name, u32 rows, u32 cols) { return take(name, rows, cols, 0, rows); }
@@ -108,6 +109,8 @@ class Build {
   T value_or(Result<T> result, T fallback);
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
+  const files::TensorInfo* codes_of(std::string_view name) const;
+  WeightId take_codes(const files::TensorInfo& codes, u32 rows, u32 cols, u32 first, u32 all_rows);
   WeightId reject(const std::string& name, u32 rows, u32 cols, std::string message);
 
   const files::Gguf& file_;

@@ -89,6 +89,18 @@ TensorInfo tensor_info(const files::SafeTensor& from, u32 file) {
   return tensor;
 }
 
+// Code books lose the dimension of their groups' one row. What config.json says of them has to be so.
+Status shape_books(TensorInfo& tensor, const Config& config, const std::string& name) {
+  if (!tensor.name.ends_with(".codebooks")) return {};
+  const auto [group, rows, entries, count] = tensor.shape;
+  if (config.books() != std::array{group, entries, count} || rows != 1) {
+    return fail(ErrorCode::bad_model, "tensor " + quoted(name) + " is not as 'quantization_config' says");
+  }
+  tensor.shape = {group, entries, count, 1};
+  tensor.dims = 3;
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, const Config& config) {
   std::vector<TensorInfo> named;
@@ -102,6 +114,7 @@ Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, c
       return fail(ErrorCode::unsupported,
                   "tensor " + quoted(from.name) + " has a type or a shape that pronk does not run");
     }
+    PRONK_OK(shape_books(tensor, config, from.name));
     if (config.family().norms_from_one && tensor.name.ends_with("norm.weight")) tensor.added = 1;
     if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {
       return fail(ErrorCode::bad_model, "tensor " + quoted(from.name) + " has " + std::to_string(tensor.rows()) +

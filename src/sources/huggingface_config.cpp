@@ -66,7 +66,7 @@ constexpr Key keys[] = {
 };
 
 // Keys that change what a model computes and have no counterpart: nothing, null and false only.
-constexpr std::string_view unknown_when_set[] = {"quantization_config", "use_sliding_window", "attn_logit_softcapping",
+constexpr std::string_view unknown_when_set[] = {"use_sliding_window", "attn_logit_softcapping",
                                                  "use_bidirectional_attention"};
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
@@ -84,7 +84,8 @@ Result<Config> Config::read(JsonValue root) {
   const JsonValue text = root["text_config"];
   config.given_ = text.is(JsonKind::object) ? text : root;
   PRONK_TRY(const std::string_view type, config.given_.string_at("model_type"));
-  config.family_ = std::ranges::find(families, type, &Family::model_type);
+  const std::string_view base = type == "llama_aqlm" ? "llama" : type;  // as the first AQLM models have it
+  config.family_ = std::ranges::find(families, base, &Family::model_type);
   if (config.family_ == std::end(families)) return unsupported("model_type", type);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
   const JsonValue tied = either(root["tie_word_embeddings"], config["tie_word_embeddings"]);
@@ -99,6 +100,7 @@ Result<Config> Config::read(JsonValue root) {
       }
     }
   }
+  PRONK_OK(config.read_quantization(either(root["quantization_config"], root["aqlm"])));
   PRONK_TRY(config.vocab_, config.whole("vocab_size"));
   PRONK_OK(config.check());
   return config;
@@ -112,6 +114,23 @@ Result<u32> Config::whole(std::string_view key) const {
   PRONK_TRY(const u64 number, value.integer());
   if (number > ~u32{0}) return value.error("is out of range");
   return u32(number);
+}
+
+Status Config::read_quantization(JsonValue quantization) {
+  if (!quantization.has_value()) return {};
+  PRONK_OK(quantization.object());
+  PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
+  if (method != "aqlm") return unsupported("quant_method", method);
+  PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
+  PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));
+  PRONK_TRY(const u64 count, quantization.integer_at("num_codebooks"));
+  PRONK_TRY(const u64 bits, quantization.integer_at("nbits_per_codebook"));
+  if (rows != 1 || bits == 0 || bits > 16) {
+    return fail(ErrorCode::unsupported, "AQLM of groups of " + std::to_string(rows) + " rows and codes of " +
+                                            std::to_string(bits) + " bits is not supported");
+  }
+  books_ = {group, u64{1} << bits, count};
+  return {};
 }
 
 Status Config::check() const {

@@ -1,6 +1,8 @@
 // config.json: what kind of model it is, and its hyper-parameters as a GGUF file has them.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,8 @@ class Config {
   const Family& family() const { return *family_; }
   bool tied() const { return tied_; }  // logits come from the embedding
   u32 vocab() const { return vocab_; }
+  // [group, entries, books] of AQLM's code books; nullopt: the model is not quantized.
+  const std::optional<std::array<u64, 3>>& books() const { return books_; }
   Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
 
  private:
@@ -37,6 +41,7 @@ class Config {
   files::JsonValue operator[](std::string_view key) const;
   std::string full(std::string_view key) const { return std::string(family_->architecture) + "." + std::string(key); }
   Status check() const;
+  Status read_quantization(files::JsonValue quantization);
   Status write_numbers(files::GgufWriter& header) const;
   Status write_heads(files::GgufWriter& header) const;
   Status write_windows(files::GgufWriter& header) const;
@@ -49,6 +54,7 @@ class Config {
   const Family* family_ = nullptr;
   bool tied_ = false;
   u32 vocab_ = 0;
+  std::optional<std::array<u64, 3>> books_;
 };
 
 }  // namespace pronk::sources

@@ -71,6 +71,91 @@ INSTANTIATE_TEST_SUITE_P(Sources, Folders,
                                          ModelSpec{.arch = "gemma3", .layers = 7, .window = 6}),
                          [](const auto& info) { return info.param.arch; });
 
+// ---- AQLM
+
+// The same weights twice: as floats, and as codes, code books and scales, each in a shard of its own.
+struct AdditiveFolders {
+  test::Folder plain, coded;
+};
+
+test::FolderTensor floats(std::string name, std::vector<u64> shape, const std::vector<float>& values) {
+  test::FolderTensor tensor{std::move(name), "F32", std::move(shape), std::vector<u8>(values.size() * sizeof(float))};
+  std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
+  return tensor;
+}
+
+AdditiveFolders additive_folders(const ModelSpec& spec) {
+  constexpr u64 books = 2, entries = 256, group = 8;
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<test::FolderTensor> plain = test::folder_tensors(spec), coded;
+  for (test::FolderTensor& tensor : plain) {
+    if (tensor.name.find("_proj.weight") == std::string::npos) {
+      coded.push_back(tensor);
+      continue;
+    }
+    const u64 rows = tensor.shape[0], groups = tensor.shape[1] / group;
+    std::vector<float> book(books * entries * group), scales(rows), weights(rows * groups * group);
+    std::vector<u8> codes(rows * groups * books);
+    for (float& number : book) number = normal(random) / std::sqrt(2.0f * float(tensor.shape[1]));
+    for (float& number : scales) number = 1 + normal(random) / 4;
+    for (u8& code : codes) code = u8(random());
+    for (u64 i = 0; i < weights.size(); ++i) {
+      const u8* at = codes.data() + i / group * books;
+      weights[i] =
+          scales[i / group / groups] * (book[at[0] * group + i % group] + book[(entries + at[1]) * group + i % group]);
+    }
+    tensor = floats(tensor.name, tensor.shape, weights);
+    const std::string stem = tensor.name.substr(0, tensor.name.size() - 6);
+    coded.push_back({stem + "codes", "I8", {rows, groups, books}, codes});
+    coded.push_back(floats(stem + "codebooks", {books, entries, 1, group}, book));
+    coded.push_back(floats(stem + "scales", {rows, 1, 1, 1}, scales));
+  }
+  AdditiveFolders folders;
+  json config = test::folder_config(spec);
+  folders.plain.texts["config.json"] = config.dump();
+  config["quantization_config"] = {{"quant_method", "aqlm"},
+                                   {"in_group_size", group},
+                                   {"out_group_size", 1},
+                                   {"num_codebooks", books},
+                                   {"nbits_per_codebook", 8}};
+  folders.coded.texts["config.json"] = config.dump();
+  test::add_shards(folders.plain, plain, 1);
+  test::add_shards(folders.coded, coded, 3);
+  return folders;
+}
+
+TEST(AdditiveFolder, GivesTheLogitsOfItsWeights) {
+  const ModelSpec spec;
+  const AdditiveFolders folders = additive_folders(spec);
+  const std::vector<u32> tokens = test::some_tokens(20, 5, spec.vocab);
+  const auto expected = logits_of(test::open_folder(folders.plain), folders.plain.weights, tokens, nullptr);
+  const auto got = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, nullptr);
+  ASSERT_TRUE(expected.has_value() && got.has_value());
+  EXPECT_LT(largest_difference(*got, *expected), 2e-5);
+}
+
+TEST(AdditiveFolder, HasAnEngineThatTakesWhatWasPlanned) {
+  const AdditiveFolders folders = additive_folders({});
+  const auto model = test::open_folder(folders.coded);
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  auto engine = Engine::create(*model, {.context = 32}, nullptr);
+  ASSERT_TRUE(engine.has_value()) << engine.error().message;
+  ASSERT_TRUE(test::feed(**engine, folders.coded.weights).has_value());
+  ASSERT_TRUE(test::wait_ready(**engine).has_value());
+  EXPECT_EQ((*engine)->allocated(), (*engine)->planned());
+}
+
+TEST(AdditiveFolder, RunsOnNoGpuYet) {
+  const auto model = test::open_folder(additive_folders({}).coded);
+  const gpu::NullDevice device({});
+  const auto plan = (*model)->plan({}, &device.limits(), &device.features());
+  ASSERT_TRUE(plan.has_value()) << plan.error().message;
+  EXPECT_TRUE(plan->refusal.starts_with("tensor 'blk.0.attn_q.codes' has codes of AQLM, which run on the CPU only"))
+      << plan->refusal;
+  EXPECT_EQ(plan->refusal_code, ErrorCode::unsupported);
+}
+
 // ---- ../shared/vectors/sources, which not every machine has
 
 struct Deviation {
@@ -105,12 +190,15 @@ Result<std::vector<float>> logits_of_folder(const std::string& path, std::span<c
   return test::score(*engine, tokens, false);
 }
 
-TEST(SourceVectors, PlainModelsGiveExactLogits) {
-  const std::string folder = test::shared_path("vectors/sources/safetensors/");
+class SourceModels : public testing::TestWithParam<std::pair<const char*, u32>> {};
+
+TEST_P(SourceModels, GiveExactLogits) {
+  const auto [kind, models] = GetParam();
+  const std::string folder = test::shared_path("vectors/sources/") + kind + "/";
   const auto text = test::read_file(folder + "index.json");
   if (!text) GTEST_SKIP() << "no " << folder << "index.json on this machine";
   const json index = json::parse(*text);
-  EXPECT_EQ(index["models"].size(), 11u);
+  EXPECT_EQ(index["models"].size(), models);
   for (const json& entry : index["models"]) {
     for (const json& sequence : entry["sequences"]) {
       SCOPED_TRACE(std::string(entry["name"]) + "." + std::string(sequence["tag"]));
@@ -125,16 +213,24 @@ TEST(SourceVectors, PlainModelsGiveExactLogits) {
   }
 }
 
-TEST(SourceVectors, BadFoldersAreRefused) {
-  const auto sources = test::bad_sources("folders/");
+INSTANTIATE_TEST_SUITE_P(Sources, SourceModels, testing::Values(std::pair("safetensors", 11), std::pair("aqlm", 8)),
+                         [](const auto& info) { return std::string(info.param.first); });
+
+class BadFolders : public testing::TestWithParam<std::pair<const char*, u32>> {};
+
+TEST_P(BadFolders, AreTakenAndRefusedAsTheyShould) {
+  const auto sources = test::bad_sources(GetParam().first + std::string("/"));
   if (sources.empty()) GTEST_SKIP() << "../shared/vectors/sources/bad is not on this machine";
   for (const auto& source : sources) {
     const auto open = cli::open_headers(source.path, {});
     test::expect_verdict(source, open ? "" : open.error().message);
     if (!open) EXPECT_NE(open.error().message.find(source.path), std::string::npos) << open.error().message;
   }
-  EXPECT_EQ(sources.size(), 37u);
+  EXPECT_EQ(sources.size(), GetParam().second);
 }
+
+INSTANTIATE_TEST_SUITE_P(Sources, BadFolders, testing::Values(std::pair("folders", 37), std::pair("aqlm", 19)),
+                         [](const auto& info) { return std::string(info.param.first); });
 
 }  // namespace
 }  // namespace pronk

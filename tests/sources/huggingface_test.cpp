@@ -165,7 +165,7 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
   EXPECT_EQ(error_of(changed({{"model_type", "quux"}})), "config.json: 'model_type' is 'quux': not supported");
   EXPECT_EQ(error_of(changed({{"hidden_act", "gelu"}})), "config.json: 'hidden_act' is 'gelu': not supported");
   EXPECT_EQ(error_of(changed({{"quantization_config", {{"quant_method", "quux"}}}})),
-            "config.json: 'quantization_config' is set: not supported");
+            "config.json: 'quant_method' is 'quux': not supported");
   EXPECT_EQ(error_of(changed({{"use_sliding_window", true}})),
             "config.json: 'use_sliding_window' is set: not supported");
   EXPECT_EQ(error_of(changed({{"use_sliding_window", false}})), "no error");
@@ -181,6 +181,20 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
             "tensor 'model.embed_tokens.weight' has 300 rows, but 'vocab_size' is 299");
   EXPECT_EQ(error_of(changed({{"tie_word_embeddings", false}})), "tensor 'lm_head.weight' is missing");
   EXPECT_EQ(error_of("[]"), "config.json: the value at byte 0 is a string, not an object");
+}
+
+TEST(HuggingFace, ReadsTheNumbersOfAqlmInBothForms) {
+  json numbers = {{"in_group_size", 8}, {"out_group_size", 1}, {"num_codebooks", 2}, {"nbits_per_codebook", 8}};
+  EXPECT_EQ(error_of(changed({{"model_type", "llama_aqlm"}, {"aqlm", numbers}})), "no error");
+  EXPECT_EQ(error_of(changed({{"quantization_config", numbers}})),
+            "config.json: 'quant_method' is 'quantization_config': not supported");
+  numbers["quant_method"] = "aqlm";
+  EXPECT_EQ(error_of(changed({{"quantization_config", numbers}})), "no error");
+  numbers["out_group_size"] = 2;
+  EXPECT_EQ(error_of(changed({{"quantization_config", numbers}})),
+            "config.json: AQLM of groups of 2 rows and codes of 8 bits is not supported");
+  numbers.erase("out_group_size");
+  EXPECT_EQ(error_of(changed({{"quantization_config", numbers}})), "config.json: 'out_group_size' is missing");
 }
 
 std::string index_error(const json& map) {

@@ -136,14 +136,18 @@ inline nlohmann::json folder_config(const ModelSpec& spec) {
   return config;
 }
 
-inline Folder folder_of(const ModelSpec& spec, u32 shards = 1) {
+inline std::vector<FolderTensor> folder_tensors(const ModelSpec& spec) {
   const std::vector<u8> file = model_files(spec)[0];
   const auto parsed = files::parse_gguf(file, file.size());
   std::vector<FolderTensor> tensors;
   for (const files::TensorInfo& tensor : parsed->gguf->tensors)
     tensors.push_back(folder_tensor(tensor, file.data() + tensor.offset, spec));
+  return tensors;
+}
+
+inline Folder folder_of(const ModelSpec& spec, u32 shards = 1) {
   Folder folder{.texts = {{"config.json", folder_config(spec).dump()}}, .weights = {}};
-  add_shards(folder, tensors, shards);
+  add_shards(folder, folder_tensors(spec), shards);
   return folder;
 }
 

@@ -1,0 +1,70 @@
+#include "formats/additive.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
+
+namespace pronk::formats {
+
+namespace {
+
+constexpr u32 code_types[] = {24, 25};  // GGML's I8 and I16
+constexpr u32 book_counts[] = {1, 2, 4, 8}, group_sizes[] = {8, 16, 32};
+constexpr u32 lanes = 8;
+
+constexpr auto make_formats() {
+  std::array<Format, std::size(code_types) * std::size(book_counts) * std::size(group_sizes)> formats;
+  Format* format = formats.data();
+  for (const u32 type : code_types) {
+    for (const u32 books : book_counts) {
+      for (const u32 group : group_sizes) {
+        *format++ = {.name = "AQLM", .ggml_type = type, .block_weights = group, .block_bytes = books * (type - 23)};
+      }
+    }
+  }
+  return formats;
+}
+constexpr auto formats = make_formats();
+
+template <class Code>
+void decode(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, float scale, float* out) {
+  const u32 group = format.block_weights, books = additive_books(format);
+  const u64 book = u64(tables.entries) * group;
+  for (; count > 0; --count, codes += format.block_bytes) {
+    for (u32 part = 0; part < group; part += lanes, out += lanes) {
+      float sums[lanes] = {};
+      for (u32 b = 0; b < books; ++b) {
+        const u32 entry = load_le<Code>(codes + b * sizeof(Code)) & (tables.entries - 1);
+        const float* from = tables.books + b * book + u64(entry) * group + part;
+        for (u32 i = 0; i < lanes; ++i) sums[i] += from[i];
+      }
+      for (u32 i = 0; i < lanes; ++i) out[i] = scale * sums[i];
+    }
+  }
+}
+
+}  // namespace
+
+const Format* find_additive(u32 code_type, u64 books, u64 group) {
+  const auto found = std::ranges::find_if(formats, [&](const Format& format) {
+    return format.ggml_type == code_type && format.block_weights == group &&
+           format.block_bytes == books * (code_type - 23);
+  });
+  return found == formats.end() ? nullptr : &*found;
+}
+
+u32 additive_code_bits(const Format& format) { return format.ggml_type == code_types[0] ? 8 : 16; }
+u32 additive_books(const Format& format) { return 8 * format.block_bytes / additive_code_bits(format); }
+
+void decode_additive(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, u32 row,
+                     float* out) {
+  const float scale = tables.scales[row];
+  if (format.ggml_type == code_types[0]) {
+    decode<u8>(format, codes, count, tables, scale, out);
+  } else {
+    decode<u16>(format, codes, count, tables, scale, out);
+  }
+}
+
+}  // namespace pronk::formats

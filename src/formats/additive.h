@@ -1,0 +1,25 @@
+// Additive quantization (AQLM, arXiv 2401.06118): a group of neighbouring weights of a row is the sum of one vector
+// from each of a few code books, times the row's scale. A row holds for each group its codes, one a book; books and
+// scales are tensors of their own. Hence a block is a group, and its codec needs more than its bytes.
+#pragma once
+
+#include "formats/format.h"
+
+namespace pronk::formats {
+
+struct AdditiveTables {
+  const float* books = nullptr;   // [books][entries][group]
+  const float* scales = nullptr;  // one a row
+  u32 entries = 0;                // of a book, a power of two; codes count modulo it, and are signed in their files
+};
+
+// Of codes of a GGML type, one, two, four or eight books, groups of 8, 16 or 32; null when there is no such format.
+const Format* find_additive(u32 code_type, u64 books, u64 group);
+u32 additive_books(const Format& format);      // of such a format
+u32 additive_code_bits(const Format& format);  // of a code in the file
+
+// codes: count blocks; out: as many groups.
+void decode_additive(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, u32 row,
+                     float* out);
+
+}  // namespace pronk::formats
