@@ -106,16 +106,48 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
   return choice;
 }
 
+namespace {
+
+// One file of a model after the other: its header, and the file.
+Status add_header(Model& model, OpenModel& open, const std::string& location, const SourceOptions& options) {
+  PRONK_TRY(auto source, open_source(location, options));
+  PRONK_OK(read_header(*source, location, [&](std::span<const u8> prefix, u64 size) {
+    return model.add_header(u32(open.files.size()), prefix, size);
+  }));
+  open.files.push_back(std::move(source));
+  return {};
+}
+
+Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& options) {
+  if (is_url(folder)) return fail(ErrorCode::unsupported, "folders of servers are not supported yet: " + folder);
+  auto model = std::make_shared<Model>();
+  OpenModel open;
+  for (const std::string_view name : Model::folder_files()) {
+    const std::string path = folder + std::string(name);
+    PRONK_TRY(std::optional<std::string> contents, read_whole(path));
+    if (!contents && name == Model::folder_files().front())
+      return fail(folder + " is no folder of a model: it has no " + std::string(name));
+    if (!contents) continue;
+    if (Status added = model->add_file(name, std::move(*contents)); !added)
+      return fail(added.error().code, folder + ": " + added.error().message);
+  }
+  for (const std::string& name : model->weight_files()) PRONK_OK(add_header(*model, open, folder + name, options));
+  if (Status read = model->finish_headers(); !read)
+    return fail(read.error().code, folder + ": " + read.error().message);
+  open.model = std::move(model);
+  return open;
+}
+
+}  // namespace
+
 Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options) {
+  if (const std::string folder = folder_of(location); !folder.empty()) return open_folder(folder, options);
   auto model = std::make_shared<Model>();
   OpenModel open;
   const std::vector<std::string> parts = part_locations(location);
   for (u32 file = 0; file < std::max<u64>(model->file_count(), 1); ++file) {
     if (file >= parts.size()) return fail("'" + location + "' is one part of a split model but is not named like one");
-    PRONK_TRY(auto source, open_source(parts[file], options));
-    PRONK_OK(read_header(*source, parts[file],
-                         [&](std::span<const u8> prefix, u64 size) { return model->add_header(file, prefix, size); }));
-    open.files.push_back(std::move(source));
+    PRONK_OK(add_header(*model, open, parts[file], options));
   }
   PRONK_OK(model->finish_headers());
   open.model = std::move(model);
@@ -124,8 +156,9 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
 
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
   if (backend == "cpu") return nullptr;
-  auto device = gpu::create_native_device();
-  if (device || backend == "webgpu") return device;
+  const bool any = backend == "webgpu";
+  auto device = gpu::create_native_device({.hardware_only = !any});
+  if (device || any) return device;
   std::fprintf(stderr, "pronk: %s; running on the CPU\n", device.error().message.c_str());
   return nullptr;
 }

@@ -15,10 +15,12 @@ namespace pronk::cli {
 constexpr Option model_option{.name = "-m",
                               .value = "MODEL",
                               .help =
-                                  "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf; of a split model any "
-                                  "part (default: the model in the box)"};
-constexpr Option backend_option{
-    .name = "--backend", .value = "NAME", .help = "default: webgpu if there is an adapter", .choices = "webgpu|cpu"};
+                                  "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf, of a split model any "
+                                  "part; or a folder with config.json and safetensors (default: the model in the box)"};
+constexpr Option backend_option{.name = "--backend",
+                                .value = "NAME",
+                                .help = "auto (the default): webgpu if there is an adapter that is no software",
+                                .choices = "auto|webgpu|cpu"};
 constexpr Option context_option{
     .name = "--ctx",
     .value = "N|auto",
@@ -63,7 +65,7 @@ struct OpenModel {
   std::vector<std::unique_ptr<ByteSource>> files;
 };
 Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options);
-// Null: the CPU, because it was asked for, or because there is no adapter (said on stderr).
+// Null: the CPU, because it was asked for, or because there is no adapter but software (said on stderr).
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
 // Loads everything and waits until the engine is ready.
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice);

@@ -146,6 +146,29 @@ std::vector<std::string> part_locations(const std::string& location) {
   return parts;
 }
 
+std::string folder_of(const std::string& location) {
+  std::error_code error;
+  if (!is_url(location) && std::filesystem::is_directory(location, error))
+    return location.ends_with('/') ? location : location + "/";
+  const std::size_t name = location.rfind('/') + 1;  // 0 when there is no slash
+  const std::string_view file = std::string_view(location).substr(name);
+  const auto files = Model::folder_files();
+  if (std::find(files.begin(), files.end(), file) == files.end()) return {};
+  return name == 0 ? "./" : location.substr(0, name);
+}
+
+Result<std::optional<std::string>> read_whole(const std::string& path) {
+  constexpr u64 largest = 256 << 20;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return std::nullopt;
+  PRONK_TRY(const auto source, FileSource::open(path));
+  if (source->size() > largest) return fail(path + ": larger than 256 MiB");
+  std::string text(source->size(), 0);
+  PRONK_TRY(const u64 got, source->read(0, {reinterpret_cast<u8*>(text.data()), text.size()}, text.size()));
+  text.resize(got);
+  return text;
+}
+
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
   if (!is_url(location)) return FileSource::open(location);
   if (options.cache.empty()) return std::make_unique<UrlSource>(location);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,6 +54,12 @@ Result<std::string> resolve_location(const std::string& name);
 bool is_url(const std::string& location);
 // All parts of a split model in order, from the location of any; else the location alone.
 std::vector<std::string> part_locations(const std::string& location);
+
+// The folder, with a slash at its end, when that is what a location names: itself, or its config.json or index of
+// safetensors. Empty for any other location.
+std::string folder_of(const std::string& location);
+// All of a small file; nullopt when there is none of that name.
+Result<std::optional<std::string>> read_whole(const std::string& path);
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options);
 

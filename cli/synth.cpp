@@ -107,10 +107,10 @@ Outcome run(const Args& args) {
     return bad_usage("pronk synth: --type " + std::string(args.text("--type")) + " is not a format pronk can write");
   }
   const SynthModel model(*preset, *format);
-  for (const SynthTensor& tensor : model.tensors()) {
-    if (tensor.shape[0] % tensor.format->block_weights == 0) continue;
-    return fail("--type " + std::string(format->name) + " has blocks that a row of " + std::to_string(tensor.shape[0]) +
-                " weights is no multiple of");
+  if (const SynthTensor* tensor = model.misfit()) {
+    return fail("tensor '" + tensor->name + "' has rows of " + std::to_string(tensor->shape[0]) +
+                " weights, not a multiple of the " + std::to_string(tensor->format->block_weights) + " in a block of " +
+                std::string(tensor->format->name));
   }
   PRONK_TRY(OutputFile out, OutputFile::create(std::string(args.text("--out"))));
   Synthesizer synthesizer(model, u64(args.integer("--seed")));

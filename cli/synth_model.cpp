@@ -117,7 +117,14 @@ std::span<const SynthPreset> synth_presets() { return presets; }
 SynthModel::SynthModel(const SynthPreset& preset, const formats::Format& format) : preset_(preset), format_(format) {
   add_metadata();
   list_tensors();
+  if (misfit() != nullptr) return;
   for (const SynthTensor& tensor : tensors_) writer_.add_tensor(tensor.name, tensor.format->ggml_type, tensor.shape);
+}
+
+const SynthTensor* SynthModel::misfit() const {
+  const auto splits_a_block = [](const SynthTensor& t) { return t.shape[0] % t.format->block_weights != 0; };
+  const auto at = std::find_if(tensors_.begin(), tensors_.end(), splits_a_block);
+  return at == tensors_.end() ? nullptr : &*at;
 }
 
 void SynthModel::add_metadata() {

@@ -54,7 +54,8 @@ class SynthModel {
   SynthModel(const SynthPreset& preset, const formats::Format& format);
 
   const std::vector<SynthTensor>& tensors() const { return tensors_; }
-  const files::GgufWriter& writer() const { return writer_; }  // knows metadata and tensors
+  const SynthTensor* misfit() const;  // one whose rows are no whole blocks of its format; null: there is none
+  const files::GgufWriter& writer() const { return writer_; }  // knows metadata and, without a misfit, tensors
 
   // ---- For families
 

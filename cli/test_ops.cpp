@@ -357,6 +357,14 @@ Status each_sampling(const Choice& choice, const Visit& visit) {
   return {};
 }
 
+Status each_adjustment(const Choice& choice, const Visit& visit) {
+  if (!choice.format.empty()) return {};
+  for (const u32 vocab : {17u, 1025u, 151936u}) {
+    for (const bool masked : {false, true}) PRONK_OK(visit([&] { return engine::adjust_case(vocab, masked, vocab); }));
+  }
+  return {};
+}
+
 // ---- Operations on rows
 
 Status each_norm(const Visit& visit) {
@@ -476,6 +484,7 @@ Status each_case(const Choice& choice, const gpu::Device& device, const Visit& v
   if (choice.wants("rotate_store")) PRONK_OK(each_rotate(choice, visit));
   if (choice.wants("attention")) PRONK_OK(each_attention(choice, false, visit));
   if (choice.wants("attention-decode")) PRONK_OK(each_attention(choice, true, visit));
+  if (choice.wants("adjust_logits")) PRONK_OK(each_adjustment(choice, visit));
   if (choice.wants("sampling")) PRONK_OK(each_sampling(choice, visit));
   return {};
 }
@@ -705,7 +714,7 @@ constexpr Option options[] = {
      .choices =
          "embed|matvec|matvec-batch|gemm|matmul-experts|norm|map|position_scale|rope|take_columns|join_columns|route|"
          "weighted_sum|keep_largest|conv1d|delta_rule|scan|store_kv|rotate_store|attention|attention-decode|"
-         "sampling"},
+         "adjust_logits|sampling"},
     {.name = "--format", .value = "NAME", .help = "only this weight format (Q4_K) or type of the KV cache (q8_0)"},
     {.name = "--quick", .kind = OptionKind::flag, .help = "fewer shapes and variants"},
     {.name = "--perf",

@@ -1,4 +1,5 @@
-// pronk: runs language models from GGUF files on WebGPU or the CPU. The whole public interface of the C++ engine.
+// pronk: runs language models from GGUF files and Hugging Face folders on WebGPU or the CPU. The whole public interface
+// of the C++ engine.
 //
 // Nothing here waits. The caller moves bytes in, calls pump() after each event of its event loop (natively: after
 // gpu::wait), and takes tokens out. Errors are values with one line of text.
@@ -6,6 +7,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,10 +78,16 @@ class Model {
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
+  // A folder as Hugging Face's libraries write it comes first with those of these files that it has, each whole and in
+  // this order; all but the first may be missing. What follows are the headers of weight_files().
+  static std::span<const std::string_view> folder_files();
+  Status add_file(std::string_view name, std::string contents);
+  std::span<const std::string> weight_files() const;  // of a folder: plain names
+
   // Gives the first bytes of a file (split files in order; file_size may be unknown: ~0). Returns 0 when the header is
   // complete, else how many bytes from the start to call again with.
   Result<u64> add_header(u32 file, std::span<const u8> prefix, u64 file_size);
-  u32 file_count() const;  // known once the first header is complete
+  u32 file_count() const;  // of a folder; else known once the first header is complete
   // Reads architecture and tokenizer after the last header. A file without tensors is an error here.
   Status finish_headers();
 
@@ -107,8 +115,11 @@ struct GenerateOptions {
   graph::SamplingParams sampling;  // greedy by default
   bool ignore_end = false;         // go on after an end token
   // The last so many tokens of the prompt were sampled by an earlier run that this one goes on from: it draws as that
-  // one would have. They do not count for max_tokens.
+  // one would have. They do not count for max_tokens, but as the answer's for penalties.
   u32 resumed = 0;
+  std::vector<graph::TokenBias> logit_bias = {};
+  bool masked = false;                             // each token waits for Session::mask()
+  std::optional<u32> top_logprobs = std::nullopt;  // Session::logprobs() is wanted, with so many of the likeliest
 };
 
 PRONK_ENUM(Finish, u8, (length, 0), (end_token, 1), (cancelled, 2), (context_full, 3));
@@ -127,6 +138,11 @@ class Session {
   virtual Finish finish() const = 0;
   virtual void cancel() = 0;
   virtual u32 reused_tokens() const = 0;  // of the last prompt, found in the cache
+  virtual bool wants_mask() const = 0;    // the token after those that next() has given awaits one
+  // Bit i allows token i, 32 to a number; empty: all are allowed.
+  virtual Status mask(std::span<const u32> allowed) = 0;
+  // Of the token that next() gave last: its own, then those of the likeliest (cpu/logprobs.h).
+  virtual std::span<const graph::TokenLogprob> logprobs() const = 0;
 
   // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring), or hidden states
   // (LoadOptions::embedding), or a reranker's scores. by_steps: through the decode path, one token at a time, instead

@@ -73,6 +73,7 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
     CHECK(numbers_of(weight) < 1ull << 32);
     vectors_[u32(id)].resize(to_size(numbers_of(weight)));
     decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers_of(weight))}, 0, vectors_[u32(id)].data());
+    for (Real& number : vectors_[u32(id)]) number += Real(weight.added);
   });
 }
 

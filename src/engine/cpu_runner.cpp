@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/logit_adjustment.h"
+#include "cpu/logprobs.h"
+
 namespace pronk::engine {
 namespace {
 
@@ -81,6 +84,7 @@ void CpuRunner::start(Run run) {
   fed_ = sampled_ = 0;
   cached_ = run_.position;
   last_ = run_.tokens.back();
+  mask_.reset();
   phase_ = run_.count > 0 ? Phase::prefill : Phase::idle;
 }
 
@@ -104,7 +108,7 @@ Status CpuRunner::pump() {
   if (phase_ == Phase::prefill && fed_ + 1 == run_.tokens.size()) phase_ = Phase::decode;
   if (phase_ == Phase::score && !rows_.empty()) return {};
   if (phase_ == Phase::score && fed_ == run_.tokens.size()) phase_ = Phase::idle;
-  if (phase_ == Phase::idle) return {};
+  if (phase_ == Phase::idle || awaits_mask()) return {};
   if (!computing_) begin();
   computing_ = !executor_->advance(pump_multiply_adds);
   if (computing_) return {};
@@ -130,20 +134,34 @@ void CpuRunner::begin() {
 }
 
 Status CpuRunner::end_decode() {
-  const std::optional<u32> token = sampler_.sample(executor_->logits(), run_.sampling, run_.first_step + sampled_);
-  if (!token) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
+  const std::span<const float> raw = executor_->logits();
+  std::span<const float> logits = raw;
+  if (!run_.adjustments.empty()) {
+    cpu::adjust_logits(raw, run_.sampling, run_.adjustments, mask_ ? *mask_ : std::vector<u32>(), adjusted_);
+    logits = adjusted_;
+  }
+  mask_.reset();
+  const std::optional<u32> token = sampler_.sample(logits, run_.sampling, run_.first_step + sampled_);
+  if (!token) return no_token(run_);
   last_ = *token;
+  if (!run_.adjustments.empty()) ++run_.adjustments[last_].count;
   cached_ = run_.position + fed_ + sampled_ + 1;
   ++sampled_;
-  tokens_.push_back(last_);
+  tokens_.push_back({last_});
+  if (run_.top_logprobs) tokens_.back().logprobs = cpu::logprobs(raw, last_, *run_.top_logprobs);
   const bool ended = std::find(run_.end_tokens.begin(), run_.end_tokens.end(), last_) != run_.end_tokens.end();
   if (ended || sampled_ == run_.count) phase_ = Phase::idle;
   return {};
 }
 
-bool CpuRunner::next(u32& token) {
+void CpuRunner::mask(std::vector<u32> allowed) {
+  CHECK(wants_mask());
+  mask_ = std::move(allowed);
+}
+
+bool CpuRunner::next(Sampled& sampled) {
   if (tokens_.empty()) return false;
-  token = tokens_.front();
+  sampled = std::move(tokens_.front());
   tokens_.pop_front();
   return true;
 }

@@ -25,12 +25,14 @@ class CpuRunner final : public Runner {
   Status weights_done() override;
   bool ready() const override { return executor_ != nullptr; }
   Status pump() override;
-  bool wants_pump() const override { return phase_ != Phase::idle; }
+  bool wants_pump() const override { return phase_ != Phase::idle && !awaits_mask(); }
 
   void start(Run run) override;
   void start_scoring(std::vector<u32> tokens, bool by_steps) override;
   void cancel() override;
-  bool next(u32& token) override;
+  bool next(Sampled& sampled) override;
+  bool wants_mask() const override { return awaits_mask() && tokens_.empty(); }
+  void mask(std::vector<u32> allowed) override;
   std::span<const float> next_rows() override;
   bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
   u32 cached_tokens() const override { return cached_; }
@@ -46,6 +48,7 @@ class CpuRunner final : public Runner {
   enum class Phase : u8 { idle, prefill, decode, score };
 
   void begin();
+  bool awaits_mask() const { return phase_ == Phase::decode && run_.masked && !mask_; }
   Status end_decode();
 
   const models::Model& model_;
@@ -66,7 +69,9 @@ class CpuRunner final : public Runner {
   u32 chunk_rows_ = 0;  // tokens of the chunk under way
   u32 last_ = 0;        // the token that the next step feeds
   bool by_steps_ = false;
-  std::deque<u32> tokens_;
+  std::optional<std::vector<u32>> mask_;  // of the step under way, once it is there
+  std::vector<float> adjusted_;           // logits
+  std::deque<Sampled> tokens_;
   std::span<const float> rows_;
 };
 

@@ -47,11 +47,13 @@ struct GpuPlan {
 
   std::vector<Dispatch> prefill;  // one chunk of the prompt
   std::vector<Dispatch> decode;   // one token up to the graph's output; empty when tokens see later ones
-  std::vector<Dispatch> greedy;   // then one of these; empty when the output is hidden states
+  std::vector<Dispatch> adjust;   // then this, in runs with penalties, biases or masks
+  std::vector<Dispatch> greedy;   // then one of these; empty when the output is hidden states, as adjust is
   std::vector<Dispatch> sampling;
 
   // Where the host writes and reads.
   Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens;
+  Range adjust_params, adjustments, mask;  // a graph::TokenAdjustment and a bit for each token
   Range output, all_outputs;               // of the decoded token; of those of a chunk, when the options ask for them
   u32 output_width = 0;                    // floats of a token
   u32 output_base = 0, output_stride = 0;  // where they lie in those ranges, in floats
@@ -62,6 +64,7 @@ struct GpuPlan {
   std::vector<Checkpoint> checkpoints;                       // of all recurrent states
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
   std::vector<u32> token_readback;                           // buffers of four bytes, used in turn
+  u32 logits_readback = ~0u;                                 // buffer for a token's logits, then itself
   u32 output_readback = ~0u;                                 // buffer for all_outputs, or ~0
   u64 activations_lower_bound = 0;
 

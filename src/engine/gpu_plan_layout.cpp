@@ -119,6 +119,14 @@ void BufferLayout::add_step_state() {
   }
   plan_.sample_params = reserve_parameters(align_up(sizeof(kernels::SampleParams), 16));
   plan_.end_tokens = reserve_parameters(max_end_tokens * 4);
+  if (!graph_.causal() || plan_.options.hidden) return;
+  const u32 vocab = plan_.output_width;
+  plan_.adjust_params = reserve_parameters(align_up(sizeof(kernels::AdjustParams), 16));
+  plan_.mask = reserve_parameters(kernels::mask_bytes(vocab));
+  const u64 bytes = align_up(u64(vocab) * sizeof(graph::TokenAdjustment), 16);
+  plan_.adjustments = {
+      add_buffer("token adjustments", bytes, gpu::usage_storage | gpu::usage_copy_dst, MemoryKind::parameters), 0,
+      bytes};
 }
 
 Range BufferLayout::reserve_parameters(u64 bytes) {

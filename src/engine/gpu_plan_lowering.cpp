@@ -46,6 +46,15 @@ class Lowering {
   // Of the program that holds it.
   Activation output() { return activation(graph_.output); }
 
+  void add_adjust() {
+    emit(kernels::lower_adjust(plan_.output_width, {.params = bind(plan_.adjust_params),
+                                                    .state = bind_state(),
+                                                    .fed = bind(plan_.next_token),
+                                                    .mask = bind(plan_.mask),
+                                                    .adjustments = bind(plan_.adjustments),
+                                                    .logits = bind(*draft_.output)}));
+  }
+
   void add_sampling() {
     const u32 vocab = plan_.output_width;
     const kernels::SamplingOperands operands{
@@ -510,7 +519,9 @@ Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, con
   Lowering decode = lowering(draft.decode, one_token);
   decode.add_graph();
   draft.output = decode.output();
-  if (!plan.options.hidden) lowering(draft.sampling, one_token).add_sampling();
+  if (plan.options.hidden) return draft;
+  lowering(draft.adjust, one_token).add_adjust();
+  lowering(draft.sampling, one_token).add_sampling();
   return draft;
 }
 

@@ -19,7 +19,7 @@ struct DraftDispatch {
 };
 
 struct Draft {
-  std::vector<DraftDispatch> prefill, decode, sampling;
+  std::vector<DraftDispatch> prefill, decode, adjust, sampling;
   std::vector<u64> activation_bytes;
   std::optional<Activation> output;       // of the decoded token
   std::optional<Activation> all_outputs;  // of each token of a prefill, when it is to make them

@@ -41,7 +41,7 @@ struct Lifetimes {
 
 Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan& plan) {
   Lifetimes lifetimes(draft.activation_bytes);
-  for (const auto* program : {&draft.prefill, &draft.decode, &draft.sampling}) {
+  for (const auto* program : {&draft.prefill, &draft.decode, &draft.adjust, &draft.sampling}) {
     for (const DraftDispatch& dispatch : *program)
       lifetimes.add(dispatch, plan.pipelines[dispatch.kernel.pipeline].bindings);
   }
@@ -71,6 +71,7 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   };
   plan.prefill = program_of(draft.prefill);
   plan.decode = program_of(draft.decode);
+  plan.adjust = program_of(draft.adjust);
   plan.sampling = program_of(draft.sampling);
   if (!plan.sampling.empty()) plan.greedy = {plan.sampling.front(), plan.sampling.back()};
   if (draft.output) plan.output = placed(*draft.output);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "cpu/logprobs.h"
 #include "engine/self_test.h"
 
 namespace pronk::engine {
@@ -41,8 +42,8 @@ GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& devi
   for (const graph::RopeTable& rope : model_.graph.ropes) {
     if (const WeightId id = rope.factors_at(plan_.options.context); id != WeightId::none) factors_[id];
   }
-  slot_generation_.assign(plan_.token_readback.size(), 0);
-  arrived_.resize(plan_.token_readback.size());
+  slot_generation_.assign(plan_.token_readback.size() + 1, 0);
+  arrived_.resize(slot_generation_.size());
 }
 
 // Not before there is something to write: until then the device's compiler can have the memory.
@@ -51,6 +52,7 @@ void GpuRunner::create_buffers() {
   for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   prefill_ = prepare(plan_.prefill);
   decode_ = prepare(plan_.decode);
+  adjust_ = prepare(plan_.adjust);
   greedy_ = prepare(plan_.greedy);
   sampling_ = prepare(plan_.sampling);
   for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
@@ -163,6 +165,7 @@ void GpuRunner::write_vector(const Vector& vector, WeightId weight, u64 first, u
   const formats::Format& format = *model_.graph[weight].format;
   std::vector<float> values(count);
   format.decode(bytes, count / format.block_weights, values.data());
+  for (float& value : values) value += model_.graph[weight].added;
   u64 offset = 0;
   for (std::size_t s = 0; s < vector.sources.size(); ++s) {
     if (vector.sources[s] == weight)
@@ -228,7 +231,8 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         rows_ready_ = score_generation_ == generation_;
         score_generation_ = 0;
       } else {
-        arrived_[event.id] = load_le<u32>(event.bytes.data());
+        if (event.id == logits_slot()) take_logits(event.bytes);
+        arrived_[event.id] = load_le<u32>(event.bytes.data() + event.bytes.size() - 4);
         return take_tokens();
       }
       return {};
@@ -297,6 +301,8 @@ void GpuRunner::start(Run run) {
   ++generation_;
   tokens_.clear();
   fed_ = submitted_ = received_ = 0;
+  forward_ = false;
+  mask_.reset();
   counters_at_decode_.reset();
   go_back();
   phase_ = Phase::prefill;
@@ -383,9 +389,9 @@ void GpuRunner::cancel() {
 
 bool GpuRunner::finished() const { return phase_ == Phase::idle && tokens_.empty() && !rows_ready_; }
 
-bool GpuRunner::next(u32& token) {
+bool GpuRunner::next(Sampled& sampled) {
   if (tokens_.empty()) return false;
-  token = tokens_.front();
+  sampled = std::move(tokens_.front());
   tokens_.pop_front();
   return true;
 }
@@ -463,29 +469,72 @@ void GpuRunner::begin_decode() {
       kernels::sample_params(run_.sampling, plan_.output_width, plan_.options.context, end_count);
   write_range(plan_.sample_params, &p, sizeof p);
   if (p.end_count > 0) write_range(plan_.end_tokens, run_.end_tokens.data(), p.end_count * 4);
+  if (!run_.adjustments.empty()) write_adjustments();
   phase_ = run_.count > 0 ? Phase::decode : Phase::idle;
   if (run_.count > 0) counters_at_decode_ = device_.counters();
 }
 
+void GpuRunner::write_adjustments() {
+  CHECK(run_.adjustments.size() == plan_.output_width);
+  const kernels::AdjustParams p =
+      kernels::adjust_params(run_.sampling, plan_.output_width, run_.first_step, run_.masked);
+  write_range(plan_.adjust_params, &p, sizeof p);
+  write_range(plan_.adjustments, run_.adjustments.data(), run_.adjustments.size() * sizeof run_.adjustments[0]);
+}
+
+// With a mask or log probabilities one step at a time; a masked one goes ahead as far as its logits.
 void GpuRunner::submit_steps() {
-  for (u32 slot = 0; slot < slot_generation_.size() && submitted_ < run_.count; ++slot) {
-    if (slot_generation_[slot] == 0) submit_step(slot);
+  const u32 first = run_.top_logprobs ? logits_slot() : 0;
+  const u32 end = run_.top_logprobs ? logits_slot() + 1 : run_.masked ? 1 : logits_slot();
+  for (u32 slot = first; slot < end && submitted_ < run_.count; ++slot) {
+    if (slot_generation_[slot] != 0) continue;
+    if (run_.masked && !forward_) begin_forward();
+    if (!run_.masked || mask_) submit_step(slot);
   }
 }
 
-void GpuRunner::submit_step(u32 slot) {
+void GpuRunner::begin_forward() {
   device_.begin();
   replay(decode_, 1, true);
-  replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
-  const gpu::BufferId readback = buffers_[plan_.token_readback[slot]];
-  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, 0, 4);
   device_.submit();
-  device_.read(readback, 0, 4, slot);
+  forward_ = true;
+  wrote_to(run_.position + fed_ + submitted_ + 1);
+  recurrent_at_.reset();
+}
+
+bool GpuRunner::wants_mask() const { return phase_ == Phase::decode && forward_ && !mask_ && tokens_.empty(); }
+
+void GpuRunner::mask(std::vector<u32> allowed) {
+  CHECK(wants_mask());
+  if (allowed.empty()) allowed.assign(kernels::mask_bytes(plan_.output_width) / 4, ~0u);
+  mask_ = std::move(allowed);
+}
+
+void GpuRunner::submit_step(u32 slot) {
+  if (mask_) write_range(plan_.mask, mask_->data(), mask_->size() * 4);
+  mask_.reset();
+  device_.begin();
+  if (!forward_) replay(decode_, 1, true);
+  forward_ = false;
+  const bool logits = slot == logits_slot();
+  const u64 logit_bytes = logits ? u64(plan_.output_width) * sizeof(float) : 0;
+  const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
+  if (logits) device_.copy_buffer(buffers_[plan_.output.buffer], plan_.output.offset, readback, 0, logit_bytes);
+  if (!run_.adjustments.empty()) replay(adjust_, 1, true);
+  replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
+  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, logit_bytes, 4);
+  device_.submit();
+  device_.read(readback, 0, logit_bytes + 4, slot);
   slot_generation_[slot] = generation_;
   slot_order_.push_back(slot);
   ++submitted_;
   wrote_to(run_.position + fed_ + submitted_);
   recurrent_at_.reset();
+}
+
+void GpuRunner::take_logits(std::span<const u8> bytes) {
+  logits_.resize(plan_.output_width);
+  std::memcpy(logits_.data(), bytes.data(), logits_.size() * sizeof(float));
 }
 
 // Reads may finish in any order; tokens come out in the order of their steps.
@@ -502,10 +551,13 @@ Status GpuRunner::token_read(u32 slot, u32 token) {
   const bool current = slot_generation_[slot] == generation_;
   slot_generation_[slot] = 0;
   if (!current || phase_ != Phase::decode) return {};
-  if (token == kernels::bad_logits) return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
+  if (token == kernels::bad_logits) return no_token(run_);
   cached_ = run_.position + u32(run_.tokens.size()) + received_;
   ++received_;
-  if (token != kernels::no_token) tokens_.push_back(token);
+  if (token != kernels::no_token) {
+    tokens_.push_back({token});
+    if (run_.top_logprobs) tokens_.back().logprobs = cpu::logprobs(logits_, token, *run_.top_logprobs);
+  }
   const auto& ends = run_.end_tokens;
   const bool ended = token == kernels::no_token || std::find(ends.begin(), ends.end(), token) != ends.end();
   if (ended || received_ == run_.count) {

@@ -36,7 +36,9 @@ class GpuRunner final : public Runner, private WeightSink {
   void start(Run run) override;
   void start_scoring(std::vector<u32> tokens, bool by_steps) override;
   void cancel() override;
-  bool next(u32& token) override;
+  bool next(Sampled& sampled) override;
+  bool wants_mask() const override;
+  void mask(std::vector<u32> allowed) override;
   std::span<const float> next_rows() override;
   bool finished() const override;
   u32 prefill_chunk() const override { return pace_.tokens(); }
@@ -83,12 +85,16 @@ class GpuRunner final : public Runner, private WeightSink {
   void use_safer_kernels();
   Status take_tokens();
   Status token_read(u32 slot, u32 token);
+  void take_logits(std::span<const u8> bytes);
   void submit_chunks();
   void submit_chunk(u32 rows, bool small_batch);
   void measure_chunks();
   void begin_decode();
   void submit_steps();
   void submit_step(u32 slot);
+  void begin_forward();
+  void write_adjustments();
+  u32 logits_slot() const { return u32(plan_.token_readback.size()); }
   void submit_score();
   void keep_checkpoint();
   void go_back();
@@ -100,7 +106,7 @@ class GpuRunner final : public Runner, private WeightSink {
   gpu::Device& device_;
   std::vector<gpu::BufferId> buffers_;
   std::vector<gpu::PipelineId> pipelines_;
-  Program prefill_, decode_, greedy_, sampling_;
+  Program prefill_, decode_, adjust_, greedy_, sampling_;
   u32 pipelines_pending_ = 0;
   bool tested_ = false;     // the kernels compute right, or nobody asked
   gpu::Features features_;  // that the kernels make use of
@@ -122,10 +128,12 @@ class GpuRunner final : public Runner, private WeightSink {
     double submitted_ms;
   };
   PrefillPace pace_;
-  std::deque<Chunk> chunks_;          // of prefill, in flight, oldest first
-  std::vector<Chunk> done_chunks_;    // since the last pump()
-  double chunk_done_ms_ = 0;          // when the last one was done
-  u32 submitted_ = 0, received_ = 0;  // decode steps
+  std::deque<Chunk> chunks_;              // of prefill, in flight, oldest first
+  std::vector<Chunk> done_chunks_;        // since the last pump()
+  double chunk_done_ms_ = 0;              // when the last one was done
+  u32 submitted_ = 0, received_ = 0;      // decode steps
+  bool forward_ = false;                  // the next one is on its way as far as its logits: a mask is to come
+  std::optional<std::vector<u32>> mask_;  // of that step
   bool by_steps_ = false;
 
   // What the states hold. Keys and values: of positions before cached_, but for those of windows whose places have been
@@ -134,10 +142,11 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 cached_ = 0, written_ = 0;
   std::optional<u32> recurrent_at_, checkpoint_at_;
   std::optional<gpu::Counters> counters_at_decode_;
-  std::vector<u32> slot_generation_;         // of the run that each read-back buffer serves; 0: free
-  std::deque<u32> slot_order_;               // slots of the steps in flight, oldest first
+  std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free. The last: of logits
+  std::deque<u32> slot_order_;        // slots of the steps in flight, oldest first
   std::vector<std::optional<u32>> arrived_;  // what was read into each slot and not taken yet
-  std::deque<u32> tokens_;
+  std::vector<float> logits_;                // that came with a token
+  std::deque<Sampled> tokens_;
   std::vector<float> rows_, rows_out_;
   bool rows_ready_ = false;
   u32 score_generation_ = 0;  // of the run that the read of logits on its way serves; 0: there is none

@@ -11,9 +11,25 @@ Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
+std::span<const std::string_view> Model::folder_files() { return sources::HuggingFace::file_names(); }
+
+Status Model::add_file(std::string_view name, std::string contents) {
+  CHECK(!parts_->read && parts_->headers.empty());
+  if (!parts_->folder) parts_->folder.emplace();
+  PRONK_OK(parts_->folder->add_file(name, std::move(contents)));
+  parts_->file_count = u32(weight_files().size());
+  return {};
+}
+
+std::span<const std::string> Model::weight_files() const {
+  return parts_->folder ? parts_->folder->weight_files() : std::span<const std::string>();
+}
+
 Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
-  if (parts_->read || file != parts_->headers.size()) return fail("headers of split files must come in order");
   const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
+  const u64 next = parts_->folder ? parts_->folder->weights_added() : parts_->headers.size();
+  if (parts_->read || file != next) return fail("headers of split files must come in order");
+  if (parts_->folder) return parts_->add_folder_header(prefix, size);
   PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size, files::Keep::view));
   if (!parsed.gguf) return parsed.bytes_needed;
   if (file == 0) {
@@ -38,17 +54,42 @@ Status Model::finish_headers() {
   return *parts_->read;
 }
 
-Status Model::Parts::read_headers() {
-  if (headers.size() != file_count) return fail("not all files of the split model are here");
-  if (headers.size() == 1) {
+Result<u64> Model::Parts::add_folder_header(std::span<const u8> prefix, std::optional<u64> file_size) {
+  PRONK_TRY(files::SafetensorsPrefix parsed, files::parse_safetensors(prefix, file_size));
+  if (!parsed.file) return parsed.bytes_needed;
+  PRONK_OK(folder->add_weights(std::move(*parsed.file)));
+  return u64{0};
+}
+
+Status Model::Parts::join() {
+  if ((folder ? folder->weights_added() : headers.size()) != file_count)
+    return fail("not all files of the split model are here");
+  if (folder) {
+    PRONK_TRY(file, folder->header());
+  } else if (headers.size() == 1) {
     file = std::move(headers[0]);
   } else {
     PRONK_TRY(file, files::join_splits(std::move(headers)));
   }
   headers.clear();
+  return {};
+}
+
+Status Model::Parts::read_text() {
+  if (folder) {
+    tokenizer = text::Tokenizer::none();
+    folder.reset();
+    return {};
+  }
+  PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  return {};
+}
+
+Status Model::Parts::read_headers() {
+  PRONK_OK(join());
   PRONK_TRY(models::Model read, models::read_model(file));
   model = std::make_shared<models::Model>(std::move(read));
-  PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  PRONK_OK(read_text());
   if (tokenizer->vocab_size() > model->hyper.vocab) {
     return fail("the vocabulary has " + std::to_string(tokenizer->vocab_size()) + " tokens, more than the " +
                 std::to_string(model->hyper.vocab) + " rows of 'token_embd.weight'");

@@ -9,12 +9,14 @@
 #include "files/gguf.h"
 #include "models/model.h"
 #include "pronk/pronk.h"
+#include "sources/huggingface.h"
 #include "text/tokenizer.h"
 
 namespace pronk {
 
 struct Model::Parts {
-  std::vector<files::Gguf> headers;  // until they are joined
+  std::optional<sources::HuggingFace> folder;  // until its headers are read
+  std::vector<files::Gguf> headers;            // until they are joined
   u32 file_count = 1;
   files::Gguf file;
   std::shared_ptr<const models::Model> model;
@@ -23,6 +25,9 @@ struct Model::Parts {
   std::optional<Status> read;  // what came of read_headers(), once it was called
 
   Status read_headers();
+  Result<u64> add_folder_header(std::span<const u8> prefix, std::optional<u64> file_size);
+  Status join();       // all headers into `file`
+  Status read_text();  // the tokenizer
 
   // What is loaded for `options`, which come back with what follows from them.
   struct Loadable {

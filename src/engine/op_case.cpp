@@ -1,11 +1,13 @@
 #include "engine/op_case.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
 #include "base/bytes.h"
 #include "base/half.h"
+#include "cpu/logit_adjustment.h"
 #include "cpu/sampler.h"
 #include "engine/op_case_parts.h"
 
@@ -34,6 +36,66 @@ OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed)
   const double token = *cpu::sample(logits, sampling, seed);
   for (const kernels::Operand memory : {operands.next_token, operands.sampled})
     c.answers.push_back({u32(memory), OpAnswer::Type::u32, {token}, {Match::same}});
+  return c;
+}
+
+namespace {
+
+// The definition of cpu/logit_adjustment.h in double precision.
+double adjusted(double logit, const graph::SamplingParams& s, const graph::TokenAdjustment& token, bool allowed) {
+  const u32 count = token.count & ~graph::in_prompt;
+  if (!allowed || token.bias <= graph::ban) return double(-3e38f);
+  if (token.count != 0) logit = logit > 0 ? logit / s.repetition_penalty : logit * s.repetition_penalty;
+  return logit - double(s.frequency_penalty) * count - (count > 0 ? s.presence_penalty : 0) + token.bias;
+}
+
+// Some of them in the prompt, in the answer, biased or banned.
+std::vector<graph::TokenAdjustment> made_up_adjustments(u32 vocab, u32 seed) {
+  const auto kinds = made_up_floats(vocab, seed + 1), biases = made_up_floats(vocab, seed + 2, 4);
+  std::vector<graph::TokenAdjustment> tokens(vocab);
+  for (u32 i = 0; i < vocab; ++i) {
+    if (kinds[i] > 0.5f) tokens[i].count = i % 7;
+    if (kinds[i] < 0 && kinds[i] > -1) tokens[i].count |= graph::in_prompt;
+    if (i % 3 == 0) tokens[i].bias = biases[i];
+    if (i % 11 == 5) tokens[i].bias = graph::ban;
+  }
+  return tokens;
+}
+
+}  // namespace
+
+OpCase adjust_case(u32 vocab, bool masked, u32 seed) {
+  const graph::SamplingParams sampling{
+      .repetition_penalty = 1.3f, .frequency_penalty = 0.7f, .presence_penalty = -0.4f};
+  const auto logits = made_up_floats(vocab, seed, 3);
+  auto tokens = made_up_adjustments(vocab, seed);
+  std::vector<u32> mask(kernels::mask_bytes(vocab) / 4);
+  for (u32 i = 0; i < mask.size(); ++i) mask[i] = seed * 0x9e3779b9u ^ i * 0x85ebca6bu;
+  const u32 fed = vocab / 2;
+  kernels::StepState state;
+  state.step = 5, state.remaining = 10;
+  OpCase c{.op = "adjust_logits", .format = "f32", .shape = std::to_string(vocab)};
+  c.variant = masked ? "masked" : "";
+  c.tolerance = 1e-6;
+  const kernels::AdjustOperands operands{
+      .params = add_operand(c, params_of(kernels::adjust_params(sampling, vocab, 4, masked))),
+      .state = add_operand(c, params_of(state)),
+      .fed = add_operand(c, memory_of_bytes(&fed, sizeof fed)),
+      .mask = add_operand(c, memory_of_bytes(mask.data(), mask.size() * 4)),
+      .adjustments = add_operand(c, memory_of_bytes(tokens.data(), tokens.size() * sizeof tokens[0])),
+      .logits = add_operand(c, memory_of(logits))};
+  add_step(c, kernels::lower_adjust(vocab, operands));
+  ++tokens[fed].count;
+  OpAnswer counts{u32(operands.adjustments), OpAnswer::Type::u32, {}, {}};
+  OpAnswer values = unchanged(u32(operands.logits), logits);
+  for (u32 i = 0; i < vocab; ++i) {
+    const bool allowed = !masked || (mask[i / 32] >> (i % 32) & 1) != 0;
+    const double value = adjusted(logits[i], sampling, tokens[i], allowed);
+    expect(values, i, value, value > double(-3e38f) ? Match::near : Match::same);
+    counts.values.insert(counts.values.end(), {double(tokens[i].count), double(std::bit_cast<u32>(tokens[i].bias))});
+  }
+  counts.match.assign(counts.values.size(), Match::same);
+  c.answers = {std::move(counts), std::move(values)};
   return c;
 }
 

@@ -11,11 +11,11 @@ class PrefillPace {
  public:
   static constexpr double quick_ms = 60, slow_ms = 100;  // a submission should take no less and no more …
   static constexpr double aim_ms = 75;
-  // … but one tile of the GEMM may take this long: fewer tokens need another kernel, which rounds differently, and the
+  // … but one step of the GEMM may take this long: fewer tokens need another kernel, which rounds differently, and the
   // text should not depend on how busy the GPU is.
-  static constexpr double slow_tile_ms = 500;
+  static constexpr double slow_step_ms = 500;
 
-  // first: tokens to start with, 0 for one tile of the GEMM. most: what the plan's buffers hold, at least 1.
+  // first: tokens to start with, 0 for one step of the GEMM. most: what the plan's buffers hold, at least 1.
   PrefillPace(u32 first, u32 most);
 
   u32 tokens() const { return tokens_; }  // of a full submission from now on

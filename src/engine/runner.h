@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -21,7 +22,22 @@ struct Run {
   u32 first_step = 0;  // tokens of this text that were sampled before: part of what makes the noise
   graph::SamplingParams sampling;
   std::vector<u32> end_tokens;
+  std::vector<graph::TokenAdjustment> adjustments = {};  // of each token; empty: the logits stay as they are
+  bool masked = false;                                   // a token is sampled once mask() was called for it
+  std::optional<u32> top_logprobs = std::nullopt;
 };
+
+// A token that came out.
+struct Sampled {
+  u32 token = 0;
+  std::vector<graph::TokenLogprob> logprobs = {};  // when the run asks for them: its own, then the top ones
+};
+
+// What a run fails with when there is no token to sample.
+inline Status no_token(const Run& run) {
+  if (!run.adjustments.empty()) return fail(std::string(graph::no_token_message));
+  return fail(ErrorCode::bad_model, std::string(graph::bad_logits_message));
+}
 
 class Runner {
  public:
@@ -39,7 +55,9 @@ class Runner {
   virtual void start(Run run) = 0;
   virtual void start_scoring(std::vector<u32> tokens, bool by_steps) = 0;
   virtual void cancel() = 0;  // no further tokens of this run come out
-  virtual bool next(u32& token) = 0;
+  virtual bool next(Sampled& sampled) = 0;
+  virtual bool wants_mask() const = 0;              // the next token awaits it, and all before have been taken
+  virtual void mask(std::vector<u32> allowed) = 0;  // of the whole vocabulary, or empty
   virtual std::span<const float> next_rows() = 0;
   virtual bool finished() const = 0;               // nothing more will come out
   virtual u32 prefill_chunk() const { return 0; }  // see Engine

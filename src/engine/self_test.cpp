@@ -13,8 +13,8 @@ namespace {
 using graph::WeightId;
 
 // Small, with ragged edges, and more than one round of every loop and tile.
-constexpr u32 rows = 70, least_cols = 300, gemm_tokens = 34, batch_tokens = 11, prompt_tokens = 70, few_tokens = 3,
-              vocab = 2500;
+constexpr u32 rows = 70, least_cols = 300, gemm_rows = 134, gemm_tokens = 68, batch_tokens = 11, prompt_tokens = 70,
+              few_tokens = 3, vocab = 2500;
 
 class Cases {
  public:
@@ -30,6 +30,7 @@ class Cases {
          {graph::SamplingParams{}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .seed = 1}}) {
       push(sampling_case(vocab, sampling, 1));
     }
+    for (const bool masked : {false, true}) push(adjust_case(vocab, masked, 1));
     return std::move(cases_);
   }
 
@@ -74,8 +75,12 @@ class Cases {
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
       if (!planned(kernels::matmul_pipeline(kernel, kind, features_))) continue;
-      const MatMulSpec spec{
-          .kernel = kernel, .kind = kind, .rows = rows, .cols = cols(*kind.format), .tokens = tokens, .padding = 2};
+      const MatMulSpec spec{.kernel = kernel,
+                            .kind = kind,
+                            .rows = kernel == MatMulKernel::gemm ? gemm_rows : rows,
+                            .cols = cols(*kind.format),
+                            .tokens = tokens,
+                            .padding = 2};
       push(matmul_case(spec, limits_, features_, u32(cases_.size())));
     }
   }
@@ -95,6 +100,7 @@ class Cases {
     if (!planned(kernels::expert_gemm(*spec.format, spec.chosen, spec.bias))) return;
     spec.experts = graph_[op.weight].rows / (width(op.out) / op.slots);
     spec.kernel = MatMulKernel::gemm;
+    spec.rows = gemm_rows;
     spec.tokens = gemm_tokens;
     push(expert_matmul_case(spec, limits_, features_, 2));
   }

@@ -1,13 +1,37 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cstdio>
 
+#include "cpu/logit_adjustment.h"
 #include "text/tokenizer.h"
 
 namespace pronk::engine {
+namespace {
+
+Status check_range(const char* name, float value, float least, float most) {
+  if (value >= least && value <= most) return {};
+  char text[96];
+  std::snprintf(text, sizeof text, "%s is %g, not from %g to %g", name, double(value), double(least), double(most));
+  return fail(text);
+}
+
+// In order, each once.
+std::vector<u32> banned_by(std::span<const graph::TokenBias> biases) {
+  std::vector<u32> banned;
+  for (const auto& [token, bias] : biases) {
+    if (bias <= graph::ban) banned.push_back(token);
+  }
+  std::sort(banned.begin(), banned.end());
+  banned.erase(std::unique(banned.begin(), banned.end()), banned.end());
+  return banned;
+}
+
+}  // namespace
 
 Status RunnerSession::start(std::span<const u32> tokens, const GenerateOptions& options) {
   PRONK_OK(check(tokens));
+  PRONK_OK(check(options));
   if (model_.encoder())
     return fail(ErrorCode::unsupported, "the model is an encoder: it makes embeddings and cannot generate text");
   if (embedding_) return fail("the model was loaded for embeddings, not to generate text");
@@ -27,23 +51,53 @@ Status RunnerSession::start(std::span<const u32> tokens, const GenerateOptions& 
   wanted_ = options.max_tokens;
   finish_ = Finish::length;
   taken_ = 0;
+  sampled_ = {};
+  banned_ = banned_by(options.logit_bias);
+  const std::size_t answered = std::min<std::size_t>(options.resumed, tokens.size());
+  std::vector<graph::TokenAdjustment> adjustments;
+  if (graph::has_penalties(options.sampling) || !options.logit_bias.empty() || options.masked) {
+    adjustments = cpu::token_adjustments(model_.vocab_size(), tokens.first(tokens.size() - answered),
+                                         tokens.last(answered), options.logit_bias);
+  }
   runner_.start({.tokens = {tokens.begin() + std::ptrdiff_t(common), tokens.end()},
                  .position = reused_,
                  .count = wanted_,
                  .first_step = options.resumed,
                  .sampling = options.sampling,
-                 .end_tokens = ends_});
+                 .end_tokens = ends_,
+                 .adjustments = std::move(adjustments),
+                 .masked = options.masked,
+                 .top_logprobs = options.top_logprobs});
   return {};
 }
 
 bool RunnerSession::next(u32& token) {
-  if (!runner_.next(token)) return false;
+  if (!runner_.next(sampled_)) return false;
+  token = sampled_.token;
   history_.push_back(token);
   ++taken_;
   const bool ended = std::find(ends_.begin(), ends_.end(), token) != ends_.end();
   if (ended) finish_ = Finish::end_token;
   if (!ended && runner_.finished() && taken_ < wanted_) finish_ = Finish::context_full;
   return true;
+}
+
+Status RunnerSession::mask(std::span<const u32> allowed) {
+  PRONK_OK(engine_status_);
+  if (!wants_mask()) return fail("no token awaits a mask");
+  const u32 vocab = model_.vocab_size();
+  if (!allowed.empty() && allowed.size() != (vocab + 31) / 32) {
+    return fail("a mask of " + std::to_string(allowed.size()) + " words is not one of " + std::to_string(vocab) +
+                " tokens");
+  }
+  const auto allows = [&](u32 token) {
+    return (allowed[token / 32] >> (token % 32) & 1) != 0 && !std::binary_search(banned_.begin(), banned_.end(), token);
+  };
+  bool any = allowed.empty();
+  for (u32 token = 0; token < vocab && !any; ++token) any = allows(token);
+  if (!any) return fail("the mask and the logit bias allow no token");
+  runner_.mask({allowed.begin(), allowed.end()});
+  return {};
 }
 
 void RunnerSession::cancel() {
@@ -58,6 +112,27 @@ Status RunnerSession::score(std::span<const u32> tokens, bool by_steps) {
   if (by_steps && model_.encoder()) return fail("an encoder takes all tokens at once");
   history_.clear();
   runner_.start_scoring({tokens.begin(), tokens.end()}, by_steps);
+  return {};
+}
+
+Status RunnerSession::check(const GenerateOptions& options) const {
+  const graph::SamplingParams& s = options.sampling;
+  PRONK_OK(check_range("the repetition penalty", s.repetition_penalty, graph::least_repetition_penalty,
+                       graph::most_repetition_penalty));
+  PRONK_OK(check_range("the frequency penalty", s.frequency_penalty, -graph::most_penalty, graph::most_penalty));
+  PRONK_OK(check_range("the presence penalty", s.presence_penalty, -graph::most_penalty, graph::most_penalty));
+  for (const auto& [token, bias] : options.logit_bias) {
+    if (token >= model_.vocab_size()) {
+      return fail("the logit bias is for token " + std::to_string(token) + ", not below the vocabulary size " +
+                  std::to_string(model_.vocab_size()));
+    }
+    PRONK_OK(check_range("a logit bias", bias, graph::ban, graph::most_bias));
+  }
+  if (banned_by(options.logit_bias).size() == model_.vocab_size()) return fail("the logit bias bans all tokens");
+  if (options.top_logprobs.value_or(0) > graph::most_top_logprobs) {
+    return fail("log probabilities of " + std::to_string(*options.top_logprobs) + " tokens are more than " +
+                std::to_string(graph::most_top_logprobs));
+  }
   return {};
 }
 

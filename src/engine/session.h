@@ -26,12 +26,16 @@ class RunnerSession final : public Session {
   Finish finish() const override { return finish_; }
   void cancel() override;
   u32 reused_tokens() const override { return reused_; }
+  bool wants_mask() const override { return runner_.wants_mask(); }
+  Status mask(std::span<const u32> allowed) override;
+  std::span<const graph::TokenLogprob> logprobs() const override { return sampled_.logprobs; }
 
   Status score(std::span<const u32> tokens, bool by_steps) override;
   std::span<const float> next_rows() override { return runner_.next_rows(); }
 
  private:
   Status check(std::span<const u32> tokens) const;
+  Status check(const GenerateOptions& options) const;
 
   const Model& model_;
   Runner& runner_;
@@ -40,6 +44,8 @@ class RunnerSession final : public Session {
   const Status& engine_status_;
   std::vector<u32> history_;  // the last prompt and the tokens taken since
   std::vector<u32> ends_;     // tokens that end the running generation
+  std::vector<u32> banned_;   // tokens that its biases ban, in order
+  Sampled sampled_;           // what next() gave last
   u32 wanted_ = 0, taken_ = 0, reused_ = 0;
   Finish finish_ = Finish::length;
 };

@@ -147,19 +147,6 @@ Status check_overlaps(const std::vector<TensorInfo>& tensors) {
   return {};
 }
 
-Status index_names(Gguf& gguf) {
-  gguf.by_name.resize(gguf.tensors.size());
-  for (u32 i = 0; i < gguf.by_name.size(); ++i) gguf.by_name[i] = i;
-  auto less = [&](u32 a, u32 b) { return gguf.tensors[a].name < gguf.tensors[b].name; };
-  std::sort(gguf.by_name.begin(), gguf.by_name.end(), less);
-  for (u32 i = 1; i < gguf.by_name.size(); ++i) {
-    if (!less(gguf.by_name[i - 1], gguf.by_name[i])) {
-      return fail("tensor " + quoted(gguf.tensors[gguf.by_name[i]].name) + " is there twice");
-    }
-  }
-  return {};
-}
-
 Result<Gguf> read_header(HeaderReader& reader, std::optional<u64> file_size, Keep keep) {
   PRONK_TRY(const FixedHeader header, read_fixed(reader));
   Gguf gguf;
@@ -176,7 +163,7 @@ Result<Gguf> read_header(HeaderReader& reader, std::optional<u64> file_size, Kee
   }
   gguf.end = reader.position();
   gguf.data_offset = align_up(reader.position(), gguf.alignment);
-  PRONK_OK(index_names(gguf));
+  PRONK_OK(index_tensors(gguf));
   PRONK_OK(place_tensors(gguf, file_size));
   PRONK_OK(check_overlaps(gguf.tensors));
   return gguf;
@@ -195,6 +182,19 @@ const TensorInfo* Gguf::find(std::string_view name) const {
   auto at = std::lower_bound(by_name.begin(), by_name.end(), name,
                              [this](u32 index, std::string_view wanted) { return tensors[index].name < wanted; });
   return at != by_name.end() && tensors[*at].name == name ? &tensors[*at] : nullptr;
+}
+
+Status index_tensors(Gguf& gguf) {
+  gguf.by_name.resize(gguf.tensors.size());
+  for (u32 i = 0; i < gguf.by_name.size(); ++i) gguf.by_name[i] = i;
+  auto less = [&](u32 a, u32 b) { return gguf.tensors[a].name < gguf.tensors[b].name; };
+  std::sort(gguf.by_name.begin(), gguf.by_name.end(), less);
+  for (u32 i = 1; i < gguf.by_name.size(); ++i) {
+    if (!less(gguf.by_name[i - 1], gguf.by_name[i])) {
+      return fail("tensor " + quoted(gguf.tensors[gguf.by_name[i]].name) + " is there twice");
+    }
+  }
+  return {};
 }
 
 Result<GgufPrefix> parse_gguf(std::span<const u8> prefix, std::optional<u64> file_size, Keep keep) {
@@ -264,7 +264,7 @@ Result<Gguf> join_splits(std::vector<Gguf> splits) {
     return fail("metadata key 'split.tensors.count' is " + std::to_string(tensors) + ", but the splits hold " +
                 std::to_string(joined.tensors.size()) + " tensors");
   }
-  PRONK_OK(index_names(joined));
+  PRONK_OK(index_tensors(joined));
   return joined;
 }
 

@@ -27,7 +27,8 @@ struct TensorInfo {
   u32 dims = 0;                          // 1–4, as in the file
   u64 offset = 0;                        // of its first byte, from the start of its file
   u64 bytes = 0;
-  u32 file = 0;  // index of its file among the splits
+  u32 file = 0;     // index of its file among the splits
+  float added = 0;  // to each of its weights, which are a vector: norms of other sources count from 1
 
   u64 weights() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
   u64 rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -50,6 +51,9 @@ struct GgufPrefix {
   std::optional<Gguf> gguf;  // when the prefix holds the whole header
   u64 bytes_needed = 0;      // else: call again with at least so many bytes from the start of the file
 };
+
+// Makes by_name. Two tensors of one name are an error.
+Status index_tensors(Gguf& gguf);
 
 // Parses the header from the first bytes of a file. What bytes_needed asks for is at least a quarter more than the
 // prefix (as far as the file goes), so that parsing from the start each time stays linear, and little is read beyond

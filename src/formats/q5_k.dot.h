@@ -7,6 +7,6 @@ struct Dot {
   PRONK_INLINE static Bytes32 quants(const u8* unit, u32 part) {
     const Bytes32 pairs = load_vector<Bytes32>(unit + 48 + part / 2 * 32);
     const Bytes32 fifth = load_vector<Bytes32>(unit + 16) >> u8(part) & 1;
-    return (part % 2 == 0 ? pairs & 15 : pairs >> 4) | fifth << 4;
+    return (part % 2 == 0 ? pairs & 15 : upper_nibbles(pairs)) | fifth << 4;
   }
 };

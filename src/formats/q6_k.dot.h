@@ -12,6 +12,6 @@ struct Dot {
   PRONK_INLINE static Bytes32 quants(const u8* unit, u32 part) {
     const Bytes32 pairs = load_vector<Bytes32>(unit + part / 4 * 64 + part % 2 * 32);
     const Bytes32 upper = load_vector<Bytes32>(unit + 128 + part / 4 * 32) >> u8(part % 4 * 2) & 3;
-    return (part % 4 < 2 ? pairs & 15 : pairs >> 4) | upper << 4;
+    return (part % 4 < 2 ? pairs & 15 : upper_nibbles(pairs)) | upper << 4;
   }
 };

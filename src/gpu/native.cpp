@@ -241,6 +241,14 @@ WGPUAdapter request_adapter(WGPUInstance instance, const WGPURequestAdapterOptio
   return adapter;
 }
 
+bool is_software(WGPUAdapter adapter) {
+  WGPUAdapterInfo raw{};
+  if (wgpuAdapterGetInfo(adapter, &raw) != WGPUStatus_Success) return false;
+  const bool software = raw.adapterType == WGPUAdapterType_CPU;
+  wgpuAdapterInfoFreeMembers(raw);
+  return software;
+}
+
 AdapterInfo adapter_info(WGPUAdapter adapter, Features& sizes) {
   WGPUAdapterInfo raw{};
   if (wgpuAdapterGetInfo(adapter, &raw) != WGPUStatus_Success) return {};
@@ -263,7 +271,7 @@ Result<WGPUAdapter> find_adapter(WGPUInstance instance, const NativeOptions& opt
   constexpr Kind kinds[] = {{WGPUPowerPreference_HighPerformance, false},
                             {WGPUPowerPreference_LowPower, false},
                             {WGPUPowerPreference_Undefined, true}};
-  std::string seen, message;
+  std::string seen, software, message;
   for (const Kind& kind : kinds) {
     if (options.force_fallback && !kind.fallback) continue;
     WGPURequestAdapterOptions request{};
@@ -275,10 +283,14 @@ Result<WGPUAdapter> find_adapter(WGPUInstance instance, const NativeOptions& opt
     Features sizes;
     const AdapterInfo info = adapter_info(adapter, sizes);
     const std::string name = info.vendor + " " + info.architecture + " " + info.device + " " + info.description;
-    if (name.find(options.adapter_substring) != std::string::npos) return adapter;
+    const bool named = name.find(options.adapter_substring) != std::string::npos;
+    const bool refused = named && options.hardware_only && is_software(adapter);
+    if (named && !refused) return adapter;
     wgpuAdapterRelease(adapter);
+    if (refused) software = info.description.empty() ? info.device : info.description;
     seen += (seen.empty() ? "" : "; ") + name;
   }
+  if (!software.empty()) return fail(ErrorCode::no_device, "the only WebGPU adapter is software (" + software + ")");
   if (!seen.empty()) {
     return fail(ErrorCode::no_device,
                 "no WebGPU adapter has '" + options.adapter_substring + "' in its name; there are: " + seen);

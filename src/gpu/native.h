@@ -13,12 +13,14 @@ namespace pronk::gpu {
 
 struct NativeOptions {
   bool force_fallback = false;         // only an adapter that runs on the CPU
+  bool hardware_only = false;          // none that runs on the CPU
   bool default_limits = false;         // the limits every WebGPU device has, not the adapter's own
   bool no_features = false;            // neither shader-f16 nor subgroups
   std::string adapter_substring = {};  // the adapter's vendor, architecture, device or description must contain it
 };
 
-// Waits, a few seconds at most, for adapter and device. No adapter is an error that says "no WebGPU adapter".
+// Waits, a few seconds at most, for adapter and device. No adapter is an error that says "no WebGPU adapter", only
+// software where hardware_only forbids it one that says "software".
 Result<std::unique_ptr<Device>> create_native_device(const NativeOptions& options = {});
 
 // Polls until an event is there or the time has passed, sleeping some tens of microseconds in between.

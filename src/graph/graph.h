@@ -39,6 +39,7 @@ struct Weight {
   u32 rows = 0;
   u32 cols = 0;
   u32 first_row = 0;
+  float added = 0;  // of a vector: to each of its numbers
 };
 
 enum class RopePairs : u8 { adjacent, halves };  // rotate (2i, 2i+1), or (i, i + n/2)
@@ -456,8 +457,9 @@ class Builder {
   const Graph& graph() const { return graph_; }
   u32 width(ValueId id) const { return graph_[id].width; }
 
-  WeightId weight(std::string name, const formats::Format* format, u32 rows, u32 cols, u32 first_row = 0) {
-    graph_.weights.push_back({std::move(name), format, rows, cols, first_row});
+  WeightId weight(std::string name, const formats::Format* format, u32 rows, u32 cols, u32 first_row = 0,
+                  float added = 0) {
+    graph_.weights.push_back({std::move(name), format, rows, cols, first_row, added});
     return WeightId(graph_.weights.size() - 1);
   }
   RopeId rope_table(RopeTable table);  // equal ones are one

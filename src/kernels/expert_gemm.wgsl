@@ -11,15 +11,16 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
-var<workgroup> places: array<u32, TILE_T>;  // of the tile's rows: token · slots + slot
 var<private> first_n: u32;
-var<private> first_row: u32;  // of the matrix, in the part
-var<private> count: u32;      // rows of x in the tile
+var<private> x_row: u32;  // where this thread's own row begins
+var<private> w_row: u32;  // of the weight: this thread's first
+var<private> last_row: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   var expert = group.z;
   var first = group.y * TILE_T;
+  var count = min(TILE_T, state.rows - first);
   if (CHOSEN) {
     if (group.y >= groups[0]) {
       return;
@@ -27,62 +28,58 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     expert = groups[1u + 3u * group.y];
     first = groups[2u + 3u * group.y];
     count = groups[3u + 3u * group.y];
-  } else {
-    count = min(TILE_T, state.rows - first);
   }
   let matrix = expert - params.first_matrix;  // within the part
   if (matrix >= params.matrices) {
     return;
   }
   first_n = group.x * TILE_N;
-  first_row = matrix * params.rows;
-  if (local < count) {
-    if (CHOSEN) {
-      places[local] = groups[params.order_base + first + local];
-    } else {
-      places[local] = (first + local) * params.slots + expert;
-    }
-  }
-  workgroupBarrier();
+  w_row = matrix * params.rows + first_n + local / UNITS;
+  last_row = matrix * params.rows + params.rows - 1u;
+  let place = place_in(expert, first + min(local / UNITS, count - 1u));
+  x_row = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
 
-  var sums: array<vec4<f32>, 4>;
+  var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, count);
-  for (var t = 0u; t < 4u; t++) {
-    let row = local / THREADS_N + t * (TILE_T / 4u);
+  for (var t = 0u; t < 8u; t++) {
+    let row = local / THREADS_N + t * THREADS_T;
     if (row < count) {
-      store(places[row], expert, local % THREADS_N, sums[t]);
+      store(place_in(expert, first + row), expert, local % THREADS_N, sums[2u * t], sums[2u * t + 1u]);
     }
   }
 }
 
-fn x_unit(row: u32, unit: u32, slot: u32) -> Eight {
-  if (row >= count) {
-    return Eight();
+// Token · slots + slot of a row.
+fn place_in(expert: u32, row: u32) -> u32 {
+  if (CHOSEN) {
+    return groups[params.order_base + row];
   }
-  let place = places[row];
-  let at = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot + 2u * unit;
-  return Eight(x[at], x[at + 1u]);  // beyond a slot's columns weights are zero
+  return row * params.slots + expert;
 }
 
-fn w_unit(row: u32, unit: u32) -> Eight {
-  if (first_n + row >= params.rows) {
-    return Eight();
-  }
-  return load8((first_row + first_n + row) * params.row_units + unit);
+fn x_unit(unit: u32) -> Eight {
+  return Eight(x[x_row + 2u * unit], x[x_row + 2u * unit + 1u]);  // beyond a slot's columns weights are zero
 }
 
-fn store(place: u32, expert: u32, tn: u32, sums: vec4<f32>) {
-  let slot = place % params.slots;
-  let columns = params.rows + select(0u, params.padding, slot + 1u == params.slots);
-  let at = params.y_base + (place / params.slots) * params.y_stride + slot * params.rows;
+fn w_unit(i: u32, unit: u32) -> Eight {
+  return load8(min(w_row + i * W_STEP, last_row) * params.row_units + unit);
+}
+
+fn store(place: u32, expert: u32, tn: u32, a: vec4<f32>, b: vec4<f32>) {
   for (var i = 0u; i < 4u; i++) {
-    let n = first_n + tn + i * THREADS_N;
-    if (n < columns) {
-      var value = sums[i];
-      if (BIAS) {
-        value += bias[expert * params.rows + min(n, params.rows - 1u)];
-      }
-      y[at + n] = select(0.0, value, n < params.rows);
-    }
+    store_one(place, expert, first_n + tn + i * THREADS_N, a[i]);
+    store_one(place, expert, first_n + tn + i * THREADS_N + TILE_N / 2u, b[i]);
   }
+}
+
+fn store_one(place: u32, expert: u32, n: u32, product: f32) {
+  let slot = place % params.slots;
+  if (n >= params.rows + select(0u, params.padding, slot + 1u == params.slots)) {
+    return;
+  }
+  var value = product;
+  if (BIAS) {
+    value += bias[expert * params.rows + min(n, params.rows - 1u)];
+  }
+  y[params.y_base + (place / params.slots) * params.y_stride + slot * params.rows + n] = select(0.0, value, n < params.rows);
 }

@@ -13,54 +13,49 @@
 
 const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
-var<workgroup> squares: array<f32, TILE_T * UNITS>;
+var<workgroup> squares: array<f32, WORKGROUP>;
 var<private> first_n: u32;
-var<private> first_t: u32;
+var<private> x_row: u32;  // where this thread's own row begins
+var<private> w_row: u32;  // of the weight: this thread's first, from first_n on
+var<private> square: f32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   first_n = group.x * OUT_N;
-  first_t = group.y * TILE_T;
-  if (NORM) {
-    for (var i = local; i < TILE_T * UNITS; i += WORKGROUP) {
-      squares[i] = 0.0;
-    }
-  }
-  var sums: array<vec4<f32>, 4>;
-  tile_sums(&sums, local, params.row_units, TILE_T);
+  w_row = first_n + local / UNITS;
+  let first_t = group.y * TILE_T;
+  x_row = params.x_base + min(first_t + local / UNITS, state.rows - 1u) * params.x_stride;
+  var sums: array<vec4<f32>, 16>;
+  tile_sums(&sums, local, params.row_units, state.rows - first_t);
 
-  let tn = local % THREADS_N;
-  for (var t = 0u; t < 4u; t++) {
-    let row = local / THREADS_N + t * (TILE_T / 4u);
+  if (NORM) {
+    squares[local] = square;
+    workgroupBarrier();
+  }
+  for (var t = 0u; t < 8u; t++) {
+    let row = local / THREADS_N + t * THREADS_T;
     if (first_t + row < state.rows) {
-      store(first_t + row, tn, sums[t], row_scale(row));
+      let scale = row_scale(row);
+      store(first_t + row, local % THREADS_N, scale * sums[2u * t], scale * sums[2u * t + 1u]);
     }
   }
 }
 
-fn x_unit(row: u32, unit: u32, slot: u32) -> Eight {
-  if (first_t + row >= state.rows) {
-    return Eight();
-  }
-  let at = params.x_base + (first_t + row) * params.x_stride + 2u * unit;
-  let v = Eight(x[at], x[at + 1u]);
+fn x_unit(unit: u32) -> Eight {
+  let v = Eight(x[x_row + 2u * unit], x[x_row + 2u * unit + 1u]);
   if (!NORM) {
     return v;
   }
-  squares[slot] += dot(v.lo, v.lo) + dot(v.hi, v.hi);
+  square += dot(v.lo, v.lo) + dot(v.hi, v.hi);
   return Eight(v.lo * norm[2u * unit], v.hi * norm[2u * unit + 1u]);
 }
 
-fn w_unit(row: u32, unit: u32) -> Eight {
-  var n = first_n + row;
-  if (GATED && row >= OUT_N) {
-    n = n - OUT_N;
-  }
-  if (n >= params.rows) {
-    return Eight();
-  }
-  if (GATED && row >= OUT_N) {
-    n = n + params.rows;
+fn w_unit(i: u32, unit: u32) -> Eight {
+  var n = w_row + i * W_STEP;
+  if (GATED && i * W_STEP >= OUT_N) {
+    n = min(n - OUT_N, params.rows - 1u) + params.rows;
+  } else {
+    n = min(n, params.rows - 1u);
   }
   return load8(n * params.row_units + unit);
 }
@@ -76,18 +71,17 @@ fn row_scale(row: u32) -> f32 {
   return inverseSqrt(sum / params.width + params.eps);
 }
 
-// The four outputs of a thread in row t: columns tn, tn + THREADS_N, … of the tile.
-fn store(t: u32, tn: u32, sums: vec4<f32>, scale: f32) {
-  let v = scale * sums;
-  if (GATED) {
-    store_one(t, first_n + tn, apply(v.x, v.z));
-    store_one(t, first_n + tn + THREADS_N, apply(v.y, v.w));
-    return;
+// The outputs of a thread in row t: columns tn, tn + THREADS_N, … of the tile, the last four of which are ups when GATED.
+fn store(t: u32, tn: u32, a: vec4<f32>, b: vec4<f32>) {
+  for (var i = 0u; i < 4u; i++) {
+    let n = first_n + tn + i * THREADS_N;
+    if (GATED) {
+      store_one(t, n, apply(a[i], b[i]));
+    } else {
+      store_one(t, n, a[i]);
+      store_one(t, n + TILE_N / 2u, b[i]);
+    }
   }
-  store_one(t, first_n + tn, v.x);
-  store_one(t, first_n + tn + THREADS_N, v.y);
-  store_one(t, first_n + tn + 2u * THREADS_N, v.z);
-  store_one(t, first_n + tn + 3u * THREADS_N, v.w);
 }
 
 fn store_one(t: u32, n: u32, product: f32) {

@@ -1,55 +1,76 @@
 // The product of TILE_T rows of x with TILE_N rows of a weight, which is decoded once into workgroup memory; each thread makes
-// 4 × 4 of the sums. The kernel defines where rows come from: x_unit(row, unit, slot) and w_unit(row, unit), eight numbers of
-// a row of the tile, zeros for a row that is not there; slot counts the units of a step over x (row · UNITS + unit % UNITS).
+// 8 × 8 of the sums. The kernel defines where rows come from: x_unit(unit), eight numbers of this thread's own row of x (row
+// local / UNITS of the tile), and w_unit(i, unit), eight of its i-th row of the weight (row local / UNITS + i · W_STEP). In
+// place of a row that is not there any other may come.
 
-const THREADS_N = TILE_N / 4u;
-const WORKGROUP = THREADS_N * (TILE_T / 4u);
+const THREADS_N = TILE_N / 8u;
+const THREADS_T = TILE_T / 8u;
+const WORKGROUP = THREADS_N * THREADS_T;
+const FOURS = TILE_K / 4u;
 const UNITS = TILE_K / 8u;
-const PITCH = TILE_K / 4u + 1u;  // of a row in workgroup memory; one more than needed spreads rows over the banks
+const W_STEP = WORKGROUP / UNITS;
+const_assert TILE_T * UNITS == WORKGROUP && TILE_N % W_STEP == 0u;
 
-var<workgroup> x_tile: array<vec4<f32>, TILE_T * PITCH>;
-var<workgroup> w_tile: array<vec4<f32>, TILE_N * PITCH>;
+// [a row's eighth of the tile][place of four of its numbers]
+var<workgroup> x_tile: array<array<vec4<f32>, THREADS_T * FOURS>, 8>;
+var<workgroup> w_tile: array<array<vec4<f32>, THREADS_N * FOURS>, 8>;
 
-// Of thread `local`, [t][n]: rows local / THREADS_N + t · TILE_T / 4 of x, rows local % THREADS_N + n · THREADS_N of the
-// weight. Only the first `count` rows of x are wanted: sums of all others may be left out. Ends with a barrier.
-fn tile_sums(sums: ptr<function, array<vec4<f32>, 4>>, local: u32, row_units: u32, count: u32) {
+// Where the numbers from 4 k on of a row of an eighth lie: it changes from row to row, which spreads a column over the banks.
+fn place_of(row: u32, k: u32) -> u32 {
+  return row * FOURS + (k ^ ((row / 2u) % FOURS));
+}
+
+// Numbers of four rows of the weight, with a column for each number.
+fn four_rows(eighth: u32, place: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(w_tile[eighth][place], w_tile[eighth + 1u][place],
+                               w_tile[eighth + 2u][place], w_tile[eighth + 3u][place]));
+}
+
+// Of thread `local`, [t][n / 4]: rows local / THREADS_N + t · THREADS_T of x, rows local % THREADS_N + n · THREADS_N of the
+// weight. Only the first `count` rows of x are wanted: sums of others may be left out.
+fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u32, count: u32) {
   let tn = local % THREADS_N;
   let tt = local / THREADS_N;
+  let row = local / UNITS;
+  let own = local % UNITS;
   for (var base = 0u; base < row_units; base += UNITS) {
-    workgroupBarrier();
-    for (var i = local; i < TILE_T * UNITS; i += WORKGROUP) {
-      let row = i / UNITS;
-      let u = base + i % UNITS;
-      var v = Eight();
-      if (u < row_units) {
-        v = x_unit(row, u, i);
-      }
-      x_tile[row * PITCH + 2u * (i % UNITS)] = v.lo;
-      x_tile[row * PITCH + 2u * (i % UNITS) + 1u] = v.hi;
-    }
-    for (var i = local; i < TILE_N * UNITS; i += WORKGROUP) {
-      let row = i / UNITS;
-      let u = base + i % UNITS;
-      var w = Eight();
-      if (u < row_units) {
-        w = w_unit(row, u);
-      }
-      w_tile[row * PITCH + 2u * (i % UNITS)] = w.lo;
-      w_tile[row * PITCH + 2u * (i % UNITS) + 1u] = w.hi;
+    let unit = base + own;
+    var v = Eight();
+    if (unit < row_units) {
+      v = x_unit(unit);
     }
     workgroupBarrier();
-    for (var k = 0u; k < TILE_K / 4u; k++) {
-      let w0 = w_tile[tn * PITCH + k];
-      let w1 = w_tile[(tn + THREADS_N) * PITCH + k];
-      let w2 = w_tile[(tn + 2u * THREADS_N) * PITCH + k];
-      let w3 = w_tile[(tn + 3u * THREADS_N) * PITCH + k];
-      for (var t = 0u; t < 4u; t++) {
-        if (t * (TILE_T / 4u) < count) {
-          let v = x_tile[(tt + t * (TILE_T / 4u)) * PITCH + k];
-          (*sums)[t] += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+    x_tile[row / THREADS_T][place_of(row % THREADS_T, 2u * own)] = v.lo;
+    x_tile[row / THREADS_T][place_of(row % THREADS_T, 2u * own + 1u)] = v.hi;
+    for (var i = 0u; i < TILE_N / W_STEP; i++) {
+      let w = w_unit(i, min(unit, row_units - 1u));
+      let eighth = row / THREADS_N + i * (W_STEP / THREADS_N);
+      w_tile[eighth][place_of(row % THREADS_N, 2u * own)] = w.lo;
+      w_tile[eighth][place_of(row % THREADS_N, 2u * own + 1u)] = w.hi;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < FOURS; k++) {
+      let w_place = place_of(tn, k);
+      let x_place = place_of(tt, k);
+      let a = four_rows(0u, w_place);
+      let b = four_rows(4u, w_place);
+      for (var first = 0u; first < 8u; first += 4u) {
+        if (first * THREADS_T < count) {
+          for (var t = first; t < first + 4u; t++) {
+            let x4 = x_tile[t][x_place];
+            var sum = (*sums)[2u * t];
+            sum += x4.x * a[0];
+            sum += x4.y * a[1];
+            sum += x4.z * a[2];
+            (*sums)[2u * t] = sum + x4.w * a[3];
+            sum = (*sums)[2u * t + 1u];
+            sum += x4.x * b[0];
+            sum += x4.y * b[1];
+            sum += x4.z * b[2];
+            (*sums)[2u * t + 1u] = sum + x4.w * b[3];
+          }
         }
       }
     }
   }
-  workgroupBarrier();
 }

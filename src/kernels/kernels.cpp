@@ -14,8 +14,8 @@ using gpu::PipelineDesc;
 
 constexpr MatVecConstants matvec_tile{.LANES = 16, .ROWS = 4, .TILE = 32, .TOKENS = 1};
 constexpr MatVecConstants batch_tile{.LANES = 16, .ROWS = 2, .TILE = 8, .TOKENS = batch_tokens};
-// TILE_K 16 and not more: SwiftShader's compile time grows with workgroup memory (1.9 s against 4.4 s with 32).
-constexpr GemmConstants gemm_tile{.TILE_T = 32, .TILE_N = 64, .TILE_K = 16};
+// Tiles of 12 KiB leave RDNA room for 10 waves a SIMD, and default limits for the sums of squares.
+constexpr GemmConstants gemm_tile{.TILE_T = 64, .TILE_N = 128, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
 // With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
 constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
@@ -133,6 +133,7 @@ Grid gemm_grid(u32 rows, bool gated) {
 }
 
 u32 gemm_tokens() { return gemm_tile.TILE_T; }
+u32 gemm_step() { return gemm_tile.TILE_T / 2; }
 
 PipelineDesc embed(const formats::Format& format, bool by_position) {
   return Shader("embed")
@@ -166,6 +167,8 @@ u64 rope_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 
 
 u64 sample_blocks_bytes(u32 vocab) { return ceil_div(vocab, sample_tile.BLOCK) * 3 * sizeof(u32); }
 u64 sample_candidates_bytes(u32 vocab) { return (u64(vocab) + 1) * sizeof(u32); }
+u32 adjust_grid(u32 vocab) { return u32(ceil_div(vocab, sample_tile.WORKGROUP)); }
+u64 mask_bytes(u32 vocab) { return ceil_div(vocab, 32) * sizeof(u32); }
 u32 sample_grid(u32 vocab) { return u32(ceil_div(vocab, sample_tile.TILE)); }
 
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count) {
@@ -185,6 +188,25 @@ SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32
   return p;
 }
 
+AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 vocab, u32 first_step, bool masked) {
+  AdjustParams p;
+  p.vocab = vocab;
+  p.first_step = first_step;
+  p.masked = masked;
+  p.repetition = sampling.repetition_penalty;
+  p.frequency = sampling.frequency_penalty;
+  p.presence = sampling.presence_penalty;
+  return p;
+}
+
+PipelineDesc sample_adjust() {
+  return Shader("sample_adjust")
+      .params<AdjustParams>("AdjustParams")
+      .constants(sample_tile)
+      .add("sample_common")
+      .add("sample_adjust")
+      .finish({uniform, uniform, read, read, write, write});
+}
 PipelineDesc sample_blocks() { return sample("sample_blocks", {uniform, uniform, read, write, write}); }
 PipelineDesc sample_filter() { return sample("sample_filter", {uniform, uniform, read, read, write}); }
 PipelineDesc sample_pick() { return sample("sample_pick", {uniform, read, read, read, read, write, write, write}); }

@@ -46,6 +46,7 @@ u64 expert_groups_bytes(u32 slots, u32 experts);
 Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits);
 Grid gemm_grid(u32 rows, bool gated);
 u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
+u32 gemm_step();    // of those as many cost as much as fewer: a step is left out as a whole
 
 // 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
 gpu::PipelineDesc embed(const formats::Format& format, bool by_position);
@@ -79,6 +80,12 @@ u32 sample_grid(u32 vocab);  // workgroups of blocks and filter
 // The settings as the kernels read them. A filter whose setting is NaN or out of range is off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
+AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 vocab, u32 first_step, bool masked);
+u32 adjust_grid(u32 vocab);
+u64 mask_bytes(u32 vocab);
+// 0 AdjustParams, 1 StepState, 2 the token that was fed, 3 mask, 4 graph::TokenAdjustment of each token, 5 logits,
+// in place. Grid: adjust_grid().
+gpu::PipelineDesc sample_adjust();
 // blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. Grid: sample_grid().
 gpu::PipelineDesc sample_blocks();
 // filter: as blocks. Needed only when not greedy.

@@ -138,6 +138,11 @@ Launch lower(const Embed& e, const EmbedOperands& o) {
       {embed_grid(p.row_units)},       {Scale::Axis::y}};
 }
 
+Launch lower_adjust(u32 vocab, const AdjustOperands& o) {
+  return {sample_adjust(),      {}, {o.params, o.state, o.fed, o.mask, o.adjustments, o.logits}, nullptr,
+          {adjust_grid(vocab)}, {}};
+}
+
 std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& o) {
   const std::vector<Operand> shared{o.params, o.state, o.logits, o.blocks, o.candidates};
   const Grid grid{sample_grid(vocab)};

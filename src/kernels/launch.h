@@ -291,6 +291,12 @@ struct ScanOperands {
 };
 Launch lower(const Scan& scan, const ScanOperands& operands);
 
+struct AdjustOperands {
+  Operand params, state, fed, mask, adjustments, logits;
+};
+// Before sampling, where logits are to be changed. `params` is written before each run: AdjustParams.
+Launch lower_adjust(u32 vocab, const AdjustOperands& operands);
+
 struct SamplingOperands {
   Operand params, state, logits, blocks, candidates, end_tokens, next_token, sampled;
 };

@@ -159,13 +159,20 @@ PRONK_STRUCT(SampleParams,
   (float, inverse_temperature), (float, top_p), (float, log_min_p)
 );
 
+PRONK_STRUCT(AdjustParams,
+  (u32, vocab),
+  (u32, first_step),  // of the run: what it is fed is of the prompt
+  (u32, masked),
+  (float, repetition), (float, frequency), (float, presence)
+);
+
 // Tile constants of a matvec, powers of two; LANES <= 2 TILE · TOKENS, which is the size of a workgroup.
 PRONK_STRUCT(MatVecConstants,
   (u32, LANES), (u32, ROWS), (u32, TILE), (u32, TOKENS),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM: TILE_T and TILE_N multiples of 4 (8 with GATED), TILE_K of 8.
+// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T a multiple of 16, TILE_N = 8 TILE_K, TILE_K a power of two.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

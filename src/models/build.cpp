@@ -175,7 +175,7 @@ WeightId Build::add(const std::string& name, const files::TensorInfo& tensor, u3
                       ", which pronk does not support yet");
   }
   const auto [at, added] = taken_.try_emplace({name + "/" + std::to_string(rows), first});
-  if (added) at->second = graph.weight(name, format, rows, cols, first);
+  if (added) at->second = graph.weight(name, format, rows, cols, first, tensor.added);
   return at->second;
 }
 
@@ -246,7 +246,7 @@ RopeId Build::rope(RopePairs pairs, u32 rotated, const RopeOptions& options) {
   if (!(base > 0)) fail("metadata key '" + full(options.base_key) + "' is not above 0", ErrorCode::unspecified);
   auto read = read_rope_table(file_.metadata, architecture_, rotated, base > 0 ? base : 1, options.scaled);
   graph::RopeTable table = value_or(std::move(read), graph::RopeTable{.frequency = std::vector<double>(rotated / 2)});
-  table.pairs = pairs;
+  table.pairs = flag_or("rope.halves", false) ? RopePairs::halves : pairs;
   if (!options.magnitude) table.magnitude = 1;
   if (!options.factors) return graph.rope_table(std::move(table));
   if (has("rope_factors_long.weight")) {

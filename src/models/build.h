@@ -89,6 +89,7 @@ class Build {
     bool magnitude = true;  // YaRN's attention factor
   };
   // rotated: leading columns of a head, even.
+  // pairs: as GGUF files have them; rope.halves, a key of other sources, is stronger.
   RopeId rope(RopePairs pairs, u32 rotated, const RopeOptions& options);
   RopeId rope(RopePairs pairs, u32 rotated) { return rope(pairs, rotated, RopeOptions{}); }
 

@@ -23,7 +23,7 @@ ValueId gemma3_layer(Layer& l, ValueId x, bool causal) {
   Build::RopeOptions rope;
   if (slides) rope = {.base_key = "rope.freq_base_swa", .scaled = false, .factors = false};
   SelfAttention attention = read_attention(l, RopePairs::halves, rope);
-  attention.scale = gemma_scale(l, attention.heads, 62);  // 27B
+  if (!l.build.has_key("attention.scale")) attention.scale = gemma_scale(l, attention.heads, 62);  // 27B
   attention.window = slides ? window : 0;
   attention.causal = causal;
   return sandwich_norm_layer(l, x, attention, graph::Function::gelu_tanh_gate);

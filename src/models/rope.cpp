@@ -33,13 +33,29 @@ Status apply_yarn(const files::Metadata& metadata, const std::string& scaling, d
   return {};
 }
 
+// What turns often within the original context keeps its frequency, what hardly turns is divided by the factor, and
+// between the two the frequency is interpolated (arXiv 2407.21783). GGUF files have the divisors in a tensor instead.
+Status apply_llama3(const files::Metadata& metadata, const std::string& scaling, double factor,
+                    graph::RopeTable& table) {
+  PRONK_TRY(const double low, metadata.f64_at(scaling + "low_freq_factor"));
+  PRONK_TRY(const double high, metadata.f64_at(scaling + "high_freq_factor"));
+  PRONK_TRY(const u64 original, metadata.u64_at(scaling + "original_context_length"));
+  if (!(high > low)) return fail("metadata key '" + scaling + "high_freq_factor' is not above the low one");
+  for (double& frequency : table.frequency) {
+    const double turns = double(original) * frequency / (2 * M_PI);
+    const double keep = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    frequency *= keep + (1 - keep) / factor;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<graph::RopeTable> read_rope_table(const files::Metadata& metadata, const std::string& arch, u32 rotated,
                                          double base, bool scaled) {
   const std::string scaling = arch + ".rope.scaling.";
   PRONK_TRY(std::string_view type, metadata.string_or(scaling + "type", "linear"));
-  if (type != "none" && type != "linear" && type != "yarn" && type != "longrope") {
+  if (type != "none" && type != "linear" && type != "llama3" && type != "yarn" && type != "longrope") {
     return fail(ErrorCode::unsupported, "metadata key '" + scaling + "type' is " + quoted(type) + ": not supported");
   }
   PRONK_TRY(const double legacy, metadata.f64_or(arch + ".rope.scale_linear", 1.0));
@@ -49,7 +65,9 @@ Result<graph::RopeTable> read_rope_table(const files::Metadata& metadata, const 
   if (!(factor > 0)) return fail("metadata key '" + scaling + "factor' is not above 0");
 
   graph::RopeTable table;
-  for (u32 i = 0; i < rotated / 2; ++i) table.frequency.push_back(std::pow(base, -2.0 * i / rotated) / factor);
+  const double divisor = type == "llama3" ? 1 : factor;
+  for (u32 i = 0; i < rotated / 2; ++i) table.frequency.push_back(std::pow(base, -2.0 * i / rotated) / divisor);
+  if (type == "llama3") PRONK_OK(apply_llama3(metadata, scaling, factor, table));
   if (type == "yarn") {
     PRONK_TRY(const u64 trained, metadata.u64_or(arch + ".context_length", 2048));
     PRONK_TRY(const u64 original, metadata.u64_or(scaling + "original_context_length", trained));

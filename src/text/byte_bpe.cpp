@@ -23,7 +23,11 @@ class WordEncoder {
       }
     }
     ids_.clear();
-    over_characters_ ? spell_by_characters(word) : spell_by_bytes(word);
+    if (vocabulary_.pipeline) {
+      spell_by_symbols(word);
+    } else {
+      over_characters_ ? spell_by_characters(word) : spell_by_bytes(word);
+    }
     ids_.size() <= short_word ? merge_short() : merge_long();
     for (const u32 id : ids_) {
       if (id != no_token) out.push_back(id);  // a byte that the vocabulary cannot spell is dropped
@@ -33,6 +37,7 @@ class WordEncoder {
  private:
   // Over characters no merges lead to the tokens for several line breaks.
   bool may_be_whole(std::string_view word) const {
+    if (vocabulary_.pipeline) return vocabulary_.pipeline->ignores_merges;
     return vocabulary_.pre.ignores_merges() ||
            (over_characters_ && word.find_first_not_of('\n') == std::string_view::npos);
   }
@@ -40,6 +45,7 @@ class WordEncoder {
   // The token that a whole word is.
   u32 whole(std::string_view word) {
     if (word.size() > vocabulary_.spellings.longest()) return no_token;
+    if (vocabulary_.pipeline) return vocabulary_.find_piece(word);
     if (over_characters_) return vocabulary_.spellings.find(word);
     spelling_.clear();
     for (const char byte : word) append_utf8(byte_to_char(u8(byte)), spelling_);
@@ -56,6 +62,24 @@ class WordEncoder {
       const u32 id = vocabulary_.spellings.find(spelling);
       id != no_token ? ids_.push_back(id) : spell_by_bytes(spelling);
       at += spelling.size();
+    }
+  }
+
+  // Characters, what a pipeline puts around them included.
+  void spell_by_symbols(std::string_view word) {
+    const Pipeline& p = *vocabulary_.pipeline;
+    bool unknown_before = false;
+    for (u64 at = 0; at < word.size();) {
+      const std::string_view symbol = word.substr(at, decode_char(word, at).bytes);
+      spelling_ = at > 0 ? p.continuing_prefix : std::string();
+      spelling_ += symbol;
+      at += symbol.size();
+      if (at == word.size()) spelling_ += p.word_suffix;
+      u32 id = vocabulary_.find_piece(spelling_);
+      const bool unknown = id == no_token && !append_byte_tokens(vocabulary_, symbol, ids_);
+      if (unknown && !(p.fuses_unknown && unknown_before)) id = vocabulary_.unknown;
+      if (id != no_token) ids_.push_back(id);
+      unknown_before = unknown;
     }
   }
 
@@ -132,6 +156,21 @@ class WordEncoder {
 };
 
 }  // namespace
+
+bool append_byte_tokens(const Vocabulary& vocabulary, std::string_view character, std::vector<u32>& out) {
+  if (!vocabulary.pipeline->byte_fallback) return false;
+  const auto has_token = [&](char byte) { return vocabulary.byte_tokens[u8(byte)] != no_token; };
+  if (!std::all_of(character.begin(), character.end(), has_token)) return false;
+  for (const char byte : character) out.push_back(vocabulary.byte_tokens[u8(byte)]);
+  return true;
+}
+
+void encode_bpe(const Vocabulary& vocabulary, const Pieces& pieces, std::vector<u32>& out) {
+  WordEncoder encoder(vocabulary);
+  for (const auto& [start, end] : pieces.ranges) {
+    encoder.encode(std::string_view(pieces.text).substr(start, end - start), out);
+  }
+}
 
 void encode_byte_bpe(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out) {
   std::string marked;

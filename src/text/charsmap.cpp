@@ -17,9 +17,16 @@ u32 value_of(u32 unit) { return unit & ~(1u << 31); }
 }  // namespace
 
 Status Charsmap::load(const files::Array& bytes, std::string_view key) {
+  std::string copy;
+  copy.reserve(bytes.count());
+  for (u64 i = 0; i < bytes.count(); ++i) copy += char(bytes.integer(i));
+  return load(copy, key);
+}
+
+Status Charsmap::load(std::string_view bytes, std::string_view key) {
   const auto wrong = [&](std::string_view what) { return fail(std::string(key) + " " + std::string(what)); };
-  const u64 count = bytes.count();
-  const auto byte = [&](u64 i) { return u32(u8(bytes.integer(i))); };
+  const u64 count = bytes.size();
+  const auto byte = [&](u64 i) { return u32(u8(bytes[i])); };
   const auto word = [&](u64 i) { return byte(i) | byte(i + 1) << 8 | byte(i + 2) << 16 | byte(i + 3) << 24; };
   if (count < 4) return wrong("has fewer than 4 bytes");
   const u64 units = word(0) / 4;

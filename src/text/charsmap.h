@@ -16,6 +16,7 @@ namespace pronk::text {
 class Charsmap {
  public:
   // Fails when the parts do not fit the bytes, or when a replacement does not end or is longer than 255 bytes.
+  Status load(std::string_view bytes, std::string_view key);
   Status load(const files::Array& bytes, std::string_view key);
 
   struct Match {

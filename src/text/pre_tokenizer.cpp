@@ -180,6 +180,8 @@ void split_trailing_space(std::string_view text, u64 start, std::vector<u32>& en
 
 }  // namespace
 
+const std::string_view gpt2_pattern = gpt2.pattern;
+
 std::optional<PreTokenizer> PreTokenizer::by_name(std::string_view name) {
   for (const Row& row : rows) {
     bool found = false;
@@ -205,32 +207,41 @@ std::vector<std::string_view> pre_tokenizer_names() {
   return out;
 }
 
+Result<Splitter> Splitter::parse(std::string_view regex) {
+  for (const Rule& rule : {number_groups, digit_groups, trailing_space}) {
+    if (rule.pattern == regex) return Splitter{rule.by};
+  }
+  PRONK_TRY(SplitPattern pattern, SplitPattern::parse(regex));
+  return Splitter{SplitBy::pattern, {std::move(pattern)}};
+}
+
+void Splitter::split(std::string_view text, u64 start, u64 end, std::vector<u32>& ends) const {
+  const std::string_view seen = text.substr(0, end);
+  switch (by) {
+    case SplitBy::pattern:
+      return pattern[0].split(text, start, end, ends);
+    case SplitBy::number_groups: {
+      const auto is_number = [](CharClass c) { return c == CharClass::digit || c == CharClass::number; };
+      return split_groups_of_three(seen, start, is_number, true, ends);
+    }
+    case SplitBy::digit_groups: {
+      const auto is_digit = [](CharClass c) { return c == CharClass::digit; };
+      return split_groups_of_three(seen, start, is_digit, false, ends);
+    }
+    case SplitBy::trailing_space:
+      return split_trailing_space(seen, start, ends);
+  }
+}
+
 void PreTokenizer::split(std::string_view text, std::vector<u32>& ends) const {
   std::vector<u32> pieces, before;
   if (!text.empty()) pieces.push_back(u32(text.size()));
-  for (const Step& step : steps_) {
+  for (const Splitter& step : steps_) {
     pieces.swap(before);
     pieces.clear();
     u64 start = 0;
     for (const u32 end : before) {
-      switch (step.by) {
-        case SplitBy::pattern:
-          step.pattern[0].split(text, start, end, pieces);
-          break;
-        case SplitBy::number_groups: {
-          const auto is_number = [](CharClass c) { return c == CharClass::digit || c == CharClass::number; };
-          split_groups_of_three(text.substr(0, end), start, is_number, true, pieces);
-          break;
-        }
-        case SplitBy::digit_groups: {
-          const auto is_digit = [](CharClass c) { return c == CharClass::digit; };
-          split_groups_of_three(text.substr(0, end), start, is_digit, false, pieces);
-          break;
-        }
-        case SplitBy::trailing_space:
-          split_trailing_space(text.substr(0, end), start, pieces);
-          break;
-      }
+      step.split(text, start, end, pieces);
       start = end;
     }
   }

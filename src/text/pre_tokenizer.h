@@ -17,6 +17,40 @@ enum class SplitBy : u8 {
   trailing_space,  // the white space that ends the text
 };
 
+extern const std::string_view gpt2_pattern;  // the regular expression of GPT-2
+
+// Cuts by one regular expression.
+struct Splitter {
+  SplitBy by = SplitBy::pattern;
+  std::vector<SplitPattern> pattern{};  // one for SplitBy::pattern
+
+  // A published regular expression that SplitPattern cannot carry out, or one that it can; else the error.
+  static Result<Splitter> parse(std::string_view regex);
+  static Splitter of_text(std::string_view text) { return {SplitBy::pattern, {SplitPattern::of_text(text)}}; }
+
+  // Cuts text[start, end) at both ends of every match, and appends the end of each part.
+  void split(std::string_view text, u64 start, u64 end, std::vector<u32>& ends) const;
+
+  // Calls visit(start, end) for each match in text[start, end) until it says false.
+  template <class Visit>
+  void for_each_match(std::string_view text, u64 start, u64 end, Visit visit) const {
+    if (by != SplitBy::pattern) {  // these cut, and every part counts as a match
+      std::vector<u32> ends;
+      split(text, start, end, ends);
+      for (const u32 each : ends) {
+        if (!visit(start, u64{each})) return;
+        start = each;
+      }
+      return;
+    }
+    while (start < end) {
+      const u64 found = pattern[0].match(text, start, end);
+      if (found > start && !visit(start, found)) return;
+      start = found > start ? found : start + decode_char(text.substr(0, end), start).bytes;
+    }
+  }
+};
+
 // Immutable after construction.
 class PreTokenizer {
  public:
@@ -33,11 +67,7 @@ class PreTokenizer {
   bool over_characters() const { return over_characters_; }
 
  private:
-  struct Step {
-    SplitBy by;
-    std::vector<SplitPattern> pattern{};  // one for SplitBy::pattern
-  };
-  std::vector<Step> steps_;  // each cuts the pieces of the one before
+  std::vector<Splitter> steps_;  // each cuts the pieces of the one before
   bool ignores_merges_ = false, adds_bos_ = false, over_characters_ = false;
 };
 

@@ -9,9 +9,9 @@ namespace {
 
 bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-class Splitter {
+class SpecialSplitter {
  public:
-  Splitter(const Vocabulary& vocabulary, std::string_view text, bool control)
+  SpecialSplitter(const Vocabulary& vocabulary, std::string_view text, bool control)
       : vocabulary_(vocabulary), spellings_(vocabulary.spellings), text_(text), control_(control) {}
 
   std::vector<Fragment> run() {
@@ -74,7 +74,7 @@ class Splitter {
 }  // namespace
 
 std::vector<Fragment> split_special(const Vocabulary& vocabulary, std::string_view text, bool control) {
-  return Splitter(vocabulary, text, control).run();
+  return SpecialSplitter(vocabulary, text, control).run();
 }
 
 }  // namespace pronk::text

@@ -48,17 +48,24 @@ class Probe {
 }  // namespace
 
 Status Spellings::load(const files::Array& strings, std::string_view key) {
-  const u64 count = strings.count();
+  std::vector<std::string_view> views;
+  views.reserve(strings.count());
+  for (u64 i = 0; i < strings.count(); ++i) views.push_back(strings.string(i));
+  return load(views, key);
+}
+
+Status Spellings::load(std::span<const std::string_view> strings, std::string_view key) {
+  const u64 count = strings.size();
   if (count == 0) return fail(std::string(key) + " is empty");
   if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
   u64 bytes = 0;
-  for (u64 i = 0; i < count; ++i) bytes += strings.string(i).size();
+  for (u64 i = 0; i < count; ++i) bytes += strings[i].size();
   if (bytes >= no_token) return fail(std::string(key) + " holds more than 4 GiB");
   bytes_.reserve(bytes);
   starts_.reserve(count + 1);
   slots_ = empty_slots(count);
   for (u32 id = 0; id < count; ++id) {
-    const std::string_view spelling = strings.string(id);
+    const std::string_view spelling = strings[id];
     if (spelling.size() > longest_spelling) {
       return fail(std::string(key) + "[" + std::to_string(id) + "] has " + std::to_string(spelling.size()) + " bytes");
     }
@@ -83,9 +90,7 @@ u32 Spellings::find(std::string_view spelling) const {
 
 Status Merges::load(const files::Array& strings, const Spellings& spellings, std::string_view key) {
   const u64 count = strings.count();
-  if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
-  merges_.reserve(count);
-  slots_ = empty_slots(count);
+  PRONK_OK(reserve(count, key));
   std::string joined;
   for (u32 rank = 0; rank < count; ++rank) {
     const std::string_view merge = strings.string(rank);
@@ -99,15 +104,24 @@ Status Merges::load(const files::Array& strings, const Spellings& spellings, std
                     spellings.find(joined)};
     if (ids.left == no_token || ids.right == no_token) return wrong("a part is not in the vocabulary");
     if (ids.result == no_token) return wrong("its result is not in the vocabulary");
-    merges_.push_back(ids);
-    Probe slot(hash(ids.left, ids.right), slots_);
-    while (slots_[*slot] != no_token &&
-           (merges_[slots_[*slot]].left != ids.left || merges_[slots_[*slot]].right != ids.right)) {
-      ++slot;
-    }
-    if (slots_[*slot] == no_token) slots_[*slot] = rank;
+    add(ids);
   }
   return {};
+}
+
+Status Merges::reserve(u64 count, std::string_view key) {
+  if (count >= u64{1} << 30) return fail(std::string(key) + " has too many entries: " + std::to_string(count));
+  merges_.reserve(count);
+  slots_ = empty_slots(count);
+  return {};
+}
+
+void Merges::add(const Merge& merge) {
+  const auto is_other = [&](const Merge& each) { return each.left != merge.left || each.right != merge.right; };
+  Probe slot(hash(merge.left, merge.right), slots_);
+  while (slots_[*slot] != no_token && is_other(merges_[slots_[*slot]])) ++slot;
+  if (slots_[*slot] == no_token) slots_[*slot] = u32(merges_.size());
+  merges_.push_back(merge);
 }
 
 u32 Merges::rank(u32 left, u32 right) const {

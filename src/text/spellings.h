@@ -1,6 +1,7 @@
 // The spellings and merges of a vocabulary in little memory: bytes in one arena, found through open addressing.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ constexpr u32 no_token = ~u32{0};
 // Spellings by id, and back. An empty spelling is nobody's and is never found; of equal ones the first is found.
 class Spellings {
  public:
+  Status load(std::span<const std::string_view> strings, std::string_view key);
   Status load(const files::Array& strings, std::string_view key);
   u32 count() const { return u32(starts_.size()) - 1; }
   std::string_view operator[](u32 id) const { return {bytes_.data() + starts_[id], starts_[id + 1] - starts_[id]}; }
@@ -38,6 +40,8 @@ struct Merge {
 class Merges {
  public:
   Status load(const files::Array& strings, const Spellings& spellings, std::string_view key);
+  Status reserve(u64 count, std::string_view key);  // before `add`
+  void add(const Merge& merge);                     // under the next rank
   u32 rank(u32 left, u32 right) const;  // no_token when the pair does not merge
   const Merge& operator[](u32 rank) const { return merges_[rank]; }
   u64 memory_bytes() const { return merges_.capacity() * sizeof(Merge) + slots_.capacity() * sizeof(u32); }

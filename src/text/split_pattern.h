@@ -2,11 +2,13 @@
 // attempt and without recursion over the text.
 //
 // A pattern is alternatives without nesting, and an alternative a sequence of:
-// - characters, escapes (\r \n \t \u1234 \s \p{L} \p{Lu} … \p{Han}) and classes ([^…], ranges,
-//   &&[^…]), each with ? * + {n}
-//   {m,n}, greedy, or possessive with one more +;
+// - characters, escapes (\r \n \t \u1234 \s \S \d \w \p{L} \P{Lu} … \p{Han}) and classes ([^…], ranges,
+//   [a[b]], &&[^…]), each with ? * + {n}
+//   {m,n} {m,}, greedy, or possessive with one more +;
 // - (?i:…|…), literal words in which ASCII letters match in either case, also with ?;
-// - (?!\S) as the last thing.
+// - (?!\S) or $ as the last thing ($ is also before a last line break).
+// No alternative matches the empty text. After a second repeat without a limit everything is optional, so that an
+// attempt looks at each character a few times only, whoever wrote the pattern.
 // \s is White_Space. A byte that is not UTF-8 counts as U+FFFD, a symbol.
 #pragma once
 
@@ -16,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/types.h"
 #include "text/unicode.h"
 
@@ -27,13 +30,16 @@ struct CharSet {
   u32 classes = 0;                            // bit 1 << CharClass
   bool negated = false;
   std::vector<CharSet> also{};  // in each of these too
+  std::vector<CharSet> any{};   // or in one of these, before it is negated
 
   bool has(u32 code_point) const;
 };
 
 class SplitPattern {
  public:
-  explicit SplitPattern(std::string_view pattern);  // CHECK: it is of the form above
+  explicit SplitPattern(std::string_view pattern);            // CHECK: it is of the form above
+  static Result<SplitPattern> parse(std::string_view pattern);  // the error says what is not of that form
+  static SplitPattern of_text(std::string_view text);         // matches exactly this, which is not empty
 
   // The end of the match of the first alternative that matches at `start` within text[start, end); `start`: none does.
   // What lies outside is not seen.
@@ -51,10 +57,12 @@ class SplitPattern {
     u32 min = 1, max = 1;
     bool possessive = false;
   };
+  enum class End : u8 { anywhere, before_space, text };  // before_space: (?!\S), text: $
   struct Alternative {
     std::vector<Item> items{};
-    bool before_space = false;  // (?!\S)
+    End end = End::anywhere;
   };
+  explicit SplitPattern(std::vector<Alternative> alternatives);
 
   std::vector<Alternative> alternatives_;
   std::array<u32, 128> starts_{};  // by ASCII character: bit n says that alternative n may begin with it

@@ -60,6 +60,13 @@ Result<Tokenizer> Tokenizer::from_metadata(const files::Metadata& metadata) {
   return Tokenizer(std::make_unique<const Vocabulary>(std::move(vocabulary)));
 }
 
+Result<Tokenizer> Tokenizer::from_json(const TokenizerFiles& files) {
+  PRONK_TRY(Vocabulary vocabulary, load_vocabulary(files));
+  return Tokenizer(std::make_unique<const Vocabulary>(std::move(vocabulary)));
+}
+
+Tokenizer Tokenizer::none() { return Tokenizer(std::make_unique<const Vocabulary>()); }
+
 u32 Tokenizer::vocab_size() const { return vocabulary_->spellings.count(); }
 std::optional<u32> Tokenizer::bos() const { return id_or_none(vocabulary_->bos); }
 std::optional<u32> Tokenizer::eos() const { return id_or_none(vocabulary_->eos); }
@@ -92,11 +99,17 @@ u64 Tokenizer::memory_bytes() const {
 
 Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options) const {
   const Vocabulary& v = *vocabulary_;
+  if (vocab_size() == 0) return fail("the model has no tokenizer");
   if (utf8.size() > longest_text) return fail("the text has more than 1 GiB");
   const bool bos = options.bos == Bos::on || (options.bos == Bos::automatic && v.add_bos);
   if (bos && v.bos == no_token) return fail("a bos token is asked for, but tokenizer.ggml.bos_token_id is not there");
   std::vector<u32> out;
-  if (bos) out.push_back(v.bos);
+  if (bos) v.prefix.empty() ? out.push_back(v.bos) : void(out = v.prefix);
+  if (v.pipeline) {
+    PRONK_OK(encode_by_pipeline(v, utf8, options.parse_special, out));
+    if (options.bos != Bos::off) out.insert(out.end(), v.suffix.begin(), v.suffix.end());
+    return out;
+  }
   bool space_prefix = v.add_space_prefix;
   for (const Fragment& fragment : split_special(v, utf8, options.parse_special)) {
     if (fragment.token != no_token) {
@@ -121,14 +134,20 @@ Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options
     }
     space_prefix = false;
   }
-  if (options.bos != Bos::off && v.add_eos) out.push_back(v.eos);
+  if (options.bos != Bos::off) out.insert(out.end(), v.suffix.begin(), v.suffix.end());
   return out;
 }
 
-void Tokenizer::append_piece(u32 id, std::string& out, bool render_special) const {
+void Tokenizer::append_piece(u32 id, std::string& out, bool render_special, bool first) const {
   const Vocabulary& v = *vocabulary_;
   if (id >= vocab_size()) return;
   const std::string_view spelling = v.spellings[id];
+  if (v.pipeline) {
+    if (v.types[id] == TokenType::control && !render_special) return;
+    const auto byte = v.pipeline->decoder.joins_bytes ? byte_of(spelling) : std::nullopt;
+    byte ? out += char(*byte) : (v.pipeline->decoder.append(spelling, first, out), out);
+    return;
+  }
   switch (v.types[id]) {
     case TokenType::control:
     case TokenType::unknown:
@@ -155,6 +174,11 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special) cons
 
 std::string Tokenizer::decode(std::span<const u32> ids, bool render_special) const {
   std::string out;
+  if (vocabulary_->pipeline) {
+    StreamDecoder decoder(*this, render_special, true);
+    for (const u32 id : ids) out += decoder.push(id);
+    return out + decoder.finish();
+  }
   bool strip = vocabulary_->strips_leading_space;
   for (const u32 id : ids) {
     const u64 before = out.size();
@@ -167,12 +191,23 @@ std::string Tokenizer::decode(std::span<const u32> ids, bool render_special) con
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool render_special, bool first)
-    : tokenizer_(tokenizer), render_special_(render_special), strip_space_(first && tokenizer.strips_leading_space()) {}
+    : tokenizer_(tokenizer), render_special_(render_special), strip_space_(first && tokenizer.strips_leading_space()), first_(first) {}
 
 std::string StreamDecoder::push(u32 id) {
+  const Vocabulary& v = *tokenizer_.vocabulary_;
+  if (v.pipeline) {
+    if (id >= v.types.size() || (v.types[id] == TokenType::control && !render_special_)) return {};
+    if (v.pipeline->decoder.joins_bytes && byte_of(v.spellings[id])) {
+      bytes_ += char(*byte_of(v.spellings[id]));
+      first_ = false;
+      return {};
+    }
+    flush_bytes();
+  }
   const u64 before = pending_.size();
-  tokenizer_.append_piece(id, pending_, render_special_);
-  if (strip_space_ && !tokenizer_.is_control(id) && pending_.size() > before) {
+  tokenizer_.append_piece(id, pending_, render_special_, first_);
+  first_ = false;
+  if (strip_space_ && (v.pipeline || !tokenizer_.is_control(id)) && pending_.size() > before) {
     if (pending_[before] == ' ') pending_.erase(before, 1);
     strip_space_ = false;
   }
@@ -181,7 +216,22 @@ std::string StreamDecoder::push(u32 id) {
   return out;
 }
 
+void StreamDecoder::flush_bytes() {
+  if (bytes_.empty()) return;
+  std::string text, copy = bytes_;
+  take_utf8(copy, true, text);
+  if (text != bytes_) {  // one for each byte, however many belong together
+    text.clear();
+    for (u64 i = 0; i < bytes_.size(); ++i) append_utf8(0xfffd, text);
+  }
+  bytes_.clear();
+  if (strip_space_ && text[0] == ' ') text.erase(0, 1);
+  strip_space_ = false;
+  pending_ += text;
+}
+
 std::string StreamDecoder::finish() {
+  flush_bytes();
   std::string out;
   take_utf8(pending_, true, out);
   return out;

@@ -32,11 +32,27 @@ namespace pronk::text {
 
 struct Vocabulary;  // src/text/vocabulary.h
 
+// The texts of a Hugging Face model's files. All but the first may be missing: empty.
+struct TokenizerFiles {
+  std::string tokenizer;           // tokenizer.json
+  std::string config;              // tokenizer_config.json
+  std::string special_tokens_map;  // special_tokens_map.json
+  std::string generation_config;   // generation_config.json
+  std::string chat_template;       // chat_template.jinja
+};
+
 // Immutable after load; every const function may be called from several threads. Move only.
 class Tokenizer {
  public:
   // Copies what it needs: the metadata may go away. Errors name the key that is missing, wrong or not supported.
   static Result<Tokenizer> from_metadata(const files::Metadata& metadata);
+
+  // Of a model that comes without one: no token has a spelling, and to encode is an error.
+  static Tokenizer none();
+
+  // Errors name the file and what in it is wrong or not supported. Texts are normalized, cut, encoded and decoded as
+  // the file says; where that makes a text more than 64 times as long, `encode` fails.
+  static Result<Tokenizer> from_json(const TokenizerFiles& files);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -62,7 +78,8 @@ class Tokenizer {
 
   // Appends the bytes of one token, which may be part of a character. Control tokens have bytes only when
   // `render_special`; an id outside the vocabulary has none.
-  void append_piece(u32 id, std::string& out, bool render_special) const;
+  // With `first` it is what a text begins with, where that makes a difference.
+  void append_piece(u32 id, std::string& out, bool render_special, bool first = false) const;
 
   // The bytes of all tokens. For `llama` with a space prefix, one leading space is removed from the first text token.
   std::string decode(std::span<const u32> ids, bool render_special = false) const;
@@ -79,6 +96,7 @@ class Tokenizer {
   u64 memory_bytes() const;                                  // heap bytes held
 
  private:
+  friend class StreamDecoder;
   explicit Tokenizer(std::unique_ptr<const Vocabulary> vocabulary);
   std::unique_ptr<const Vocabulary> vocabulary_;
 };
@@ -96,10 +114,14 @@ class StreamDecoder {
   std::string finish();  // what is left, an unfinished character as U+FFFD; the decoder can be used again
 
  private:
+  void flush_bytes();
+
   const Tokenizer& tokenizer_;
   bool render_special_;
   bool strip_space_;
-  std::string pending_;
+  bool first_;             // no token has come yet
+  std::string bytes_{};    // of byte tokens in a row, which are a text or nothing: see Decoder::joins_bytes
+  std::string pending_{};
 };
 
 }  // namespace pronk::text

@@ -68,7 +68,7 @@ std::vector<Best> best_cuts(const Vocabulary& v, std::string_view text) {
     v.pieces.for_each_prefix(v.spellings, text.substr(at), [&](u64 index, u64 bytes) {
       const u32 id = v.pieces.ids()[index];
       is_piece = is_piece || at + bytes == next;
-      offer(at + bytes, id, v.types[id] == TokenType::user_defined ? 0.0f : v.scores[id]);
+      offer(at + bytes, id, v.types[id] == TokenType::user_defined && !v.pipeline ? 0.0f : v.scores[id]);
     });
     if (!is_piece) offer(next, v.unknown, v.unknown_score);
     at = next;
@@ -77,6 +77,24 @@ std::vector<Best> best_cuts(const Vocabulary& v, std::string_view text) {
 }
 
 }  // namespace
+
+void encode_unigram_piece(const Vocabulary& v, std::string_view piece, std::vector<u32>& out) {
+  const std::vector<Best> best = best_cuts(v, piece);
+  std::vector<u32> ends;
+  for (u32 end = u32(piece.size()); end > 0; end = best[end].start) ends.push_back(end);
+  for (u64 i = ends.size(); i-- > 0;) {
+    const u32 start = best[ends[i]].start;
+    if (best[ends[i]].id != v.unknown) {
+      out.push_back(best[ends[i]].id);
+      continue;
+    }
+    while (i > 0 && best[ends[i - 1]].id == v.unknown) --i;  // unknown ones in a row are one
+    const std::string_view unknown = piece.substr(start, ends[i] - start);
+    const u32 id = v.find_piece(unknown);
+    if (id == no_token && append_byte_tokens(v, unknown, out)) continue;
+    out.push_back(id == no_token ? v.unknown : id);
+  }
+}
 
 void encode_unigram(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out) {
   const std::string normalized = Normalizer(vocabulary).run(text);

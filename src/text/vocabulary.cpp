@@ -133,15 +133,6 @@ Status load_byte_bpe(const files::Metadata& metadata, Vocabulary& out) {
   return out.merges.load(*merges, out.spellings, merges_key);
 }
 
-template <class Accepts>
-PrefixIndex index_of(const Vocabulary& vocabulary, Accepts accepts) {
-  std::vector<u32> ids;
-  for (u32 id = 0; id < vocabulary.spellings.count(); ++id) {
-    if (!vocabulary.spellings[id].empty() && accepts(vocabulary.types[id])) ids.push_back(id);
-  }
-  return PrefixIndex(vocabulary.spellings, std::move(ids));
-}
-
 Status load_word_piece(const files::Metadata& metadata, Vocabulary& out) {
   PRONK_TRY(out.lowers_case, metadata.bool_or("tokenizer.ggml.normalizer.lowercase", true));
   PRONK_TRY(out.strips_accents, metadata.bool_or("tokenizer.ggml.normalizer.strip_accents", out.lowers_case));
@@ -208,17 +199,7 @@ Status load_ends(const files::Metadata& metadata, Vocabulary& out) {
     PRONK_TRY(const u32 id, special_id(metadata, key, count, no_token));
     if (id != no_token) out.ends.push_back(id);
   }
-  for (const std::string_view spelling : end_spellings) {
-    const u32 id = out.spellings.find(spelling);
-    if (id == no_token || !ends_generation(spelling, out.spellings)) continue;
-    out.ends.push_back(id);
-    out.types[id] = TokenType::control;
-  }
-  for (const std::string_view spelling : infill_spellings) {
-    if (const u32 id = out.spellings.find(spelling); id != no_token) out.types[id] = TokenType::control;
-  }
-  std::sort(out.ends.begin(), out.ends.end());
-  out.ends.erase(std::unique(out.ends.begin(), out.ends.end()), out.ends.end());
+  add_known_ends(out);
   return {};
 }
 
@@ -289,11 +270,6 @@ Status load_special(const files::Metadata& metadata, Vocabulary& out) {
   return {};
 }
 
-std::string byte_spelling(u8 byte) {
-  constexpr char digits[] = "0123456789ABCDEF";
-  return {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
-}
-
 void find_byte_tokens(Vocabulary& out) {
   for (u32 byte = 0; byte < 256; ++byte) {
     std::string spelling;
@@ -339,6 +315,25 @@ constexpr ByteChars byte_chars = [] {
 
 }  // namespace
 
+void add_known_ends(Vocabulary& out) {
+  for (const std::string_view spelling : end_spellings) {
+    const u32 id = out.spellings.find(spelling);
+    if (id == no_token || !ends_generation(spelling, out.spellings)) continue;
+    out.ends.push_back(id);
+    out.types[id] = TokenType::control;
+  }
+  for (const std::string_view spelling : infill_spellings) {
+    if (const u32 id = out.spellings.find(spelling); id != no_token) out.types[id] = TokenType::control;
+  }
+  std::sort(out.ends.begin(), out.ends.end());
+  out.ends.erase(std::unique(out.ends.begin(), out.ends.end()), out.ends.end());
+}
+
+std::string byte_spelling(u8 byte) {
+  constexpr char digits[] = "0123456789ABCDEF";
+  return {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
+}
+
 u32 byte_to_char(u8 byte) { return byte_chars.to_char[byte]; }
 
 u32 char_to_byte(u32 code_point) {
@@ -356,6 +351,8 @@ Result<Vocabulary> load_vocabulary(const files::Metadata& metadata) {
   PRONK_OK(load_special(metadata, out));
   PRONK_OK(load_strip(metadata, out));
   find_byte_tokens(out);
+  if (out.add_bos) out.prefix = {out.bos};
+  if (out.add_eos) out.suffix = {out.eos};
   PRONK_TRY(const std::string_view chat_template, metadata.string_or("tokenizer.chat_template", ""));
   out.chat_template = chat_template;
   return out;

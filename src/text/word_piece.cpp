@@ -9,13 +9,6 @@ namespace {
 
 constexpr u32 longest_word = 100;  // characters; BERT takes a longer one for unknown
 
-// The blocks that BERT puts spaces around, as the reference tokenizers have them (one of which begins at 2B920).
-bool is_chinese(u32 c) {
-  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
-         (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
-         (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
-}
-
 class WordPieceEncoder {
  public:
   WordPieceEncoder(const Vocabulary& vocabulary, std::vector<u32>& out) : vocabulary_(vocabulary), out_(out) {}
@@ -77,6 +70,13 @@ class WordPieceEncoder {
 };
 
 }  // namespace
+
+// The blocks that BERT puts spaces around, as the reference tokenizers have them (one of which begins at 2B920).
+bool is_chinese(u32 c) {
+  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+         (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+         (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
 
 void encode_word_piece(const Vocabulary& vocabulary, std::string_view text, std::vector<u32>& out) {
   WordPieceEncoder(vocabulary, out).encode(text);

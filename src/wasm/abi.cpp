@@ -32,6 +32,7 @@ struct Instance {
   bool embeds = false;                           // instead of generating
   std::unique_ptr<text::StreamDecoder> decoder;  // of the current generation
   std::optional<Embedding> embedding;
+  GenerateOptions adjust;  // what pronk_adjust() said for the next generation
   u32 prompt_tokens = 0, generated_tokens = 0;
 };
 
@@ -167,6 +168,7 @@ i32 state() {
   if (!instance.engine) return state_empty;
   if (!instance.engine->ready()) return state_loading;
   if (!instance.engine->session().running()) return state_ready;
+  if (instance.engine->session().wants_mask()) return state_mask;
   return instance.engine->wants_pump() ? state_again : state_busy;
 }
 
@@ -333,19 +335,45 @@ i32 pronk_special(u32 which) {
   return give(id ? std::string(tokenizer.spelling(*id)) : std::string());
 }
 
+void pronk_adjust(float repetition_penalty, float frequency_penalty, float presence_penalty, const u8* biases,
+                  u32 pairs, i32 masked, i32 top_logprobs) {
+  GenerateOptions& options = instance.adjust;
+  options = {};
+  options.sampling.repetition_penalty = repetition_penalty;
+  options.sampling.frequency_penalty = frequency_penalty;
+  options.sampling.presence_penalty = presence_penalty;
+  options.logit_bias.resize(pairs);
+  std::memcpy(options.logit_bias.data(), biases, pairs * sizeof options.logit_bias[0]);
+  options.masked = masked != 0;
+  if (top_logprobs >= 0) options.top_logprobs = u32(top_logprobs);
+}
+
+i32 pronk_mask(const u8* words, u32 count) {
+  if (!instance.decoder) return misused("no generation is running");
+  const Status status = instance.engine->session().mask(ids_of(words, count));
+  return status ? 0 : failed(status.error(), ErrorCode::bad_argument);
+}
+
+i32 pronk_logprobs() {
+  if (!instance.engine) return misused("no model is loaded");
+  const auto logprobs = instance.engine->session().logprobs();
+  return give(std::string(reinterpret_cast<const char*>(logprobs.data()), logprobs.size_bytes()));
+}
+
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed) {
   if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
   if (instance.decoder || instance.embedding) return misused("a generation or an embedding is still running");
   if (resumed >= count) return misused("a generation that goes on needs the prompt that it began with");
-  const GenerateOptions options{.max_tokens = max_tokens,
-                                .sampling = {.temperature = temperature,
-                                             .top_k = top_k,
-                                             .top_p = top_p,
-                                             .min_p = min_p,
-                                             .seed = u64(seed_high) << 32 | seed_low},
-                                .ignore_end = ignore_end != 0,
-                                .resumed = resumed};
+  GenerateOptions options = std::exchange(instance.adjust, {});
+  options.max_tokens = max_tokens;
+  options.sampling.temperature = temperature;
+  options.sampling.top_k = top_k;
+  options.sampling.top_p = top_p;
+  options.sampling.min_p = min_p;
+  options.sampling.seed = u64(seed_high) << 32 | seed_low;
+  options.ignore_end = ignore_end != 0;
+  options.resumed = resumed;
   const std::vector<u32> tokens = ids_of(ids, count);
   const Status status = instance.engine->session().start(tokens, options);
   if (!status) return failed(status.error(), ErrorCode::bad_argument);

@@ -78,6 +78,17 @@ PRONK_EXPORT(pronk_special) i32 pronk_special(u32 which);
 PRONK_EXPORT(pronk_generate)
 i32 pronk_generate(const u8* ids, u32 count, u32 max_tokens, float temperature, u32 top_k, float top_p, float min_p,
                    u32 seed_low, u32 seed_high, i32 ignore_end, u32 resumed);
+// What the next pronk_generate() has besides; without this call nothing. biases: u32 ids and f32 biases in turn, as
+// many pairs. masked: each token waits for pronk_mask(). top_logprobs: pronk_logprobs() will be asked for so many; < 0:
+// not.
+PRONK_EXPORT(pronk_adjust)
+void pronk_adjust(float repetition_penalty, float frequency_penalty, float presence_penalty, const u8* biases,
+                  u32 pairs, i32 masked, i32 top_logprobs);
+// In state_mask. words: u32, of which bit i allows token i; as many as the vocabulary needs, or none: all are allowed.
+PRONK_EXPORT(pronk_mask) i32 pronk_mask(const u8* words, u32 count);
+// Result: u32 id and f32 natural log probability in turn, of the token that pronk_next() gave last: its own, then those
+// of the likeliest.
+PRONK_EXPORT(pronk_logprobs) i32 pronk_logprobs();
 // Returns a Next.
 PRONK_EXPORT(pronk_next) i32 pronk_next();
 

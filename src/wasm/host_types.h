@@ -16,7 +16,8 @@ PRONK_PLAIN_ENUM(State, i32,
   (state_loading, 1),  // wants bytes (pronk_space/pronk_commit) until pronk_position() is negative, then compiles
   (state_ready, 2),
   (state_busy, 3),     // generating or embedding; events will come (GPU)
-  (state_again, 4)     // the same; call pronk_pump() again when convenient
+  (state_again, 4),    // the same; call pronk_pump() again when convenient
+  (state_mask, 5)      // generating; the next token awaits pronk_mask(), and all before have been given
 );
 
 // What pronk_next() returns.

@@ -92,6 +92,8 @@ TEST(Cli, FailuresAreStatus1AndOneLine) {
       {"dequant --type Q8_0 --in " + text + " --out /nowhere/y",
        "pronk: " + text + ": 5 bytes are not a multiple of the 34 bytes in a block of Q8_0\n"},
       {"synth --preset smollm2-135m --type Q4_0 --out /nowhere/y", "pronk: /nowhere/y: No such file or directory\n"},
+      {"synth --preset smollm2-135m --type Q4_K --out /nowhere/y",
+       "pronk: tensor 'token_embd.weight' has rows of 576 weights, not a multiple of the 256 in a block of Q4_K\n"},
       {"synth --preset smollm2-135m --type Q4_0 --out /dev/full", "pronk: /dev/full: No space left on device\n"},
   };
   for (const auto& [arguments, message] : cases) {

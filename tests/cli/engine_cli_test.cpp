@@ -383,6 +383,16 @@ TEST_F(EngineCli, GenerateEndsForItsReasons) {
   expect_error("generate" + model() + " --tokens 1 --temp -1", 2, "--temp");
 }
 
+// Unasked, software that plays a GPU is none; who names the back end gets any.
+TEST_F(EngineCli, SoftwareIsTakenOnlyWhereItIsAskedFor) {
+  const auto hardware = gpu::create_native_device({.hardware_only = true});
+  for (const char* backend : {"", " --backend auto"}) {
+    const json out = run_json("generate" + model() + " --tokens 5,6,7 -n 4 --ignore-eos --json" + backend);
+    EXPECT_EQ(out["counters"]["submits_per_token"], hardware ? 1 : 0);
+    if (!hardware) EXPECT_EQ(read("err"), "pronk: " + hardware.error().message + "; running on the CPU\n");
+  }
+}
+
 TEST_F(EngineCli, PlanEqualsTheAllocation) {
   for (const std::string& backend : backends_) {
     for (const char* context : {"", " --ctx 33", " --ctx 2000 --kv f32"}) {

@@ -43,7 +43,7 @@ struct LoadedRunner {
     std::vector<u32> tokens;
     for (u32 pumps = 0; !runner->finished() && pumps < 100'000; ++pumps) {
       EXPECT_TRUE(runner->pump());
-      for (u32 token; runner->next(token);) tokens.push_back(token);
+      for (Sampled sampled; runner->next(sampled);) tokens.push_back(sampled.token);
     }
     EXPECT_TRUE(runner->finished());
     return tokens;
@@ -72,7 +72,7 @@ TEST(CpuRunner, APumpMakesABoundedNumberOfMultiplyAdds) {
     pumps = runner.cached_tokens() == cached ? pumps + 1 : 0;
     cached = runner.cached_tokens();
     most_pumps_a_chunk = std::max(most_pumps_a_chunk, pumps);
-    for (u32 token; runner.next(token);) {
+    for (Sampled sampled; runner.next(sampled);) {
     }
   }
   EXPECT_GE(most_pumps_a_chunk, 2u);

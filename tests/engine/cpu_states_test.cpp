@@ -92,7 +92,7 @@ struct Loaded {
     std::vector<u32> tokens;
     while (tokens.size() < count && !runner->finished()) {
       EXPECT_TRUE(runner->pump());
-      for (u32 token; tokens.size() < count && runner->next(token);) tokens.push_back(token);
+      for (Sampled sampled; tokens.size() < count && runner->next(sampled);) tokens.push_back(sampled.token);
     }
     return tokens;
   }

@@ -115,7 +115,7 @@ class Driver {
     for (u32 i = 0; i < 20000 && !done(); ++i) {
       const Status status = runner_->pump();
       ASSERT_TRUE(status) << status.error().message;
-      for (u32 token; runner_->next(token);) tokens_.push_back(token);
+      for (Sampled sampled; runner_->next(sampled);) tokens_.push_back(sampled.token);
       if (!done()) gpu::wait(*device_, std::chrono::milliseconds(20));
     }
     ASSERT_TRUE(done());

@@ -117,7 +117,7 @@ TEST(PrefillPace, ShrinksWhenTheDeviceBecomesSlowerAndGrowsAgain) {
   EXPECT_EQ(t.e.engine->prefill_chunk(), 256u);
 }
 
-// Below one tile of the GEMM the small-batch kernel takes over, which only a very slow device is worth.
+// Below one step of the GEMM the small-batch kernel takes over, which only a very slow device is worth.
 TEST(PrefillPace, LeavesTheGemmOnlyOnAVerySlowDevice) {
   TimedEngine slow({.context = 2000});
   for (const u32 chunk : slow.prefill(320, linear(15))) EXPECT_EQ(chunk, 32u);  // 480 ms

@@ -128,12 +128,13 @@ TEST_F(SelfTest, AWrongGpuIsRefused) {
        }},
       {"gemm",
        [](auto& kernel) {
-         if (has(kernel, "gemm")) replace(kernel.wgsl, "let v = scale * sums;", "let v = 0.9999 * scale * sums;");
+         if (has(kernel, "gemm"))
+           replace(kernel.wgsl, "let scale = row_scale(row);", "let scale = 0.9999 * row_scale(row);");
        }},
       {"gemm",
        [](auto& kernel) {
          if (has(kernel, "gemm"))
-           replace(kernel.wgsl, "for (var t = 0u; t < 4u; t++) {", "for (var t = 0u; t < 3u; t++) {");
+           replace(kernel.wgsl, "for (var t = 0u; t < 8u; t++) {", "for (var t = 0u; t < 7u; t++) {");
        }},
       {"embed",
        [](auto& kernel) {

@@ -118,7 +118,7 @@ void run(const models::Model& model, engine::GpuPlan plan, const gpu::Limits& li
   runner.start({.tokens = std::vector<u32>(std::min(context, 50u)), .count = 2, .sampling = {.temperature = 1}});
   for (u32 pumps = 0; !runner.finished() && pumps < 200; ++pumps) {
     CHECK(runner.pump());
-    for (u32 token; runner.next(token);) {
+    for (engine::Sampled sampled; runner.next(sampled);) {
     }
   }
   CHECK(runner.finished() && device.violations().empty());

@@ -135,6 +135,15 @@ TEST_F(NativeDevice, SaysWhichAdaptersThereAre) {
       << none.error().message;
 }
 
+TEST_F(NativeDevice, SoftwareIsNoHardware) {
+  const auto hardware = create_native_device({.force_fallback = true, .hardware_only = true});
+  ASSERT_FALSE(hardware);
+  EXPECT_EQ(hardware.error().code, ErrorCode::no_device);
+  if (!create_native_device({.force_fallback = true})) GTEST_SKIP() << "there is no software adapter";
+  EXPECT_TRUE(hardware.error().message.starts_with("the only WebGPU adapter is software ("))
+      << hardware.error().message;
+}
+
 TEST_F(NativeDevice, BuffersStartAsZerosAndTakeWrites) {
   const BufferId a = buffer(1024, storage);
   EXPECT_EQ(contents(a, 1024), std::vector<u32>(256, 0));

@@ -25,6 +25,7 @@ struct ModelSpec {
   float yarn = 0;   // factor of YaRN's context scaling; 0: none
   u32 context = 512;
   u32 pooling = 0;  // pooling_type
+  u32 window = 0;   // attention.sliding_window
   bool tied = true, factors = false;
   bool bias = false;                                // llama's optional biases, of q, k, v and the output projection
   std::string matrix = "F32";                       // format of matrices
@@ -71,7 +72,11 @@ class ModelMaker {
       matrix("attn_q", q, s_.width, blk, qkv_bias);
       matrix("attn_k", kv, s_.width, blk, qkv_bias);
       matrix("attn_v", kv, s_.width, blk, qkv_bias);
-      if (s_.arch == "qwen3") vector(blk + "attn_q_norm.weight", s_.dim), vector(blk + "attn_k_norm.weight", s_.dim);
+      const bool gemma = s_.arch == "gemma3";
+      if (gemma || s_.arch == "qwen3") {
+        vector(blk + "attn_q_norm.weight", s_.dim), vector(blk + "attn_k_norm.weight", s_.dim);
+      }
+      if (gemma) vector(blk + "post_attention_norm.weight", s_.width), vector(blk + "post_ffw_norm.weight", s_.width);
       matrix("attn_output", s_.width, q, blk, s_.bias);
       vector(blk + "ffn_norm.weight", s_.width);
       matrix("ffn_gate", s_.feed_forward, s_.width, blk);
@@ -108,6 +113,7 @@ class ModelMaker {
     writer.add_u32(key("attention.key_length"), s_.dim);
     writer.add_u32(key("attention.value_length"), s_.dim);
     writer.add_u32(key("rope.dimension_count"), rotated());
+    if (s_.window > 0) writer.add_u32(key("attention.sliding_window"), s_.window);
     if (s_.pooling > 0) writer.add_u32(key("pooling_type"), s_.pooling);
     if (s_.yarn > 0) {
       writer.add_string(key("rope.scaling.type"), "yarn");

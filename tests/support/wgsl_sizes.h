@@ -97,15 +97,15 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
                                                                      : 0;
   };
-  // Of an array, or of one thing; nullopt when it is not understood.
+  // Of an array, of arrays too, or of one thing; nullopt when it is not understood.
   const auto bytes_of = [&](std::string_view type) -> std::optional<u64> {
     u64 count = 1;
-    if (type.starts_with("array<")) {
+    while (type.starts_with("array<")) {
       const std::size_t comma = type.rfind(", ");
       if (comma == type.npos) return std::nullopt;
       const auto length = WgslExpression(type.substr(comma + 2, type.size() - comma - 3), constants).value();
       if (!length) return std::nullopt;
-      count = *length;
+      count *= *length;
       type = type.substr(6, comma - 6);
     }
     return type_bytes(type) > 0 ? std::optional((count * type_bytes(type) + 15) / 16 * 16) : std::nullopt;

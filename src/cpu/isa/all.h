@@ -6,7 +6,7 @@
 
 namespace pronk::cpu {
 
-extern const Kernels generic_kernels, avx2_kernels, avx512_kernels, neon_kernels, wasm_kernels;
+extern const Kernels generic_kernels, avx2_kernels, avx512_kernels, neon_kernels, wasm_kernels, wasm_relaxed_kernels;
 
 std::span<const Kernels* const> compiled_kernels();  // the fastest first
 

@@ -20,6 +20,12 @@ PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {
   }
 }
 
+using GroupInts = Ints8;
+template <u32 largest>
+PRONK_INLINE GroupInts group_dot(const Bytes32& w, const Quant* x) {
+  return dot32<largest == 0>(w, x);
+}
+
 PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   return Bytes16(_mm_shuffle_epi8(__m128i(table), __m128i(at)));
 }

@@ -28,6 +28,14 @@ PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {
   return pairs.even + pairs.odd;
 }
 
+// Of the same products sums that are only wanted together. largest: of unsigned weights, at most 127; 0 for signed
+// ones.
+using GroupInts = Ints8;
+template <u32 largest>
+PRONK_INLINE GroupInts group_dot(const Bytes32& w, const Quant* x) {
+  return dot32<largest == 0>(w, x);
+}
+
 // out[i] = table[at[i]], at below 16
 PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   Bytes16 out;

@@ -14,15 +14,20 @@ PRONK_INLINE const Quant* quants_of(const QuantizedRows& x, u32 t) {
 
 // ---- One row of weights, one of activations
 
+template <class Dot>
 struct RowSums {
-  Floats8 products[2] = {}, offsets = {};
+  static constexpr u32 groups = quant_block / Dot::group;  // in a part
+  using Products = Lanes<float, groups == 1 ? sizeof(GroupInts) / sizeof(i32) : 8>;
+  Products products[2] = {};
+  Floats8 offsets = {};
 };
 
 // Of `parts` times 32 weights.
 template <class Dot>
 PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales, const float* x_sums, u32 parts,
-                           RowSums& sums) {
-  constexpr u32 groups = quant_block / Dot::group;  // in a part
+                           RowSums<Dot>& sums) {
+  constexpr u32 groups = RowSums<Dot>::groups;
+  using Products = typename RowSums<Dot>::Products;
   UnitScales w;
   Dot::scales(unit, parts * groups, w);
   for (u32 i = 0; i < groups; ++i) {
@@ -34,15 +39,16 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
   }
 #pragma unroll
   for (u32 p = 0; p < parts; ++p) {
-    Floats8 scale;
+    const Bytes32 quants = Dot::quants(unit, p);
     if constexpr (groups == 1) {
-      scale = Floats8(w.scales[p]);
+      const GroupInts dots = group_dot<Dot::largest>(quants, x + p * quant_block);
+      sums.products[p % 2] += __builtin_convertvector(dots, Products) * w.scales[p];
     } else {
       const Lanes<float, 4> first = w.scales[2 * p], second = w.scales[2 * p + 1];
-      scale = __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7) * x_scales[p];
+      const Floats8 scale = __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7) * x_scales[p];
+      const Ints8 dots = dot32<Dot::largest == 0>(quants, x + p * quant_block);
+      sums.products[p % 2] += __builtin_convertvector(dots, Products) * scale;
     }
-    const Ints8 dots = dot32<Dot::largest == 0>(Dot::quants(unit, p), x + p * quant_block);
-    sums.products[p % 2] += __builtin_convertvector(dots, Floats8) * scale;
   }
 }
 
@@ -54,7 +60,7 @@ PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
   const float* x_sums = Dot::group == quant_block ? x.sums + u64(t) * x.stride / quant_block
                                                   : x.half_sums + u64(t) * x.stride / (quant_block / 2);
   constexpr u32 unit_sums = unit_weights / Dot::group;
-  RowSums sums;
+  RowSums<Dot> sums;
   const u32 units = x.width / unit_weights, rest = x.width % unit_weights / quant_block;
   for (u32 u = 0; u < units; ++u) {
     add_unit<Dot>(unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks, x_sums + u * unit_sums,
@@ -64,7 +70,7 @@ PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
     add_unit<Dot>(unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
                   x_sums + units * unit_sums, rest, sums);
   }
-  return sum_of(sums.products[0] + sums.products[1] + sums.offsets);
+  return sum_of(sums.products[0] + sums.products[1], sums.offsets);
 }
 
 // ---- Panels

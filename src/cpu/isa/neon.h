@@ -19,6 +19,13 @@ PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {
   return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
+using GroupInts = Lanes<i32, 4>;
+template <u32 largest>
+PRONK_INLINE GroupInts group_dot(const Bytes32& w, const Quant* x) {
+  const int32x4_t low = vdotq_s32(vdupq_n_s32(0), int8x16_t(low_half(w)), vld1q_s8(x));
+  return vdotq_s32(low, int8x16_t(high_half(w)), vld1q_s8(x + 16));
+}
+
 PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   return Bytes16(vqtbl1q_u8(uint8x16_t(table), uint8x16_t(at)));
 }

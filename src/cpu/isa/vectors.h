@@ -6,6 +6,7 @@
 
 using Bytes16 = Lanes<u8, 16>;
 using Bytes32 = Lanes<u8, 32>;
+using Floats4 = Lanes<float, 4>;
 using Floats8 = Lanes<float, 8>;
 using Floats16 = Lanes<float, 16>;
 using Ints8 = Lanes<i32, 8>;
@@ -43,7 +44,7 @@ PRONK_INLINE Floats8 halves_by_bits(const Lanes<u16, 8>& halves) {
   return Floats8(Words(scaled) | special | (bits & 0x8000) << 16);
 }
 
-PRONK_INLINE float sum_of(const Floats8& v) {
-  const Lanes<float, 4> four = v.lo + v.hi;
-  return (four[0] + four[2]) + (four[1] + four[3]);
-}
+PRONK_INLINE float sum_of(const Floats4& v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+PRONK_INLINE float sum_of(const Floats8& v) { return sum_of(v.lo + v.hi); }
+PRONK_INLINE float sum_of(const Floats4& a, const Floats8& b) { return sum_of(a + (b.lo + b.hi)); }
+PRONK_INLINE float sum_of(const Floats8& a, const Floats8& b) { return sum_of(a + b); }

@@ -31,6 +31,12 @@ PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {
                                  4, 5, 6, 7);
 }
 
+using GroupInts = Lanes<i32, 4>;
+template <u32 largest>
+PRONK_INLINE GroupInts group_dot(const Bytes32& w, const Quant* x) {
+  return wasm_i32x4_add(dot16<largest == 0>(low_half(w), x), dot16<largest == 0>(high_half(w), x + 16));
+}
+
 PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   return Bytes16(wasm_i8x16_swizzle(v128_t(table), v128_t(at)));
 }

@@ -27,10 +27,16 @@ PRONK_INLINE Floats8 halves_at(const u8* at, u32 step, u32 count) {
   return from_halves(halves);
 }
 
+// Shifted as 16-bit numbers, which more instruction sets can do.
+template <class Bytes>
+PRONK_INLINE Bytes upper_nibbles(const Bytes& pairs) {
+  return Bytes(Lanes<u16, sizeof(Bytes) / 2>(pairs) >> 4) & 15;
+}
+
 // The lower nibbles of 16 bytes, then the upper ones.
 PRONK_INLINE Bytes32 nibbles(const u8* at) {
   const Bytes16 pairs = load_vector<Bytes16>(at);
-  return join(pairs & 15, pairs >> 4);
+  return join(pairs & 15, upper_nibbles(pairs));
 }
 
 PRONK_INLINE float half_at(const u8* at) { return halves_at(at, 0, 1)[0]; }

@@ -66,6 +66,11 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   minP: true,
   seed: true,
   ignoreEos: true,
+  repetitionPenalty: true,
+  frequencyPenalty: true,
+  presencePenalty: true,
+  logitBias: true,
+  topLogprobs: true,
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };

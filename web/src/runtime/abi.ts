@@ -22,6 +22,7 @@ export const State = {
   ready: 2,
   busy: 3,
   again: 4,
+  mask: 5,
 } as const;
 export type State = (typeof State)[keyof typeof State];
 

@@ -34,11 +34,13 @@ import type {
   GenerationResult,
   KvType,
   LoadProgress,
+  Logprobs,
   Piece,
   Plan,
   SamplingOptions,
   Stats,
   TokenizeOptions,
+  TokenMask,
 } from './types.js';
 import { checkEmbedding, checkIds, checkSampling } from './validate.js';
 
@@ -215,13 +217,13 @@ export class EngineHost {
   }
 
   /** A generation that can be given to generate(), here or on another host of the same model. */
-  prepare(prompt: string | readonly number[], options: SamplingOptions): Run {
+  prepare(prompt: string | readonly number[], options: SamplingOptions, mask: TokenMask | null = null): Run {
     if (!this.plan) throw new PronkError('internal', 'prepare() before load()');
     const ids = typeof prompt === 'string' ? this.tokenize(prompt) : prompt;
-    const sampling = checkSampling(options, this.plan.contextLength);
+    const sampling = checkSampling(options, this.plan.contextLength, this.plan.vocabSize);
     checkIds(ids);
     if (ids.length === 0) throw new PronkError('bad-argument', 'the prompt has no tokens');
-    return new Run(ids, sampling);
+    return new Run(ids, sampling, mask);
   }
 
   /**
@@ -417,7 +419,9 @@ export class EngineHost {
 
   // --- the loop ------------------------------------------------------------------------------------------------------
 
-  private begin({ ids, sampling, given }: Run): void {
+  private begin(run: Run): void {
+    const { ids, sampling, given } = run;
+    this.adjust(run);
     const { maxTokens, temperature, topK, topP, minP, seed } = sampling;
     const [low, high] = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
     const left = maxTokens - given.length;
@@ -430,18 +434,47 @@ export class EngineHost {
     );
   }
 
+  private adjust({ sampling, mask }: Run): void {
+    const { repetitionPenalty, frequencyPenalty, presencePenalty, logitBias, topLogprobs } = sampling;
+    const biases = new DataView(new ArrayBuffer(8 * logitBias.length));
+    logitBias.forEach(([token, bias], i) => {
+      biases.setUint32(8 * i, token, true);
+      biases.setFloat32(8 * i + 4, bias, true);
+    });
+    const [pairs, masked, top] = [logitBias.length, mask ? 1 : 0, topLogprobs ?? -1];
+    this.module.withBytes(new Uint8Array(biases.buffer), (at) =>
+      this.module.run((m) =>
+        m.pronk_adjust(repetitionPenalty, frequencyPenalty, presencePenalty, at, pairs, masked, top),
+      ),
+    );
+  }
+
+  /** Says which tokens may come next. */
+  private giveMask(mask: TokenMask): void {
+    const words = mask.next() ?? new Uint32Array();
+    this.module.withIds(words, (at) => this.module.call((m) => m.pronk_mask(at, words.length)));
+  }
+
   private async drive(run: Run, onPieces: (pieces: Piece[]) => void, signal?: AbortSignal): Promise<FinishReason> {
     let cancelled = false;
+    const failures: unknown[] = []; // of the mask
+    const guarded = (use: () => void): void => {
+      try {
+        use();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
     for (;;) {
-      if (signal?.aborted && !cancelled) {
+      if ((signal?.aborted || failures.length > 0) && !cancelled) {
         cancelled = true;
         this.module.run((m) => m.pronk_cancel());
       }
       let state = this.pump();
       if (run.finishReason === null) {
         const pieces: Piece[] = [];
-        const reason = this.drain(pieces);
-        run.give(pieces);
+        const reason = this.drain(pieces, run.sampling.topLogprobs !== null);
+        guarded(() => run.give(pieces));
         if (pieces.length > 0 && !cancelled) onPieces(pieces);
         if (reason !== null) {
           run.finishReason = reason;
@@ -449,7 +482,15 @@ export class EngineHost {
           state = this.pump(); // the end is out: the module may be ready now
         }
       }
-      if (run.finishReason !== null && state !== State.busy && state !== State.again) return run.finishReason;
+      if (run.finishReason === null && state === State.mask && run.mask && !cancelled) {
+        const { mask } = run;
+        guarded(() => this.giveMask(mask));
+        continue;
+      }
+      if (run.finishReason !== null && state !== State.busy && state !== State.again) {
+        if (failures.length > 0) throw failures[0];
+        return run.finishReason;
+      }
       if (run.finishReason === null && state === State.ready) {
         throw new PronkError('internal', 'the generation ended without a reason');
       }
@@ -470,13 +511,20 @@ export class EngineHost {
     }
   }
 
-  private drain(pieces: Piece[]): FinishReason | null {
+  /** Of the token that the module gave last. */
+  private logprobs(): Logprobs {
+    this.module.call((m) => m.pronk_logprobs());
+    const [own, ...top] = this.module.resultPairs().map(([token, logprob]) => ({ token, logprob }));
+    return { logprob: own!.logprob, top };
+  }
+
+  private drain(pieces: Piece[], withLogprobs: boolean): FinishReason | null {
     for (;;) {
       const what = this.module.call((m) => m.pronk_next());
       if (what === Next.none) return null;
       const [number, text] = this.module.resultNumberAndText();
       if (what === Next.token) {
-        pieces.push({ text, token: number });
+        pieces.push({ text, token: number, ...(withLogprobs && { logprobs: this.logprobs() }) });
         continue;
       }
       if (text) pieces.push({ text, token: null });

@@ -59,6 +59,17 @@ export interface ModuleExports {
     ignoreEnd: number,
     resumed: number,
   ): number;
+  pronk_adjust(
+    repetitionPenalty: number,
+    frequencyPenalty: number,
+    presencePenalty: number,
+    biases: number,
+    pairs: number,
+    masked: number,
+    topLogprobs: number,
+  ): void;
+  pronk_mask(words: number, count: number): number;
+  pronk_logprobs(): number;
   pronk_next(): number;
   pronk_embed(ids: number, count: number, pooling: number, normalize: number): number;
   pronk_embedding(): number;
@@ -178,6 +189,15 @@ export class EngineModule {
 
   resultFloats(): Float32Array {
     return new Float32Array(this.result().buffer);
+  }
+
+  /** Pairs of a u32 and an f32. */
+  resultPairs(): [number, number][] {
+    const view = new DataView(this.result().buffer);
+    return Array.from({ length: view.byteLength / 8 }, (_, i) => [
+      view.getUint32(8 * i, true),
+      view.getFloat32(8 * i + 4, true),
+    ]);
   }
 
   /** u32 and the text after it, as pronk_next() leaves them. */

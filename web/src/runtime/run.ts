@@ -1,5 +1,6 @@
 // One generation, apart from the engine that computes it: what a new engine needs to go on where a lost one was.
-import type { FinishReason, GenerationResult, Piece, SamplingOptions } from './types.js';
+import type { FinishReason, GenerationResult, Piece, TokenMask } from './types.js';
+import type { Sampling } from './validate.js';
 
 export class Run {
   /** Tokens whose pieces the caller has, in order. */
@@ -13,11 +14,16 @@ export class Run {
   constructor(
     /** The prompt. */
     readonly ids: readonly number[],
-    readonly sampling: Required<SamplingOptions>,
+    readonly sampling: Sampling,
+    readonly mask: TokenMask | null = null,
   ) {}
 
   give(pieces: readonly Piece[]): void {
-    for (const { token } of pieces) if (token !== null) this.given.push(token);
+    for (const { token } of pieces) {
+      if (token === null) continue;
+      this.given.push(token);
+      this.mask?.accept(token);
+    }
     if (this.firstAt === 0 && this.given.length > 0) this.firstAt = performance.now();
   }
 

@@ -141,6 +141,37 @@ export interface SamplingOptions {
   seed?: number;
   /** Goes on after an end token; default false. */
   ignoreEos?: boolean;
+  /**
+   * Of each token in the prompt or the answer a logit above 0 is divided by this, another multiplied; from 0.01 to 100,
+   * default 1: no penalty.
+   */
+  repetitionPenalty?: number;
+  /** Taken from a token's logit for each time that it is in the answer; from -2 to 2, default 0. */
+  frequencyPenalty?: number;
+  /** Taken once from the logit of a token that is in the answer; from -2 to 2, default 0. */
+  presencePenalty?: number;
+  /** Added to the logit of a token, by its id; from -100, which bans it, to 100. */
+  logitBias?: Record<number, number>;
+  /** Each piece with a token tells its log probability, and those of so many of the likeliest; from 0 to 20. */
+  topLogprobs?: number;
+}
+
+/** Which tokens may come next in an answer; runs where the engine does. */
+export interface TokenMask {
+  /** Bit i of the array (32 to a number, for the whole vocabulary) allows token i; null: all are allowed. */
+  next(): Uint32Array | null;
+  /** Called with each token of the answer in turn, before the next() after it. */
+  accept(token: number): void;
+}
+
+/**
+ * Natural log probabilities of the model's own distribution: before penalties, bias, mask, temperature and truncation, as
+ * vLLM's default (raw_logprobs) has them.
+ */
+export interface Logprobs {
+  logprob: number;
+  /** The most likely tokens, the likeliest first; the piece's own is not always among them. */
+  top: { token: number; logprob: number }[];
 }
 
 /**
@@ -167,6 +198,8 @@ export interface Piece {
   text: string;
   /** null: no token, but the rest of a character that the last token left unfinished. */
   token: number | null;
+  /** Of the token, with the option topLogprobs. */
+  logprobs?: Logprobs;
 }
 
 export type FinishReason = 'length' | 'stop' | 'cancelled' | 'context-full';

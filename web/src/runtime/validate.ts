@@ -80,7 +80,25 @@ function checkKv(kv: EngineOptions['kv']): void {
   oneOf('kv.values', values, kvTypes);
 }
 
-export function checkSampling(options: SamplingOptions, contextLength: number): Required<SamplingOptions> {
+/** All that a generation is told; topLogprobs: null for none, logitBias: pairs of an id and a bias. */
+export interface Sampling extends Required<Omit<SamplingOptions, 'logitBias' | 'topLogprobs'>> {
+  logitBias: [number, number][];
+  topLogprobs: number | null;
+}
+
+function checkBias(logitBias: SamplingOptions['logitBias'], vocabSize: number): [number, number][] {
+  if (logitBias === undefined) return [];
+  if (typeof logitBias !== 'object' || logitBias === null || Array.isArray(logitBias)) {
+    throw bad(`logitBias is ${String(logitBias)}, not an object of token ids and biases`);
+  }
+  return Object.entries(logitBias).map(([token, bias]) => {
+    const id = /^\d+$/.test(token) ? Number(token) : Number.NaN;
+    if (!(id < vocabSize)) throw bad(`logitBias names token '${token}', not an id from 0 to ${vocabSize - 1}`);
+    return [id, inRange(`logitBias[${token}]`, bias, -100, 100)];
+  });
+}
+
+export function checkSampling(options: SamplingOptions, contextLength: number, vocabSize: number): Sampling {
   return {
     maxTokens: whole('maxTokens', options.maxTokens ?? contextLength, 1, 2 ** 31 - 1),
     temperature: inRange('temperature', options.temperature ?? 0.8, 0, 100),
@@ -89,6 +107,11 @@ export function checkSampling(options: SamplingOptions, contextLength: number): 
     minP: inRange('minP', options.minP ?? 0.05, 0, 1),
     seed: whole('seed', options.seed ?? Math.floor(Math.random() * 2 ** 53), 0, Number.MAX_SAFE_INTEGER),
     ignoreEos: options.ignoreEos ?? false,
+    repetitionPenalty: inRange('repetitionPenalty', options.repetitionPenalty ?? 1, 0.01, 100),
+    frequencyPenalty: inRange('frequencyPenalty', options.frequencyPenalty ?? 0, -2, 2),
+    presencePenalty: inRange('presencePenalty', options.presencePenalty ?? 0, -2, 2),
+    logitBias: checkBias(options.logitBias, vocabSize),
+    topLogprobs: options.topLogprobs === undefined ? null : whole('topLogprobs', options.topLogprobs, 0, 20),
   };
 }
 

@@ -212,6 +212,9 @@ export class FakeModule {
       this.state = State.again;
       return 0;
     },
+    pronk_adjust: () => {},
+    pronk_mask: () => 0,
+    pronk_logprobs: () => 0,
     pronk_next: () => {
       const next = this.queue.shift();
       if (!next) return Next.none;

@@ -2,7 +2,9 @@
 // Format: ggml/docs/gguf.md.
 
 const type = { uint32: 4, int32: 5, float32: 6, string: 8, array: 9, uint16: 2 } as const;
-const shape = { layers: 2, width: 64, ff: 96, heads: 4, kvHeads: 2, headSize: 16 };
+const tinyShape = { layers: 2, width: 64, ff: 96, heads: 4, kvHeads: 2, headSize: 16 };
+const wideShape: Shape = { layers: 2, width: 256, ff: 512, heads: 4, kvHeads: 2, headSize: 64 };
+type Shape = typeof tinyShape;
 
 class Writer {
   private bytes: number[] = [];
@@ -88,7 +90,7 @@ interface Tensor {
   constant?: number;
 }
 
-function tensorList(vocab: number, tied: boolean): Tensor[] {
+function tensorList(vocab: number, tied: boolean, shape: Shape): Tensor[] {
   const { layers, width, ff, heads, kvHeads, headSize } = shape;
   const matrix = (name: string, columns: number, rows: number): Tensor => ({
     name: `${name}.weight`,
@@ -141,6 +143,8 @@ export interface TinyOptions {
   spread?: number;
   /** A vocabulary of the size of Llama 3's, byte-level BPE, and an output matrix that is the embedding. */
   largeVocabulary?: boolean;
+  /** Rows of 256 and more weights, which every weight format can hold. */
+  wide?: boolean;
 }
 
 // 128256 tokens and 280147 merges: bytes, then all texts of two, three and four letters as far as they fit, with a merge
@@ -221,6 +225,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
 /** The same, for files too large to be made. */
 export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
   const { tokens, metadata: vocabulary } = options.largeVocabulary ? largeVocabulary() : smallVocabulary();
+  const shape = options.wide ? wideShape : tinyShape;
   const metadata: [string, Value][] = [
     ['general.architecture', { text: 'llama' }],
     ['llama.block_count', { u32: shape.layers }],
@@ -237,7 +242,7 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
   if (options.chatTemplate) metadata.push(['tokenizer.chat_template', { text: options.chatTemplate }]);
 
   const next = normalNumbers(options.seed ?? 1);
-  const tensors = tensorList(tokens.length, options.largeVocabulary === true).map((tensor) => {
+  const tensors = tensorList(tokens.length, options.largeVocabulary === true, shape).map((tensor) => {
     const count = tensor.dims.reduce((a, b) => a * b, 1);
     return {
       ...tensor,

@@ -1,0 +1,243 @@
+#include "sources/huggingface_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/quote.h"
+
+namespace pronk::sources {
+
+namespace {
+
+using files::GgufWriter;
+using files::JsonKind;
+using files::JsonValue;
+
+// What the classes of transformers take for keys that are missing, as far as published files leave them out.
+constexpr Family families[] = {
+    {.model_type = "llama",
+     .architecture = "llama",
+     .activation = "silu",
+     .defaults =
+         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048})",
+     .halves = true},
+    {.model_type = "mistral",
+     .architecture = "llama",
+     .activation = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "num_key_value_heads": 8,
+                     "max_position_embeddings": 131072, "sliding_window": 4096})",
+     .halves = true,
+     .window_is_context = true},
+    {.model_type = "qwen2",
+     .architecture = "qwen2",
+     .activation = "silu",
+     .defaults =
+         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768})"},
+    {.model_type = "qwen3",
+     .architecture = "qwen3",
+     .activation = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
+                     "head_dim": 128})"},
+    {.model_type = "gemma3_text",
+     .architecture = "gemma3",
+     .activation = "gelu_pytorch_tanh",
+     .defaults = R"({"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000, "rope_local_base_freq": 10000,
+                     "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "head_dim": 256,
+                     "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
+                     "sliding_window": 4096, "vocab_size": 262208, "tie_word_embeddings": true})",
+     .norms_from_one = true,
+     .norm_after_attention = true},
+};
+
+struct Key {
+  std::string_view config, gguf;
+  bool whole;     // else any number
+  bool required;  // else it may have no default
+};
+
+constexpr Key keys[] = {
+    {"num_hidden_layers", "block_count", true, true},
+    {"hidden_size", "embedding_length", true, true},
+    {"intermediate_size", "feed_forward_length", true, true},
+    {"num_attention_heads", "attention.head_count", true, true},
+    {"num_key_value_heads", "attention.head_count_kv", true, false},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, true},
+    {"final_logit_softcapping", "final_logit_softcapping", false, false},
+};
+
+// Keys that change what a model computes and have no counterpart: nothing, null and false only.
+constexpr std::string_view unknown_when_set[] = {"quantization_config", "use_sliding_window", "attn_logit_softcapping",
+                                                 "use_bidirectional_attention"};
+
+std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
+  return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
+}
+
+// The first of two that has a value.
+JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ? first : second; }
+
+}  // namespace
+
+Result<Config> Config::read(JsonValue root) {
+  PRONK_OK(root.object());
+  Config config;
+  const JsonValue text = root["text_config"];
+  config.given_ = text.is(JsonKind::object) ? text : root;
+  PRONK_TRY(const std::string_view type, config.given_.string_at("model_type"));
+  config.family_ = std::ranges::find(families, type, &Family::model_type);
+  if (config.family_ == std::end(families)) return unsupported("model_type", type);
+  PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
+  const JsonValue tied = either(root["tie_word_embeddings"], config["tie_word_embeddings"]);
+  if (tied.has_value()) {
+    PRONK_TRY(config.tied_, tied.boolean());
+  }
+  for (const JsonValue scope : {root, config.given_}) {
+    for (const std::string_view key : unknown_when_set) {
+      const JsonValue value = scope[key];
+      if (value.has_value() && value.boolean().value_or(true)) {
+        return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
+      }
+    }
+  }
+  PRONK_TRY(config.vocab_, config.whole("vocab_size"));
+  PRONK_OK(config.check());
+  return config;
+}
+
+JsonValue Config::operator[](std::string_view key) const { return either(given_[key], defaults_.root()[key]); }
+
+Result<u32> Config::whole(std::string_view key) const {
+  const JsonValue value = (*this)[key];
+  if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
+  PRONK_TRY(const u64 number, value.integer());
+  if (number > ~u32{0}) return value.error("is out of range");
+  return u32(number);
+}
+
+Status Config::check() const {
+  const JsonValue activation = either((*this)["hidden_activation"], (*this)["hidden_act"]);
+  PRONK_TRY(const std::string_view name, activation.string());
+  return name == family_->activation ? Status() : unsupported(activation.key(), name);
+}
+
+Status Config::write(GgufWriter& header) const {
+  header.add_string("general.architecture", family_->architecture);
+  PRONK_OK(write_numbers(header));
+  PRONK_OK(write_heads(header));
+  PRONK_OK(write_windows(header));
+  return write_rope(header);
+}
+
+Status Config::write_numbers(GgufWriter& header) const {
+  for (const Key& key : keys) {
+    const JsonValue value = (*this)[key.config];
+    if (!value.has_value() && !key.required) continue;
+    if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
+    if (key.whole) {
+      PRONK_TRY(const u32 number, whole(key.config));
+      header.add_u32(full(key.gguf), number);
+    } else {
+      PRONK_TRY(const double number, value.number());
+      header.add_f64(full(key.gguf), number);
+    }
+  }
+  return {};
+}
+
+Status Config::write_heads(GgufWriter& header) const {
+  PRONK_TRY(const u32 heads, whole("num_attention_heads"));
+  PRONK_TRY(const u32 width, whole("hidden_size"));
+  if (heads == 0) return fail(ErrorCode::bad_model, "'num_attention_heads' is 0");
+  u32 head = width / heads;
+  if ((*this)["head_dim"].has_value()) {
+    PRONK_TRY(head, whole("head_dim"));
+  }
+  header.add_u32(full("attention.key_length"), head);
+  header.add_u32(full("attention.value_length"), head);
+  if (const JsonValue scalar = (*this)["query_pre_attn_scalar"]; scalar.has_value()) {
+    PRONK_TRY(const double number, scalar.number());
+    if (!(number > 0)) return scalar.error("is not above 0");
+    header.add_f64(full("attention.scale"), 1 / std::sqrt(number));
+  }
+  return {};
+}
+
+Status Config::write_windows(GgufWriter& header) const {
+  PRONK_TRY(u32 context, whole("max_position_embeddings"));
+  if ((*this)["sliding_window"].has_value()) {
+    PRONK_TRY(const u32 window, whole("sliding_window"));
+    if (family_->window_is_context) context = std::min(context, window);
+    header.add_u32(full("attention.sliding_window"), window);
+  }
+  header.add_u32(full("context_length"), context);
+  if (const JsonValue types = (*this)["layer_types"]; types.has_value()) {
+    PRONK_OK(types.array());
+    std::vector<i32> slides;
+    for (const JsonValue type : types) {
+      PRONK_TRY(const std::string_view name, type.string());
+      if (name != "sliding_attention" && name != "full_attention") return unsupported("layer_types", name);
+      slides.push_back(name == "sliding_attention");
+    }
+    header.add_i32s(full("attention.sliding_window_pattern"), slides);
+  } else if ((*this)["sliding_window_pattern"].has_value()) {
+    PRONK_TRY(const u32 period, whole("sliding_window_pattern"));
+    header.add_u32(full("attention.sliding_window_pattern"), period);
+  }
+  return {};
+}
+
+// Either all in rope_parameters, by kind of layer where they differ, or in keys of its own and rope_scaling.
+Status Config::write_rope(GgufWriter& header) const {
+  const JsonValue parameters = (*this)["rope_parameters"];
+  const JsonValue full_layers = either(parameters["full_attention"], parameters);
+  const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
+  PRONK_TRY(const double base, theta.number());
+  header.add_f64(full("rope.freq_base"), base);
+  const JsonValue local = either(parameters["sliding_attention"]["rope_theta"], (*this)["rope_local_base_freq"]);
+  if (local.has_value()) {
+    PRONK_TRY(const double local_base, local.number());
+    header.add_f64(full("rope.freq_base_swa"), local_base);
+  }
+  if (family_->halves) header.add_bool(full("rope.halves"), true);
+  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
+  return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
+}
+
+Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
+  constexpr Key numbers[] = {
+      {"factor", "factor", false, true},
+      {"original_max_position_embeddings", "original_context_length", true, false},
+      {"low_freq_factor", "low_freq_factor", false, false},
+      {"high_freq_factor", "high_freq_factor", false, false},
+      {"beta_fast", "yarn_beta_fast", false, false},
+      {"beta_slow", "yarn_beta_slow", false, false},
+  };
+  PRONK_OK(rope.object());
+  PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
+  PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
+  if (type == "default") return {};
+  if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
+  for (const std::string_view key : {"mscale", "mscale_all_dim", "truncate"}) {
+    if (rope[key].has_value()) return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
+  }
+  const std::string prefix = full("rope.scaling.");
+  header.add_string(prefix + "type", type);
+  for (const Key& key : numbers) {
+    if (!rope[key.config].has_value() && !key.required) continue;
+    if (key.whole) {
+      PRONK_TRY(const u64 number, rope.integer_at(key.config));
+      header.add_u64(prefix + std::string(key.gguf), number);
+    } else {
+      PRONK_TRY(const double number, rope.number_at(key.config));
+      header.add_f64(prefix + std::string(key.gguf), number);
+    }
+  }
+  if (type == "yarn" && rope["attention_factor"].has_value()) {  // GGUF's is multiplied by what the paper proposes
+    PRONK_TRY(const double factor, rope.number_at("factor"));
+    PRONK_TRY(const double attention, rope.number_at("attention_factor"));
+    header.add_f64(prefix + "yarn_attn_factor", attention / (1 + 0.1 * std::log(factor)));
+  }
+  return {};
+}
+
+}  // namespace pronk::sources

@@ -1,0 +1,54 @@
+// config.json: what kind of model it is, and its hyper-parameters as a GGUF file has them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "files/gguf_writer.h"
+#include "files/json.h"
+
+namespace pronk::sources {
+
+// A model_type that pronk runs.
+struct Family {
+  std::string_view model_type;
+  std::string_view architecture;      // general.architecture
+  std::string_view activation;        // the one that the architecture has
+  std::string_view defaults;          // JSON: what its class has for keys that are missing
+  bool halves = false;                // its GGUF files have rows of q and k in another order
+  bool norms_from_one = false;        // norm weights are added to 1
+  bool norm_after_attention = false;  // post_attention_layernorm is that, not the norm before the feed-forward
+  bool window_is_context = false;     // the architecture has no window: its context ends with it
+};
+
+class Config {
+ public:
+  // `root`, which must outlive this, or its text_config. An error when pronk does not run such a model.
+  static Result<Config> read(files::JsonValue root);
+
+  const Family& family() const { return *family_; }
+  bool tied() const { return tied_; }  // logits come from the embedding
+  u32 vocab() const { return vocab_; }
+  Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
+
+ private:
+  // The value of a key, or the default; absent or null when there is neither.
+  files::JsonValue operator[](std::string_view key) const;
+  std::string full(std::string_view key) const { return std::string(family_->architecture) + "." + std::string(key); }
+  Status check() const;
+  Status write_numbers(files::GgufWriter& header) const;
+  Status write_heads(files::GgufWriter& header) const;
+  Status write_windows(files::GgufWriter& header) const;
+  Status write_rope(files::GgufWriter& header) const;
+  Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
+  Result<u32> whole(std::string_view key) const;
+
+  files::JsonValue given_;
+  files::Json defaults_;
+  const Family* family_ = nullptr;
+  bool tied_ = false;
+  u32 vocab_ = 0;
+};
+
+}  // namespace pronk::sources
