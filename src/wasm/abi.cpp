@@ -303,6 +303,26 @@ i32 pronk_detokenize(const u8* ids, u32 count) {
   return give(instance.model->tokenizer().decode(ids_of(ids, count), true));
 }
 
+i32 pronk_vocabulary() {
+  if (!instance.headers_done) return misused("no header has been read");
+  const text::Tokenizer& tokenizer = instance.model->tokenizer();
+  std::string out;
+  for (u32 id = 0; id < tokenizer.vocab_size(); id++) {
+    const u64 at = out.size();
+    out.append(sizeof(u32), '\0');
+    tokenizer.append_piece(id, out, false);
+    const u32 length = u32(out.size() - at - sizeof(u32));
+    std::memcpy(out.data() + at, &length, sizeof length);
+  }
+  return give(std::move(out));
+}
+
+i32 pronk_end_tokens() {
+  if (!instance.headers_done) return misused("no header has been read");
+  const auto ids = instance.model->tokenizer().end_tokens();
+  return give(std::string(reinterpret_cast<const char*>(ids.data()), ids.size_bytes()));
+}
+
 i32 pronk_chat_template() {
   if (!instance.headers_done) return misused("no header has been read");
   return give(std::string(instance.model->tokenizer().chat_template()));

@@ -62,6 +62,11 @@ PRONK_EXPORT(pronk_pump) i32 pronk_pump();
 PRONK_EXPORT(pronk_tokenize) i32 pronk_tokenize(const u8* text, u32 length, u32 flags);
 // Result: UTF-8 text of u32 ids.
 PRONK_EXPORT(pronk_detokenize) i32 pronk_detokenize(const u8* ids, u32 count);
+// Result: for each token of the vocabulary u32 length and its bytes, maybe a part of a character; control tokens have
+// none.
+PRONK_EXPORT(pronk_vocabulary) i32 pronk_vocabulary();
+// Result: u32 ids of the tokens that end an answer.
+PRONK_EXPORT(pronk_end_tokens) i32 pronk_end_tokens();
 // Result: UTF-8; empty when the file has none.
 PRONK_EXPORT(pronk_chat_template) i32 pronk_chat_template();
 // Result: UTF-8 spelling of a SpecialToken, empty when there is none.

@@ -1,10 +1,10 @@
 // Builds the package: TypeScript to dist/, and beside it the WASM modules, the model in the box and the licence.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'rolldown';
+import { bundleJinja, bundleXGrammar } from './bundle.mjs';
 import { withoutModel } from './without-model.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
@@ -24,22 +24,8 @@ try {
 } catch {
   process.exit(1); // the compiler has said why
 }
-// The one script of another package: with it inside, a page without a bundler can use the worker that runs it.
-const jinja = join(dist, 'api/template/jinja.js');
-const licence = readFileSync(join(web, 'node_modules/@huggingface/jinja/LICENSE'), 'utf8');
-await build({
-  input: jinja,
-  platform: 'neutral',
-  resolve: { mainFields: ['module'] },
-  output: {
-    file: jinja,
-    format: 'es',
-    minify: { mangle: false },
-    sourcemap: true,
-    banner: `/*! @huggingface/jinja\n${licence}*/`,
-  },
-  logLevel: 'warn',
-});
+await bundleJinja(dist);
+bundleXGrammar(dist);
 for (const name of modules) copyFileSync(builtModule(name), join(dist, name));
 copyFileSync(join(web, '../LICENSE'), join(web, 'LICENSE')); // npm packs the one beside package.json
 

@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../runtime/errors.js';
 import type {
+  Constraint,
   Device,
   EmbeddingOptions,
   EngineOptions,
@@ -11,7 +12,7 @@ import type {
   Stats,
   TokenizeOptions,
 } from '../runtime/types.js';
-import { checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
+import { checkConstraint, checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
@@ -29,6 +30,8 @@ export interface LoadOptions extends EngineOptions, SourceOptions {
 }
 
 export interface GenerateOptions extends SamplingOptions {
+  /** What the answer must be. */
+  constraint?: Constraint;
   signal?: AbortSignal;
 }
 
@@ -71,6 +74,7 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   presencePenalty: true,
   logitBias: true,
   topLogprobs: true,
+  constraint: true,
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
@@ -146,9 +150,10 @@ export class Engine {
     // What is wrong with the arguments is told as all that goes wrong is: by the generation.
     return new Generation(async (onPieces, stop) => {
       checkNames('options', options, generateNames);
-      const { signal: _, ...sampling } = options;
+      const { signal: _, constraint, ...sampling } = options;
+      if (constraint !== undefined) checkConstraint(constraint);
       const given = typeof prompt === 'string' ? prompt : tokensOf('the prompt', prompt);
-      return this.worker.call('generate', { prompt: given, options: sampling }, { onPieces, signal: stop });
+      return this.worker.call('generate', { prompt: given, options: sampling, constraint }, { onPieces, signal: stop });
     }, options?.signal);
   }
 

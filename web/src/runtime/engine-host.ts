@@ -14,6 +14,7 @@ import {
 } from './abi.js';
 import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted, toPronkError } from './errors.js';
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
+import type { Vocabulary } from './grammar/grammars.js';
 import { planFromJson, statsFromJson } from './json.js';
 import { LoadRate } from './load-rate.js';
 import { ModelFiles } from './model-files.js';
@@ -184,6 +185,20 @@ export class EngineHost {
       bosToken: this.special(SpecialToken.bos),
       eosToken: this.special(SpecialToken.eos),
     };
+  }
+
+  vocabulary(): Vocabulary {
+    this.module.call((m) => m.pronk_vocabulary());
+    const bytes = this.module.result();
+    const view = new DataView(bytes.buffer);
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 4 + view.getUint32(at, true);
+      pieces.push(bytes.subarray(at + 4, end));
+      at = end;
+    }
+    this.module.call((m) => m.pronk_end_tokens());
+    return { pieces, ends: this.module.resultIds() };
   }
 
   tokenize(text: string, options: TokenizeOptions = {}): number[] {

@@ -2,11 +2,13 @@
 // source; a generation that ran goes on after the tokens that it had given.
 import { EngineHost } from './engine-host.js';
 import { PronkError, throwIfAborted } from './errors.js';
+import { Grammars } from './grammar/grammars.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { RecoveryLimit } from './recovery-limit.js';
 import type { Run } from './run.js';
 import type {
+  Constraint,
   EmbeddingOptions,
   EngineInfo,
   EngineOptions,
@@ -35,6 +37,7 @@ export class EngineKeeper {
   private firstChunk = 0; // tokens of the first submission of a prompt, once a device was lost; else the module's choice
   private readonly limit = new RecoveryLimit();
   private readonly end = new AbortController();
+  private readonly grammars = new Grammars(() => this.host!.vocabulary());
 
   constructor(
     private readonly platform: Platform,
@@ -72,9 +75,24 @@ export class EngineKeeper {
     options: SamplingOptions,
     onPieces: (pieces: Piece[]) => void,
     signal?: AbortSignal,
+    constraint?: Constraint,
   ): Promise<GenerationResult> {
-    let host = await this.ready();
-    const run = host.prepare(prompt, options);
+    const host = await this.ready();
+    const mask = constraint ? await this.grammars.mask(constraint) : null;
+    try {
+      return await this.finish(host, host.prepare(prompt, options, mask), onPieces, signal);
+    } finally {
+      mask?.close();
+    }
+  }
+
+  private async finish(
+    first: EngineHost,
+    run: Run,
+    onPieces: (pieces: Piece[]) => void,
+    signal?: AbortSignal,
+  ): Promise<GenerationResult> {
+    let host = first;
     for (;;) {
       try {
         return await host.generate(run, onPieces, signal);

@@ -42,6 +42,8 @@ export interface ModuleExports {
   pronk_pump(): number;
   pronk_tokenize(at: number, length: number, flags: number): number;
   pronk_detokenize(at: number, count: number): number;
+  pronk_vocabulary(): number;
+  pronk_end_tokens(): number;
   pronk_chat_template(): number;
   pronk_special(which: number): number;
   pronk_generate(

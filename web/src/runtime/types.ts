@@ -174,6 +174,15 @@ export interface Logprobs {
   top: { token: number; logprob: number }[];
 }
 
+/**
+ * What an answer must be: a JSON object, JSON of a schema, or a text of a grammar in EBNF as the W3C writes it, whose first
+ * rule is `root`.
+ */
+export type Constraint =
+  | { kind: 'json' }
+  | { kind: 'schema'; schema: Record<string, unknown> }
+  | { kind: 'grammar'; grammar: string };
+
 /** How the vectors of a text's tokens become one: none keeps them all. */
 export type Pooling = 'mean' | 'cls' | 'last' | 'none';
 

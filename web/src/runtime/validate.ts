@@ -1,6 +1,6 @@
 // What a caller gives, checked before it reaches the module.
 import { PronkError } from './errors.js';
-import type { EmbeddingOptions, EngineOptions, SamplingOptions } from './types.js';
+import type { Constraint, EmbeddingOptions, EngineOptions, SamplingOptions } from './types.js';
 
 function bad(message: string): PronkError {
   return new PronkError('bad-argument', message);
@@ -113,6 +113,16 @@ export function checkSampling(options: SamplingOptions, contextLength: number, v
     logitBias: checkBias(options.logitBias, vocabSize),
     topLogprobs: options.topLogprobs === undefined ? null : whole('topLogprobs', options.topLogprobs, 0, 20),
   };
+}
+
+export function checkConstraint(constraint: Constraint): void {
+  if (typeof constraint !== 'object' || constraint === null)
+    throw bad(`constraint is ${String(constraint)}, not an object`);
+  oneOf('constraint.kind', constraint.kind, ['json', 'schema', 'grammar']);
+  if (constraint.kind === 'grammar') checkText('constraint.grammar', constraint.grammar);
+  if (constraint.kind === 'schema' && (typeof constraint.schema !== 'object' || constraint.schema === null)) {
+    throw bad(`constraint.schema is ${String(constraint.schema)}, not an object`);
+  }
 }
 
 export function checkEmbedding(options: EmbeddingOptions): Required<EmbeddingOptions> {

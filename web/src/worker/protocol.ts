@@ -1,6 +1,7 @@
 // The messages between the API and the engine's worker. Each call has an id; its answers carry it.
 import type { PronkErrorCode } from '../runtime/errors.js';
 import type {
+  Constraint,
   EmbeddingOptions,
   EngineInfo,
   EngineOptions,
@@ -26,7 +27,10 @@ export interface Calls {
   load: { arguments: Model; value: EngineInfo };
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
-  generate: { arguments: { prompt: string | number[]; options: SamplingOptions }; value: GenerationResult };
+  generate: {
+    arguments: { prompt: string | number[]; options: SamplingOptions; constraint?: Constraint };
+    value: GenerationResult;
+  };
   embed: {
     arguments: { texts: (string | number[])[]; options: EmbeddingOptions };
     value: Float32Array[];

@@ -70,9 +70,15 @@ export class EngineServer {
     },
     tokenize: async ({ text, options }) => this.engine().tokenize(text, options),
     detokenize: async ({ ids }) => this.engine().detokenize(ids),
-    generate: ({ prompt, options }, id, signal) =>
+    generate: ({ prompt, options, constraint }, id, signal) =>
       this.inTurn(() =>
-        this.engine().generate(prompt, options, (pieces) => this.send({ type: 'pieces', id, pieces }), signal),
+        this.engine().generate(
+          prompt,
+          options,
+          (pieces) => this.send({ type: 'pieces', id, pieces }),
+          signal,
+          constraint,
+        ),
       ),
     embed: ({ texts, options }, _id, signal) => this.inTurn(() => this.engine().embed(texts, options, signal)),
     stats: async () => this.engine().stats(),

@@ -189,6 +189,9 @@ export class FakeModule {
       if (ids.some((id) => id > 257)) return this.error(ErrorCode.badArgument, 'token 258 or more');
       return this.result(Uint8Array.from(ids.filter((id) => id < 256)));
     },
+    pronk_vocabulary: () =>
+      this.result(Uint8Array.from({ length: 256 * 5 }, (_, i) => [1, 0, 0, 0, Math.floor(i / 5)][i % 5]!)),
+    pronk_end_tokens: () => this.result(Uint8Array.of(1, 1, 0, 0)),
     pronk_chat_template: () => this.text(this.chatTemplate),
     pronk_special: (which) => this.text(which === SpecialToken.bos ? '<s>' : '</s>'),
     pronk_generate: (at, count, maxTokens, ...[, , , , , , , resumed]) => {

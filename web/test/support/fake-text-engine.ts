@@ -1,12 +1,13 @@
 // An engine that says what a test wants it to: tokens are words, white space or marks between <| and |>, numbered as they come.
+import type { GenerateOptions } from '../../src/api/engine.js';
 import { Generation } from '../../src/api/generation.js';
 import type { TextEngine } from '../../src/api/openai/engine.js';
 import { renderJinja } from '../../src/api/template/jinja.js';
 import { PronkError } from '../../src/runtime/errors.js';
-import type { FinishReason, Piece, SamplingOptions, TokenizeOptions } from '../../src/runtime/types.js';
+import type { FinishReason, Piece, TokenizeOptions } from '../../src/runtime/types.js';
 import { chatMl } from './tiny-gguf.js';
 
-type Options = SamplingOptions & { signal?: AbortSignal };
+type Options = GenerateOptions;
 
 export class FakeTextEngine implements TextEngine {
   plan = { name: 'Fake', architecture: 'fake', contextLength: 1000 };
@@ -72,7 +73,7 @@ export class FakeTextEngine implements TextEngine {
 
   private piece(text: string, options: Options): Piece {
     const token = this.id(text);
-    const most = (options as { topLogprobs?: number }).topLogprobs;
+    const most = options.topLogprobs;
     const top = [token, this.id('other')].slice(0, most).map((id, i) => ({ token: id, logprob: -0.5 - i }));
     const shown = this.hidden.includes(text) ? '' : text;
     return { text: shown, token, ...(most !== undefined && { logprobs: { logprob: -0.5, top } }) };

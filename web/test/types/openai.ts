@@ -14,7 +14,10 @@ expectTypeOf<ours.Completion>().toExtend<OpenAI.Completions.Completion>();
 expectTypeOf<ours.EmbeddingAnswer>().toExtend<OpenAI.CreateEmbeddingResponse>();
 
 // Requests are requests of the client, but for the fields that only pronk has.
-type Chat = Omit<ours.ChatRequest, 'model' | 'stream' | OwnFields> & { model: string };
+type Chat = Omit<ours.ChatRequest, 'model' | 'stream' | 'response_format' | OwnFields> & {
+  model: string;
+  response_format?: ours.ResponseFormat; // grammars are pronk's own
+};
 expectTypeOf<Chat>().toExtend<Params>();
 type Text = Omit<ours.CompletionRequest, 'model' | 'stream' | OwnFields> & { model: string };
 expectTypeOf<Text>().toExtend<OpenAI.CompletionCreateParams>();

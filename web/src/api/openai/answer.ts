@@ -2,7 +2,7 @@
 import type { Piece } from '../../runtime/types.js';
 import type { GenerateOptions } from '../engine.js';
 import type { TextEngine } from './engine.js';
-import { scoresOf, type TokenTexts } from './logprobs.js';
+import type { TokenTexts } from './logprobs.js';
 import { StopFilter } from './stop.js';
 import type { TokenLogprob, Usage } from './types.js';
 
@@ -38,8 +38,8 @@ export async function* answer(
   for await (const piece of generation) {
     if (piece.token !== null) completionTokens++;
     const text = filter.push(spelled(piece, hidden));
-    const scores = piece.token === null ? undefined : scoresOf(piece);
-    const logprobs = scores ? [await texts.logprob(piece.token!, scores)] : [];
+    const { token, logprobs: scores } = piece;
+    const logprobs = scores && token !== null ? [await texts.logprob(token, scores)] : [];
     if (text !== '' || logprobs.length > 0) yield { text, logprobs };
     if (filter.stopped) break;
   }

@@ -1,6 +1,8 @@
 // engine.chat.completions.create()
+import type { Constraint } from '../../runtime/types.js';
 import { type AnswerEnd, answer, usageOf } from './answer.js';
 import { type AnswerParser, MarkedParser, reasoningOf } from './answer-parser.js';
+import { constraintOf } from './constraint.js';
 import { modelName, newId, now, type TextEngine } from './engine.js';
 import { HarmonyParser, harmonyMarks, speaksHarmony } from './harmony.js';
 import { TokenTexts } from './logprobs.js';
@@ -20,7 +22,7 @@ import {
 import { samplingOf } from './sampling.js';
 import { controllerOf, Stream } from './stream.js';
 import type { Part } from './tools/calls.js';
-import { toolFormatOf } from './tools/formats.js';
+import { anyFormat, toolFormatOf } from './tools/formats.js';
 import type {
   ChatAnswer,
   ChatChunkChoice,
@@ -39,6 +41,7 @@ interface ChatJob {
   request: ChatRequest;
   prompt: ChatPrompt;
   use: ToolUse;
+  constraint: Constraint | undefined;
   topLogprobs: number | undefined;
   hidden: ReadonlyMap<number, string>;
 }
@@ -66,14 +69,13 @@ export class ChatCompletions {
     const request = checkFields(given, chatFields);
     checkSamplingFields(request);
     const topLogprobs = topLogprobsOf(request);
-    checkFormat(request);
     const use = toolUseOf(request);
-    if (use.required) throw new FieldError('tool_choice', 'only none and auto are supported yet');
+    const constraint = constraintOf(request, use);
     const input = { messages: messagesOf(request), tools: use.tools, values: templateValues(request) };
     const prompt = await chatPrompt(this.engine, input).catch((error: unknown) => {
       throw asFieldError(error);
     });
-    return { request, prompt, use, topLogprobs, hidden: await this.hiddenTokens(prompt.template, use) };
+    return { request, prompt, use, constraint, topLogprobs, hidden: await this.hiddenTokens(prompt.template, use) };
   }
 
   /** Control tokens that the answer's parser has to see. */
@@ -113,16 +115,16 @@ export class ChatCompletions {
   }
 
   private async *choice(
-    { request, prompt, use, topLogprobs, hidden }: ChatJob,
+    { request, prompt, use, constraint, topLogprobs, hidden }: ChatJob,
     index: number,
     texts: TokenTexts,
     signal: AbortSignal,
     chunkOf: (choice: ChatChunkChoice) => ChatCompletionChunk,
   ): AsyncGenerator<ChatCompletionChunk, AnswerEnd, void> {
-    const options = { ...samplingOf(request, index, topLogprobs), signal };
+    const options = { ...samplingOf(request, index, topLogprobs), signal, ...(constraint && { constraint }) };
     const stops = [...stopsOf(request), ...prompt.stops];
     const answering = answer(this.engine, { tokens: prompt.tokens, options, stops, hidden }, texts);
-    const writer = new DeltaWriter(parserOf(prompt, use), use.parallel);
+    const writer = new DeltaWriter(parserOf(prompt, use, constraint !== undefined), use.parallel);
     const chunk = (delta: ChatDelta, tokens: TokenLogprob[] = [], finish: ChatFinish | null = null) => {
       const logprobs = topLogprobs === undefined || tokens.length === 0 ? null : { content: tokens, refusal: null };
       return chunkOf({ index, delta, logprobs, finish_reason: finish });
@@ -147,13 +149,6 @@ export class ChatCompletions {
   }
 }
 
-function checkFormat({ response_format: format }: ChatRequest): void {
-  if (format === undefined) return;
-  if (!isObject(format)) throw new FieldError('response_format', `is ${show(format)}, not an object`);
-  if (format.type === 'text') return;
-  throw new FieldError('response_format', `the type ${show(format.type)} is not supported`);
-}
-
 function templateValues(request: ChatRequest): Record<string, unknown> {
   const { chat_template_kwargs: further, enable_thinking: thinking } = request;
   checkType(request, 'enable_thinking', 'boolean');
@@ -163,7 +158,10 @@ function templateValues(request: ChatRequest): Record<string, unknown> {
   return { ...further, ...(thinking !== undefined && { enable_thinking: thinking }) };
 }
 
-function parserOf({ template, ending }: ChatPrompt, { tools }: ToolUse): AnswerParser {
+function parserOf({ template, ending }: ChatPrompt, use: ToolUse, constrained: boolean): AnswerParser {
+  const { tools } = use;
+  // Nothing but the answer comes, whatever form the model has else.
+  if (constrained) return new MarkedParser(null, use.required ? anyFormat : null);
   if (speaksHarmony(template)) return new HarmonyParser();
   const reasoning = reasoningOf(template);
   const opened = reasoning !== null && ending.trimEnd().endsWith(reasoning.open);

@@ -1,12 +1,13 @@
 // What the OpenAI shapes need of an engine.
-import type { EmbeddingOptions, Plan, SamplingOptions, TokenizeOptions } from '../../runtime/types.js';
+import type { EmbeddingOptions, Plan, TokenizeOptions } from '../../runtime/types.js';
+import type { GenerateOptions } from '../engine.js';
 import type { Generation } from '../generation.js';
 
 export interface TextEngine {
   readonly plan: Pick<Plan, 'name' | 'architecture' | 'contextLength'>;
   readonly chatTemplate: string | null;
   readonly specialTokens: { bos: string; eos: string };
-  generate(prompt: string | ArrayLike<number>, options?: SamplingOptions & { signal?: AbortSignal }): Generation;
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): Generation;
   embed(texts: (string | number[])[], options?: EmbeddingOptions & { signal?: AbortSignal }): Promise<Float32Array[]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: ArrayLike<number>): Promise<string>;

@@ -1,15 +1,7 @@
 // Probabilities of tokens, in OpenAI's form.
-import type { Piece } from '../../runtime/types.js';
+import type { Logprobs } from '../../runtime/types.js';
 import type { TextEngine } from './engine.js';
 import type { TokenLogprob, TopLogprob } from './types.js';
-
-/** What generate() gives beside a token where topLogprobs were asked for. */
-export interface TokenScores {
-  logprob: number;
-  top: { token: number; logprob: number }[];
-}
-
-export const scoresOf = (piece: Piece): TokenScores | undefined => (piece as { logprobs?: TokenScores }).logprobs;
 
 /** Spells tokens; each is asked for once. */
 export class TokenTexts {
@@ -17,7 +9,7 @@ export class TokenTexts {
 
   constructor(private readonly engine: TextEngine) {}
 
-  async logprob(token: number, { logprob, top }: TokenScores): Promise<TokenLogprob> {
+  async logprob(token: number, { logprob, top }: Logprobs): Promise<TokenLogprob> {
     const likely = await Promise.all(top.map((each) => this.entry(each.token, each.logprob)));
     return { ...(await this.entry(token, logprob)), top_logprobs: likely };
   }

@@ -39,6 +39,9 @@ export type ResponseFormat =
       json_schema: { name: string; description?: string; schema?: Record<string, unknown>; strict?: boolean | null };
     };
 
+/** grammar: in EBNF as the W3C writes it, whose first rule is `root`; only pronk has it. */
+export type GrammarFormat = { type: 'grammar'; grammar: string };
+
 /** What requests for text have in common. Fields that are null count as not given. */
 export interface SamplingRequest {
   /** Only repeated in the answer: an engine has one model. */
@@ -65,7 +68,7 @@ export interface ChatRequest extends SamplingRequest {
   max_completion_tokens?: number | null;
   logprobs?: boolean | null;
   top_logprobs?: number | null;
-  response_format?: ResponseFormat;
+  response_format?: ResponseFormat | GrammarFormat;
   tools?: FunctionTool[];
   tool_choice?: ToolChoice;
   parallel_tool_calls?: boolean;
