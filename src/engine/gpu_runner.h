@@ -129,11 +129,12 @@ class GpuRunner final : public Runner, private WeightSink {
     double submitted_ms;
   };
   PrefillPace pace_;
-  std::deque<Chunk> chunks_;              // of prefill, in flight, oldest first
-  std::vector<Chunk> done_chunks_;        // since the last pump()
-  double chunk_done_ms_ = 0;              // when the last one was done
-  u32 submitted_ = 0, received_ = 0;      // decode steps
-  bool forward_ = false;                  // the next one is on its way as far as its logits: its logits go to the host, or a mask is to come
+  std::deque<Chunk> chunks_;          // of prefill, in flight, oldest first
+  std::vector<Chunk> done_chunks_;    // since the last pump()
+  double chunk_done_ms_ = 0;          // when the last one was done
+  u32 submitted_ = 0, received_ = 0;  // decode steps
+  bool forward_ =
+      false;  // the next one is on its way as far as its logits: its logits go to the host, or a mask is to come
   std::optional<std::vector<u32>> mask_;  // of that step
   bool by_steps_ = false;
 

@@ -63,9 +63,7 @@ class Adjustments : public testing::TestWithParam<const char*> {
 
 INSTANTIATE_TEST_SUITE_P(, Adjustments, testing::Values("cpu", "gpu"), [](const auto& at) { return at.param; });
 
-u32 count_of(const std::vector<u32>& tokens, u32 token) {
-  return u32(std::count(tokens.begin(), tokens.end(), token));
-}
+u32 count_of(const std::vector<u32>& tokens, u32 token) { return u32(std::count(tokens.begin(), tokens.end(), token)); }
 
 TEST_P(Adjustments, ABiasForcesAndBans) {
   const std::vector<u32> plain = generate({.max_tokens = 6, .ignore_end = true});
@@ -166,8 +164,8 @@ TEST_P(Adjustments, AMaskAllowsATokenAtATime) {
 
 TEST_P(Adjustments, MasksThatCannotBeAreRefusedAndTheEngineLives) {
   const auto masked_by = [&](std::vector<u32> mask, std::vector<graph::TokenBias> bias = {}) {
-    const auto tokens = generate_masked({.max_tokens = 3, .logit_bias = std::move(bias)},
-                                        [&](std::size_t) { return mask; });
+    const auto tokens =
+        generate_masked({.max_tokens = 3, .logit_bias = std::move(bias)}, [&](std::size_t) { return mask; });
     engine_->session().cancel();
     EXPECT_TRUE(engine_->pump());
     return tokens ? std::string() : tokens.error().message;
@@ -213,8 +211,7 @@ TEST_P(Adjustments, RefusalsNameWhatIsWrong) {
   EXPECT_EQ(refusal({.sampling = {.frequency_penalty = 2.5f}}), "the frequency penalty is 2.5, not from -2 to 2");
   EXPECT_EQ(refusal({.sampling = {.presence_penalty = -3}}), "the presence penalty is -3, not from -2 to 2");
   EXPECT_EQ(refusal({.sampling = {.presence_penalty = NAN}}).substr(0, 24), "the presence penalty is ");
-  EXPECT_EQ(refusal({.logit_bias = {{300, 1}}}),
-            "the logit bias is for token 300, not below the vocabulary size 300");
+  EXPECT_EQ(refusal({.logit_bias = {{300, 1}}}), "the logit bias is for token 300, not below the vocabulary size 300");
   EXPECT_EQ(refusal({.logit_bias = {{1, 101}}}), "a logit bias is 101, not from -100 to 100");
   EXPECT_EQ(refusal({.top_logprobs = 21}), "log probabilities of 21 tokens are more than 20");
   std::vector<graph::TokenBias> all;
