@@ -1,4 +1,5 @@
 // pronk generate: continues a text.
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 struct Generated {
   std::vector<u32> tokens;
+  std::vector<std::vector<graph::TokenLogprob>> logprobs;  // of each token, when asked for
   std::string text;
   double first_seconds = 0;  // until the first token: prefill and one step
   double rest_seconds = 0;
@@ -40,6 +42,7 @@ Result<Generated> generate(Engine& engine, std::span<const u32> prompt, const Ge
     while (session.next(token)) {
       if (result.tokens.empty()) result.first_seconds = seconds_since(start);
       result.tokens.push_back(token);
+      if (options.top_logprobs) result.logprobs.emplace_back(session.logprobs().begin(), session.logprobs().end());
       print(decoder.push(token));
     }
     if (session.running()) PRONK_OK(turn(engine));
@@ -72,6 +75,30 @@ nlohmann::json as_json(const RunCounters& counters) {
           {"readback_bytes_per_token", counters.readback_bytes_per_token}};
 }
 
+// "ID=BIAS,ID=BIAS"
+Result<std::vector<graph::TokenBias>> parse_biases(std::string_view text) {
+  std::vector<graph::TokenBias> biases;
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), pair.size() + 1));
+    graph::TokenBias bias;
+    const char* end = pair.data() + pair.size();
+    const auto id = std::from_chars(pair.data(), end, bias.token);
+    const bool equals = id.ec == std::errc() && id.ptr < end && *id.ptr == '=';
+    const auto value = equals ? std::from_chars(id.ptr + 1, end, bias.bias) : id;
+    if (!equals || value.ec != std::errc() || value.ptr != end)
+      return fail("--logit-bias: '" + std::string(pair) + "' is not ID=BIAS");
+    biases.push_back(bias);
+  }
+  return biases;
+}
+
+nlohmann::json as_json(std::span<const graph::TokenLogprob> logprobs) {
+  nlohmann::json top = nlohmann::json::array();
+  for (const auto& [token, logprob] : logprobs.subspan(1)) top.push_back({{"token", token}, {"logprob", logprob}});
+  return {{"logprob", logprobs[0].logprob}, {"top", top}};
+}
+
 Outcome run(const Args& args) {
   if (args.has("-p") == args.has("--tokens")) return bad_usage("pronk generate: give either -p TEXT or --tokens IDS");
   std::vector<u32> prompt;
@@ -94,7 +121,14 @@ Outcome run(const Args& args) {
                       .top_k = u32(args.integer("--top-k")),
                       .top_p = float(args.number("--top-p", 1)),
                       .min_p = float(args.number("--min-p")),
-                      .seed = u64(args.integer("--seed"))};
+                      .seed = u64(args.integer("--seed")),
+                      .repetition_penalty = float(args.number("--repetition-penalty", 1)),
+                      .frequency_penalty = float(args.number("--frequency-penalty")),
+                      .presence_penalty = float(args.number("--presence-penalty"))};
+  if (args.has("--logit-bias")) {
+    PRONK_TRY(options.logit_bias, parse_biases(args.text("--logit-bias")));
+  }
+  if (args.has("--logprobs")) options.top_logprobs = u32(args.integer("--logprobs"));
 
   const bool json = args.flag("--json");
   PRONK_TRY(const Generated result, generate(*engine, prompt, options, !json));
@@ -103,7 +137,7 @@ Outcome run(const Args& args) {
     return {};
   }
   const double count = double(result.tokens.size());
-  const nlohmann::json out = {
+  nlohmann::json out = {
       {"prompt_tokens", prompt.size()},
       {"tokens", result.tokens},
       {"text", result.text},
@@ -113,6 +147,7 @@ Outcome run(const Args& args) {
         {"prefill_tps", result.first_seconds > 0 ? double(prompt.size()) / result.first_seconds : 0.0},
         {"decode_tps", count > 1 && result.rest_seconds > 0 ? (count - 1) / result.rest_seconds : 0.0}}},
       {"counters", as_json(engine->run_counters())}};
+  for (const auto& each : result.logprobs) out["logprobs"].push_back(as_json(each));
   std::puts(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   return {};
 }
@@ -158,6 +193,33 @@ constexpr Option options[] = {
      .help = "of the random numbers (default 0)",
      .minimum = 0,
      .maximum = 0x1p53},
+    {.name = "--repetition-penalty",
+     .kind = OptionKind::number,
+     .value = "R",
+     .help = "divides the logits of tokens in prompt and answer (default 1: none)",
+     .minimum = 0.01,
+     .maximum = 100},
+    {.name = "--frequency-penalty",
+     .kind = OptionKind::number,
+     .value = "F",
+     .help = "taken from a token's logit for each time it is in the answer (default 0)",
+     .minimum = -2,
+     .maximum = 2},
+    {.name = "--presence-penalty",
+     .kind = OptionKind::number,
+     .value = "P",
+     .help = "taken once from the logits of tokens in the answer (default 0)",
+     .minimum = -2,
+     .maximum = 2},
+    {.name = "--logit-bias",
+     .value = "ID=B,...",
+     .help = "added to the logits of these tokens, -100 to 100; -100: never"},
+    {.name = "--logprobs",
+     .kind = OptionKind::integer,
+     .value = "N",
+     .help = "in --json the log probability of each token, and of the N likeliest",
+     .minimum = 0,
+     .maximum = graph::most_top_logprobs},
     {.name = "--no-self-test",
      .kind = OptionKind::flag,
      .help = "do not compare the GPU's arithmetic with the CPU's at load"},

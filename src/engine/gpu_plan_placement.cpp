@@ -41,7 +41,8 @@ struct Lifetimes {
 
 Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan& plan) {
   Lifetimes lifetimes(draft.activation_bytes);
-  for (const auto* program : {&draft.prefill, &draft.decode, &draft.adjust, &draft.sampling}) {
+  // Not draft.adjust: it works in place on logits that sampling reads after it.
+  for (const auto* program : {&draft.prefill, &draft.decode, &draft.sampling}) {
     for (const DraftDispatch& dispatch : *program)
       lifetimes.add(dispatch, plan.pipelines[dispatch.kernel.pipeline].bindings);
   }

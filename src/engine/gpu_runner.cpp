@@ -481,13 +481,14 @@ void GpuRunner::write_adjustments() {
   write_range(plan_.adjustments, run_.adjustments.data(), run_.adjustments.size() * sizeof run_.adjustments[0]);
 }
 
-// With a mask or log probabilities one step at a time; a masked one goes ahead as far as its logits.
+// With a mask or log probabilities one step at a time, in two parts: as far as its logits, and the rest, which may have
+// to wait for the mask.
 void GpuRunner::submit_steps() {
   const u32 first = run_.top_logprobs ? logits_slot() : 0;
   const u32 end = run_.top_logprobs ? logits_slot() + 1 : run_.masked ? 1 : logits_slot();
   for (u32 slot = first; slot < end && submitted_ < run_.count; ++slot) {
     if (slot_generation_[slot] != 0) continue;
-    if (run_.masked && !forward_) begin_forward();
+    if ((run_.masked || run_.top_logprobs) && !forward_) begin_forward();
     if (!run_.masked || mask_) submit_step(slot);
   }
 }
@@ -496,6 +497,10 @@ void GpuRunner::begin_forward() {
   device_.begin();
   replay(decode_, 1, true);
   keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
+  if (run_.top_logprobs) {  // before they are adjusted
+    const Range& logits = plan_.output;
+    device_.copy_buffer(buffers_[logits.buffer], logits.offset, buffers_[plan_.logits_readback], 0, logits_bytes());
+  }
   device_.submit();
   forward_ = true;
   wrote_to(run_.position + fed_ + submitted_ + 1);
@@ -520,14 +525,13 @@ void GpuRunner::submit_step(u32 slot) {
   }
   forward_ = false;
   const bool logits = slot == logits_slot();
-  const u64 logit_bytes = logits ? u64(plan_.output_width) * sizeof(float) : 0;
+  const u64 before = logits ? logits_bytes() : 0;
   const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
-  if (logits) device_.copy_buffer(buffers_[plan_.output.buffer], plan_.output.offset, readback, 0, logit_bytes);
   if (!run_.adjustments.empty()) replay(adjust_, 1, true);
   replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
-  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, logit_bytes, 4);
+  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, before, 4);
   device_.submit();
-  device_.read(readback, 0, logit_bytes + 4, slot);
+  device_.read(readback, 0, before + 4, slot);
   slot_generation_[slot] = generation_;
   slot_order_.push_back(slot);
   ++submitted_;

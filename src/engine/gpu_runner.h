@@ -94,6 +94,7 @@ class GpuRunner final : public Runner, private WeightSink {
   void submit_step(u32 slot);
   void begin_forward();
   void write_adjustments();
+  u64 logits_bytes() const { return u64(plan_.output_width) * sizeof(float); }
   u32 logits_slot() const { return u32(plan_.token_readback.size()); }
   void submit_score();
   void keep_states(std::optional<u32> copy);
@@ -128,11 +129,12 @@ class GpuRunner final : public Runner, private WeightSink {
     double submitted_ms;
   };
   PrefillPace pace_;
-  std::deque<Chunk> chunks_;              // of prefill, in flight, oldest first
-  std::vector<Chunk> done_chunks_;        // since the last pump()
-  double chunk_done_ms_ = 0;              // when the last one was done
-  u32 submitted_ = 0, received_ = 0;      // decode steps
-  bool forward_ = false;                  // the next one is on its way as far as its logits: a mask is to come
+  std::deque<Chunk> chunks_;          // of prefill, in flight, oldest first
+  std::vector<Chunk> done_chunks_;    // since the last pump()
+  double chunk_done_ms_ = 0;          // when the last one was done
+  u32 submitted_ = 0, received_ = 0;  // decode steps
+  bool forward_ =
+      false;  // the next one is on its way as far as its logits: its logits go to the host, or a mask is to come
   std::optional<std::vector<u32>> mask_;  // of that step
   bool by_steps_ = false;
 

@@ -250,7 +250,7 @@ TEST_F(AttentionOp, RotateStore) {
   u32 round = 0;
   for (const u32 dim : {4u, 8u, 12u, 64u, 80u, 128u, 256u}) {
     for (const auto pairs : {graph::RopePairs::adjacent, graph::RopePairs::halves}) {
-      for (const u32 rotated : {dim, dim / 2 / 2 * 2, 2u}) {
+      for (const u32 rotated : {dim, dim / 2 / 2 * 2, 2u, 0u}) {
         const Heads heads{.query = 1 + round % 6 * 2,
                           .kv = 1 + round % 3,
                           .dim = dim,

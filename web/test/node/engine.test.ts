@@ -6,7 +6,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { chatPrompt } from '../../../demo/src/prompt.js';
 import { withoutModel } from '../../scripts/without-model.mjs';
-import type { KvType, LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
+import type {
+  GenerateOptions,
+  KvType,
+  LoadOptions,
+  ModelSource,
+  Piece,
+  Pronk as PronkType,
+} from '../../src/api/node.js';
 import { serveBytes } from '../support/file-server.js';
 import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
@@ -241,6 +248,44 @@ describe('a model made here', () => {
     for await (const { token } of again) if (token !== null) ids.push(token);
     expect(ids).toEqual(expected.tokens);
     expect((await again.result).reusedTokens).toBeGreaterThan(0);
+  });
+
+  it.for(['cpu', 'webgpu'] as const)('takes penalties, biases and log probabilities on %s', async (device, context) => {
+    if (device === 'webgpu' && noGpu) return context.skip();
+    const engine = await load(tinyModel()[0]!, { device });
+    const tokens = await engine.tokenize('a, a');
+    const all = { temperature: 0, maxTokens: 12, ignoreEos: true };
+    const run = async (options: GenerateOptions) => {
+      const pieces: Piece[] = [];
+      for await (const piece of engine.generate(tokens, { ...all, ...options }))
+        if (piece.token !== null) pieces.push(piece);
+      return pieces;
+    };
+    const ids = async (options: GenerateOptions) => (await run(options)).map(({ token }) => token);
+    const plain = await run({ topLogprobs: 3 });
+    const first = plain[0]!.token!;
+    expect(plain[0]!.logprobs!.top).toHaveLength(3);
+    expect(plain[0]!.logprobs!.top[0]).toEqual({ token: first, logprob: plain[0]!.logprobs!.logprob });
+    expect((await run({}))[0]).not.toHaveProperty('logprobs');
+    expect(await ids({ logitBias: { 9: 100 } })).toEqual(new Array(12).fill(9));
+    expect(await ids({ logitBias: { [first]: -100 } })).not.toContain(first);
+    const penalties = { repetitionPenalty: 1.2, frequencyPenalty: 2, presencePenalty: 1, logitBias: { 9: 8, 10: 7 } };
+    const penalized = await ids(penalties);
+    expect(penalized.filter((token) => token === 9).length).toBeLessThan(12);
+    expect(await ids({ ...penalties, topLogprobs: 0 })).toEqual(penalized);
+  });
+
+  it.each([
+    [{ repetitionPenalty: 0 }, 'repetitionPenalty is 0, not a number from 0.01 to 100'],
+    [{ frequencyPenalty: 3 }, 'frequencyPenalty is 3, not a number from -2 to 2'],
+    [{ presencePenalty: Number.NaN }, 'presencePenalty is NaN, not a number from -2 to 2'],
+    [{ logitBias: { 5: 101 } }, 'logitBias[5] is 101, not a number from -100 to 100'],
+    [{ logitBias: { 999999: 1 } }, "logitBias names token '999999', not an id"],
+    [{ topLogprobs: 21 }, 'topLogprobs is 21, not a whole number from 0 to 20'],
+  ])('refuses %j', async (options, message) => {
+    const engine = await load(tinyModel()[0]!, { device: 'cpu' });
+    const { result } = engine.generate('a', options);
+    await expect(result).rejects.toMatchObject({ code: 'bad-argument', message: expect.stringContaining(message) });
   });
 
   it('ends when the context is full', async () => {
