@@ -319,12 +319,12 @@ class Lowering {
 
   void add(const graph::RotateStore& rotate) {
     const graph::KvState& state = graph_.kv(rotate.state);
-    const graph::RopeTable& table = graph_[rotate.table];
+    const bool rotates = rotate.table != graph::RopeId::none;
     emit(kernels::lower(kernels::RotateStore{.query_heads = rotate.heads,
                                              .kv_heads = state.heads,
                                              .head = state.key_width,
-                                             .pairs = table.pairs,
-                                             .rotated = table.rotated(),
+                                             .pairs = rotates ? graph_[rotate.table].pairs : graph::RopePairs::adjacent,
+                                             .rotated = rotates ? graph_[rotate.table].rotated() : 0,
                                              .kv = plan_.options.kv,
                                              .q_norm = rotate.q_norm != WeightId::none,
                                              .k_norm = rotate.k_norm != WeightId::none,
@@ -332,7 +332,7 @@ class Lowering {
                                              .qkv = columns(rotate.qkv),
                                              .capacity = layout_.capacity(state)},
                         {.state = bind_state(),
-                         .rope_table = bind(plan_.rope_tables[u32(rotate.table)]),
+                         .rope_table = bind(rotates ? plan_.rope_tables[u32(rotate.table)] : layout_.nothing()),
                          .q_norm = bind_vector(rotate.q_norm),
                          .k_norm = bind_vector(rotate.k_norm),
                          .qkv = bind_value(rotate.qkv),

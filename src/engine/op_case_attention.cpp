@@ -143,8 +143,10 @@ struct AttentionMemory {
   }
   void add_vectors(OpCase& c, const AttentionSpec& s, u32 context, const std::vector<float>& q_weight,
                    const std::vector<float>& k_weight, const std::vector<float>& sink_logits) {
-    if (s.fused)
-      rope_table = add_operand(c, memory_of(kernels::rope_table(made_up_rope(s.pairs, s.rotated), {}, context)));
+    if (s.fused) {
+      const std::vector<float> angles = kernels::rope_table(made_up_rope(s.pairs, s.rotated), {}, context);
+      rope_table = add_operand(c, angles.empty() ? Memory(16) : memory_of(angles));
+    }
     q_norm = add_operand(c, memory_of(q_weight));
     k_norm = add_operand(c, memory_of(k_weight));
     sinks = add_operand(c, memory_of(sink_logits));

@@ -233,8 +233,10 @@ class Cases {
     spec.fused = rotation != rotations_.end();
     if (spec.fused) {
       const graph::RotateStore& rotate = *rotation->second;
-      spec.rotated = graph_[rotate.table].rotated();
-      spec.pairs = graph_[rotate.table].pairs;
+      if (rotate.table != graph::RopeId::none) {
+        spec.rotated = graph_[rotate.table].rotated();
+        spec.pairs = graph_[rotate.table].pairs;
+      }
       spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
     }
     spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);

@@ -39,6 +39,7 @@ class Fuser {
     for (u32 i = 0; i < count; ++i) multiply(i);
     for (u32 i = 0; i < count; ++i) drop_folded_norm(i);
     for (u32 i = 0; i < count; ++i) PRONK_OK(attend(i));
+    for (u32 i = 0; i < count; ++i) attend_in_place(i);
     for (u32 i = 0; i < count; ++i) gate(i);
     for (u32 i = 0; i < count; ++i) add(i);
     for (auto& here : nodes_) {
@@ -203,7 +204,7 @@ class Fuser {
     for (const Projection* each : {&q, &k, &v}) {
       if (each->product == ValueId::none) return {};
     }
-    if (q.table == RopeId::none || q.table != k.table || v.last != v.product) return {};
+    if (q.table != k.table || v.last != v.product) return {};
     if (q.norm != WeightId::none && k.norm != WeightId::none && q.eps != k.eps) return {};
 
     PRONK_TRY(const ValueId joined, join({&q, &k, &v}));
@@ -226,6 +227,14 @@ class Fuser {
     make_slice(attention->out, attention->q, 0);  // each head's output replaces its query
     nodes_[op] = std::move(nodes);
     return {};
+  }
+
+  // Each head's output replaces its query, when nobody reads that later.
+  void attend_in_place(u32 op) {
+    const auto* attention = as<Attention>(op);
+    if (!attention || root(attention->out) != attention->out || is_read_after(op, attention->q)) return;
+    const KvState& state = graph_.kv(attention->state);
+    if (!state.values_in_keys && state.key_width == state.value_width) make_slice(attention->out, attention->q, 0);
   }
 
   // One value that holds the outputs of all products side by side; each output, and what is made of it in place,

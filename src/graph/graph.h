@@ -342,13 +342,13 @@ struct FusedMatMul {
   }
 };
 
-// On one value [q heads | k heads | v heads], in place: optional RMS norm of each q and k head, RoPE of q and k,
+// On one value [q heads | k heads | v heads], in place: optional RMS norm of each q and k head, optional RoPE of q and k,
 // k and v appended to the KV state, whose keys and values are equally wide.
 struct RotateStore {
   StateId state;
   ValueId qkv;
   u32 heads = 0;  // of q
-  RopeId table;
+  RopeId table;   // or none
   WeightId q_norm = WeightId::none, k_norm = WeightId::none;
   float eps = 0;
 

@@ -176,7 +176,7 @@ std::vector<Launch> lower(const StoreKv& store, const StoreKvOperands& operands)
 struct RotateStore {
   u32 query_heads = 0, kv_heads = 0, head = 0;  // head: floats, of keys and values alike
   graph::RopePairs pairs = graph::RopePairs::adjacent;
-  u32 rotated = 0;
+  u32 rotated = 0;  // of each head; 0: none, and no table
   graph::KvTypes kv = graph::KvType::f16;
   bool q_norm = false, k_norm = false;
   float eps = 0;

@@ -1,7 +1,7 @@
 // The angle of a position is that of its multiple of 64 plus that of the rest: two short tables made in double
 // precision instead of sin and cos of large arguments, which devices may compute loosely.
 
-const PAIRS = ROTATED / 2u;
+const PAIRS = max(ROTATED / 2u, 1u);  // 1 where nothing is rotated, and nobody asks
 
 // cos and sin of a pair's angle. rope_table: 64 rows of rest, then rows of multiples.
 fn cos_sin(position: u32, pair: u32) -> vec2<f32> {

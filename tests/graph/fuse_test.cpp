@@ -374,16 +374,28 @@ TEST_F(FuseRules, AttentionOfEveryShapeThatItCanJoin) {
     const ValueId a = attend(rope(normed ? head_norm(q) : q), rope(normed ? head_norm(k) : k), v);
     x = g_.add(x, project(a));
   }
+  const ValueId n = norm(x);  // a layer without rotation
+  x = g_.add(x, project(attend(project(n, 4 * head), project(n, 2 * head), project(n, 2 * head))));
   const FusedGraph f = fused(x);
-  EXPECT_EQ(count<RotateStore>(f), 2u);
+  EXPECT_EQ(count<RotateStore>(f), 3u);
+  EXPECT_EQ(all<RotateStore>(f)[2]->table, RopeId::none);
   EXPECT_EQ(count<StoreKv>(f) + count<Rope>(f) + count<Norm>(f), 0u);
+}
+
+TEST_F(FuseRules, AttentionTakesThePlaceOfQueriesThatNobodyReadsLater) {
+  const ValueId q = rope(project(x_, head)), read_later = rope(project(x_, head));
+  const ValueId a = attend(q, project(x_, head), project(x_, head)),
+                b = attend(read_later, project(x_, head), project(x_, head));
+  const FusedGraph f = fused(g_.map(Function::multiply, g_.map(Function::multiply, a, b), read_later));
+  EXPECT_EQ(count<RotateStore>(f), 0u);
+  EXPECT_EQ(slice_of(f.values, a).root, slice_of(f.values, q).root);
+  EXPECT_EQ(slice_of(f.values, b).root, b);
 }
 
 // Each leaves plain operations, on which any back end goes on.
 TEST_F(FuseRules, AttentionThatStaysPlain) {
   const auto p = [&](u32 rows = head) { return project(x_, rows); };
-  ValueId last[12] = {
-      attend(p(), p(), p()),                                                            // no rotation
+  ValueId last[11] = {
       attend(rope(p()), p(), p()),                                                      // of q alone
       attend(rope(p()), g_.rope(p(), other_rope_, head), p()),                          // by two tables
       attend(rope(p()), rope(p()), rope(p())),                                          // values are rotated
@@ -394,16 +406,16 @@ TEST_F(FuseRules, AttentionThatStaysPlain) {
       attend(rope(g_.map(Function::silu, p())), rope(p()), p()),                        // q is no product
   };
   const ValueId k = p(), shared = rope(p());
-  last[9] = attend(rope(p()), rope(k), k);  // the values are the keys before their rotation
-  last[10] = attend(shared, rope(p()), p());
-  last[11] = g_.map(Function::silu, shared);  // q is read by another
+  last[8] = attend(rope(p()), rope(k), k);  // the values are the keys before their rotation
+  last[9] = attend(shared, rope(p()), p());
+  last[10] = g_.map(Function::silu, shared);  // q is read by another
   ValueId sum = last[0];
   for (u32 i = 1; i < std::size(last); ++i) {
     sum = g_.map(Function::multiply, sum, g_.columns(last[i], 0, head));
   }
   const FusedGraph f = fused(sum);
   EXPECT_EQ(count<RotateStore>(f), 0u);
-  EXPECT_EQ(count<StoreKv>(f), 11u);
+  EXPECT_EQ(count<StoreKv>(f), 10u);
 }
 
 TEST_F(FuseRules, KeysThatHoldTheValuesAndWidthsThatDiffer) {

@@ -209,7 +209,7 @@ void AttentionOp::check_rotate(const Heads& heads, KvTypes kv, bool q_norm, bool
   kernels::StepState state;
   state.position = position, state.rows = tokens;
   std::vector<Bytes> memory{params_bytes(state),
-                            bytes_of(kernels::rope_table(rotation(heads), {}, context)),
+                            heads.rotated > 0 ? bytes_of(kernels::rope_table(rotation(heads), {}, context)) : Bytes(16),
                             bytes_of(q_weight),
                             bytes_of(k_weight),
                             bytes_of(qkv),
