@@ -22,3 +22,35 @@ fn load8(unit: u32) -> Eight {
   let power = power_of_three(select((u - 20u) >> 1u, u >> 2u, wide));
   return Eight(d * four_trits(weights1[at], power), d * four_trits(weights1[at + 1u], power));
 }
+
+const GROUP = 32u;  // see products.wgsl
+
+// The same t of four bytes: the second byte of three times power times each, modulo 256.
+fn trits_of_bytes(word: u32, power: u32) -> vec4<f32> {
+  let even = (((word & 0x00ff00ffu) * power) & 0x00ff00ffu) * 3u;
+  let odd = ((((word >> 8u) & 0x00ff00ffu) * power) & 0x00ff00ffu) * 3u;
+  return vec4<f32>(vec4<u32>((even >> 8u) & 255u, (odd >> 8u) & 255u, even >> 24u, odd >> 24u));
+}
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 5u;
+  let first = (row + u) & 31u;
+  let at = 12u * block;
+  var q: array<vec4<f32>, 8>;
+  for (var i = 0u; i < 8u; i++) {
+    let unit = first + i / 2u;
+    var word = at + i;
+    var power = unit >> 2u;
+    if (first >= 20u) {
+      word = at + 8u + (i & 3u);
+      power = (unit - 20u) >> 1u;
+    }
+    if (unit >= 30u) {
+      word = params.plane1 + block;
+      power = i - 4u;
+    }
+    q[i] = trits_of_bytes(weights1[word], power_of_three(power));
+  }
+  let d = half_at(params.plane2, block);
+  return Block(q, vec2<f32>(d), vec2<f32>(-d));
+}
