@@ -32,25 +32,22 @@ fn trits_of_bytes(word: u32, power: u32) -> vec4<f32> {
   return vec4<f32>(vec4<u32>((even >> 8u) & 255u, (odd >> 8u) & 255u, even >> 24u, odd >> 24u));
 }
 
+// Five times eight words, five times four, and four times the last word: each time the next power.
 fn load32(row: u32, u: u32) -> Block {
   let block = (row + u) >> 5u;
   let first = (row + u) & 31u;
-  let at = 12u * block;
-  var q: array<vec4<f32>, 8>;
-  for (var i = 0u; i < 8u; i++) {
-    let unit = first + i / 2u;
-    var word = at + i;
-    var power = unit >> 2u;
-    if (first >= 20u) {
-      word = at + 8u + (i & 3u);
-      power = (unit - 20u) >> 1u;
-    }
-    if (unit >= 30u) {
-      word = params.plane1 + block;
-      power = i - 4u;
-    }
-    q[i] = trits_of_bytes(weights1[word], power_of_three(power));
+  let wide = first < 20u;
+  let a = weights4[3u * block + select(2u, 0u, wide)];
+  var b = weights4[3u * block + select(2u, 1u, wide)];
+  let power = power_of_three(select((first - 20u) >> 1u, first >> 2u, wide));
+  var powers = vec4<u32>(select(3u * power, power, wide));
+  if (first == 28u) {
+    b = vec4<u32>(weights1[params.plane1 + block]);
+    powers = vec4<u32>(1u, 3u, 9u, 27u);
   }
   let d = half_at(params.plane2, block);
-  return Block(q, vec2<f32>(d), vec2<f32>(-d));
+  return Block(array<vec4<f32>, 8>(trits_of_bytes(a.x, power), trits_of_bytes(a.y, power), trits_of_bytes(a.z, power),
+                                   trits_of_bytes(a.w, power), trits_of_bytes(b.x, powers.x), trits_of_bytes(b.y, powers.y),
+                                   trits_of_bytes(b.z, powers.z), trits_of_bytes(b.w, powers.w)),
+               vec2<f32>(d), vec2<f32>(-d));
 }
