@@ -1,9 +1,6 @@
 const values = vec4<u32>(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
+const GROUP = 32u;  // see products.wgsl
 
-fn load8(unit: u32) -> Eight {
-  let d = bitcast<f32>((max(byte_at(params.plane1, unit >> 2u), 1u) - 1u) << 23u);
-  let word = vec4<u32>(weights1[unit]);
-  let lo = look_up(values, word >> vec4<u32>(0u, 8u, 16u, 24u));
-  let hi = look_up(values, word >> vec4<u32>(4u, 12u, 20u, 28u));
-  return Eight(d * lo, d * hi);
+fn scales_of(block: u32) -> vec2<f32> {
+  return vec2<f32>(bitcast<f32>((max(byte_at(params.plane1, block), 1u) - 1u) << 23u));
 }

@@ -3,3 +3,11 @@ fn load8(unit: u32) -> Eight {
   let q = two_bits(half_word_at(0u, unit));
   return Eight(d * (q.lo - 1.0), d * (q.hi - 1.0));
 }
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let d = half_at(params.plane1, block >> 1u);
+  return Block(codes_of_two_bits(weights1[2u * block], weights1[2u * block + 1u]), vec2<f32>(d), vec2<f32>(-d));
+}

@@ -11,22 +11,26 @@
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
+const OUT_N = TILE_N;
+
 var<private> first_n: u32;
+var<private> first_t: u32;  // of the tokens, or of the order of slots
+var<private> expert: u32;
 var<private> x_row: u32;  // where this thread's own row begins
 var<private> w_row: u32;  // of the weight: this thread's first
 var<private> last_row: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  var expert = group.z;
-  var first = group.y * TILE_T;
-  var count = min(TILE_T, state.rows - first);
+  expert = group.z;
+  first_t = group.y * TILE_T;
+  var count = min(TILE_T, state.rows - first_t);
   if (CHOSEN) {
     if (group.y >= groups[0]) {
       return;
     }
     expert = groups[1u + 3u * group.y];
-    first = groups[2u + 3u * group.y];
+    first_t = groups[2u + 3u * group.y];
     count = groups[3u + 3u * group.y];
   }
   let matrix = expert - params.first_matrix;  // within the part
@@ -36,25 +40,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   first_n = group.x * TILE_N;
   w_row = matrix * params.rows + first_n + local / UNITS;
   last_row = matrix * params.rows + params.rows - 1u;
-  let place = place_in(expert, first + min(local / UNITS, count - 1u));
+  let place = place_of_row(min(local / UNITS, count - 1u));
   x_row = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
 
   var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, count);
-  for (var t = 0u; t < 8u; t++) {
-    let row = local / THREADS_N + t * THREADS_T;
-    if (row < count) {
-      store(place_in(expert, first + row), expert, local % THREADS_N, sums[2u * t], sums[2u * t + 1u]);
-    }
-  }
+  store_sums(&sums, local, count);
 }
 
-// Token · slots + slot of a row.
-fn place_in(expert: u32, row: u32) -> u32 {
+// Token · slots + slot of a row of the tile.
+fn place_of_row(row: u32) -> u32 {
   if (CHOSEN) {
-    return groups[params.order_base + row];
+    return groups[params.order_base + first_t + row];
   }
-  return row * params.slots + expert;
+  return (first_t + row) * params.slots + expert;
 }
 
 fn x_unit(unit: u32) -> Eight {
@@ -65,19 +64,14 @@ fn w_unit(i: u32, unit: u32) -> Eight {
   return load8(min(w_row + i * W_STEP, last_row) * params.row_units + unit);
 }
 
-fn store(place: u32, expert: u32, tn: u32, a: vec4<f32>, b: vec4<f32>) {
-  for (var i = 0u; i < 4u; i++) {
-    store_one(place, expert, first_n + tn + i * THREADS_N, a[i]);
-    store_one(place, expert, first_n + tn + i * THREADS_N + TILE_N / 2u, b[i]);
-  }
-}
-
-fn store_one(place: u32, expert: u32, n: u32, product: f32) {
+fn store(row: u32, column: u32, sum: u32) {
+  let place = place_of_row(row);
   let slot = place % params.slots;
+  let n = first_n + column;
   if (n >= params.rows + select(0u, params.padding, slot + 1u == params.slots)) {
     return;
   }
-  var value = product;
+  var value = sum_at(sum, column);
   if (BIAS) {
     value += bias[expert * params.rows + min(n, params.rows - 1u)];
   }

@@ -55,6 +55,7 @@ fn matvec(group: vec3<u32>, local: u32) {
     let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
     unit_of_row[r] = (matrix * params.rows + row) * params.row_units;
   }
+  prepare(local);
   var sums: array<f32, SUMS>;
   for (var base = 0u; 4u * base < params.row_units; base += TILE) {
     workgroupBarrier();

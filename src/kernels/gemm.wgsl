@@ -15,6 +15,7 @@ const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
 var<workgroup> squares: array<f32, WORKGROUP>;
 var<private> first_n: u32;
+var<private> first_t: u32;
 var<private> x_row: u32;  // where this thread's own row begins
 var<private> w_row: u32;  // of the weight: this thread's first, from first_n on
 var<private> square: f32;
@@ -23,7 +24,7 @@ var<private> square: f32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   first_n = group.x * OUT_N;
   w_row = first_n + local / UNITS;
-  let first_t = group.y * TILE_T;
+  first_t = group.y * TILE_T;
   x_row = params.x_base + min(first_t + local / UNITS, state.rows - 1u) * params.x_stride;
   var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, state.rows - first_t);
@@ -32,13 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     squares[local] = square;
     workgroupBarrier();
   }
-  for (var t = 0u; t < 8u; t++) {
-    let row = local / THREADS_N + t * THREADS_T;
-    if (first_t + row < state.rows) {
-      let scale = row_scale(row);
-      store(first_t + row, local % THREADS_N, scale * sums[2u * t], scale * sums[2u * t + 1u]);
-    }
-  }
+  store_sums(&sums, local, state.rows - first_t);
 }
 
 fn x_unit(unit: u32) -> Eight {
@@ -71,28 +66,20 @@ fn row_scale(row: u32) -> f32 {
   return inverseSqrt(sum / params.width + params.eps);
 }
 
-// The outputs of a thread in row t: columns tn, tn + THREADS_N, … of the tile, the last four of which are ups when GATED.
-fn store(t: u32, tn: u32, a: vec4<f32>, b: vec4<f32>) {
-  for (var i = 0u; i < 4u; i++) {
-    let n = first_n + tn + i * THREADS_N;
-    if (GATED) {
-      store_one(t, n, apply(a[i], b[i]));
-    } else {
-      store_one(t, n, a[i]);
-      store_one(t, n + TILE_N / 2u, b[i]);
-    }
-  }
-}
-
-fn store_one(t: u32, n: u32, product: f32) {
+fn store(row: u32, column: u32, sum: u32) {
+  let n = first_n + column;
   if (n >= params.padded_rows) {
     return;
   }
-  var value = product;
+  let scale = row_scale(row);
+  var value = scale * sum_at(sum, column);
   if (BIAS) {
     value += bias[params.bias_base + min(n, params.rows - 1u)];
   }
-  let at = params.y_base + t * params.y_stride + n;
+  if (GATED) {
+    value = apply(value, scale * sum_at(sum, column + OUT_N));
+  }
+  let at = params.y_base + (first_t + row) * params.y_stride + n;
   if (ADD) {
     value += y[at];
   }

@@ -64,6 +64,7 @@ fn matvec(group: vec3<u32>, local: u32) {
     }
   }
 
+  prepare(local);
   var sums: array<f32, SUMS>;
   var square = 0.0;
   for (var base = 0u; 4u * base < params.row_units; base += TILE) {

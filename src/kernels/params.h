@@ -172,7 +172,7 @@ PRONK_STRUCT(MatVecConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T a multiple of 16, TILE_N = 8 TILE_K, TILE_K a power of two.
+// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T at most 64, TILE_N = 8 TILE_K, TILE_K 16 or more.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

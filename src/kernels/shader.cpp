@@ -53,6 +53,11 @@ const char* expression(graph::Function function) {
   CHECK(false);
 }
 
+// What a fragment leaves out is added to it.
+bool defines(const formats::Format& format, std::string_view function) {
+  return wgsl_source(format.wgsl).find("fn " + std::string(function) + "(") != std::string_view::npos;
+}
+
 }  // namespace
 
 Shader::Shader(std::string_view name) : name_(name) { params<StepState>("StepState"); }
@@ -108,11 +113,13 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
   }
-  return with(format.wgsl).add("weights");
+  with(format.wgsl).add("weights");
+  return defines(format, "scales_of") ? add("code_book") : *this;
 }
 
 Shader& Shader::products(const formats::Format& format) {
-  if (wgsl_source(format.wgsl).find("fn load32(") == std::string_view::npos) add("load32");
+  if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
+  if (!defines(format, "scales_of")) text_ += "fn prepare(local: u32) {}\n";
   return add("products");
 }
 

@@ -57,6 +57,18 @@ fn two_bits(codes: u32) -> Eight {
   return Eight(vec4<f32>(lo), vec4<f32>(hi));
 }
 
+// The sixteen codes of a word, four to a column.
+fn codes_of_word(word: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(unsigned_bytes(word & 0x03030303u), unsigned_bytes((word >> 2u) & 0x03030303u),
+                               unsigned_bytes((word >> 4u) & 0x03030303u), unsigned_bytes((word >> 6u) & 0x03030303u)));
+}
+
+fn codes_of_two_bits(first: u32, last: u32) -> array<vec4<f32>, 8> {
+  let a = codes_of_word(first);
+  let b = codes_of_word(last);
+  return array<vec4<f32>, 8>(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]);
+}
+
 // Four look-ups in a table of sixteen signed bytes, which lies in four words: the lowest four bits of each index count.
 fn look_up(bytes: vec4<u32>, index: vec4<u32>) -> vec4<f32> {
   let odd = (index & vec4<u32>(4u)) != vec4<u32>(0u);

@@ -1,0 +1,99 @@
+"""What AMD's compiler makes of the kernels of weight formats, as CSV: exact figures that need no GPU.
+
+usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset NAME] [--families A,B] TYPE... > bench/kernels.csv
+  --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
+  --mesa   Mesa as the tool's own notes say
+  TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again
+
+vector_a_weight: vector instructions of a matvec's innermost loop for each weight. fma_share: FMAs among those of a GEMM's main
+loop, all of a step over k. waves: subgroups a SIMD, as the driver says.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+
+
+def stats_environment(mesa, family):
+    script = f'RADV_FORCE_FAMILY={family}; . {mesa}/env-radv; env -0'
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    pairs = dict(line.split("=", 1) for line in run.stdout.split("\0") if "=" in line)
+    return pairs | {"ENTRY": "dawn_entry_point", "RADV_DEBUG": "asm,nocache"}
+
+
+def loops_of(assembly):
+    """The mnemonics of each loop, a branch back to an earlier block; the one with most FMAs, then the smallest around it."""
+    names, blocks, loops = [], {}, []
+    for line in assembly.splitlines():
+        if label := re.match(r"(BB\d+):", line):
+            blocks[label[1]] = len(names)
+        elif code := re.match(r"\s+([a-z]\w+)(.*)", line):
+            names.append(code[1])
+            target = re.search(r"\bBB\d+\b", code[2])
+            if code[1].startswith(("s_cbranch", "s_branch")) and target and target[0] in blocks:
+                loops.append((blocks[target[0]], len(names)))
+    inner = [l for l in loops if not any(o != l and l[0] <= o[0] and o[1] <= l[1] for o in loops)]
+    if not inner:
+        return [], []
+    best = max(inner, key=lambda l: sum("fma" in n for n in names[l[0]:l[1]]))
+    around = [l for l in loops if l != best and l[0] <= best[0] and best[1] <= l[1]]
+    outer = min(around, key=lambda l: l[1] - l[0], default=best)
+    return names[best[0]:best[1]], names[outer[0]:outer[1]]
+
+
+def count(names, *prefixes):
+    return sum(n.startswith(prefixes) for n in names)
+
+
+def row_of(kernel, output):
+    found = re.findall(r" (VGPRs|LDS size|Subgroups per SIMD|Instructions)=(\d+)", output)
+    stat = dict(reversed(found))  # the first of each: later ones are of spills and of before scheduling
+    inner, outer = loops_of(output)
+    vector, fma = count(inner, "v_"), sum("fma" in n for n in inner)
+    row = [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], vector, fma,
+           count(inner, "ds_load"), count(inner, "buffer_load", "global_load"), "", ""]
+    constant = {name: int(value) for name, value in re.findall(r"([A-Z]+(?:_[A-Z]+)?)=(\d+)", kernel)}
+    if kernel.startswith("matvec"):
+        row[8] = f"{vector / (32 * constant['ROWS'] * (2 if 'GATED' in kernel else 1)):.2f}"
+    if kernel.startswith("gemm"):
+        steps = constant["TILE_K"] // 4
+        row[9] = f"{steps * fma / (count(outer, 'v_') + (steps - 1) * vector):.3f}"
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--tool", required=True)
+    parser.add_argument("--mesa", required=True)
+    parser.add_argument("--pronk", default=str(root / "build/native/pronk"))
+    parser.add_argument("--preset", default="qwen3-0.6b")
+    parser.add_argument("--families", default="navi21,navi31,gfx1201,phoenix")
+    parser.add_argument("types", nargs="+")
+    arguments = parser.parse_args()
+    print("family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"
+          "vector_a_weight,fma_share")
+    with tempfile.TemporaryDirectory() as folder:
+        dump, work, model = Path(folder, "wgsl"), Path(folder, "work"), Path(folder, "model.gguf")
+        dump.mkdir()
+        for name in arguments.types:
+            quiet = {"check": True, "stdout": subprocess.DEVNULL}
+            subprocess.run([arguments.pronk, "synth", "--preset", arguments.preset, "--type", name, "--out", model], **quiet)
+            subprocess.run([arguments.pronk, "kernels", "--dump", dump, "-m", model], **quiet)
+        kernels = sorted(dump.glob("matvec*.wgsl")) + sorted(dump.glob("gemm*.wgsl")) + sorted(dump.glob("attention*.wgsl"))
+        command = [arguments.tool, "--mesa", arguments.mesa, "--work", work, *kernels]
+        subprocess.run(command, check=True, cwd=root / "web", stdout=subprocess.DEVNULL)
+        for family in arguments.families.split(","):
+            environment = os.environ | stats_environment(arguments.mesa, family)
+            for kernel in kernels:
+                run = subprocess.run([work / "radv-stats", work / f"{kernel.stem}.spv"], capture_output=True, text=True,
+                                     env=environment)
+                print(family, kernel.stem, *row_of(kernel.stem, run.stdout + run.stderr), sep=",")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
