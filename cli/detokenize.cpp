@@ -30,8 +30,7 @@ Result<std::vector<u32>> parse_ids(const std::string& input, u32 vocab_size) {
 Outcome run(const Args& args) {
   SourceOptions source = source_options(args);
   source.header_only = true;
-  PRONK_TRY(const files::Gguf file, read_gguf(std::string(args.text("-m")), source));
-  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  PRONK_TRY(const text::Tokenizer tokenizer, read_tokenizer(std::string(args.text("-m")), source));
   PRONK_TRY(const std::string input, read_stdin());
   PRONK_TRY(const std::vector<u32> ids, parse_ids(input, tokenizer.vocab_size()));
   const std::string text = tokenizer.decode(ids, args.flag("--special"));
@@ -42,7 +41,7 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     {.name = "-m",
      .value = "MODEL",
-     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf",
+     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf; or a folder with tokenizer.json",
      .required = true},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens are written out"},
     cache_option,

@@ -15,6 +15,7 @@
 #include "cached_source.h"
 #include "http.h"
 #include "pronk/pronk.h"
+#include "sources/huggingface.h"
 
 namespace pronk::cli {
 
@@ -206,6 +207,23 @@ Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& opti
     return parsed.bytes_needed;
   }));
   return gguf;
+}
+
+Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOptions& options) {
+  const std::string folder = folder_of(name);
+  if (folder.empty()) {
+    PRONK_TRY(const files::Gguf file, read_gguf(name, options));
+    return text::Tokenizer::from_metadata(file.metadata);
+  }
+  sources::HuggingFace source;
+  for (const std::string_view file : sources::HuggingFace::tokenizer_file_names()) {
+    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file)));
+    if (contents) PRONK_OK(source.add_file(file, std::move(*contents)));
+  }
+  if (source.tokenizer_files().tokenizer.empty()) return fail(folder + " has no tokenizer.json");
+  auto tokenizer = text::Tokenizer::from_json(source.tokenizer_files());
+  if (!tokenizer) return fail(tokenizer.error().code, folder + ": " + tokenizer.error().message);
+  return tokenizer;
 }
 
 }  // namespace pronk::cli

@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "file.h"
 #include "files/gguf.h"
+#include "text/tokenizer.h"
 
 namespace pronk::cli {
 
@@ -68,6 +69,9 @@ Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, con
 // At most a quarter or 2 MiB more than that is read. `name` leads its errors.
 using HeaderParser = std::function<Result<u64>(std::span<const u8> prefix, u64 file_size)>;
 Status read_header(ByteSource& source, const std::string& name, const HeaderParser& parse);
+
+// The tokenizer of a GGUF file or of a folder.
+Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOptions& options);
 
 // The metadata of a GGUF file, or of the first part of a split one, which holds that of all.
 Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& options);

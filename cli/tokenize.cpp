@@ -41,8 +41,7 @@ Outcome print_lines(const text::Tokenizer& tokenizer, std::string_view input, te
 Outcome run(const Args& args) {
   SourceOptions source = source_options(args);
   source.header_only = true;
-  PRONK_TRY(const files::Gguf file, read_gguf(std::string(args.text("-m")), source));
-  PRONK_TRY(const text::Tokenizer tokenizer, text::Tokenizer::from_metadata(file.metadata));
+  PRONK_TRY(const text::Tokenizer tokenizer, read_tokenizer(std::string(args.text("-m")), source));
   PRONK_TRY(const std::string input, read_stdin());
   const text::Tokenizer::Encode options{args.flag("--special"), bos_of(args.text("--bos", "auto"))};
   return args.flag("--jsonl") ? print_lines(tokenizer, input, options) : print_ids(tokenizer, input, options);
@@ -51,7 +50,7 @@ Outcome run(const Args& args) {
 constexpr Option options[] = {
     {.name = "-m",
      .value = "MODEL",
-     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf",
+     .help = "GGUF model or vocabulary: file, http(s) URL or hf:owner/repo/file.gguf; or a folder with tokenizer.json",
      .required = true},
     {.name = "--jsonl", .kind = OptionKind::flag, .help = "each input line is a JSON string, each output line its ids"},
     {.name = "--special", .kind = OptionKind::flag, .help = "control tokens written in the text become their ids"},

@@ -77,7 +77,11 @@ Status Model::Parts::join() {
 
 Status Model::Parts::read_text() {
   if (folder) {
+    const text::TokenizerFiles& texts = folder->tokenizer_files();
     tokenizer = text::Tokenizer::none();
+    if (!texts.tokenizer.empty()) {
+      PRONK_TRY(tokenizer, text::Tokenizer::from_json(texts));
+    }
     folder.reset();
     return {};
   }

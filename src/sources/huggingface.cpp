@@ -15,7 +15,18 @@ using files::JsonValue;
 using files::TensorInfo;
 
 constexpr std::string_view config_name = "config.json", index_name = "model.safetensors.index.json";
-constexpr std::string_view names[] = {config_name, index_name};
+constexpr std::string_view names[] = {config_name,
+                                      index_name,
+                                      "tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "special_tokens_map.json",
+                                      "generation_config.json",
+                                      "chat_template.jinja"};
+constexpr std::span texts = std::span(names).subspan(2);
+constexpr std::string text::TokenizerFiles::* text_members[] = {
+    &text::TokenizerFiles::tokenizer, &text::TokenizerFiles::config, &text::TokenizerFiles::special_tokens_map,
+    &text::TokenizerFiles::generation_config, &text::TokenizerFiles::chat_template};
+static_assert(std::size(text_members) == texts.size());
 constexpr u32 most_files = 10000;
 
 // Parts of a tensor's name, there and in GGUF: of a layer, and of the whole model.
@@ -130,8 +141,13 @@ Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, c
 }  // namespace
 
 std::span<const std::string_view> HuggingFace::file_names() { return names; }
+std::span<const std::string_view> HuggingFace::tokenizer_file_names() { return texts; }
 
 Status HuggingFace::add_file(std::string_view name, std::string contents) {
+  if (const auto text = std::ranges::find(texts, name); text != texts.end()) {
+    texts_.*text_members[text - texts.begin()] = std::move(contents);
+    return {};
+  }
   auto json = Json::parse(std::move(contents));
   Status status = json ? Status() : std::unexpected(json.error());
   if (json && name == config_name) {

@@ -71,6 +71,34 @@ INSTANTIATE_TEST_SUITE_P(Sources, Folders,
                                          ModelSpec{.arch = "gemma3", .layers = 7, .window = 6}),
                          [](const auto& info) { return info.param.arch; });
 
+// ---- Tokenizers
+
+constexpr const char* small_tokenizer = R"({"added_tokens": [{"id": 3, "content": "<e>", "special": true}],
+  "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}})";
+
+TEST(FolderTokenizer, IsThatOfItsFiles) {
+  test::Folder folder = test::folder_of({.layers = 1, .zeros = true});
+  const auto without = test::open_folder(folder);
+  ASSERT_TRUE(without.has_value()) << without.error().message;
+  EXPECT_EQ((*without)->tokenizer().encode("ab").error().message, "the model has no tokenizer");
+  folder.texts["tokenizer.json"] = small_tokenizer;
+  folder.texts["tokenizer_config.json"] = R"({"eos_token": "<e>", "chat_template": "{{ x }}"})";
+  const auto model = test::open_folder(folder);
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  EXPECT_EQ((*model)->tokenizer().encode("abba").value_or({}), (std::vector<u32>{2, 1, 0}));
+  EXPECT_EQ((*model)->tokenizer().chat_template(), "{{ x }}");
+  EXPECT_TRUE((*model)->tokenizer().is_end(3));
+}
+
+TEST(FolderTokenizer, IsRefusedWithTheNameOfItsFile) {
+  test::Folder folder = test::folder_of({.layers = 1, .zeros = true});
+  folder.texts["tokenizer.json"] = "{";
+  EXPECT_TRUE(test::open_folder(folder).error().message.starts_with("tokenizer.json: "));
+  folder.texts["tokenizer.json"] = R"({"model": {"type": "BPE", "vocab": {"a": 300}, "merges": []}})";
+  EXPECT_EQ(test::open_folder(folder).error().message,
+            "the vocabulary has 301 tokens, more than the 300 rows of 'token_embd.weight'");
+}
+
 // ---- AQLM
 
 // The same weights twice: as floats, and as codes, code books and scales, each in a shard of its own.
