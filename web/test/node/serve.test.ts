@@ -83,6 +83,12 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
       n: 2,
       stop: ['###', '\n\n\n'],
       user: 'me',
+      frequency_penalty: 0.5,
+      presence_penalty: 0.5,
+      repetition_penalty: 1.05,
+      logit_bias: { '5': -100 },
+      logprobs: true,
+      top_logprobs: 2,
       response_format: { type: 'text' as const },
       tools: [{ type: 'function' as const, function: { name: 'get_time', parameters: {} } }],
       tool_choice: 'none' as const,
@@ -99,6 +105,46 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
       for (const { index, delta } of chunk.choices) streamed[index] += delta.content ?? '';
     }
     expect(streamed).toEqual(said); // the same seed, the same text
+    for (const { logprobs, message } of choices) {
+      const told = logprobs!.content!;
+      expect(told.map(({ token }) => token).join('')).toBe(message.content);
+      expect(told.every(({ logprob, top_logprobs: top }) => logprob <= 0 && top.length === 2)).toBe(true);
+      expect(told.every(({ logprob, top_logprobs: [first] }) => first!.logprob >= logprob - 1e-6)).toBe(true);
+    }
+  });
+
+  it('is given JSON of a schema, and a call that it asks for by name', async () => {
+    const schema = { type: 'object', properties: { mood: { enum: ['good', 'bad'] } }, required: ['mood'] };
+    const messages = ask('How are you?');
+    const { choices } = await client().chat.completions.create({
+      model,
+      messages,
+      response_format: { type: 'json_schema', json_schema: { name: 'mood', schema, strict: true } },
+    });
+    expect(['good', 'bad']).toContain((JSON.parse(choices[0]!.message.content!) as { mood: string }).mood);
+    const stream = client().chat.completions.stream({
+      model,
+      messages,
+      tools: [{ type: 'function', function: { name: 'set_mood', parameters: schema } }],
+      tool_choice: { type: 'function', function: { name: 'set_mood' } },
+    });
+    const made = (await stream.finalChatCompletion()).choices[0]!;
+    expect(made).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: { tool_calls: [{ function: { name: 'set_mood' } }] },
+    });
+  });
+
+  it('may bias a token away, or to the exclusion of others', async () => {
+    const prompt = 'Once upon a time';
+    const request = { model, prompt, max_tokens: 4, temperature: 0, logprobs: 1 };
+    const free = (await client().completions.create(request)).choices[0]!;
+    expect(free.logprobs!.tokens!.join('')).toBe(free.text);
+    const id = (await engine.tokenize(`${prompt}${free.text}`))[(await engine.tokenize(prompt)).length]!;
+    const banned = (await client().completions.create({ ...request, logit_bias: { [id]: -100 } })).choices[0]!;
+    expect(banned.logprobs!.tokens![0]).not.toBe(free.logprobs!.tokens![0]);
+    const forced = (await client().completions.create({ ...request, logit_bias: { [id]: 100 } })).choices[0]!;
+    expect(new Set(forced.logprobs!.tokens)).toEqual(new Set([free.logprobs!.tokens![0]]));
   });
 
   it('has tools called, by the helper of the client too', async () => {

@@ -133,6 +133,14 @@ describe('stop texts', () => {
     await expect.poll(() => engine.asked[0]!.stopped).toBe(true);
   });
 
+  it('are the reason also where the last token that was asked for ends one', async () => {
+    const engine = new FakeTextEngine();
+    engine.answers = [['One', ' END']];
+    engine.finish = 'length';
+    const { choices } = await create(engine, { stop: 'END', max_completion_tokens: 2 });
+    expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'One ' } });
+  });
+
   it('that only begin are shown at the end', () => {
     const filter = new StopFilter(['\n\nUser:']);
     expect(filter.push('Yes.\n\n')).toBe('Yes.');
