@@ -119,8 +119,8 @@ class StreamDecoder {
   const Tokenizer& tokenizer_;
   bool render_special_;
   bool strip_space_;
-  bool first_;             // no token has come yet
-  std::string bytes_{};    // of byte tokens in a row, which are a text or nothing: see Decoder::joins_bytes
+  bool first_;           // no token has come yet
+  std::string bytes_{};  // of byte tokens in a row, which are a text or nothing: see Decoder::joins_bytes
   std::string pending_{};
 };
 

@@ -46,8 +46,9 @@ json byte_fallback() {
   }
   pieces.insert(pieces.end(), {"▁", "a", "b", "▁a"});
   json file;
-  file["model"] = {{"type", "BPE"},       {"vocab", vocab_of(pieces)}, {"merges", json::array({json::array({"▁", "a"})})},
-                   {"unk_token", "<unk>"}, {"byte_fallback", true},     {"fuse_unk", true}};
+  file["model"] = {
+      {"type", "BPE"},        {"vocab", vocab_of(pieces)}, {"merges", json::array({json::array({"▁", "a"})})},
+      {"unk_token", "<unk>"}, {"byte_fallback", true},     {"fuse_unk", true}};
   const json replace = step("Replace", {{"pattern", {{"String", " "}}}, {"content", "▁"}});
   file["normalizer"] = step("Sequence", {{"normalizers", {step("Prepend", {{"prepend", "▁"}}), replace}}});
   const json back = step("Replace", {{"pattern", {{"String", "▁"}}}, {"content", " "}});
@@ -250,16 +251,19 @@ std::string form(std::string_view text, bool compatible, bool composed) {
 TEST(NormalForm, of_each_kind) {
   EXPECT_EQ(form("e\u0301 \u00e9", false, true), "\u00e9 \u00e9");
   EXPECT_EQ(form("\u1ed9", false, false), "o\u0323\u0302");
-  EXPECT_EQ(form("o\u0302\u0323", false, true), "\u1ed9");       // marks are sorted first
+  EXPECT_EQ(form("o\u0302\u0323", false, true), "\u1ed9");        // marks are sorted first
   EXPECT_EQ(form("a\u0315\u0300", false, true), "\u00e0\u0315");  // of a lower class, so nothing keeps it apart
   EXPECT_EQ(form("a\u0301\u0300", false, true), "\u00e1\u0300");
   EXPECT_EQ(form("\u1112\u1161\u11ab \ud55c", false, true), "\ud55c \ud55c");
   EXPECT_EQ(form("\ud55c", false, false), "\u1112\u1161\u11ab");
   EXPECT_EQ(form("\u212b \ufb01", false, true), "\u00c5 \ufb01");
-  EXPECT_EQ(form("\ufb01 \u2460 \ufdfa", true, true), "fi 1 \u0635\u0644\u0649 \u0627\u0644\u0644\u0647 "
-                                                     "\u0639\u0644\u064a\u0647 \u0648\u0633\u0644\u0645");
+  EXPECT_EQ(form("\ufb01 \u2460 \ufdfa", true, true),
+            "fi 1 \u0635\u0644\u0649 \u0627\u0644\u0644\u0647 "
+            "\u0639\u0644\u064a\u0647 \u0648\u0633\u0644\u0645");
   EXPECT_EQ(form("\u0958", false, true), "\u0915\u093c");  // never composed
-  EXPECT_EQ(form("\xff\u00e9\xc3", false, false), "\xff" "e\u0301\xc3");
+  EXPECT_EQ(form("\xff\u00e9\xc3", false, false),
+            "\xff"
+            "e\u0301\xc3");
 }
 
 std::vector<std::string> cut(std::string_view regex, const std::string& text) {
@@ -291,9 +295,29 @@ TEST(SplitPattern, the_end_of_a_line) {
 }
 
 TEST(SplitPattern, refuses_what_it_cannot_do_or_what_may_take_long) {
-  for (const char* regex : {"(a", "(a+)+$", "x*", "a|", "", "a**", "a+?", "[a", "a{2", "a{5,2}", "a{9999}", "^a", "\\b",
-                            "(?=a)b", "[[:alpha:]]", "\\p{Greek}", "a$b", "[z-a]", "\\x{110000}", "a*a*b", "a*b*c*d*",
-                            "a?b?c?d?e?f?g?h", "(?i:[st])"}) {
+  for (const char* regex : {"(a",
+                            "(a+)+$",
+                            "x*",
+                            "a|",
+                            "",
+                            "a**",
+                            "a+?",
+                            "[a",
+                            "a{2",
+                            "a{5,2}",
+                            "a{9999}",
+                            "^a",
+                            "\\b",
+                            "(?=a)b",
+                            "[[:alpha:]]",
+                            "\\p{Greek}",
+                            "a$b",
+                            "[z-a]",
+                            "\\x{110000}",
+                            "a*a*b",
+                            "a*b*c*d*",
+                            "a?b?c?d?e?f?g?h",
+                            "(?i:[st])"}) {
     const auto splitter = Splitter::parse(regex);
     EXPECT_FALSE(splitter.has_value()) << regex;
     if (!splitter) EXPECT_EQ(splitter.error().message.find("the regular expression"), 0u);
