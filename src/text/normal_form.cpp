@@ -10,7 +10,7 @@ namespace {
 
 constexpr u32 hangul = 0xac00, hangul_end = 0xd7a4, leading = 0x1100, vowel = 0x1161, trailing = 0x11a7;
 constexpr u32 vowels = 21, trailings = 28, leadings = 19;  // trailings: with none
-constexpr u32 raw_byte = 0x110000;  // a byte that is no UTF-8, as a character of its own
+constexpr u32 raw_byte = 0x110000;                         // a byte that is no UTF-8, as a character of its own
 
 class Unpacker {
  public:

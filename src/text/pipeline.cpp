@@ -74,7 +74,8 @@ u64 cluster_bytes(std::string_view text) {
   const DecodedChar first = decode_char(text, 0);
   if (text.starts_with("\r\n")) return 2;
   u64 end = first.bytes;
-  if (class_of(first.code_point) == CharClass::control || first.code_point == '\n' || first.code_point == '\r') return end;
+  if (class_of(first.code_point) == CharClass::control || first.code_point == '\n' || first.code_point == '\r')
+    return end;
   while (end < text.size()) {
     const DecodedChar next = decode_char(text, end);
     const CharClass kind = class_of(next.code_point);
@@ -240,7 +241,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 // As BERT's and other decoders clean up English, in one token.
 void clean_up(std::string& text) {
   constexpr std::pair<std::string_view, std::string_view> rules[] = {
-      {" .", "."},     {" ?", "?"},     {" !", "!"},           {" ,", ","},   {" ' ", "'"},  {" n't", "n't"},
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
       {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
   };
   for (const auto& [from, to] : rules) replace_all(text, from, to);

@@ -37,11 +37,11 @@ struct Pieces {
 enum class SplitBehavior : u8 { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 enum class Action : u8 {
-  replace,     // matches of `pattern` by `text`
-  prepend,     // `text`
-  prepend_if,  // `text`, where the piece does not begin with it
+  replace,           // matches of `pattern` by `text`
+  prepend,           // `text`
+  prepend_if,        // `text`, where the piece does not begin with it
   prepend_if_start,  // the same, to what the whole text begins with only
-  strip_left,  // white space
+  strip_left,        // white space
   strip_right,
   lower_case,        // character by character
   remove_accents,    // NFD without nonspacing marks
@@ -76,7 +76,7 @@ class AddedTokens {
   struct Token {
     u32 id = no_token;
     bool control = false;
-    bool single_word = false;         // not beside a character of a word
+    bool single_word = false;                        // not beside a character of a word
     bool strips_left = false, strips_right = false;  // takes the white space there with it
   };
   Status load(const std::vector<std::string>& spellings, std::vector<Token> tokens);
@@ -95,11 +95,11 @@ struct Decoder {
   struct Replacement {
     std::string from, to, to_first;  // to_first: in the first token
   };
-  bool from_byte_chars = false;         // byte-level BPE
-  bool joins_bytes = false;             // tokens <0xNN> are bytes
-  bool joins_words = false;             // a space between tokens but where `continuing` begins one
-  bool cleans_up = false;               // no spaces before punctuation
-  bool strips_leading_space = false;    // of the whole text
+  bool from_byte_chars = false;       // byte-level BPE
+  bool joins_bytes = false;           // tokens <0xNN> are bytes
+  bool joins_words = false;           // a space between tokens but where `continuing` begins one
+  bool cleans_up = false;             // no spaces before punctuation
+  bool strips_leading_space = false;  // of the whole text
   std::string continuing;
   std::vector<Replacement> replacements;
 
@@ -114,9 +114,9 @@ struct Pipeline {
   AddedTokens raw_added;         // looked for in the text as it is
   AddedTokens normalized_added;  // looked for between them, in normalized text
   Decoder decoder;
-  bool ignores_merges = false;  // bpe: a piece that is a token as a whole is not built by merges
-  bool byte_fallback = false;   // a character without a token becomes its bytes, if all of them have one
-  bool fuses_unknown = false;   // bpe: unknown characters in a row are one token
+  bool ignores_merges = false;                 // bpe: a piece that is a token as a whole is not built by merges
+  bool byte_fallback = false;                  // a character without a token becomes its bytes, if all of them have one
+  bool fuses_unknown = false;                  // bpe: unknown characters in a row are one token
   std::string continuing_prefix, word_suffix;  // of the spellings inside of a piece and of its last one
   u32 longest_word = 100;                      // word_piece: characters
 };

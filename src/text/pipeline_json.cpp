@@ -8,9 +8,9 @@ namespace {
 using files::JsonKind;
 using files::JsonValue;
 
-constexpr u64 most_steps = 256;            // of a sequence with all that is within it
-constexpr u64 longest_insertion = 255;     // bytes
-constexpr u64 longest_literal = 64;        // characters of a pattern that is a text
+constexpr u64 most_steps = 256;         // of a sequence with all that is within it
+constexpr u64 longest_insertion = 255;  // bytes
+constexpr u64 longest_literal = 64;     // characters of a pattern that is a text
 constexpr std::string_view punctuation = R"([\p{P}$+<=>^`|~])";
 
 Status add(Step step, std::vector<Step>& out) {
@@ -170,7 +170,8 @@ Result<std::string_view> type_of(JsonValue step) {
 Status read_decoder_step(JsonValue step, Decoder& out) {
   PRONK_TRY(const std::string_view type, type_of(step));
   if (type == "Fuse") return {};
-  if (type == "Sequence") return read_each(step, "decoders", [&](JsonValue each) { return read_decoder_step(each, out); });
+  if (type == "Sequence")
+    return read_each(step, "decoders", [&](JsonValue each) { return read_decoder_step(each, out); });
   if (type == "ByteLevel") {
     out.from_byte_chars = true;
     return {};
@@ -243,7 +244,8 @@ Result<u64> read_pair_id(JsonValue processor, std::string_view key) {
 Status read_processor(JsonValue value, Ends& out) {
   PRONK_TRY(const std::string_view type, type_of(value));
   if (type == "ByteLevel") return {};  // concerns offsets only
-  if (type == "Sequence") return read_each(value, "processors", [&](JsonValue each) { return read_processor(each, out); });
+  if (type == "Sequence")
+    return read_each(value, "processors", [&](JsonValue each) { return read_processor(each, out); });
   if (type == "TemplateProcessing") return read_template(value, out);
   if (type != "BertProcessing" && type != "RobertaProcessing") return unsupported("the post_processor", type);
   PRONK_TRY(const u64 first, read_pair_id(value, "cls"));
@@ -262,8 +264,12 @@ std::unexpected<Error> unsupported(std::string_view what, std::string_view name)
 Status read_normalizer(JsonValue value, std::vector<Step>& out) {
   if (!value.has_value()) return {};
   constexpr std::pair<std::string_view, Action> plain[] = {
-      {"NFC", Action::nfc},   {"NFD", Action::nfd},           {"NFKC", Action::nfkc},
-      {"NFKD", Action::nfkd}, {"Lowercase", Action::lower_case}, {"ByteLevel", Action::spell_bytes},
+      {"NFC", Action::nfc},
+      {"NFD", Action::nfd},
+      {"NFKC", Action::nfkc},
+      {"NFKD", Action::nfkd},
+      {"Lowercase", Action::lower_case},
+      {"ByteLevel", Action::spell_bytes},
   };
   PRONK_TRY(const std::string_view type, type_of(value));
   for (const auto& [name, action] : plain) {

@@ -42,7 +42,7 @@ class Merges {
   Status load(const files::Array& strings, const Spellings& spellings, std::string_view key);
   Status reserve(u64 count, std::string_view key);  // before `add`
   void add(const Merge& merge);                     // under the next rank
-  u32 rank(u32 left, u32 right) const;  // no_token when the pair does not merge
+  u32 rank(u32 left, u32 right) const;              // no_token when the pair does not merge
   const Merge& operator[](u32 rank) const { return merges_[rank]; }
   u64 memory_bytes() const { return merges_.capacity() * sizeof(Merge) + slots_.capacity() * sizeof(u32); }
 

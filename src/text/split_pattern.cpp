@@ -10,9 +10,11 @@ namespace {
 
 constexpr u32 unlimited = ~u32{0};
 constexpr u64 no_match = ~u64{0};
-constexpr u32 most_repeats = 1000;  // that a pattern may count
-constexpr u64 most_ways = 64;       // to take the optional parts of an alternative
-constexpr u32 deepest_set = 8;      // sets within each other
+constexpr u32 most_repeats = 1000;     // that a pattern may count
+constexpr u64 most_ways = 64;          // to take the optional parts of an alternative
+constexpr u64 longest_pattern = 4096;  // bytes
+constexpr u64 most_items = 64;         // of an alternative
+constexpr u32 deepest_set = 8;         // sets within each other
 
 constexpr u32 bit(CharClass c) { return u32{1} << u32(c); }
 
@@ -82,6 +84,7 @@ class PatternParser {
 
   Result<std::vector<SplitPattern::Alternative>> run() {
     std::vector<SplitPattern::Alternative> out(1);
+    if (left_.size() > longest_pattern) wrong("it is too long");
     while (!left_.empty()) {
       if (take("|")) {
         out.emplace_back();
@@ -110,6 +113,7 @@ class PatternParser {
   // What an attempt may cost: after a second repeat without a limit nothing may fail, so that only one of them gives
   // back characters for what follows, and bounded ones multiply to little.
   void check(const SplitPattern::Alternative& alternative) {
+    if (alternative.items.size() > most_items) return wrong("it is too long");
     u64 ways = 1, unbounded = 0;
     bool may_be_empty = true;
     for (const SplitPattern::Item& item : alternative.items) {
@@ -248,8 +252,8 @@ class PatternParser {
     u32 first = take_char();
     if (first == '\\') {
       first = take_char();
-      if (first == 'p' || first == 'P' || first == 's' || first == 'S' || first == 'd' || first == 'D' || first == 'w' ||
-          first == 'W') {
+      if (first == 'p' || first == 'P' || first == 's' || first == 'S' || first == 'd' || first == 'D' ||
+          first == 'w' || first == 'W') {
         add_class(char(first), out);
         return;
       }
@@ -313,9 +317,11 @@ class PatternParser {
     for (const char c : digits) {
       const char small = char(c | 0x20);
       const bool decimal = c >= '0' && c <= '9';
-      if ((!decimal && (small < 'a' || small > 'f')) || value > 0x10ffff) wrong("a number that is no character");
+      if ((!decimal && (small < 'a' || small > 'f')) || value > 0x10ffff)
+        return wrong("a number that is no character"), 0;
       value = value << 4 | u32(decimal ? c - '0' : small - 'a' + 10);
     }
+    if (value > 0x10ffff) wrong("a number that is no character");
     return value;
   }
 

@@ -37,9 +37,9 @@ struct CharSet {
 
 class SplitPattern {
  public:
-  explicit SplitPattern(std::string_view pattern);            // CHECK: it is of the form above
+  explicit SplitPattern(std::string_view pattern);              // CHECK: it is of the form above
   static Result<SplitPattern> parse(std::string_view pattern);  // the error says what is not of that form
-  static SplitPattern of_text(std::string_view text);         // matches exactly this, which is not empty
+  static SplitPattern of_text(std::string_view text);           // matches exactly this, which is not empty
 
   // The end of the match of the first alternative that matches at `start` within text[start, end); `start`: none does.
   // What lies outside is not seen.

@@ -191,7 +191,10 @@ std::string Tokenizer::decode(std::span<const u32> ids, bool render_special) con
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool render_special, bool first)
-    : tokenizer_(tokenizer), render_special_(render_special), strip_space_(first && tokenizer.strips_leading_space()), first_(first) {}
+    : tokenizer_(tokenizer),
+      render_special_(render_special),
+      strip_space_(first && tokenizer.strips_leading_space()),
+      first_(first) {}
 
 std::string StreamDecoder::push(u32 id) {
   const Vocabulary& v = *tokenizer_.vocabulary_;

@@ -1,6 +1,7 @@
-// Text to token ids and back, from the tokenizer metadata of a GGUF file.
+// Text to token ids and back, from the tokenizer metadata of a GGUF file or from a Hugging Face model's tokenizer.json.
+// The latter's ids and texts are those of the library tokenizers; steps that are not supported are errors.
 //
-// Five kinds (`tokenizer.ggml.model`):
+// GGUF has five kinds (`tokenizer.ggml.model`):
 // - `llama`: SentencePiece BPE. U+2581 stands for a space; of all neighbouring pairs that spell a token the one with
 //   the highest score is merged first, the leftmost among equals; what stays outside the vocabulary becomes byte
 //   tokens <0xXX>.
@@ -119,8 +120,8 @@ class StreamDecoder {
   const Tokenizer& tokenizer_;
   bool render_special_;
   bool strip_space_;
-  bool first_;             // no token has come yet
-  std::string bytes_{};    // of byte tokens in a row, which are a text or nothing: see Decoder::joins_bytes
+  bool first_;           // no token has come yet
+  std::string bytes_{};  // of byte tokens in a row, which are a text or nothing: see Decoder::joins_bytes
   std::string pending_{};
 };
 

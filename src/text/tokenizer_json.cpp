@@ -64,10 +64,10 @@ class Loader {
         {"WordPiece", PieceModel::word_piece},
         {"WordLevel", PieceModel::word_level},
     };
-    const std::string_view untyped = model_["merges"].present()               ? "BPE"
-                                     : model_["vocab"].is(JsonKind::array)    ? "Unigram"
+    const std::string_view untyped = model_["merges"].present()                     ? "BPE"
+                                     : model_["vocab"].is(JsonKind::array)          ? "Unigram"
                                      : model_["max_input_chars_per_word"].present() ? "WordPiece"
-                                                                              : "WordLevel";
+                                                                                    : "WordLevel";
     PRONK_TRY(const std::string_view type, model_.string_or("type", untyped));
     for (const auto& [name, model] : models) {
       if (name != type) continue;
