@@ -22,6 +22,11 @@ fn point_of(code: u32, nibble: u32) -> vec2<u32> {
   return point((code & 255u) | ((nibble & 7u) << 8u)) * 8u + select(0x02020202u, 0u, (nibble & 8u) != 0u);
 }
 
+// Without an offset, which would be as large as most weights.
+fn eighths(bytes: u32) -> vec4<f32> {
+  return unsigned_bytes(bytes) - 9.0;
+}
+
 fn load32(row: u32, u: u32) -> Block {
   let block = (row + u) >> 2u;
   let at = params.plane2 + 2u * (block >> 3u);
@@ -36,5 +41,7 @@ fn load32(row: u32, u: u32) -> Block {
   let b = point_of(codes >> 8u, nibbles >> 4u);
   let c = point_of(codes >> 16u, nibbles >> 8u);
   let d = point_of(codes >> 24u, nibbles >> 12u);
-  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -9.0 * scale);
+  return Block(array<vec4<f32>, 8>(eighths(a.x), eighths(a.y), eighths(b.x), eighths(b.y), eighths(c.x), eighths(c.y),
+                                   eighths(d.x), eighths(d.y)),
+               scale, vec2<f32>(0.0));
 }
