@@ -54,9 +54,11 @@ def row_of(kernel, output):
     found = re.findall(r" (VGPRs|LDS size|Subgroups per SIMD|Instructions)=(\d+)", output)
     stat = dict(reversed(found))  # the first of each: later ones are of spills and of before scheduling
     inner, outer = loops_of(output)
+    if not inner:  # a processor that Mesa's disassembler does not know
+        return [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], *6 * [""]]
     vector, fma = count(inner, "v_"), sum("fma" in n for n in inner)
     row = [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], vector, fma,
-           count(inner, "ds_load"), count(inner, "buffer_load", "global_load"), "", ""]
+           count(inner, "ds_load", "ds_read"), count(inner, "buffer_load", "global_load"), "", ""]
     constant = {name: int(value) for name, value in re.findall(r"([A-Z]+(?:_[A-Z]+)?)=(\d+)", kernel)}
     if kernel.startswith("matvec"):
         row[8] = f"{vector / (32 * constant['ROWS'] * (2 if 'GATED' in kernel else 1)):.2f}"

@@ -2,6 +2,7 @@
 // coordinates, facts of the GGUF format (ggml-common.h of ggml lists them). Each is made at first use and never freed.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <span>
 
@@ -18,6 +19,18 @@ std::span<const u32> fours_256();  // points of four coordinates 0 … 7, four b
 std::span<const u32> fours_512();
 
 inline u32 book_point(std::span<const u32> book, u32 index) { return book[index / 2] >> index % 2 * 16 & 0xffff; }
+
+// A book as kernels read it: a byte for each coordinate of each point, base + values[coordinate].
+template <u32 points, u32 coordinates>
+std::array<u32, points * coordinates / 4> point_bytes(std::span<const u32> book, const u8* values, u32 base) {
+  std::array<u32, points * coordinates / 4> words{};
+  constexpr u32 bits = 16 / coordinates;
+  for (u32 i = 0; i < points * coordinates; ++i) {
+    const u32 coordinate = book_point(book, i / coordinates) >> i % coordinates * bits & ((1u << bits) - 1);
+    words[i / 4] |= (base + values[coordinate]) << i % 4 * 8;
+  }
+  return words;
+}
 
 // Signs of eight weights of which seven are stored: the number of minus signs is even.
 inline u32 eight_signs(u32 seven) { return seven | (std::popcount(seven) & 1u) << 7; }

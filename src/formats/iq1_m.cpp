@@ -40,6 +40,10 @@ void repack(const u8* blocks, u64 count, std::span<u8* const> planes) {
   }
 }
 
-std::span<const u32> gpu_table() { return eights_2048(); }
+std::span<const u32> gpu_table() {
+  constexpr u8 values[] = {0, 1, 2, 0};
+  static const auto words = point_bytes<2048, 8>(eights_2048(), values, 0);
+  return words;
+}
 
 }  // namespace pronk::formats::iq1_m

@@ -1,5 +1,5 @@
-fn point(index: u32) -> Eight {
-  return two_bits(table[index >> 1u] >> ((index & 1u) * 16u));
+fn point(index: u32) -> vec2<u32> {
+  return vec2<u32>(table[2u * index], table[2u * index + 1u]);
 }
 
 fn load8(unit: u32) -> Eight {
@@ -12,5 +12,36 @@ fn load8(unit: u32) -> Eight {
   let nibble = weights1[params.plane1 + (unit >> 3u)] >> ((unit & 7u) * 4u);
   let shift = select(-0.875, -1.125, (nibble & 8u) != 0u);
   let c = point(byte_at(0u, unit) | ((nibble & 7u) << 8u));
-  return Eight(scale * (c.lo + shift), scale * (c.hi + shift));
+  return Eight(scale * (unsigned_bytes(c.x) + shift), scale * (unsigned_bytes(c.y) + shift));
+}
+
+const GROUP = 16u;  // see products.wgsl
+
+// Eight times the weights, and 9 more, as bytes; nibble: three bits of the index, and a bit that takes away a quarter.
+fn point_of(code: u32, nibble: u32) -> vec2<u32> {
+  return point((code & 255u) | ((nibble & 7u) << 8u)) * 8u + select(0x02020202u, 0u, (nibble & 8u) != 0u);
+}
+
+// Without an offset, which would be as large as most weights.
+fn eighths(bytes: u32) -> vec4<f32> {
+  return unsigned_bytes(bytes) - 9.0;
+}
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let at = params.plane2 + 2u * (block >> 3u);
+  let first = weights1[at];
+  let second = weights1[at + 1u];
+  let half_bits = ((first >> 12u) & 15u) | ((first >> 24u) & 0xf0u) | ((second >> 4u) & 0xf00u) | ((second >> 16u) & 0xf000u);
+  let scales = select(first, second, (block & 4u) != 0u) >> ((block & 2u) * 8u + (block & 1u) * 6u);
+  let scale = half_to_float(half_bits) * 0.125 * vec2<f32>(f32(2u * (scales & 7u) + 1u), f32(2u * ((scales >> 3u) & 7u) + 1u));
+  let codes = weights1[block];
+  let nibbles = weights1[params.plane1 + (block >> 1u)] >> ((block & 1u) * 16u);
+  let a = point_of(codes, nibbles);
+  let b = point_of(codes >> 8u, nibbles >> 4u);
+  let c = point_of(codes >> 16u, nibbles >> 8u);
+  let d = point_of(codes >> 24u, nibbles >> 12u);
+  return Block(array<vec4<f32>, 8>(eighths(a.x), eighths(a.y), eighths(b.x), eighths(b.y), eighths(c.x), eighths(c.y),
+                                   eighths(d.x), eighths(d.y)),
+               scale, vec2<f32>(0.0));
 }

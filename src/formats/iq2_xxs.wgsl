@@ -1,17 +1,34 @@
-// Coordinates 0, 1, 2 stand for 8, 25, 43.
-fn values(c: vec4<f32>) -> vec4<f32> {
-  return 8.0 + c * (16.5 + 0.5 * c);
+// Weights and 128 more, as bytes.
+fn point(index: u32, signs: u32) -> vec2<u32> {
+  return vec2<u32>(signed_bytes(table[2u * index], signs), signed_bytes(table[2u * index + 1u], signs >> 4u));
 }
 
-fn weights_of(index: u32, signs: u32, scale: f32) -> Eight {
-  let c = two_bits(table[index >> 1u] >> ((index & 1u) * 16u));
-  return with_signs(Eight(scale * values(c.lo), scale * values(c.hi)), signs);
+fn point_of(indices: u32, group: u32, part: u32) -> vec2<u32> {
+  return point((indices >> (8u * part)) & 255u, eight_signs((group >> (7u * part)) & 127u));
+}
+
+fn scale_of(block: u32, group: u32) -> f32 {
+  return half_at(params.plane1, block >> 3u) * (f32(group >> 28u) + 0.5) * 0.25;
 }
 
 fn load8(unit: u32) -> Eight {
-  let at = 2u * (unit >> 2u);
-  let part = unit & 3u;
-  let group = weights1[at + 1u];
-  let scale = half_at(params.plane1, unit >> 5u) * (f32(group >> 28u) + 0.5) * 0.25;
-  return weights_of((weights1[at] >> (8u * part)) & 255u, eight_signs((group >> (7u * part)) & 127u), scale);
+  let block = unit >> 2u;
+  let group = weights1[2u * block + 1u];
+  let scale = scale_of(block, group);
+  let p = point_of(weights1[2u * block], group, unit & 3u);
+  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+}
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let indices = weights1[2u * block];
+  let group = weights1[2u * block + 1u];
+  let a = point_of(indices, group, 0u);
+  let b = point_of(indices, group, 1u);
+  let c = point_of(indices, group, 2u);
+  let d = point_of(indices, group, 3u);
+  let scale = vec2<f32>(scale_of(block, group));
+  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -128.0 * scale);
 }

@@ -39,6 +39,9 @@ void repack(const u8* blocks, u64 count, std::span<u8* const> planes) {
   }
 }
 
-std::span<const u32> gpu_table() { return fours_512(); }
+std::span<const u32> gpu_table() {
+  static const auto words = point_bytes<512, 4>(fours_512(), values, 128);
+  return words;
+}
 
 }  // namespace pronk::formats::iq3_s

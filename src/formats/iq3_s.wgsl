@@ -1,15 +1,39 @@
-fn point(index: u32) -> vec4<f32> {
-  let word = vec4<u32>(table[index >> 1u] >> ((index & 1u) * 16u));
-  return vec4<f32>((word >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u));
+// Two points with their signs: weights and 128 more, as bytes. upper: the ninth bit of each index.
+fn point_of(codes: u32, upper: u32, signs: u32) -> vec2<u32> {
+  let first = table[(codes & 255u) | ((upper & 1u) << 8u)];
+  let last = table[((codes >> 8u) & 255u) | ((upper & 2u) << 7u)];
+  return vec2<u32>(signed_bytes(first, signs), signed_bytes(last, signs >> 4u));
+}
+
+// The ninth bits of a block of 32.
+fn upper_of(block: u32) -> u32 {
+  return weights1[params.plane2 + 3u * (block >> 3u) + ((block >> 2u) & 1u)] >> ((block & 3u) * 8u);
+}
+
+fn scale_of(block: u32) -> f32 {
+  let s = (weights1[params.plane2 + 3u * (block >> 3u) + 2u] >> ((block & 7u) * 4u)) & 15u;
+  return half_at(params.plane3, block >> 3u) * f32(2u * s + 1u);
 }
 
 fn load8(unit: u32) -> Eight {
-  let codes = half_word_at(0u, unit);
-  let head = params.plane2 + 3u * (unit >> 5u);
-  let upper = weights1[head + ((unit >> 4u) & 1u)] >> ((unit & 15u) * 2u);
-  let s = (weights1[head + 2u] >> (unit & 28u)) & 15u;
-  let scale = half_at(params.plane3, unit >> 5u) * f32(2u * s + 1u);
-  let lo = 2.0 * point((codes & 255u) | ((upper & 1u) << 8u)) + 1.0;
-  let hi = 2.0 * point((codes >> 8u) | ((upper & 2u) << 7u)) + 1.0;
-  return with_signs(Eight(scale * lo, scale * hi), byte_at(params.plane1, unit));
+  let block = unit >> 2u;
+  let scale = scale_of(block);
+  let p = point_of(half_word_at(0u, unit), upper_of(block) >> (2u * (unit & 3u)), byte_at(params.plane1, unit));
+  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+}
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let upper = upper_of(block);
+  let signs = weights1[params.plane1 + block];
+  let first = weights1[2u * block];
+  let last = weights1[2u * block + 1u];
+  let a = point_of(first, upper, signs);
+  let b = point_of(first >> 16u, upper >> 2u, signs >> 8u);
+  let c = point_of(last, upper >> 4u, signs >> 16u);
+  let d = point_of(last >> 16u, upper >> 6u, signs >> 24u);
+  let scale = vec2<f32>(scale_of(block));
+  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -128.0 * scale);
 }

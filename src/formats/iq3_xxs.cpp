@@ -37,6 +37,9 @@ void repack(const u8* blocks, u64 count, std::span<u8* const> planes) {
   }
 }
 
-std::span<const u32> gpu_table() { return fours_256(); }
+std::span<const u32> gpu_table() {
+  static const auto words = point_bytes<256, 4>(fours_256(), values, 128);
+  return words;
+}
 
 }  // namespace pronk::formats::iq3_xxs

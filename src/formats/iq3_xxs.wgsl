@@ -1,18 +1,32 @@
-fn point(index: u32) -> vec4<f32> {
-  let word = vec4<u32>(table[index >> 1u] >> ((index & 1u) * 16u));
-  return vec4<f32>((word >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u));
+// Two points with their signs: weights and 128 more, as bytes.
+fn point_of(codes: u32, seven: u32) -> vec2<u32> {
+  let signs = eight_signs(seven & 127u);
+  return vec2<u32>(signed_bytes(table[codes & 255u], signs), signed_bytes(table[(codes >> 8u) & 255u], signs >> 4u));
 }
 
-// Coordinates 0 to 6 stand for 4, 12 and so on up to 52, but 7 for 62.
-fn values(c: vec4<f32>) -> vec4<f32> {
-  return 4.0 + 8.0 * c + 2.0 * step(vec4<f32>(7.0), c);
+fn scale_of(block: u32, group: u32) -> f32 {
+  return half_at(params.plane2, block >> 3u) * (f32(group >> 28u) + 0.5) * 0.5;
 }
 
 fn load8(unit: u32) -> Eight {
-  let codes = half_word_at(0u, unit);
-  let group = weights1[params.plane1 + (unit >> 2u)];
-  let scale = half_at(params.plane2, unit >> 5u) * (f32(group >> 28u) + 0.5) * 0.5;
-  let lo = values(point(codes & 255u));
-  let hi = values(point(codes >> 8u));
-  return with_signs(Eight(scale * lo, scale * hi), eight_signs((group >> (7u * (unit & 3u))) & 127u));
+  let block = unit >> 2u;
+  let group = weights1[params.plane1 + block];
+  let scale = scale_of(block, group);
+  let p = point_of(half_word_at(0u, unit), group >> (7u * (unit & 3u)));
+  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+}
+
+const GROUP = 32u;  // see products.wgsl
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let group = weights1[params.plane1 + block];
+  let first = weights1[2u * block];
+  let last = weights1[2u * block + 1u];
+  let a = point_of(first, group);
+  let b = point_of(first >> 16u, group >> 7u);
+  let c = point_of(last, group >> 14u);
+  let d = point_of(last >> 16u, group >> 21u);
+  let scale = vec2<f32>(scale_of(block, group));
+  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -128.0 * scale);
 }

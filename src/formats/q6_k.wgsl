@@ -18,8 +18,9 @@ fn load32(row: u32, u: u32) -> Block {
   let s = half_at(params.plane3, block >> 3u) * vec2<f32>(codes);
   let words = weights4[block];
   let bits = params.plane1 + 2u * block;
-  let upper = pairs_of_bits(weights1[bits], weights1[bits + 1u]);
-  let lo = lower_nibbles(words) | ((upper & vec4<u32>(0x03030303u)) << vec4<u32>(4u));
-  let hi = upper_nibbles(words) | ((upper & vec4<u32>(0x0c0c0c0cu)) << vec4<u32>(2u));
+  let first = weights1[bits];
+  let last = weights1[bits + 1u];
+  let lo = lower_nibbles(words) | (vec4<u32>(first << 4u, first, last << 4u, last) & vec4<u32>(0x30303030u));
+  let hi = upper_nibbles(words) | (vec4<u32>(first << 2u, first >> 2u, last << 2u, last >> 2u) & vec4<u32>(0x30303030u));
   return Block(bytes32(lo, hi), s, -32.0 * s);
 }

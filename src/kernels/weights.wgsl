@@ -85,6 +85,12 @@ fn with_signs(v: Eight, minus: u32) -> Eight {
   return Eight(select(v.lo, -v.lo, lo), select(v.hi, -v.hi, hi));
 }
 
+// Bytes of 128 + v: with the lowest four bits for signs, 128 - v where there is a minus.
+fn signed_bytes(bytes: u32, minus: u32) -> u32 {
+  let ones = ((minus & 15u) * 0x00204081u) & 0x01010101u;
+  return (bytes - ones) ^ (ones * 255u);
+}
+
 // Seven sign bits are stored; the eighth makes the number of minus signs even.
 fn eight_signs(seven: u32) -> u32 {
   return seven | ((countOneBits(seven) & 1u) << 7u);
