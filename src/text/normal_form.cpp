@@ -150,7 +150,7 @@ void compose(std::vector<u32>& chars) {
   for (u64 i = 0; i < chars.size(); ++i) {
     const u32 c = chars[i], combining = c < 0x300 ? 0 : tables().combining_class(c);
     const bool adjacent = has_starter && kept == starter + 1;
-    if (has_starter && (adjacent || (last_class != 0 && last_class < combining))) {
+    if (has_starter && (adjacent || last_class < combining)) {
       if (const u32 whole = tables().compose(chars[starter], c)) {
         chars[starter] = whole;
         continue;

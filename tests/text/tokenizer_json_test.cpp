@@ -254,6 +254,7 @@ TEST(NormalForm, of_each_kind) {
   EXPECT_EQ(form("o\u0302\u0323", false, true), "\u1ed9");        // marks are sorted first
   EXPECT_EQ(form("a\u0315\u0300", false, true), "\u00e0\u0315");  // of a lower class, so nothing keeps it apart
   EXPECT_EQ(form("a\u0301\u0300", false, true), "\u00e1\u0300");
+  EXPECT_EQ(form("a\u0313\u0301", false, true), "a\u0313\u0301");  // of one class: the first keeps the other apart
   EXPECT_EQ(form("\u1112\u1161\u11ab \ud55c", false, true), "\ud55c \ud55c");
   EXPECT_EQ(form("\ud55c", false, false), "\u1112\u1161\u11ab");
   EXPECT_EQ(form("\u212b \ufb01", false, true), "\u00c5 \ufb01");
