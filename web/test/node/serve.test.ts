@@ -280,6 +280,15 @@ describe.skipIf(!hasBox)('the server', () => {
     }
   });
 
+  it('refuses a body that is too large, also where its length is not told', async () => {
+    const chunked = { ...json, 'transfer-encoding': 'chunked' };
+    const body = JSON.stringify({ prompt: 'x'.repeat(200_000) });
+    for (const headers of [json, chunked]) {
+      const answer = await raw(base, '/v1/completions', headers, 'POST', body);
+      expect([answer.status, answer.headers['connection']]).toEqual([413, 'close']);
+    }
+  });
+
   it('tells its health to all', async () => {
     expect(JSON.parse((await raw(base, '/health', {})).body)).toEqual({ status: 'ok' });
   });
