@@ -220,9 +220,9 @@ Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOpti
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file)));
     if (contents) PRONK_OK(source.add_file(file, std::move(*contents)));
   }
-  if (source.tokenizer_files().tokenizer.empty()) return fail(folder + " has no tokenizer.json");
-  auto tokenizer = text::Tokenizer::from_json(source.tokenizer_files());
+  auto tokenizer = source.tokenizer();
   if (!tokenizer) return fail(tokenizer.error().code, folder + ": " + tokenizer.error().message);
+  if (tokenizer->vocab_size() == 0) return fail(folder + " has no tokenizer.json");
   return tokenizer;
 }
 

@@ -1,6 +1,7 @@
 #include "cpu/processors.h"
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
+#include "sources/huggingface.h"
 
 namespace pronk {
 
@@ -15,21 +16,21 @@ std::span<const std::string_view> Model::folder_files() { return sources::Huggin
 
 Status Model::add_file(std::string_view name, std::string contents) {
   CHECK(!parts_->read && parts_->headers.empty());
-  if (!parts_->folder) parts_->folder.emplace();
-  PRONK_OK(parts_->folder->add_file(name, std::move(contents)));
+  if (!parts_->source) parts_->source = std::make_unique<sources::HuggingFace>();
+  PRONK_OK(parts_->source->add_file(name, std::move(contents)));
   parts_->file_count = u32(weight_files().size());
   return {};
 }
 
 std::span<const std::string> Model::weight_files() const {
-  return parts_->folder ? parts_->folder->weight_files() : std::span<const std::string>();
+  return parts_->source ? parts_->source->weight_files() : std::span<const std::string>();
 }
 
 Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
   const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
-  const u64 next = parts_->folder ? parts_->folder->weights_added() : parts_->headers.size();
+  const u64 next = parts_->source ? parts_->source->weights_added() : parts_->headers.size();
   if (parts_->read || file != next) return fail("headers of split files must come in order");
-  if (parts_->folder) return parts_->add_folder_header(prefix, size);
+  if (parts_->source) return parts_->source->add_header(prefix, size);
   PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(prefix, size, files::Keep::view));
   if (!parsed.gguf) return parsed.bytes_needed;
   if (file == 0) {
@@ -54,18 +55,11 @@ Status Model::finish_headers() {
   return *parts_->read;
 }
 
-Result<u64> Model::Parts::add_folder_header(std::span<const u8> prefix, std::optional<u64> file_size) {
-  PRONK_TRY(files::SafetensorsPrefix parsed, files::parse_safetensors(prefix, file_size));
-  if (!parsed.file) return parsed.bytes_needed;
-  PRONK_OK(folder->add_weights(std::move(*parsed.file)));
-  return u64{0};
-}
-
 Status Model::Parts::join() {
-  if ((folder ? folder->weights_added() : headers.size()) != file_count)
+  if ((source ? source->weights_added() : headers.size()) != file_count)
     return fail("not all files of the split model are here");
-  if (folder) {
-    PRONK_TRY(file, folder->header());
+  if (source) {
+    PRONK_TRY(file, source->header());
   } else if (headers.size() == 1) {
     file = std::move(headers[0]);
   } else {
@@ -76,13 +70,9 @@ Status Model::Parts::join() {
 }
 
 Status Model::Parts::read_text() {
-  if (folder) {
-    const text::TokenizerFiles& texts = folder->tokenizer_files();
-    tokenizer = text::Tokenizer::none();
-    if (!texts.tokenizer.empty()) {
-      PRONK_TRY(tokenizer, text::Tokenizer::from_json(texts));
-    }
-    folder.reset();
+  if (source) {
+    PRONK_TRY(tokenizer, source->tokenizer());
+    source.reset();
     return {};
   }
   PRONK_TRY(tokenizer, text::Tokenizer::from_metadata(file.metadata));

@@ -9,14 +9,14 @@
 #include "files/gguf.h"
 #include "models/model.h"
 #include "pronk/pronk.h"
-#include "sources/huggingface.h"
+#include "sources/source.h"
 #include "text/tokenizer.h"
 
 namespace pronk {
 
 struct Model::Parts {
-  std::optional<sources::HuggingFace> folder;  // until its headers are read
-  std::vector<files::Gguf> headers;            // until they are joined
+  std::unique_ptr<sources::Source> source;  // of a model that is not GGUF, until its headers are read
+  std::vector<files::Gguf> headers;         // until they are joined
   u32 file_count = 1;
   files::Gguf file;
   std::shared_ptr<const models::Model> model;
@@ -25,7 +25,6 @@ struct Model::Parts {
   std::optional<Status> read;  // what came of read_headers(), once it was called
 
   Status read_headers();
-  Result<u64> add_folder_header(std::span<const u8> prefix, std::optional<u64> file_size);
   Status join();       // all headers into `file`
   Status read_text();  // the tokenizer
 

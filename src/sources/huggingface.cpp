@@ -205,6 +205,17 @@ Status HuggingFace::add_weights(files::Safetensors header) {
   return {};
 }
 
+Result<u64> HuggingFace::add_header(std::span<const u8> prefix, std::optional<u64> file_size) {
+  PRONK_TRY(files::SafetensorsPrefix parsed, files::parse_safetensors(prefix, file_size));
+  if (!parsed.file) return parsed.bytes_needed;
+  PRONK_OK(add_weights(std::move(*parsed.file)));
+  return u64{0};
+}
+
+Result<text::Tokenizer> HuggingFace::tokenizer() const {
+  return texts_.tokenizer.empty() ? text::Tokenizer::none() : text::Tokenizer::from_json(texts_);
+}
+
 Result<files::Gguf> HuggingFace::header() const {
   if (!config_) return fail(ErrorCode::bad_model, std::string(config_name) + " is missing");
   CHECK(next_ == weight_files_.size());

@@ -14,28 +14,29 @@
 #include "files/gguf.h"
 #include "files/json.h"
 #include "files/safetensors.h"
+#include "sources/source.h"
 #include "text/tokenizer.h"
 
 namespace pronk::sources {
 
-class HuggingFace {
+class HuggingFace final : public Source {
  public:
   // The files of a folder that are read whole, before the weights; all but the first may be missing.
   static std::span<const std::string_view> file_names();
   // Those of them that make a tokenizer, which may be added alone.
   static std::span<const std::string_view> tokenizer_file_names();
-  // One of file_names(). Errors name what is wrong in it.
-  Status add_file(std::string_view name, std::string contents);
 
-  // The files with weights, known when all others have been added: plain names, in the order of add_weights().
-  std::span<const std::string> weight_files() const { return weight_files_; }
-  Status add_weights(files::Safetensors header);
-  u32 weights_added() const { return next_; }  // files
+  Status add_file(std::string_view name, std::string contents) override;  // one of file_names()
+  std::span<const std::string> weight_files() const override { return weight_files_; }
+  u32 weights_added() const override { return next_; }
+  Result<u64> add_header(std::span<const u8> prefix, std::optional<u64> file_size) override;
+  Status add_weights(files::Safetensors header);  // the same from a whole header
 
-  // The whole header. Norms that count from 1 and frequencies that GGUF has in a tensor are told in its own words
-  // (TensorInfo::added, rope.scaling.type llama3), rows of q and k that GGUF has in another order by rope.halves.
-  Result<files::Gguf> header() const;
-  const text::TokenizerFiles& tokenizer_files() const { return texts_; }
+  // Norms that count from 1 and frequencies that GGUF has in a tensor are told in its own words (TensorInfo::added,
+  // rope.scaling.type llama3), rows of q and k that GGUF has in another order by rope.halves.
+  Result<files::Gguf> header() const override;
+  // Of a folder without tokenizer.json: Tokenizer::none().
+  Result<text::Tokenizer> tokenizer() const override;
 
  private:
   Status read_index(const files::Json& index);
