@@ -342,8 +342,8 @@ struct FusedMatMul {
   }
 };
 
-// On one value [q heads | k heads | v heads], in place: optional RMS norm of each q and k head, optional RoPE of q and k,
-// k and v appended to the KV state, whose keys and values are equally wide.
+// On one value [q heads | k heads | v heads], in place: optional RMS norm of each q and k head, optional RoPE of q and
+// k, k and v appended to the KV state, whose keys and values are equally wide.
 struct RotateStore {
   StateId state;
   ValueId qkv;
