@@ -519,17 +519,15 @@ void GpuRunner::submit_step(u32 slot) {
   if (mask_) write_range(plan_.mask, mask_->data(), mask_->size() * 4);
   mask_.reset();
   device_.begin();
-  if (!forward_) {
-    replay(decode_, 1, true);
-    keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
-  }
-  forward_ = false;
+  const bool from_begin = !std::exchange(forward_, false);
+  if (from_begin) replay(decode_, 1, true);
   const bool logits = slot == logits_slot();
   const u64 before = logits ? logits_bytes() : 0;
   const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
   if (!run_.adjustments.empty()) replay(adjust_, 1, true);
   replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
   device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, before, 4);
+  if (from_begin) keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
   device_.submit();
   device_.read(readback, 0, before + 4, slot);
   slot_generation_[slot] = generation_;

@@ -389,7 +389,8 @@ TEST_F(EngineCli, SoftwareIsTakenOnlyWhereItIsAskedFor) {
   for (const char* backend : {"", " --backend auto"}) {
     const json out = run_json("generate" + model() + " --tokens 5,6,7 -n 4 --ignore-eos --json" + backend);
     EXPECT_EQ(out["counters"]["submits_per_token"], hardware ? 1 : 0);
-    if (!hardware) EXPECT_EQ(read("err"), "pronk: " + hardware.error().message + "; running on the CPU\n");
+    const std::string note = "pronk: " + (hardware ? "" : hardware.error().message) + "; running on the CPU\n";
+    if (!hardware) EXPECT_TRUE(read("err").ends_with(note)) << read("err");  // drivers may have their say before
   }
 }
 

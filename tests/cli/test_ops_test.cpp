@@ -41,7 +41,7 @@ TEST(TestOps, WrongNamesListTheChoices) {
       run.out,
       "pronk test-ops: --op is 'convolution', not one of "
       "embed|matvec|matvec-batch|gemm|matmul-experts|norm|map|position_scale|rope|take_columns|join_columns|route|"
-      "weighted_sum|keep_largest|conv1d|delta_rule|scan|store_kv|rotate_store|attention|attention-decode|"
+      "weighted_sum|keep_largest|conv1d|delta_rule|scan|store_kv|rotate_store|attention|attention-decode|adjust_logits|"
       "sampling\n");
   run = test_ops("--format Q4_9");
   EXPECT_EQ(run.status, 2);

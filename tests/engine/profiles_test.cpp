@@ -162,15 +162,16 @@ TEST(Profiles, EveryPresetFitsOrIsRefusedForTheRightReason) {
 TEST(Profiles, ActivationsAreNearTheirLowerBound) {
   for (const cli::SynthPreset& preset : cli::synth_presets()) {
     const models::Model model = preset_model(preset, "Q4_0");
-    const bool in_place =
-        model.architecture == "llama" || model.architecture.starts_with("qwen2") || model.architecture == "qwen3";
+    const bool in_place = model.architecture == "llama" || model.architecture.starts_with("qwen2") ||
+                          model.architecture == "qwen3" || model.architecture == "smollm3" ||
+                          model.architecture == "granitehybrid";
     for (const Profile& profile : distinct_profiles()) {
       const auto plan = engine::plan_gpu(model, {.context = 4096}, profile.limits, profile.features);
       ASSERT_TRUE(plan) << plan.error().message;
       const double planned = double(plan->bytes(gpu::MemoryKind::activations)),
                    bound = double(plan->activations_lower_bound);
       EXPECT_GT(bound, 0);
-      EXPECT_LE(planned, (in_place ? 1.05 : 1.35) * bound) << preset.name << " on " << profile.name;
+      EXPECT_LE(planned, (in_place ? 1.05 : 1.32) * bound) << preset.name << " on " << profile.name;
     }
   }
 }

@@ -3,10 +3,11 @@
 
 using Quant = i16;  // how a quant of an activation is kept
 
-constexpr u32 panel_rows = 8;   // rows of a panel: lanes of a vector of sums
-constexpr u32 panel_step = 2;   // weights of one row that lie side by side in a panel
-constexpr u32 tile_tokens = 2;  // activations that share each load of a panel
-constexpr u8 panel_bias = 0;    // flips bits of signed weights in a panel: 128 makes them q + 128, unsigned
+constexpr u32 panel_rows = 8;      // rows of a panel: lanes of a vector of sums
+constexpr u32 panel_step = 2;      // weights of one row that lie side by side in a panel
+constexpr u32 tile_tokens = 2;     // activations that share each load of a panel
+constexpr u32 unrolled_parts = 8;  // of a unit, in loops over them
+constexpr u8 panel_bias = 0;       // flips bits of signed weights in a panel: 128 makes them q + 128, unsigned
 
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;

@@ -37,7 +37,7 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
   if constexpr (groups == 1) {
     store_vector(w.scales, load_vector<Floats8>(w.scales) * load_vector<Floats8>(x_scales));
   }
-#pragma unroll
+#pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
     const Bytes32 quants = Dot::quants(unit, p);
     if constexpr (groups == 1) {
@@ -106,7 +106,7 @@ PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel
       panel.offsets[index * unit_groups + g][row] = Dot::has_offsets ? w.offsets[g] : -float(panel_bias) * w.scales[g];
     }
   }
-#pragma unroll
+#pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
     const Bytes32 quants = Dot::quants(unit, p);
     deal(Dot::largest == 0 ? quants ^ panel_bias : quants,

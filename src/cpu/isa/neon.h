@@ -5,6 +5,7 @@ using Quant = i8;
 constexpr u32 panel_rows = 8;
 constexpr u32 panel_step = 4;
 constexpr u32 tile_tokens = 4;
+constexpr u32 unrolled_parts = 8;
 constexpr u8 panel_bias = 0;
 
 using PanelInts = Lanes<i32, panel_rows>;
