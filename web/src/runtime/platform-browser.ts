@@ -32,6 +32,7 @@ async function compile(name: ModuleName): Promise<WebAssembly.Module> {
 }
 
 function missingForThreads(): string {
+  if (/\bFirefox\//.test(navigator.userAgent)) return 'Firefox has hung with them, for a reason not found yet';
   if (!crossOriginIsolated) return 'the page is not cross-origin isolated (headers COOP and COEP)';
   return typeof SharedArrayBuffer === 'undefined' ? 'this browser has no SharedArrayBuffer' : '';
 }
@@ -41,7 +42,7 @@ export const browserPlatform: Platform = {
     const { name, memory } = chooseModule(threads);
     return instantiate(await compile(name), gpu, memory);
   },
-  // Firefox has hung, with both processors busy, while an engine had threads: only Chromium gets more than one unasked.
+  // Where nobody has tested them, threads are for those who ask.
   threads: () => ({
     processors: 'userAgentData' in navigator ? navigator.hardwareConcurrency || 1 : 1,
     missing: missingForThreads(),

@@ -33,7 +33,8 @@ export interface EngineOptions {
   embeddings?: boolean;
   /**
    * Threads of the CPU, where it does the work; default: by the number of processors, at most 8, in browsers that are not
-   * Chromium 1. In a browser only a page that is cross-origin isolated can have more than one.
+   * Chromium 1. In a browser only a page that is cross-origin isolated can have more than one;
+   * Firefox has one.
    */
   threads?: number;
 }

@@ -17,6 +17,7 @@ async function start(): Promise<Tab> {
 export const chromium: BrowserEngine = {
   name: 'Chromium',
   complete: true,
+  threads: true,
   slowGpu: true,
   missing: missingChromium,
   start,

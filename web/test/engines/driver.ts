@@ -16,6 +16,8 @@ export interface BrowserEngine {
   readonly name: string;
   /** It must have WebGPU and OPFS; what another has is found out. */
   readonly complete: boolean;
+  /** Its pages can have threads. */
+  readonly threads: boolean;
   /** Its WebGPU takes minutes on a CPU: other tests ask it. */
   readonly slowGpu: boolean;
   /** Why it cannot run on this machine; null: it can. */

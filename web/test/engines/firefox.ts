@@ -58,6 +58,7 @@ function start(): Promise<Tab> {
 export const firefox: BrowserEngine = {
   name: 'Firefox',
   complete: true,
+  threads: false,
   slowGpu: false,
   missing: () => missingFile(setpriv, executablePath, lavapipe()),
   start,

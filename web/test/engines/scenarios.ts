@@ -252,7 +252,7 @@ export function describeEngine(engine: BrowserEngine): void {
       const cases = boxGolden();
       if (!cases) return context.skip('no models/pronk-box.gguf');
       const plan = async () => (await Pronk.plan('builtin', { device: 'cpu', threads: 3 })).threads;
-      expect(await inPage(tab, plan, undefined)).toBe(engine.complete ? 3 : 1);
+      expect(await inPage(tab, plan, undefined)).toBe(engine.threads ? 3 : 1);
       for (const threads of [2, 3]) expect(await answer(tab, 'cpu', cases, threads)).toEqual(expectedOf(cases));
     });
 

@@ -90,6 +90,7 @@ function start(): Promise<Tab> {
 export const webkitGtk: BrowserEngine = {
   name: 'WebKitGTK',
   complete: false,
+  threads: false,
   slowGpu: false,
   missing: () => missingFile(setpriv, xvfb, webDriver, miniBrowser),
   start,
