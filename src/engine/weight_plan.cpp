@@ -134,7 +134,8 @@ std::vector<WeightId> part_biases(const graph::FusedMatMul& matmul) {
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits) {
   for (const graph::Weight& weight : graph.weights) {
     if (weight.books == WeightId::none) continue;
-    return fail(ErrorCode::unsupported, "tensor '" + weight.name + "' is quantized additively, which runs on the CPU only");
+    return fail(ErrorCode::unsupported,
+                "tensor '" + weight.name + "' is quantized additively, which runs on the CPU only");
   }
   Planner planner(graph, limits);
   PRONK_OK(planner.check_total());

@@ -181,7 +181,8 @@ TEST(AdditiveFolder, RunsOnNoGpuYet) {
   const gpu::NullDevice device({});
   const auto plan = (*model)->plan({}, &device.limits(), &device.features());
   ASSERT_TRUE(plan.has_value()) << plan.error().message;
-  EXPECT_TRUE(plan->refusal.starts_with("tensor 'blk.0.attn_q.codes' is quantized additively, which runs on the CPU only"))
+  EXPECT_TRUE(
+      plan->refusal.starts_with("tensor 'blk.0.attn_q.codes' is quantized additively, which runs on the CPU only"))
       << plan->refusal;
   EXPECT_EQ(plan->refusal_code, ErrorCode::unsupported);
 }
