@@ -144,6 +144,16 @@ class Session {
   // Of the token that next() gave last: its own, then those of the likeliest (cpu/logprobs.h).
   virtual std::span<const graph::TokenLogprob> logprobs() const = 0;
 
+  // What the session has computed, for a restore() here or in another engine of the same model: starts with the head;
+  // then next_saved() gives bytes until running() is false. What ran is over.
+  virtual Result<std::vector<u8>> save() = 0;
+  // Empty when none have come yet. Valid until the next call.
+  virtual std::span<const u8> next_saved() = 0;
+  // Goes back to what was saved. The head tells how many bytes are to follow, or that they are not for this session,
+  // which then stays as it is. After the last bytes it stands where the saved one did; until then at the beginning.
+  virtual Result<u64> restore(std::span<const u8> head) = 0;
+  virtual Status put_saved(std::span<const u8> bytes) = 0;  // a multiple of 4
+
   // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring), or hidden states
   // (LoadOptions::embedding), or a reranker's scores. by_steps: through the decode path, one token at a time, instead
   // of prefill; not with an encoder.

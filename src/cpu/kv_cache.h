@@ -47,6 +47,7 @@ class KvRows {
     return type == graph::KvType::f32 ? dim * sizeof(Real) : graph::kv_row_bytes(type, dim);
   }
   u64 bytes() const { return reals_.size() * sizeof(Real) + bytes_.size(); }
+  u8* data() { return type_ == graph::KvType::f32 ? reinterpret_cast<u8*>(reals_.data()) : bytes_.data(); }
 
   void put(u64 row, const Real* from) {
     if (type_ == graph::KvType::f32) {
@@ -184,6 +185,11 @@ class KvCache {
   // The first position that has not been overwritten by a later one.
   u32 oldest() const { return oldest_; }
   void forget() { oldest_ = 0; }  // all is written anew, from position 0 on
+
+  // For what is saved (graph/saved_state.h): rows of [KV head][row].
+  u8* key_bytes() { return keys_.data(); }
+  u8* value_bytes() { return values_.data(); }
+  void hold_from(u32 oldest) { oldest_ = oldest; }  // the rows of earlier positions are of none
 
   // What a query must go through to meet the keys; and what a sum of values, where these lie in the keys, to be one of
   // the values that were given. The transform is its own inverse.

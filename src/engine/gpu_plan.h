@@ -60,6 +60,10 @@ struct GpuPlan {
   u32 output_width = 0;                    // floats of a token
   u32 output_base = 0, output_stride = 0;  // where they lie in those ranges, in floats
   std::vector<Range> rope_tables;          // of each of the graph's
+  struct StatePlace {
+    Range first, values;  // keys and values of a KV state; all of a recurrent one
+  };
+  std::vector<StatePlace> states;  // of each of the graph's
   struct Checkpoint {
     u32 state;
     std::array<u32, graph::Checkpoints::copies> copies;  // buffers of the same size

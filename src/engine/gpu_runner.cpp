@@ -17,7 +17,7 @@ using graph::WeightId;
 constexpr u64 scratch_bytes = StagedLoader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
 constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30, test_ticket = 3u << 30;  // below: the slot of a token
-constexpr u32 upload_ticket = chunk_ticket + 1;
+constexpr u32 upload_ticket = chunk_ticket + 1, save_ticket = chunk_ticket + 2;
 
 // A device's text, which may have lines of its own.
 std::string one_line(std::string text) {
@@ -206,6 +206,7 @@ Status GpuRunner::pump() {
   if (phase_ == Phase::prefill) submit_chunks();
   if (phase_ == Phase::decode) submit_steps();
   if (phase_ == Phase::score) submit_score();
+  if (phase_ == Phase::save) submit_save();
   return {};
 }
 
@@ -230,6 +231,9 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         std::memcpy(rows_.data(), event.bytes.data(), event.bytes.size());
         rows_ready_ = score_generation_ == generation_;
         score_generation_ = 0;
+      } else if (event.id == save_ticket) {
+        if (save_generation_ == generation_) saved_ = event.bytes;
+        save_generation_ = 0;
       } else {
         if (event.id == logits_slot()) take_logits(event.bytes);
         arrived_[event.id] = load_le<u32>(event.bytes.data() + event.bytes.size() - 4);
@@ -304,7 +308,7 @@ void GpuRunner::start(Run run) {
   forward_ = false;
   mask_.reset();
   counters_at_decode_.reset();
-  go_back();
+  go_back(run_.position);
   phase_ = Phase::prefill;
 }
 
@@ -338,20 +342,20 @@ u32 GpuRunner::resumable(u32 position) const {
 }
 
 // Before a run begins at its position.
-void GpuRunner::go_back() {
-  CHECK(resumes_at(run_.position));
-  cached_ = run_.position;
-  if (run_.position == 0) written_ = 0;  // all is written anew
-  checkpoints_.forget_after(run_.position);
-  if (run_.position > 0 && recurrent_at_ != run_.position && !plan_.checkpoints.empty()) {
-    const u32 from = *checkpoints_.find(run_.position);
+void GpuRunner::go_back(u32 position) {
+  CHECK(resumes_at(position));
+  cached_ = position;
+  if (position == 0) written_ = 0;  // all is written anew
+  checkpoints_.forget_after(position);
+  if (position > 0 && recurrent_at_ != position && !plan_.checkpoints.empty()) {
+    const u32 from = *checkpoints_.find(position);
     device_.begin();
     for (const auto& [state, copies] : plan_.checkpoints) {
       device_.copy_buffer(buffers_[copies[from]], 0, buffers_[state], 0, plan_.buffers[state].size);
     }
     device_.submit();
   }
-  recurrent_at_ = run_.position;
+  recurrent_at_ = position;
 }
 
 // Behind what has been recorded.
@@ -380,6 +384,7 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
 
 void GpuRunner::cancel() {
   tokens_.clear();
+  saved_.clear();
   rows_ready_ = false;
   ++generation_;
   phase_ = Phase::idle;
@@ -616,6 +621,85 @@ std::span<const float> GpuRunner::next_rows() {
     rows_out_.insert(rows_out_.end(), &rows_[row], &rows_[row] + plan_.output_width);
   }
   return rows_out_;
+}
+
+// ---- Saving and restoring
+
+graph::SavedStates GpuRunner::start_save(u32 position) {
+  CHECK(ready() && finished() && !plan_.sampling.empty());
+  ++generation_;
+  go_back(position);
+  graph::SavedStates saved{.position = position, .checkpoints = checkpoints_};
+  for (const graph::State& state : model_.graph.states) {
+    const auto* kv = std::get_if<graph::KvState>(&state);
+    saved.first.push_back(kv ? graph::first_saved(*kv, position, first_row_of(*kv)) : 0);
+  }
+  saving_ = {model_.graph, plan_.options.kv, saved, plan_.options.context, plan_.slack()};
+  phase_ = saving_.done() ? Phase::idle : Phase::save;
+  return saved;
+}
+
+// The first position whose row no later one has taken.
+u32 GpuRunner::first_row_of(const graph::KvState& state) const {
+  const u32 capacity = graph::kv_capacity(state, plan_.options.context, plan_.slack());
+  return written_ - std::min(written_, capacity);
+}
+
+Range GpuRunner::place_of(const graph::StateRun& run) const {
+  const GpuPlan::StatePlace& place = plan_.states[run.state];
+  Range range = run.part == graph::StatePart::values ? place.values : place.first;
+  if (run.part == graph::StatePart::copy) {
+    for (const auto& [state, copies] : plan_.checkpoints) {
+      if (state == place.first.buffer) range.buffer = copies[run.copy];
+    }
+  }
+  return {range.buffer, range.offset + run.offset, run.bytes};
+}
+
+// As much as the buffer for logits takes, which nothing else needs now; a run that was cancelled may still be using it.
+void GpuRunner::submit_save() {
+  if (save_generation_ != 0 || !saved_.empty() || slot_generation_[logits_slot()] != 0) return;
+  const gpu::BufferId readback = buffers_[plan_.logits_readback];
+  const u64 most = logits_bytes() / 4 * 4;
+  u64 filled = 0;
+  device_.begin();
+  while (filled < most && !saving_.done()) {
+    const Range range = place_of(saving_.take(most - filled));
+    device_.copy_buffer(buffers_[range.buffer], range.offset, readback, filled, range.size);
+    filled += range.size;
+  }
+  device_.submit();
+  device_.read(readback, 0, filled, save_ticket);
+  save_generation_ = generation_;
+}
+
+std::span<const u8> GpuRunner::next_saved() {
+  if (phase_ != Phase::save) return {};
+  saved_out_ = std::exchange(saved_, {});
+  if (!saved_out_.empty() && saving_.done()) phase_ = Phase::idle;
+  return saved_out_;
+}
+
+void GpuRunner::forget() {
+  CHECK(ready() && finished());
+  go_back(0);
+}
+
+void GpuRunner::put(const graph::StateRun& run, const u8* bytes) {
+  const Range range = place_of(run);
+  device_.write_buffer(buffers_[range.buffer], range.offset, {bytes, std::size_t(range.size)});
+}
+
+void GpuRunner::restored(const graph::SavedStates& saved) {
+  cached_ = written_ = saved.position;
+  // Where rows are missing, as if later positions had taken their places.
+  for (std::size_t i = 0; i < model_.graph.states.size(); ++i) {
+    const auto* kv = std::get_if<graph::KvState>(&model_.graph.states[i]);
+    if (!kv || saved.first[i] == 0) continue;
+    wrote_to(saved.first[i] + graph::kv_capacity(*kv, plan_.options.context, plan_.slack()));
+  }
+  recurrent_at_ = saved.position;
+  checkpoints_ = saved.checkpoints;
 }
 
 // ---- Memory

@@ -13,10 +13,11 @@ import { startTemplateWorker } from './template/start-browser.js';
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
-export type { EmbedOptions, GenerateOptions, LoadOptions } from './engine.js';
+export type { EmbedOptions, GenerateOptions, LoadOptions, SessionOptions } from './engine.js';
 export type { Generation } from './generation.js';
 export type { Stream } from './openai/stream.js';
 export type * from './openai/types.js';
+export type { Session } from './session.js';
 export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 
 function urlSpec(text: string): FileSpec & { kind: 'url' } {

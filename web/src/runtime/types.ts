@@ -241,6 +241,8 @@ export interface Stats {
   allocated: PlanMemory;
   /** Size of the WASM module's memory. */
   heapBytes: number;
+  /** Bytes of sessions that wait for their turn in the host's memory. */
+  sessionBytes: number;
   /** Threads of the CPU that work: those of the plan, once their workers have started. */
   threads: number;
   /** Times that the engine came back by itself, from a lost device or a crashed worker. */
