@@ -29,10 +29,11 @@ as_root() {
 }
 
 install_debian_packages() {
-  local package missing=()
+  local package missing=() arm="$DEBIAN_PACKAGES_ARM"
+  [ "$(uname -m)" = aarch64 ] && arm=""
   command -v dpkg-query >/dev/null || die "this is not a Debian system: install by hand what versions.env names"
   for package in ${DEBIAN_PACKAGES_NATIVE//@LLVM@/$LLVM_VERSION} ${DEBIAN_PACKAGES_WASM//@LLVM@/$LLVM_VERSION} \
-    $DEBIAN_PACKAGES_RUN; do
+    $arm $DEBIAN_PACKAGES_RUN; do
     [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
   done
   [ ${#missing[@]} = 0 ] && return

@@ -12,6 +12,15 @@ PRONK_INLINE const Quant* quants_of(const QuantizedRows& x, u32 t) {
   return reinterpret_cast<const Quant*>(x.quants) + u64(t) * x.stride;
 }
 
+template <class Dot>
+PRONK_INLINE Dot dot_of(const formats::Format& format) {
+  if constexpr (requires(Dot dot) { dot.book; }) {
+    return {reinterpret_cast<const u8*>(format.gpu_table().data())};
+  } else {
+    return {};
+  }
+}
+
 // ---- One row of weights, one of activations
 
 template <class Dot>
@@ -24,12 +33,12 @@ struct RowSums {
 
 // Of `parts` times 32 weights.
 template <class Dot>
-PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales, const float* x_sums, u32 parts,
-                           RowSums<Dot>& sums) {
+PRONK_INLINE void add_unit(const Dot& dot, const u8* unit, const Quant* x, const float* x_scales, const float* x_sums,
+                           u32 parts, RowSums<Dot>& sums) {
   constexpr u32 groups = RowSums<Dot>::groups;
   using Products = typename RowSums<Dot>::Products;
   UnitScales w;
-  Dot::scales(unit, parts * groups, w);
+  dot.scales(unit, parts * groups, w);
   for (u32 i = 0; i < groups; ++i) {
     if (Dot::has_offsets)
       sums.offsets += load_vector<Floats8>(w.offsets + 8 * i) * load_vector<Floats8>(x_sums + 8 * i);
@@ -39,7 +48,7 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
   }
 #pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
-    const Bytes32 quants = Dot::quants(unit, p);
+    const Bytes32 quants = dot.quants(unit, p);
     if constexpr (groups == 1) {
       const GroupInts dots = group_dot<Dot::largest>(quants, x + p * quant_block);
       sums.products[p % 2] += __builtin_convertvector(dots, Products) * w.scales[p];
@@ -53,7 +62,7 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
 }
 
 template <class Dot>
-PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
+PRONK_INLINE float row_product(const Dot& dot, const u8* row, const QuantizedRows& x, u32 t) {
   constexpr u32 unit_blocks = unit_weights / quant_block;
   const Quant* quants = quants_of(x, t);
   const float* scales = x.scales + u64(t) * x.stride / quant_block;
@@ -63,11 +72,11 @@ PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
   RowSums<Dot> sums;
   const u32 units = x.width / unit_weights, rest = x.width % unit_weights / quant_block;
   for (u32 u = 0; u < units; ++u) {
-    add_unit<Dot>(unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks, x_sums + u * unit_sums,
-                  unit_blocks, sums);
+    add_unit<Dot>(dot, unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks,
+                  x_sums + u * unit_sums, unit_blocks, sums);
   }
   if (rest > 0) {
-    add_unit<Dot>(unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
+    add_unit<Dot>(dot, unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
                   x_sums + units * unit_sums, rest, sums);
   }
   return sum_of(sums.products[0] + sums.products[1], sums.offsets);
@@ -96,10 +105,10 @@ PRONK_INLINE void deal(const Bytes32& quants, u8* to, u32 row) {
 
 // unit: number `index` of the panel
 template <class Dot>
-PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel<Dot>& panel) {
+PRONK_INLINE void fill_unit(const Dot& dot, const u8* unit, u32 parts, u32 row, u32 index, Panel<Dot>& panel) {
   constexpr u32 part_groups = quant_block / Dot::group, unit_groups = unit_weights / Dot::group;
   UnitScales w;
-  Dot::scales(unit, parts * part_groups, w);
+  dot.scales(unit, parts * part_groups, w);
   for (u32 g = 0; g < parts * part_groups; ++g) {
     panel.scales[index * unit_groups + g][row] = w.scales[g];
     if (Panel<Dot>::has_offsets) {
@@ -108,7 +117,7 @@ PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel
   }
 #pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
-    const Bytes32 quants = Dot::quants(unit, p);
+    const Bytes32 quants = dot.quants(unit, p);
     deal(Dot::largest == 0 ? quants ^ panel_bias : quants,
          panel.quants + (index * unit_weights + p * quant_block) * panel_rows, row);
   }
@@ -116,15 +125,15 @@ PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel
 
 // `parts` times 32 weights of `rows` rows; missing rows are zeros.
 template <class Dot>
-void fill_panel(const u8* weights, u64 row_bytes, u32 rows, u32 parts, Panel<Dot>& panel) {
+void fill_panel(const Dot& dot, const u8* weights, u64 row_bytes, u32 rows, u32 parts, Panel<Dot>& panel) {
   constexpr u32 unit_parts = unit_weights / quant_block;
   if (rows < panel_rows) panel = {};
   for (u32 r = 0; r < rows; ++r) {
     for (u32 u = 0; u < parts / unit_parts; ++u) {
-      fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, u), unit_parts, r, u, panel);
+      fill_unit<Dot>(dot, unit_at<Dot>(weights + r * row_bytes, u), unit_parts, r, u, panel);
     }
     const u32 units = parts / unit_parts, rest = parts % unit_parts;
-    if (rest > 0) fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, units), rest, r, units, panel);
+    if (rest > 0) fill_unit<Dot>(dot, unit_at<Dot>(weights + r * row_bytes, units), rest, r, units, panel);
   }
 }
 
@@ -179,10 +188,11 @@ void multiply_panel(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, 
 template <class Dot>
 void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
                       Rows<float> out) {
+  const Dot dot = dot_of<Dot>(*matrix.format);
   const u64 row_bytes = matrix.row_bytes();
   for (u32 t = 0; t < x.count; ++t) {
     for (u32 n = range.first; n < range.end; ++n) {
-      out[t][n] = row_product<Dot>(matrix.bytes + n * row_bytes, x, t) + (bias ? bias[n] : 0);
+      out[t][n] = row_product<Dot>(dot, matrix.bytes + n * row_bytes, x, t) + (bias ? bias[n] : 0);
     }
   }
 }
@@ -190,6 +200,7 @@ void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows&
 template <class Dot>
 void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
                         Rows<float> out) {
+  const Dot dot = dot_of<Dot>(*matrix.format);
   Panel<Dot> panel;
   const u64 row_bytes = matrix.row_bytes();
   out.width = range.end;
@@ -201,7 +212,7 @@ void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRow
     for (u32 first = 0; first < matrix.cols; first += panel_weights) {
       const u32 columns = matrix.cols - first < panel_weights ? matrix.cols - first : panel_weights;
       const u8* weights = unit_at<Dot>(matrix.bytes + n * row_bytes, first / unit_weights);
-      fill_panel<Dot>(weights, row_bytes, rows, columns / quant_block, panel);
+      fill_panel<Dot>(dot, weights, row_bytes, rows, columns / quant_block, panel);
       multiply_panel<Dot>(panel, columns / quant_block, x, first, out, n);
     }
   }

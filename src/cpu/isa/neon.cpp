@@ -1,10 +1,11 @@
 #include <arm_neon.h>
+#include <sys/auxv.h>
 
 #include "cpu/isa/all.h"
 
 namespace pronk::cpu {
 
-static bool runs_here() { return true; }
+static bool runs_here() { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
 
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 namespace {
