@@ -78,8 +78,9 @@ class Model {
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
-  // A folder as Hugging Face's libraries write it comes first with those of these files that it has, each whole and in
-  // this order; all but the first may be missing. What follows are the headers of weight_files().
+  // A folder of Hugging Face's or MLC's comes first with those of these files that it has, each whole and in this
+  // order; one of the two that are the first may not be missing. What follows are the headers of weight_files(): of
+  // MLC's, which have none, any bytes.
   static std::span<const std::string_view> folder_files();
   Status add_file(std::string_view name, std::string contents);
   std::span<const std::string> weight_files() const;  // of a folder: plain names

@@ -80,11 +80,11 @@ void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64
 
 // ---- Weights
 
-void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) {
   create_buffers();
   for (const Matrix& matrix : plan_.weights.matrices) {
     for (u32 source = 0; source < matrix.sources.size(); ++source) {
-      if (matrix.sources[source] == weight) write_matrix(matrix, source, first_block, blocks, bytes);
+      if (matrix.sources[source] == weight) write_matrix(matrix, source, {first_block, blocks, bytes, planes});
     }
   }
   const formats::Format& format = *model_.graph[weight].format;
@@ -109,23 +109,25 @@ void GpuRunner::mark_uploads() {
 }
 
 // Cuts a run of a source's blocks where the matrix is cut, and places each piece.
-void GpuRunner::write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write_matrix(const Matrix& matrix, u32 source, const BlockRun& run) {
   const u64 row_blocks = matrix.cols / matrix.format->block_weights;
   u64 rows_before = 0;  // of the joined matrix, before this source
   for (u32 s = 0; s < source && !matrix.paired; ++s) rows_before += model_.graph[matrix.sources[s]].rows;
-  const u64 begin = rows_before * row_blocks + first_block, end = begin + blocks;
+  const u64 begin = rows_before * row_blocks + run.first_block, end = begin + run.blocks;
   for (const MatrixPart& part : matrix.parts) {
     const u64 part_begin = part.first_row * row_blocks, part_end = part_begin + part.rows * row_blocks;
     const u64 from = std::max(begin, part_begin), to = std::min(end, part_end);
     if (from >= to) continue;
     const u64 before_in_part = matrix.paired ? source * part.rows * row_blocks : 0;
-    write_blocks(matrix, part, before_in_part + from - part_begin, to - from,
-                 bytes + (from - begin) * matrix.format->block_bytes);
+    write_blocks(matrix, part,
+                 {before_in_part + from - part_begin, to - from,
+                  run.bytes + (from - begin) * matrix.format->block_bytes, run.planes});
   }
 }
 
 // Repacks as much as the scratch holds and writes it, until all is written. Padded rows come whole and have one plane.
-void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, const BlockRun& run) {
+  auto [to_block, blocks, bytes, wanted] = run;
   const formats::Format& format = *matrix.format;
   const u64 row_blocks = matrix.cols / format.block_weights;
   const u64 padded_blocks = gpu_row_weights(format, matrix.cols) / format.block_weights;
@@ -152,7 +154,8 @@ void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 t
     const u8* from = scratch_.data();
     for (u32 p = 0; p < format.gpu.plane_count; ++p) {
       const u64 size = align_up(written * format.gpu.plane_bytes[p], 4);
-      write_range(part.range, from, size, part.extent.plane_offset[p] + at * format.gpu.plane_bytes[p]);
+      const u64 to = part.extent.plane_offset[p] + at * format.gpu.plane_bytes[p];
+      if (wanted >> p & 1) write_range(part.range, from, size, to);
       from += size;
     }
     bytes += count * format.block_bytes;

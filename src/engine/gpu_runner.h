@@ -74,9 +74,15 @@ class GpuRunner final : public Runner, private WeightSink {
   static constexpr u64 upload_mark_bytes = 8 << 20;
   static constexpr u32 most_upload_marks = 2;
 
-  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
-  void write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes);
-  void write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes);
+  // Blocks of a weight or of a matrix, of which some planes are to be written.
+  struct BlockRun {
+    u64 first_block, blocks;
+    const u8* bytes;
+    u32 planes;
+  };
+  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) override;
+  void write_matrix(const Matrix& matrix, u32 source, const BlockRun& run);
+  void write_blocks(const Matrix& matrix, const MatrixPart& part, const BlockRun& run);
   void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
 
   void mark_uploads();

@@ -210,8 +210,8 @@ Deviation deviation(std::span<const float> got, std::span<const float> exact, u6
   return result;
 }
 
-Result<std::vector<float>> logits_of_folder(const std::string& path, std::span<const u32> tokens) {
-  cli::EngineChoice choice{.location = path, .backend = "cpu"};
+Result<std::vector<float>> logits_of_folder(const std::string& path, std::string backend, std::span<const u32> tokens) {
+  cli::EngineChoice choice{.location = path, .backend = std::move(backend)};
   choice.options = {.context = u32(tokens.size()),
                     .kv = graph::KvType::f32,
                     .activations = graph::Activations::f32,
@@ -221,10 +221,19 @@ Result<std::vector<float>> logits_of_folder(const std::string& path, std::span<c
   return test::score(*engine, tokens, false);
 }
 
-class SourceModels : public testing::TestWithParam<std::pair<const char*, u32>> {};
+struct Models {
+  const char* kind;
+  u32 count;
+  const char* backend;
+};
+
+class SourceModels : public testing::TestWithParam<Models> {};
 
 TEST_P(SourceModels, GiveExactLogits) {
-  const auto [kind, models] = GetParam();
+  const auto [kind, models, backend] = GetParam();
+  if (std::string_view(backend) != "cpu") {
+    if (const auto device = gpu::create_native_device(); !device) GTEST_SKIP() << device.error().message;
+  }
   const std::string folder = test::shared_path("vectors/sources/") + kind + "/";
   const auto text = test::read_file(folder + "index.json");
   if (!text) GTEST_SKIP() << "no " << folder << "index.json on this machine";
@@ -234,7 +243,7 @@ TEST_P(SourceModels, GiveExactLogits) {
     for (const json& sequence : entry["sequences"]) {
       SCOPED_TRACE(std::string(entry["name"]) + "." + std::string(sequence["tag"]));
       const std::vector<u32> tokens = sequence["tokens"];
-      const auto got = logits_of_folder(folder + std::string(entry["dir"]), tokens);
+      const auto got = logits_of_folder(folder + std::string(entry["dir"]), backend, tokens);
       ASSERT_TRUE(got.has_value()) << got.error().message;
       const auto exact = test::archs::read_floats(folder + std::string(sequence["exact_file"]));
       const Deviation d = deviation(*got, exact, sequence["vocab"]);
@@ -244,8 +253,10 @@ TEST_P(SourceModels, GiveExactLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sources, SourceModels, testing::Values(std::pair("safetensors", 11), std::pair("aqlm", 8)),
-                         [](const auto& info) { return std::string(info.param.first); });
+INSTANTIATE_TEST_SUITE_P(Sources, SourceModels,
+                         testing::Values(Models{"safetensors", 11, "cpu"}, Models{"aqlm", 8, "cpu"},
+                                         Models{"mlc", 8, "cpu"}, Models{"mlc", 8, "webgpu"}),
+                         [](const auto& info) { return std::string(info.param.kind) + "_" + info.param.backend; });
 
 class BadFolders : public testing::TestWithParam<std::pair<const char*, u32>> {};
 
