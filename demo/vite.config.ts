@@ -14,7 +14,12 @@ export default defineConfig({
   base: './',
   plugins: [withoutPolicy],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-  build: { target: 'es2022', modulePreload: { polyfill: false } },
+  build: {
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    // What loads when it is first needed is told apart by its name from what every visit loads.
+    rolldownOptions: { output: { chunkFileNames: 'assets/lazy-[name]-[hash].js' } },
+  },
   server: { headers },
   preview: { headers },
 });

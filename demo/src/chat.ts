@@ -1,16 +1,25 @@
 // What is said: sending, streaming, stopping, trying again.
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type GenerationResult, type Pronk, PronkError } from 'pronk';
+import { atMostEvery, streamAnswer } from './answer';
+import * as conversation from './conversation';
 import { beginConversation, conversationId, draft, messages, reopenConversation } from './conversation';
 import type { Figures, Message } from './message';
 import { model, notice, open, problem, report, settled } from './model';
-import { chatPrompt, type Prompt, plainEnd, plainTemplate, storyPrompt } from './prompt';
-import { samplingOptions, settings } from './settings';
-import { renderTemplate, TemplateError } from './template';
-import { runTool, splitCall, tools } from './tools';
+import { type Chat, chatRequest, leftOut, storyPrompt } from './prompt';
+import { sampling, temperature } from './sampling';
+import { runTool, tools } from './tools';
 
 /** The answer being written: 'reading' until its first token. */
 export const answering = signal<'no' | 'reading' | 'writing'>('no');
+/** Tokens of the answer being written, and about how many its prompt has. */
+export const written = signal(0);
+const promptTokens = signal(0);
+/** Tokens of the context in use. */
+export const contextUsed = computed(() => {
+  if (answering.value !== 'no') return promptTokens.value + written.value;
+  return messages.value.findLast(({ figures }) => figures !== null)?.figures?.context ?? 0;
+});
 export const storyMode = computed(() => model.value.at === 'ready' && model.value.engine.chatTemplate === null);
 /** The engine whose chat template cannot be used, and whether its person has chosen to go on without. */
 export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | null>(null);
@@ -18,11 +27,7 @@ export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | n
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
-let lastPrompt: { engine: Pronk; conversation: string; firstMessage: number } | null = null;
-
-function nextId(): number {
-  return messages.value.reduce((last, message) => Math.max(last, message.id), 0) + 1;
-}
+let lastCut: { engine: Pronk; conversation: string; firstMessage: number } | null = null;
 
 export function send(): void {
   const text = draft.value;
@@ -36,17 +41,25 @@ export function send(): void {
 /** Adds a message and has it answered; while the model is loading the answer waits for it. */
 export function say(text: string, offerTools = false): void {
   if (answering.value !== 'no' || !open.value) return;
-  const user: Message = { id: nextId(), role: 'user', text, story: false, figures: null };
-  messages.value = [...messages.value, offerTools ? { ...user, tools: true } : user];
+  conversation.add({ role: 'user', text, story: false, figures: null, ...(offerTools && { tools: true }) });
   void converse();
 }
 
-/** Writes the last answer anew. */
-export function regenerate(): void {
+/** Says something else in place of a message, on a branch of its own. */
+export function sayInstead(message: Message, text: string): void {
+  if (answering.value !== 'no' || !open.value || text.trim() === '') return;
+  conversation.showUpTo(message.parent);
+  say(text.trim(), message.tools);
+}
+
+/** Writes the last answer anew, on a branch of its own. */
+export async function regenerate(): Promise<void> {
   if (answering.value !== 'no' || model.value.at !== 'ready') return;
   const last = messages.value.at(-1);
-  if (last?.role === 'assistant') messages.value = messages.value.slice(0, -1);
-  void converse();
+  if (last?.role !== 'assistant') return converse();
+  conversation.showUpTo(last.parent);
+  await converse();
+  if (messages.value.at(-1)?.id === last.parent) conversation.showUpTo(last.id); // there is none
 }
 
 /** Lets a story go on where it stopped. */
@@ -86,44 +99,21 @@ async function stopped(): Promise<void> {
 /** Has the last message answered as plain text, for the model's chat template cannot be used. */
 export function answerWithoutTemplate(): void {
   if (brokenTemplate.value) brokenTemplate.value = { ...brokenTemplate.value, goOnWithout: true };
-  regenerate();
-}
-
-function replace(id: number, part: Partial<Message>): void {
-  messages.value = messages.value.map((message) => (message.id === id ? { ...message, ...part } : message));
+  void regenerate();
 }
 
 const isPlain = (engine: Pronk): boolean => brokenTemplate.value?.engine === engine && brokenTemplate.value.goOnWithout;
 
-async function promptFor(engine: Pronk, continued: Message | undefined): Promise<Prompt> {
-  const said = messages.value.filter((message) => message !== continued);
-  if (engine.chatTemplate === null) {
-    const opening = said.at(-1)?.text ?? '';
-    return storyPrompt(engine, opening + (continued?.text ?? ''));
-  }
-  const goesOn = lastPrompt?.engine === engine && lastPrompt.conversation === conversationId();
-  const chat = {
-    system: settings.value.system.trim(),
-    turns: said.map(({ role, text }) => ({ role, content: text })),
-    tools: said.some((message) => message.tools) ? tools : [],
-    template: isPlain(engine) ? plainTemplate : engine.chatTemplate,
-    left: goesOn ? said.filter(({ id }) => id < lastPrompt!.firstMessage).length : 0,
-  };
-  const prompt = await chatPrompt(engine, chat, (template, values) => renderTemplate(engine, template, values));
-  lastPrompt = { engine, conversation: conversationId(), firstMessage: said[prompt.left]!.id };
-  return prompt;
-}
-
-/** An answer; where it calls a tool, the tool's result and the answer to that. */
+/** An answer; where it calls tools, their results and the answer to those. */
 async function converse(): Promise<void> {
   for (let round = 0; round < toolRounds; round++) {
     await answer();
     const last = messages.value.at(-1);
-    const made = last?.role === 'assistant' && last.figures?.finish === 'stop' && messages.value.some((m) => m.tools);
-    const called = made ? splitCall(last.text) : null;
-    if (!called || answering.value !== 'no') return;
-    const result: Message = { id: nextId(), role: 'tool', text: runTool(called.call), story: false, figures: null };
-    messages.value = [...messages.value, result];
+    const calls = last?.role === 'assistant' && last.figures?.finish === 'stop' ? last.calls : undefined;
+    if (!calls || answering.value !== 'no') return;
+    for (const call of calls) {
+      conversation.add({ role: 'tool', text: runTool(call), callId: call.id, story: false, figures: null });
+    }
   }
 }
 
@@ -133,78 +123,95 @@ async function answer(continued?: Message): Promise<void> {
   stopCurrent = () => abort.abort();
   answering.value = 'reading';
   problem.value = null;
-  let message: Message | undefined = continued;
   await settled(abort.signal);
   const state = model.value;
+  const began: { id: number | null } = { id: continued?.id ?? null };
   try {
     if (state.at !== 'ready' || abort.signal.aborted) return;
-    const prompt = await promptFor(state.engine, continued);
-    if (abort.signal.aborted) return;
-    if (!message) {
-      message = { id: nextId(), role: 'assistant', text: '', story: storyMode.value, figures: null };
-      messages.value = [...messages.value, message];
-    }
-    const { id } = message;
-    const writer = smoothWriter(message.text, (text) => replace(id, { text }));
-    const generation = state.engine.generate(prompt.tokens, samplingOptions());
-    stopCurrent = () => generation.cancel();
-    let ended = false; // by the words that begin the other's part
-    for await (const { text } of generation) {
-      answering.value = 'writing';
-      ended = writer.add(text, isPlain(state.engine) ? plainEnd : undefined);
-      if (ended) generation.cancel();
-    }
-    writer.flush();
-    const figures = figuresOf(await generation.result, prompt.left);
-    replace(id, { figures: ended ? { ...figures, finish: 'stop' } : figures });
+    if (storyMode.value) await tellStory(state.engine, abort.signal, began);
+    else await answerChat(state.engine, abort.signal, began);
   } catch (error) {
     // A worker that crashed is started again by the next message; a device that came back too often is not.
     const gone = error instanceof PronkError && error.code === 'device-lost';
     if (gone && model.value === state) model.value = { at: 'none' };
-    if (error instanceof TemplateError && state.at === 'ready') {
-      brokenTemplate.value = { engine: state.engine, goOnWithout: false };
-    }
-    report('The answer could not be written', error);
-    if (message && messages.value.find(({ id }) => id === message!.id)?.text === '') {
-      messages.value = messages.value.filter(({ id }) => id !== message!.id);
-    }
+    if (state.at === 'ready') reportAnswer(state.engine, error);
+    const message = messages.value.find(({ id }) => id === began.id);
+    if (message?.text === '' && !message.reasoning && !message.calls) conversation.takeBack(message.id);
   } finally {
     stopCurrent = null;
     answering.value = 'no';
+    batch(() => {
+      written.value = 0;
+      promptTokens.value = 0;
+    });
   }
 }
 
-function figuresOf(result: GenerationResult, left: number): Figures {
-  const { tokensPerSecond, firstTokenMs } = result.timings;
-  return { tokensPerSecond, firstTokenMs, tokens: result.generatedTokens, finish: result.finishReason, left };
+function reportAnswer(engine: Pronk, error: unknown): void {
+  // What the chat API says of a template has the template's own words as its cause.
+  const cause = error instanceof PronkError && error.code === 'bad-argument' ? error.cause : undefined;
+  if (!(cause instanceof PronkError)) return report('The answer could not be written', error);
+  brokenTemplate.value = { engine, goOnWithout: false };
+  const told = cause.message.replace(/^the /, 'The model’s ').replace(/\.?$/, '.');
+  report('The answer could not be written', new Error(told));
 }
 
-/** Gathers pieces and shows them once a frame: a fast model writes more often than a screen draws. */
-function smoothWriter(
-  start: string,
-  show: (text: string) => void,
-): { add(text: string, end?: RegExp): boolean; flush(): void } {
+/** Where the answer goes that begins now. */
+function begin(began: { id: number | null }, story: boolean): number {
+  began.id ??= conversation.add({ role: 'assistant', text: '', story, figures: null });
+  return began.id;
+}
+
+async function answerChat(engine: Pronk, signal: AbortSignal, began: { id: number | null }): Promise<void> {
+  const said = messages.value;
+  const chat: Chat = {
+    turns: said,
+    tools: said.some((message) => message.tools) ? tools : [],
+    sampling: sampling.value,
+    temperature: temperature.value,
+    ...(isPlain(engine) && { template: '' }),
+  };
+  const goesOn = lastCut?.engine === engine && lastCut.conversation === conversationId();
+  const least = goesOn ? said.filter(({ id }) => id < lastCut!.firstMessage).length : 0;
+  const { left, tokens: asked } = await leftOut(engine, chat, least);
+  promptTokens.value = asked;
+  lastCut = { engine, conversation: conversationId(), firstMessage: said[left]!.id };
+  const figures = await streamAnswer(engine, chatRequest(chat, left), signal, (parts, tokens) => {
+    if (tokens === 0) return;
+    answering.value = 'writing';
+    written.value = tokens;
+    conversation.replace(begin(began, false), parts);
+  });
+  if (began.id !== null || !signal.aborted)
+    conversation.replace(begin(began, false), { figures: { ...figures, left } });
+}
+
+async function tellStory(engine: Pronk, signal: AbortSignal, began: { id: number | null }): Promise<void> {
+  const told = messages.value.at(-1);
+  const start = told?.role === 'assistant' ? told.text : '';
+  const opening = messages.value.findLast(({ role }) => role === 'user')?.text ?? '';
+  const { tokens, left } = await storyPrompt(engine, opening + start);
+  promptTokens.value = tokens.length;
+  if (signal.aborted) return;
+  const id = begin(began, true);
+  const { topK, topP, minP, maxTokens, seed, repetition } = sampling.value;
+  const options = { temperature: temperature.value, topK, topP, minP, maxTokens, repetitionPenalty: repetition };
+  const generation = engine.generate(tokens, { ...options, ...(seed !== null && { seed }) });
+  signal.addEventListener('abort', () => generation.cancel(), { once: true });
   let text = start;
-  let timer: number | undefined;
-  let ended = false;
-  const flush = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    show(text);
-  };
-  return {
-    /** True from when `end` was met; nothing is added then. */
-    add(piece, end) {
-      if (ended) return true;
-      text += piece;
-      const at = end ? text.search(end) : -1;
-      if (at >= 0) {
-        text = text.slice(0, at);
-        ended = true;
-      }
-      timer ??= window.setTimeout(flush, 40);
-      return ended;
-    },
-    flush,
-  };
+  const calm = atMostEvery(40, () => conversation.replace(id, { text }));
+  for await (const piece of generation) {
+    answering.value = 'writing';
+    written.value++;
+    text += piece.text;
+    calm.ask();
+  }
+  calm.now();
+  conversation.replace(id, { figures: figuresOf(await generation.result, left) });
+}
+
+function figuresOf(result: GenerationResult, left: number): Figures {
+  const { promptTokens, generatedTokens: tokens, finishReason: finish } = result;
+  const { tokensPerSecond, firstTokenMs } = result.timings;
+  return { tokensPerSecond, firstTokenMs, tokens, context: promptTokens + tokens, finish, left };
 }

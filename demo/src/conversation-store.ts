@@ -3,18 +3,24 @@
 // tab) or an empty one (a new tab).
 import { type DBSchema, type IDBPDatabase, type IDBPObjectStore, openDB } from 'idb';
 import { acceptMessages, type Message } from './message';
+import { acceptOwn } from './sampling';
+import type { Sampling } from './settings';
 import { readLocal, version } from './storage';
 
 export interface Conversation {
   id: string;
   updated: number; // milliseconds since 1970
-  messages: Message[];
+  title: string; // given by the person, or empty
+  messages: Message[]; // with all branches
+  end: number | null; // of the branch that is shown
   draft: string; // what is written and not sent
+  sampling: Partial<Sampling>; // its own
 }
 
 export interface Summary {
   id: string;
   title: string;
+  words: string; // all that was said, in small letters
   updated: number;
   here: boolean; // open in this tab
   elsewhere: boolean; // open in another one
@@ -39,18 +45,30 @@ const channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel('pronk.c
 const newId = (): string => Date.now().toString(36) + Math.random().toString(36).slice(2);
 
 export function emptyConversation(draft = ''): Conversation {
-  return { id: newId(), updated: Date.now(), messages: [], draft };
+  return { id: newId(), updated: Date.now(), title: '', messages: [], end: null, draft, sampling: {} };
 }
 
-function accept(found: unknown): Conversation | null {
+/** A good conversation of what was found (anything), or null. */
+export function accept(found: unknown): Conversation | null {
   if (typeof found !== 'object' || found === null) return null;
-  const { id, updated, messages, draft, version: of } = found as Conversation & { version: number };
+  const {
+    id,
+    updated,
+    messages,
+    end,
+    title,
+    draft,
+    sampling,
+    version: of,
+  } = found as Conversation & { version: number };
   if (of !== version || typeof id !== 'string') return null;
   return {
     id,
     updated: Number.isFinite(updated) ? updated : 0,
-    messages: acceptMessages(messages),
+    title: typeof title === 'string' ? title.slice(0, 200) : '',
+    ...acceptMessages(messages, end),
     draft: typeof draft === 'string' ? draft : '',
+    sampling: acceptOwn(sampling),
   };
 }
 
@@ -161,8 +179,9 @@ export function saveLast(conversation: Conversation): void {
 type Store = IDBPObjectStore<Schema, ['conversations'], 'conversations', 'readwrite'>;
 
 function put(store: Store, conversation: Conversation): Promise<unknown> {
-  const { id, messages, draft } = conversation;
-  return messages.length === 0 && draft === '' ? store.delete(id) : store.put({ version, ...conversation });
+  const { id, messages, draft, sampling } = conversation;
+  const empty = messages.length === 0 && draft === '' && Object.keys(sampling).length === 0;
+  return empty ? store.delete(id) : store.put({ version, ...conversation });
 }
 
 async function moveUnsaved(db: IDBPDatabase<Schema>): Promise<void> {
@@ -188,18 +207,36 @@ export async function remove(id: string): Promise<void> {
   tell();
 }
 
+/** Keeps conversations beside those that are there; each gets an id of its own. */
+export async function add(conversations: readonly Conversation[]): Promise<void> {
+  if (!database) throw new Error('This browser keeps no conversations for this page.');
+  const { store, done } = database.transaction('conversations', 'readwrite');
+  for (const one of conversations) void put(store, { ...one, id: newId() });
+  await done;
+  tell();
+}
+
+/** All that have a message, the newest first. */
+export async function all(): Promise<Conversation[]> {
+  const found = ((await database?.getAllFromIndex('conversations', 'updated')) ?? []).map(accept).reverse();
+  return found.filter((one) => one !== null && one.messages.length > 0) as Conversation[];
+}
+
+export const titleOf = ({ title, messages }: Pick<Conversation, 'title' | 'messages'>): string =>
+  title || (messages[0]?.text.slice(0, 120) ?? '');
+
 /** The newest first. */
 export async function list(): Promise<Summary[]> {
-  const found = ((await database?.getAllFromIndex('conversations', 'updated')) ?? []).map(accept).reverse();
+  const found = await all();
   const held = (await lockManager()?.query())?.held ?? [];
   const names = new Set(held.map(({ name }) => name));
-  return found
-    .filter((one) => one !== null && one.messages.length > 0)
-    .map((one) => {
-      const { id, updated, messages } = one!;
-      const here = id === claimed;
-      return { id, title: messages[0]!.text.slice(0, 120), updated, here, elsewhere: !here && names.has(lockOf(id)) };
-    });
+  return found.map((one) => {
+    const { id, updated, messages } = one;
+    const here = id === claimed;
+    const title = titleOf(one);
+    const words = [title, ...messages.map(({ text }) => text)].join('\n').toLowerCase();
+    return { id, title, words, updated, here, elsewhere: !here && names.has(lockOf(id)) };
+  });
 }
 
 /** Forgets all conversations. */
@@ -214,11 +251,11 @@ export async function clear(): Promise<void> {
 
 // Before there was a database, localStorage held one conversation. `add` leaves alone what another tab has moved already.
 async function moveOldConversation(db: IDBPDatabase<Schema>): Promise<void> {
-  const messages = acceptMessages(readLocal('pronk.conversation'));
+  const old = acceptMessages(readLocal('pronk.conversation'));
   const draft = readLocal('pronk.draft');
-  if (messages.length > 0) {
-    const old = { ...emptyConversation(typeof draft === 'string' ? draft : ''), id: 'from-local-storage', messages };
-    await db.add('conversations', { version, ...old }).catch(() => {});
+  if (old.messages.length > 0) {
+    const moved = { ...emptyConversation(typeof draft === 'string' ? draft : ''), id: 'from-local-storage', ...old };
+    await db.add('conversations', { version, ...moved }).catch(() => {});
   }
   localStorage.removeItem('pronk.conversation');
   localStorage.removeItem('pronk.draft');

@@ -3,7 +3,7 @@ import { App } from './components/app';
 import { Boundary } from './components/boundary';
 import { restoreConversation } from './conversation';
 import { openFromAddress } from './model';
-import './style.css';
+import './styles/index.css';
 
 render(
   <Boundary>

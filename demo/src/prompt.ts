@@ -1,33 +1,23 @@
-// The tokens of a conversation: the model's own chat template (Jinja), or plain text where it has none.
-import type { Pronk } from 'pronk';
+// A conversation as a request of the chat API, cut so that it fits the context.
+import type { ChatMessage, ChatRequest, FunctionTool, ResponseFormat } from 'pronk';
+import type { Message } from './message.js';
+import type { Sampling } from './sampling-type.js';
 
-export interface Turn {
-  role: 'system' | 'user' | 'assistant' | 'tool';
-  content: string;
-}
-
-export interface Prompt {
-  tokens: number[];
-  left: number; // turns at the beginning that are left out because they do not fit
+/** What is asked of an engine here. */
+export interface Tokenizer {
+  readonly plan: { contextLength: number };
+  tokenize(text: string): Promise<number[]>;
 }
 
 export interface Chat {
-  system: string; // empty: none
-  turns: Turn[]; // of the user, the assistant and the tools
-  tools: readonly object[];
-  template: string;
-  left: number; // as the prompt before this one had it
+  turns: readonly Message[]; // from the first to the one that is answered
+  tools: readonly FunctionTool[];
+  sampling: Sampling;
+  temperature: number;
+  template?: string; // in place of the model's own
 }
 
-/** For a model whose template cannot be used. */
-export const plainTemplate =
-  '{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n\n{% endfor %}Assistant:';
-/** Where a model that was asked by plainTemplate begins to write the other's part. */
-export const plainEnd = /\n\s*(User|System|Tool|Assistant):/;
-
-export type Render = (template: string, values: Record<string, unknown>) => Promise<string>;
-
-export async function storyPrompt(engine: Pronk, text: string): Promise<Prompt> {
+export async function storyPrompt(engine: Tokenizer, text: string): Promise<{ tokens: number[]; left: number }> {
   const tokens = await engine.tokenize(text);
   const { contextLength } = engine.plan;
   if (tokens.length < contextLength) return { tokens, left: 0 };
@@ -35,55 +25,101 @@ export async function storyPrompt(engine: Pronk, text: string): Promise<Prompt> 
   return { tokens: tokens.slice(-Math.floor(contextLength / 2)), left: 1 };
 }
 
+const marks = 8; // tokens that a template puts around a turn, or fewer
+const lengths = new WeakMap<Tokenizer, WeakMap<Message, number>>();
+
+const textOf = ({ text, calls = [] }: Message): string =>
+  text + calls.map((call) => call.function.name + call.function.arguments).join('');
+
+async function lengthsOf(engine: Tokenizer, turns: readonly Message[]): Promise<number[]> {
+  let known = lengths.get(engine);
+  if (!known) lengths.set(engine, (known = new WeakMap()));
+  const count = async (turn: Message): Promise<number> => {
+    const length = known.get(turn) ?? (await engine.tokenize(textOf(turn))).length + marks;
+    known.set(turn, length);
+    return length;
+  };
+  return Promise.all(turns.map(count));
+}
+
+export class TooLong extends Error {}
+
+export interface Cut {
+  left: number;
+  tokens: number;
+}
+
 /**
- * Leaves out the oldest turns until a quarter of the context is free for the answer; more of them than it must, so that
- * the next prompts begin like this one and find it in the KV cache.
+ * How many of the oldest turns are left out, and about how many tokens the others are. At least `least` are, so that a quarter
+ * of the context is free for the answer; and more than must be, so that the next requests begin like this one and find it in the KV cache.
  */
-export async function chatPrompt(engine: Pronk, chat: Chat, render: Render): Promise<Prompt> {
+export async function leftOut(engine: Tokenizer, { turns, tools, sampling }: Chat, least: number): Promise<Cut> {
   const { contextLength } = engine.plan;
+  const starts = turns.flatMap(({ role }, i) => (role === 'user' ? [i] : []));
+  const first = Math.min(least, starts.at(-1) ?? 0);
+  const frame = await engine.tokenize(sampling.system + (tools.length > 0 ? JSON.stringify(tools) : ''));
+  const counts = await lengthsOf(engine, turns);
+  const sizeFrom = (start: number): number => counts.slice(start).reduce((sum, each) => sum + each, frame.length);
   const room = contextLength - Math.min(512, Math.floor(contextLength / 4));
-  const starts = chat.turns.flatMap(({ role }, i) => (role === 'user' ? [i] : []));
-  let left = Math.min(chat.left, starts.at(-1) ?? 0);
-  for (let share = 0.75; ; share *= 0.75) {
-    const tokens = await tokensOf(engine, chat, left, render);
-    if (tokens.length <= room) return { tokens, left };
-    const next = starts.filter((start) => start > left);
-    if (next.length === 0) {
-      const size = `${tokens.length} tokens with a context of ${contextLength}`;
-      throw new Error(`The message is too long: ${size}. A larger context length can be set in the settings.`);
-    }
-    // How many tokens a turn has is guessed from its length; the next round says whether the guess was good.
-    const perCharacter = tokens.length / lengthOf(chat, left);
-    left = next.find((start) => lengthOf(chat, start) * perCharacter <= room * share) ?? next.at(-1)!;
+  if (sizeFrom(first) <= room) return { left: first, tokens: sizeFrom(first) };
+  const later = starts.filter((start) => start > first);
+  const cut = later.find((start) => sizeFrom(start) <= 0.75 * room) ?? later.at(-1) ?? first;
+  if (sizeFrom(cut) <= room) return { left: cut, tokens: sizeFrom(cut) };
+  const size = `${sizeFrom(cut)} tokens with a context of ${contextLength}`;
+  throw new TooLong(`The message is too long: ${size}. A larger context length can be set in the settings.`);
+}
+
+/** The request for an answer to the turns from `left` on. */
+export function chatRequest({ turns, tools, sampling, temperature, template }: Chat, left: number): ChatRequest {
+  const { system, topK, topP, minP, repetition, maxTokens, seed, thinking, form, probabilities } = sampling;
+  const first: ChatMessage[] = system.trim() ? [{ role: 'system', content: system.trim() }] : [];
+  return {
+    messages: [...first, ...joined(turns.slice(left).map(chatMessage))],
+    temperature,
+    top_k: topK,
+    top_p: topP,
+    min_p: minP,
+    max_completion_tokens: maxTokens,
+    ...(repetition !== 1 && { repetition_penalty: repetition }),
+    ...(seed !== null && { seed }),
+    ...(thinking !== 'auto' && { enable_thinking: thinking === 'on' }),
+    ...(probabilities && { logprobs: true, top_logprobs: 5 }),
+    ...(template !== undefined && { chat_template: template }),
+    // What must be JSON cannot call a tool.
+    ...(form !== 'text' ? { response_format: formatOf(sampling) } : tools.length > 0 && { tools: [...tools] }),
+  };
+}
+
+function formatOf({ form, schema }: Sampling): ResponseFormat {
+  if (form === 'json') return { type: 'json_object' };
+  return { type: 'json_schema', json_schema: { name: 'answer', schema: parseSchema(schema) } };
+}
+
+/** A JSON schema as a person has written it; an Error says what is wrong. */
+export function parseSchema(text: string): Record<string, unknown> {
+  let found: unknown;
+  try {
+    found = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`The JSON schema in the settings cannot be read: ${(error as Error).message}`);
   }
+  if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found as Record<string, unknown>;
+  throw new Error('The JSON schema in the settings is not an object.');
 }
 
-function lengthOf({ system, turns }: Chat, left: number): number {
-  return turns.slice(left).reduce((sum, { content }) => sum + content.length + 20, system.length + 20);
-}
-
-async function tokensOf(engine: Pronk, chat: Chat, left: number, render: Render): Promise<number[]> {
-  const { bos, eos } = engine.specialTokens;
-  const system: Turn[] = chat.system ? [{ role: 'system', content: chat.system }] : [];
-  const text = await render(chat.template, {
-    messages: [...system, ...joined(chat.turns.slice(left))],
-    ...(chat.tools.length > 0 && { tools: chat.tools }),
-    bos_token: bos,
-    eos_token: eos,
-    add_generation_prompt: true,
-  });
-  // Most templates write the begin token themselves; it must not come twice.
-  const written = bos !== '' && text.startsWith(bos);
-  return engine.tokenize(text, { special: true, bos: written ? 'off' : 'auto' });
+function chatMessage({ role, text, calls, callId }: Message): ChatMessage {
+  if (role === 'user') return { role, content: text };
+  if (role === 'tool') return { role, content: text, tool_call_id: callId ?? '' };
+  return { role, content: text, ...(calls && { tool_calls: calls }) };
 }
 
 // Many templates refuse two user turns in a row, which is what an unanswered one leaves.
-function joined(turns: Turn[]): Turn[] {
-  const out: Turn[] = [];
+function joined(turns: ChatMessage[]): ChatMessage[] {
+  const out: ChatMessage[] = [];
   for (const turn of turns) {
     const last = out.at(-1);
     if (turn.role === 'user' && last?.role === 'user') {
-      out[out.length - 1] = { role: 'user', content: `${last.content}\n\n${turn.content}` };
+      out[out.length - 1] = { role: 'user', content: `${last.content as string}\n\n${turn.content as string}` };
     } else {
       out.push(turn);
     }

@@ -1,36 +1,28 @@
 // The tools that the page offers in a conversation begun with one. They show how a model calls a program; they ask nobody.
+import type { FunctionTool, ToolCall } from 'pronk';
+
 export const tools = [tool('get_weather', 'Get the weather in a city'), tool('get_time', 'Get the time in a city')];
 
-function tool(name: string, description: string) {
+function tool(name: string, description: string): FunctionTool {
   const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
-  return { name, description, parameters };
+  return { type: 'function', function: { name, description, parameters } };
 }
 
-export interface ToolCall {
-  name: string;
-  arguments: Record<string, unknown>;
-}
-
-const callForm = /<tool_call>\s*(\{.*?\})\s*(?:<\/tool_call>|$)/s;
-
-/** The first call that an answer makes, and what it says before; null when it makes none. */
-export function splitCall(text: string): { before: string; call: ToolCall } | null {
-  const found = callForm.exec(text);
-  if (!found) return null;
+function cityOf(call: ToolCall): string | null {
   try {
-    const made: unknown = JSON.parse(found[1]!);
-    if (typeof made !== 'object' || made === null) return null;
-    const { name, arguments: given } = made as Partial<ToolCall>;
-    if (typeof name !== 'string' || typeof given !== 'object' || given === null) return null;
-    return { before: text.slice(0, found.index).trim(), call: { name, arguments: given } };
+    const given: unknown = JSON.parse(call.function.arguments);
+    const city: unknown = typeof given === 'object' && given !== null && 'city' in given ? given.city : '';
+    return typeof city === 'string' ? city : '';
   } catch {
     return null;
   }
 }
 
 /** What the model is told, as JSON. */
-export function runTool({ name, arguments: given }: ToolCall): string {
-  const city = typeof given.city === 'string' ? given.city : '';
+export function runTool(call: ToolCall): string {
+  const { name } = call.function;
+  const city = cityOf(call);
+  if (city === null) return spaced({ error: 'the arguments are not JSON' });
   if (name === 'get_weather') return spaced({ city, ...inventedWeather(city) });
   if (name === 'get_time') return spaced({ city, ...timeIn(city) });
   return spaced({ error: `there is no tool ${name}` });

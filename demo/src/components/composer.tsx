@@ -3,6 +3,7 @@ import { answering, send, stop, storyMode } from '../chat';
 import { draft } from '../conversation';
 import { model, open } from '../model';
 import { SendIcon, StopIcon } from './icons';
+import { Meter } from './meter';
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
@@ -63,13 +64,16 @@ export function Composer() {
           </button>
         )}
       </div>
-      <p class="composer-note">
-        {loading
-          ? 'The model is getting ready. You can write already.'
-          : storyMode.value
-            ? 'Story mode: this model continues your text.'
-            : 'Models make mistakes. Shift + Enter starts a new line.'}
-      </p>
+      <div class="composer-foot">
+        <p class="composer-note">
+          {loading
+            ? 'The model is getting ready. You can write already.'
+            : storyMode.value
+              ? 'Story mode: this model continues your text.'
+              : 'Models make mistakes. Shift + Enter starts a new line.'}
+        </p>
+        <Meter />
+      </div>
     </form>
   );
 }

@@ -1,14 +1,15 @@
-// The conversations that this browser keeps, to open again or to delete.
+// The conversations that this browser keeps: to open again, to find, to name, to delete, to take along.
 import { useSignal } from '@preact/signals';
-import { answering, openConversation } from '../chat';
-import { conversations, listConversations, removeConversation } from '../conversation';
-import * as format from '../format';
-import { CloseIcon, ListIcon } from './icons';
+import { openConversation } from '../chat';
+import { conversations, listConversations, messages, title } from '../conversation';
+import { titleOf } from '../conversation-store';
+import { ConversationRow } from './conversation-row';
+import { ListIcon } from './icons';
+import { TransferButtons } from './transfer-buttons';
 
 const panelId = 'conversations-panel';
 
 export function ConversationsButton() {
-  if (conversations.value.every(({ here }) => here)) return null;
   return (
     <>
       <button
@@ -26,12 +27,10 @@ export function ConversationsButton() {
 }
 
 function ConversationsPanel() {
-  const busy = answering.value !== 'no';
+  const wanted = useSignal('');
   const asked = useSignal(''); // the one that is deleted by another click
-  const remove = (id: string): void => {
-    if (asked.value === id) void removeConversation(id);
-    else asked.value = id;
-  };
+  const words = wanted.value.toLowerCase().split(/\s+/);
+  const found = conversations.value.filter((one) => words.every((word) => one.words.includes(word)));
   const open = (id: string): void => {
     document.getElementById(panelId)?.hidePopover();
     void openConversation(id);
@@ -48,29 +47,40 @@ function ConversationsPanel() {
       }}
     >
       <h2>Conversations</h2>
+      {messages.value.length > 0 && <TitleField />}
+      {conversations.value.length > 1 && (
+        <input
+          type="search"
+          aria-label="Search conversations"
+          placeholder="Search what was said"
+          value={wanted.value}
+          onInput={(event) => (wanted.value = event.currentTarget.value)}
+        />
+      )}
+      {conversations.value.length > 0 && found.length === 0 && <p class="note">Nothing like this was said.</p>}
       <ul class="past">
-        {conversations.value.map(({ id, title, updated, elsewhere, here }) => (
-          <li key={id}>
-            <button class="past-open" type="button" disabled={busy || elsewhere || here} onClick={() => open(id)}>
-              <span class="past-title">{title}</span>
-              <span class="field-hint">
-                {here ? 'open here' : elsewhere ? 'open in another tab' : format.date(updated)}
-              </span>
-            </button>
-            {!here && !elsewhere && (
-              <button
-                class={asked.value === id ? 'button-small' : 'button-icon'}
-                type="button"
-                title="Delete"
-                aria-label={asked.value === id ? `Delete “${title}” for good` : `Delete “${title}”`}
-                onClick={() => remove(id)}
-              >
-                {asked.value === id ? 'Delete' : <CloseIcon />}
-              </button>
-            )}
-          </li>
+        {found.map((one) => (
+          <ConversationRow key={one.id} summary={one} asked={asked} open={open} />
         ))}
       </ul>
+      <TransferButtons any={conversations.value.length > 0} />
     </section>
+  );
+}
+
+function TitleField() {
+  const own = titleOf({ title: '', messages: messages.value });
+  return (
+    <label class="field">
+      <span class="field-name">Title of this one</span>
+      <input
+        type="text"
+        maxLength={200}
+        value={title.value}
+        placeholder={own}
+        onInput={(event) => (title.value = event.currentTarget.value)}
+        onChange={() => setTimeout(() => void listConversations(), 400)}
+      />
+    </label>
   );
 }

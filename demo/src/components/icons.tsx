@@ -69,3 +69,18 @@ export const FileIcon = () => (
     <path d="M11.500 2.800v4h4" />
   </Icon>
 );
+export const PreviousIcon = () => (
+  <Icon>
+    <path d="m12 5-5 5 5 5" />
+  </Icon>
+);
+export const NextIcon = () => (
+  <Icon>
+    <path d="m8 5 5 5-5 5" />
+  </Icon>
+);
+export const EditIcon = () => (
+  <Icon>
+    <path d="M4 16l.700-3.200L13 4.500a1.600 1.600 0 0 1 2.300 2.300L7 15.200 4 16z" />
+  </Icon>
+);

@@ -86,6 +86,50 @@ describe('what a model writes', () => {
     });
   });
 
+  it('gets no further by way of formulas and code', async (test) => {
+    const hostileMath = [
+      'A \\(\\href{javascript:hit()}{x}\\) and $\\url{https://example.org/}$ and $\\includegraphics{https://example.org/i.png}$',
+      '$\\text{</math><img src=x onerror=hit()><style>*{display:none}</style>}$ \ue0000\ue001 $<img src=x onerror=hit()>$',
+      '[l](https://example.org/$x$ "$y$") ![$z$](https://example.org/$p.png) <a title="$q$" href="https://example.org/$w$">h</a>',
+      '$$\n\\class{drop}{\\htmlId{app}{\\style{position:fixed;inset:0}{\\data{a=b}{x}}}}\n$$',
+      '$$\n\\kern{-50em}\\raisebox{50em}{\\rule{200em}{200em}}\\color{red}{\\Huge\\boxed{COVER}}\n$$',
+      '$\\def\\a{\\a\\a}\\a$ $\\unicode{x3c}script>hit()</script>$',
+      '```html\n</code></pre><script>hit()</script><img src=x onerror=hit()><span class="drop">\n```',
+      '```js" onload="hit()\n`<span class="hljs-x drop" style="position:fixed">`\n```',
+      '<span class="hljs-keyword drop">s</span><math><mi href="javascript:hit()" style="position:fixed">m</mi></math>',
+    ];
+    const mathTags =
+      /^(math|m(row|i|o|n|s|text|space|frac|sqrt|root|su[bp]|subsup|under|over|underover|table|tr|td|padded|phantom|enclose|style))$/;
+    await chat.visit(test, { expected: /Content Security Policy/ }, async (page) => {
+      await page.evaluate(() => Object.assign(window, { hit: () => Object.assign(window, { wasHit: true }) }));
+      const requests = new Set<string>();
+      page.on('request', (request) => requests.add(new URL(request.url()).origin));
+      await showAnswer(page, [...hostileMath, '$drawn$'].join('\n\n'));
+      await page.locator('.prose .block').last().locator('math').waitFor();
+      await page.locator('.code-block .hljs-tag').first().waitFor();
+      const found = await page.locator('.prose .block *, .prose pre *').evaluateAll((all) =>
+        all.map((element) => ({
+          tag: element.localName,
+          attributes: [...element.attributes].map(({ name, value }) => `${name}=${value}`),
+        })),
+      );
+      for (const { tag, attributes } of found) {
+        expect(allowedTags.has(tag) || mathTags.test(tag) || tag === 'span', tag).toBe(true);
+        for (const each of attributes) expect(each).not.toMatch(/^(on\w+|style|id|name|src|title)=|drop|javascript/i);
+        if (tag === 'span')
+          for (const each of attributes) expect(each).toMatch(/^class=(hljs|language)-[\w-]+( \w+_)*$/);
+        if (mathTags.test(tag)) expect(attributes.join()).not.toMatch(/href|class/);
+      }
+      const covered = await page.locator('.header').evaluate((header) => {
+        const { x, y, width, height } = header.getBoundingClientRect();
+        return !header.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+      });
+      expect(covered).toBe(false);
+      expect(await page.evaluate('window.wasHit')).toBeUndefined();
+      expect(requests).toEqual(new Set([chat.server.origin]));
+    });
+  });
+
   it('shows Markdown: headings, lists, code, tables, tasks, links, thoughts', async (test) => {
     const text = [
       '<think>hm</think>',
@@ -100,7 +144,7 @@ describe('what a model writes', () => {
       expect(await prose.locator('strong').innerText()).toBe('bold');
       expect(await prose.locator('li').allInnerTexts()).toEqual(['one', 'two', 'three', '☑ done', '☐ open']);
       expect(await prose.locator('ol').getAttribute('start')).toBe('3');
-      expect(await prose.locator('pre[tabindex="0"]').innerText()).toBe('let a = 1;\n');
+      expect(await prose.locator('pre[tabindex="0"]').innerText()).toBe('let a = 1;');
       expect(await prose.locator('td').last().getAttribute('align')).toBe('right');
       expect(await prose.locator('a').evaluateAll((links) => links.map((a) => a.getAttribute('href')))).toEqual([
         'https://example.org/',

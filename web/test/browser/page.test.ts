@@ -20,14 +20,18 @@ async function pickFile(page: Page, path: string): Promise<void> {
 }
 
 describe('the chat page', () => {
-  it('is at most 150 KB of JavaScript, gzipped, without what only constrained answers load', () => {
-    const lazy = /^xgrammar-bundle-/;
+  it('is at most 150 KB of JavaScript, gzipped, without what loads when it is first needed', () => {
+    const lazy = /^(xgrammar-bundle|lazy)-/;
     const scripts = readdirSync(join(pageRoot, 'assets')).filter((name) => name.endsWith('.js') && !lazy.test(name));
     expect(scripts.length).toBeGreaterThan(0);
     const size = scripts.reduce(
       (sum, name) => sum + gzipSync(readFileSync(join(pageRoot, 'assets', name)), { level: 9 }).length,
       0,
     );
+    const entry = scripts
+      .filter((name) => name.startsWith('index-'))
+      .map((name) => readFileSync(join(pageRoot, 'assets', name), 'utf8'));
+    expect(entry.join().match(/^import.*lazy-/m)).toBeNull(); // no lazy part is there from the start
     console.log(`page JavaScript: ${size} bytes gzipped`);
     expect(size).toBeLessThanOrEqual(150_000);
   });

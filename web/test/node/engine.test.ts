@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { chatPrompt } from '../../../demo/src/prompt.js';
 import { withoutModel } from '../../scripts/without-model.mjs';
 import type {
   GenerateOptions,
@@ -14,10 +13,10 @@ import type {
   Piece,
   Pronk as PronkType,
 } from '../../src/api/node.js';
+import { chatPrompt } from '../../src/api/openai/prompt.js';
 import { serveBytes } from '../support/file-server.js';
 import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
-import { render } from '../support/render.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
 // The package's own name is not used: it would need an install of itself.
@@ -100,8 +99,8 @@ async function expectBox(device: 'cpu' | 'webgpu', skip: () => void): Promise<vo
   expect(plan).toMatchObject({ device, architecture: 'llama', name: 'Pronk Box', chat: true });
   for (const { messages, tools, begun, prompt, prompt_tokens, most, tokens, text } of cases) {
     expect(await engine.tokenize(prompt, { special: true })).toEqual(prompt_tokens);
-    const chat = { system: '', turns: messages, tools, template: engine.chatTemplate!, left: 0 };
-    const asked = (await chatPrompt(engine as never, chat, render)).tokens; // as the page asks it
+    const chat = { messages, tools: tools as never, values: {}, template: undefined };
+    const asked = (await chatPrompt(engine, chat)).tokens; // as the chat API asks it
     expect(asked).toEqual(begun === '' ? prompt_tokens : prompt_tokens.slice(0, asked.length));
     const made: number[] = [];
     let said = '';

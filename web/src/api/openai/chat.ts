@@ -71,7 +71,13 @@ export class ChatCompletions {
     const topLogprobs = topLogprobsOf(request);
     const use = toolUseOf(request);
     const constraint = constraintOf(request, use);
-    const input = { messages: messagesOf(request), tools: use.tools, values: templateValues(request) };
+    checkType(request, 'chat_template', 'string');
+    const input = {
+      messages: messagesOf(request),
+      tools: use.tools,
+      values: templateValues(request),
+      template: request.chat_template ?? undefined,
+    };
     const prompt = await chatPrompt(this.engine, input).catch((error: unknown) => {
       throw asFieldError(error);
     });

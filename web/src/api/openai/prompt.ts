@@ -19,6 +19,8 @@ export interface ChatInput {
   messages: TemplateMessage[];
   tools: FunctionTool[];
   values: Record<string, unknown>;
+  /** In place of the model's own; empty: one that fits its vocabulary. */
+  template: string | undefined;
 }
 
 /** Whether a text is one special token of the model. */
@@ -28,13 +30,17 @@ export async function specialToken(engine: TextEngine, text: string): Promise<nu
   return ids.length === 1 && plain.length !== 1 ? ids[0]! : null;
 }
 
-async function templateOf(engine: TextEngine): Promise<{ template: string; stops: string[] }> {
-  if (engine.chatTemplate !== null) return { template: engine.chatTemplate, stops: [] };
+async function templateOf(
+  engine: TextEngine,
+  given: string | undefined,
+): Promise<{ template: string; stops: string[] }> {
+  const template = given ?? engine.chatTemplate;
+  if (template) return { template, stops: [] };
   return builtinTemplate(async (text) => (await specialToken(engine, text)) !== null);
 }
 
 export async function chatPrompt(engine: TextEngine, input: ChatInput): Promise<ChatPrompt> {
-  const { template, stops } = await templateOf(engine);
+  const { template, stops } = await templateOf(engine, input.template);
   const { bos, eos } = engine.specialTokens;
   const guard = await guarded(engine, input.messages);
   const text = await engine.render(template, {
@@ -104,8 +110,8 @@ async function tokensOf(engine: TextEngine, text: string, marks: [string, string
   return tokens;
 }
 
-/** A template's error, as one of the field that it could not take. */
+/** A template's error, as one of the field that it could not take; its cause is the template's own. */
 export function asFieldError(error: unknown): unknown {
   const own = error instanceof PronkError && error.code === 'bad-argument' && !(error instanceof FieldError);
-  return own ? new FieldError('messages', error.message) : error;
+  return own ? new FieldError('messages', error.message, { cause: error }) : error;
 }

@@ -7,8 +7,9 @@ export class FieldError extends PronkError {
   constructor(
     readonly field: string,
     why: string,
+    options?: ErrorOptions,
   ) {
-    super('bad-argument', `${field}: ${why}`);
+    super('bad-argument', `${field}: ${why}`, options);
   }
 }
 
@@ -42,6 +43,7 @@ export const chatFields: Record<keyof ChatRequest, true> = {
   tool_choice: true,
   parallel_tool_calls: true,
   enable_thinking: true,
+  chat_template: true,
   chat_template_kwargs: true,
 };
 export const completionFields: Record<keyof CompletionRequest, true> = {

@@ -74,6 +74,8 @@ export interface ChatRequest extends SamplingRequest {
   parallel_tool_calls?: boolean;
   /** Handed to the chat template; a short form of chat_template_kwargs.enable_thinking. */
   enable_thinking?: boolean | null;
+  /** A Jinja template in place of the model's own; an empty one: of a form that its vocabulary has marks for. */
+  chat_template?: string | null;
   /** Further values for the chat template. */
   chat_template_kwargs?: Record<string, unknown> | null;
 }

@@ -1,0 +1,153 @@
+// Conversations: branches, titles, search, their own settings, and the way to a file and back.
+import { readFileSync } from 'node:fs';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { findings } from '../support/axe.js';
+import { chatPage, chattyModel, until } from '../support/chat-page.js';
+
+const chat = chatPage();
+const settings = { temperature: 0, maxTokens: 4, device: 'cpu' };
+
+async function ask(page: Page, text: string): Promise<void> {
+  const answers = await page.locator('.answer .figures').count();
+  await page.getByRole('textbox', { name: 'Message' }).fill(text);
+  await page.getByRole('button', { name: 'Send' }).click();
+  await page.locator('.answer .figures').nth(answers).waitFor();
+}
+
+const bubbles = (page: Page): Promise<string[]> => page.locator('.bubble').allInnerTexts();
+const answers = (page: Page): Promise<number> => page.locator('.answer .figures').count();
+
+describe('branches', () => {
+  it('keep what was said before an edit, and each answer, over a reload', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      await ask(page, 'first');
+      await ask(page, 'second');
+
+      await page.getByRole('button', { name: 'Write it again' }).click();
+      await page.getByText('2/2').waitFor();
+      await until(async () => (await answers(page)) === 2, 'the other answer is there');
+      expect(await bubbles(page)).toEqual(['first', 'second']);
+      await page.getByRole('button', { name: 'Previous answer' }).click();
+      await page.getByText('1/2').waitFor();
+
+      await page.getByRole('button', { name: 'Edit message' }).first().click();
+      const field = page.getByRole('textbox', { name: 'Edited message' });
+      expect(await field.inputValue()).toBe('first');
+      await field.press('Escape');
+      await field.waitFor({ state: 'detached' });
+      await page.getByRole('button', { name: 'Edit message' }).first().click();
+      await field.fill('another first');
+      expect(await findings(page, 'editing')).toEqual([]);
+      await field.press('Enter');
+      await until(async () => (await answers(page)) === 1, 'the edited message is answered');
+      expect(await bubbles(page)).toEqual(['another first']);
+
+      await page.reload();
+      await page.locator('.bubble', { hasText: 'another first' }).waitFor();
+      await page.getByRole('textbox', { name: 'Message' }).waitFor();
+      await page.getByRole('button', { name: 'Previous message' }).click();
+      expect(await bubbles(page)).toEqual(['first', 'second']);
+      expect(await answers(page)).toBe(2);
+      await page.getByRole('button', { name: 'Next message' }).click();
+      expect(await bubbles(page)).toEqual(['another first']);
+    });
+  });
+});
+
+describe('a conversation', () => {
+  it('has its own settings, which others do not get unasked', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      const open = (): Promise<void> => page.getByRole('button', { name: 'Settings', exact: true }).click();
+      const close = (): Promise<void> => page.getByRole('button', { name: 'Close settings' }).click();
+      const longest = page.getByLabel('Longest answer');
+      await ask(page, 'mine');
+      await open();
+      await longest.fill('2');
+      await page.getByLabel('System prompt').fill('Be brief.');
+      await close();
+      await ask(page, 'again');
+      expect(await page.locator('.answer .figures').last().innerText()).toMatch(/ 2 tokens/);
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await page.getByText('What shall we talk about?').waitFor();
+      await open();
+      expect(await longest.inputValue()).toBe('4');
+      expect(await page.getByLabel('System prompt').inputValue()).toBe('');
+      await close();
+      await page.reload();
+      await page.getByRole('button', { name: 'Conversations' }).click();
+      await page.getByRole('button', { name: /^mine/ }).click();
+      await page.locator('.bubble', { hasText: 'again' }).waitFor();
+      await open();
+      expect(await longest.inputValue()).toBe('2');
+      await page.getByRole('button', { name: 'Use for new conversations too' }).click();
+      await close();
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await page.locator('.bubble').first().waitFor({ state: 'detached' });
+      await open();
+      expect(await page.getByLabel('System prompt').inputValue()).toBe('Be brief.');
+    });
+  });
+
+  it('shows how much of its context is in use', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      const meter = page.getByRole('meter', { name: 'Context in use' });
+      await page.getByText(/^0 of [\d,]+ tokens · /).waitFor();
+      await ask(page, 'hello');
+      const first = Number(await meter.getAttribute('value'));
+      expect(first).toBeGreaterThan(4);
+      await ask(page, 'hello again');
+      expect(Number(await meter.getAttribute('value'))).toBeGreaterThan(first);
+    });
+  });
+
+  it('can be named, found by what was said, saved to a file and read again', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      await ask(page, 'about apples');
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await page.locator('.bubble').waitFor({ state: 'detached' });
+      await ask(page, 'about pears');
+      const panel = page.getByRole('region', { name: 'Kept conversations' });
+      await page.getByRole('button', { name: 'Conversations' }).click();
+      await panel.getByLabel('Title of this one').fill('Fruit');
+      await panel.getByLabel('Title of this one').blur();
+      const titles = panel.locator('.past-title');
+      await until(async () => (await titles.allInnerTexts()).join() === 'Fruit,about apples', 'it has its title');
+      const search = panel.getByRole('searchbox', { name: 'Search conversations' });
+      await search.fill('APPLES about');
+      expect(await titles.allInnerTexts()).toEqual(['about apples']);
+      await search.fill('pears'); // said, and not in the title
+      expect(await titles.allInnerTexts()).toEqual(['Fruit']);
+      await search.fill('no such word');
+      await panel.getByText('Nothing like this was said.').waitFor();
+      expect(await findings(page, 'searching')).toEqual([]);
+      await search.fill('');
+
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        panel.getByRole('button', { name: 'Save all to a file' }).click(),
+      ]);
+      expect(download.suggestedFilename()).toMatch(/^pronk-conversations-[\d-]+\.json$/);
+      const buffer = readFileSync(await download.path());
+      await panel.getByRole('button', { name: 'Delete “about apples”', exact: true }).click();
+      await panel.getByRole('button', { name: 'Delete “about apples” for good' }).click();
+      await until(async () => (await titles.count()) === 1, 'it is deleted');
+
+      const file = panel.getByLabel('File with conversations');
+      const give = (content: Buffer | string): Promise<void> =>
+        file.setInputFiles({ name: 'c.json', mimeType: 'application/json', buffer: Buffer.from(content) });
+      await give('{');
+      await panel.getByText('The file is not JSON.').waitFor();
+      await give('{"format": "other"}');
+      await panel.getByText('The file has no conversations of this page.').waitFor();
+      await give('{"format": "pronk-conversations", "version": 1, "conversations": [{"id": 7}, null]}');
+      await panel.getByText('No conversation in the file can be read.').waitFor();
+      await give(buffer);
+      await panel.getByText('2 conversations were added.').waitFor();
+      expect((await titles.allInnerTexts()).sort()).toEqual(['Fruit', 'Fruit', 'about apples']);
+      await panel.getByRole('button', { name: /^about apples/ }).click();
+      await page.locator('.bubble', { hasText: 'about apples' }).waitFor();
+      expect(await answers(page)).toBe(1);
+    });
+  });
+});
