@@ -20,7 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'pronk-places-'));
 const whoIs = 'I am Pronk Box. I am a tiny language model inside your browser tab.';
 let browser: Browser | null = null;
 let pages: PageServer;
-let elsewhere: Server;
+let open: Server[] = []; // two origins without a content policy, readable from everywhere
 
 // What a shared or a service worker does: answers a message with what the model says.
 const answering = `import { Pronk } from './dist/api/index.js';
@@ -59,27 +59,25 @@ beforeAll(async () => {
   cpSync(dist, join(folder, 'dist'), { recursive: true });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   pages = await servePage(folder);
-  elsewhere = await serveElsewhere();
+  open = await Promise.all([serveOpen(), serveOpen()]);
 });
 
 afterAll(async () => {
   pages?.close();
-  elsewhere?.close();
+  for (const server of open) server.close();
   await browser?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The package as a CDN has it: readable from everywhere. */
-async function serveElsewhere(): Promise<Server> {
+/** The same files, as a CDN has them. */
+async function serveOpen(): Promise<Server> {
   const server = createServer((request, response) => {
     void fetch(`${pages.origin}${request.url}`).then(async (answer) => {
-      for (const name of ['content-type', 'cross-origin-resource-policy']) {
-        const value = answer.headers.get(name);
-        if (value) response.setHeader(name, value);
-      }
+      response.setHeader('content-type', answer.headers.get('content-type')!);
       response.setHeader('access-control-allow-origin', '*');
       response.setHeader('cross-origin-resource-policy', 'cross-origin');
       response.setHeader('cross-origin-embedder-policy', 'require-corp');
+      response.setHeader('cross-origin-opener-policy', 'same-origin');
       response.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
     });
   });
@@ -87,11 +85,11 @@ async function serveElsewhere(): Promise<Server> {
   return server;
 }
 
-async function inPage<T>(use: (page: Page) => Promise<T>, path = ''): Promise<T> {
+async function inPage<T>(use: (page: Page) => Promise<T>, url = pages.origin): Promise<T> {
   const context = await browser!.newContext();
   try {
     const page = await context.newPage();
-    await page.goto(`${pages.origin}/${path}`);
+    await page.goto(url);
     await page.waitForFunction(() => 'Pronk' in window);
     return await use(page);
   } finally {
@@ -178,10 +176,10 @@ describe('the package runs', () => {
 
   it('from another origin', async () => {
     if (!browser) return;
-    const origin = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
+    const [page, origin] = open.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     writeFileSync(join(folder, 'far.html'), '<!doctype html><script type="module" src="far.js"></script>');
     writeFileSync(join(folder, 'far.js'), files['main.js']!.replaceAll("'./dist/", `'${origin}/dist/`));
-    expect(await inPage((page) => ask(page, 'default'), 'far.html')).toEqual([whoIs, 2]);
+    expect(await inPage((page) => ask(page, 'default'), `${page}/far.html`)).toEqual([whoIs, 2]);
   });
 
   it('with its modules in another folder', async () => {
