@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what pronk needs and is missing: Debian packages, wgpu-native (PyPI), node (PyPI, only when the machine's is
-# too old) and the npm packages of web/ and demo/. Quick and silent when all is there. May be run again at any time.
+# too old) and the npm packages of web/, demo/ and examples/. Quick and silent when all is there. May be run again at any time.
 #
 # usage: tools/setup.sh [--no-web]      --no-web leaves node and npm packages alone
 set -euo pipefail
@@ -97,4 +97,5 @@ if [ "$web" = yes ]; then
   install_node
   install_npm web
   install_npm demo
+  install_npm examples
 fi

@@ -14,8 +14,10 @@ import type {
 } from '../runtime/types.js';
 import { checkConstraint, checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
+import type { GivenWorker } from '../worker/connect-worker.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
+import type { EnginePlace } from './in-thread.js';
 import { ChatCompletions } from './openai/chat.js';
 import { Completions } from './openai/completions.js';
 import { Embeddings } from './openai/embeddings.js';
@@ -24,6 +26,11 @@ import type { SourceOptions } from './sources.js';
 import { type StartTemplateWorker, TemplateRenderer } from './template/renderer.js';
 
 export interface LoadOptions extends EngineOptions, SourceOptions {
+  /**
+   * In a browser: a worker of the caller's whose script imports 'pronk/worker', or what makes one, which can then make
+   * another after a crash; or `inThread` of 'pronk/in-thread'. The engine ends a worker with unload().
+   */
+  worker?: GivenWorker | EnginePlace;
   onProgress?: (progress: LoadProgress) => void;
   /** What the engine deals with by itself, for as long as it lives; default: a warning where the platform shows them. */
   onNotice?: (notice: Notice) => void;
@@ -61,6 +68,8 @@ const loadNames: Record<keyof LoadOptions, true> = {
   kv: true,
   embeddings: true,
   threads: true,
+  wasmUrl: true,
+  worker: true,
   cache: true,
   hubEndpoint: true,
   onProgress: true,
@@ -93,9 +102,9 @@ export function checkLoadOptions(options: LoadOptions): void {
 }
 
 function engineOptions(home: Home, given: EngineOptions): EngineOptions {
-  const { contextSize, device, kv, threads, memoryBudget, embeddings } = given;
+  const { contextSize, device, kv, threads, memoryBudget, embeddings, wasmUrl } = given;
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings, wasmUrl };
   checkEngineOptions(options);
   return options;
 }

@@ -381,7 +381,7 @@ export class EngineHost {
 
   private async instantiate(): Promise<void> {
     const wanted = this.device === 'cpu' ? countThreads(this.options.threads, this.platform.threads()) : 0;
-    this.module = await this.platform.instantiate(this.gpuHost, wanted);
+    this.module = await this.platform.instantiate(this.gpuHost, wanted, this.options.wasmUrl);
     this.threads = this.module.shared ? wanted : Math.min(wanted, 1);
   }
 

@@ -37,6 +37,8 @@ export interface EngineOptions {
    * Firefox has one.
    */
   threads?: number;
+  /** In a browser: the folder of pronk.wasm and its like, with a slash at its end; default: beside the package. */
+  wasmUrl?: string;
 }
 
 /** What a model costs and whether it fits, known from its header alone. */

@@ -55,6 +55,11 @@ export type FromWorker =
   | { type: 'pieces'; id: number; pieces: Piece[] }
   | { type: 'notice'; notice: Notice; info: EngineInfo | null }; // info: how the model is loaded now; null: not yet
 
+/** The first message to a browser's worker, which then says that it has started. */
+export interface Start {
+  type: 'start';
+}
+
 /** A browser's worker holds this lock (Web Locks) for as long as it lives. */
 export interface Started {
   type: 'started';
