@@ -349,7 +349,7 @@ TEST(Workspace, ProductsOfOneActivationRunTogether) {
   EXPECT_EQ(joined, (std::vector<u32>{3, 1, 2, 1, 3, 1, 2, 1, 1}));
 }
 
-// Also where nothing reads a result, it must not be written over while the others are made.
+// Nor do they overlap what they are made of; also where nothing reads one.
 TEST(Workspace, ResultsThatAreMadeTogetherDoNotOverlap) {
   graph::Builder g;
   const auto table = g.weight("token_embd.weight", formats::find("F32"), 32, 32);
@@ -357,8 +357,13 @@ TEST(Workspace, ResultsThatAreMadeTogetherDoNotOverlap) {
   const Graph graph = g.finish(read, g.matmul(read, table));
   const Workspace workspace = plan_workspace(graph, 8, 8, true, best_kernels(), sizeof(float));
   EXPECT_EQ(workspace.together, (std::vector<u32>{1, 2, 1, 1}));
-  const graph::Range a = workspace.arena.ranges[u32(unread)], b = workspace.arena.ranges[u32(read)];
-  EXPECT_TRUE(a.offset + a.size <= b.offset || b.offset + b.size <= a.offset);
+  const auto apart = [&](graph::ValueId one, graph::ValueId other) {
+    const graph::Range a = workspace.arena.ranges[u32(one)], b = workspace.arena.ranges[u32(other)];
+    return a.offset + a.size <= b.offset || b.offset + b.size <= a.offset;
+  };
+  EXPECT_TRUE(apart(unread, read));
+  EXPECT_TRUE(apart(x, read));
+  EXPECT_TRUE(apart(x, unread));
 }
 
 u32 threads_of_this_process() {
