@@ -68,19 +68,7 @@ class KvRows {
       std::copy_n(reals_.data() + row * dim_, u64(count) * dim_, scratch);
       return;
     }
-    if constexpr (std::is_same_v<Real, float>) {
-      if (kernels && type_ == graph::KvType::f16) {
-        for (u32 r = 0; r < count; ++r) {
-          kernels->from_halves(bytes_.data() + (row + r) * row_bytes_, dim_, scratch + u64(r) * dim_);
-        }
-        return;
-      }
-    }
-    for (u32 r = 0; r < count; ++r) {
-      const u8* from = bytes_.data() + (row + r) * row_bytes_;
-      Real* to = scratch + u64(r) * dim_;
-      type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
-    }
+    for (u32 r = 0; r < count; ++r) convert(bytes_.data() + (row + r) * row_bytes_, scratch + u64(r) * dim_, kernels);
   }
 
  private:
@@ -93,6 +81,16 @@ class KvRows {
   static void store_half(u8* to, float value) {
     const u16 half = f32_to_f16(value);
     std::memcpy(to, &half, sizeof half);
+  }
+  void convert(const u8* from, Real* to, const Kernels* kernels) const {
+    if constexpr (std::is_same_v<Real, float>) {
+      if (kernels && type_ == graph::KvType::f16) return kernels->from_halves(from, dim_, to);
+      if (kernels) {
+        const auto from_blocks = type_ == graph::KvType::q8 ? kernels->from_bytes : kernels->from_nibbles;
+        return from_blocks(from, from + scales_at(), dim_, block_, to);
+      }
+    }
+    type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
   }
   u64 scales_at() const { return type_ == graph::KvType::q8 ? dim_ : ceil_div(dim_, 8) * 4; }
 

@@ -333,6 +333,26 @@ TEST_P(KernelsOf, HalvesAreExact) {
   }
 }
 
+// Rows of a KV cache as the kernels and as plain loops have them: heads of whole blocks, of parts of them, of blocks
+// that are no whole vectors; the last of the memory is the last that is read.
+TEST_P(KernelsOf, RowsOfAQuantizedCache) {
+  const Kernels& kernels = *GetParam();
+  for (graph::KvType type : {graph::KvType::q8, graph::KvType::q4}) {
+    for (u32 dim : {8u, 20u, 40u, 64u, 80u, 100u, 128u, 256u}) {
+      const u32 rows = 5;
+      KvRows<float> cache(type, dim, rows);
+      const std::vector<float> from = random_activations(u64(rows) * dim, dim);
+      for (u32 r = 0; r < rows; ++r) cache.put(r, &from[u64(r) * dim]);
+      std::vector<float> plain(u64(rows) * dim), out(u64(rows) * dim + 1, 77);
+      cache.copy(0, rows, plain.data());
+      cache.copy(0, rows, out.data(), &kernels);
+      EXPECT_EQ(out.back(), 77);
+      out.pop_back();
+      EXPECT_EQ(out, plain) << dim << (type == graph::KvType::q8 ? " bytes" : " nibbles");
+    }
+  }
+}
+
 TEST(BestKernels, AreTheFirstThatRun) {
   ASSERT_FALSE(available_kernels().empty());
   for (const Kernels* kernels : available_kernels()) EXPECT_TRUE(kernels->runs_here());
