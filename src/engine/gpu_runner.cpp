@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/half.h"
 #include "cpu/logprobs.h"
 #include "engine/self_test.h"
 
@@ -82,7 +83,18 @@ void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64
 
 void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) {
   create_buffers();
+  std::vector<float> numbers;  // of what additive matrices need besides their codes
+  const auto decoded = [&] {
+    const formats::Format& format = *model_.graph[weight].format;
+    numbers.resize(blocks * format.block_weights);
+    format.decode(bytes, blocks, numbers.data());
+    return std::span<const float>(numbers);
+  };
   for (const Matrix& matrix : plan_.weights.matrices) {
+    const graph::Weight& first = model_.graph[matrix.sources.front()];
+    const u64 at = first_block * model_.graph[weight].format->block_weights;
+    if (first.books == weight) write_books(matrix, at, decoded());
+    if (first.scales == weight) write_scales(matrix, at, decoded());
     for (u32 source = 0; source < matrix.sources.size(); ++source) {
       if (matrix.sources[source] == weight) write_matrix(matrix, source, {first_block, blocks, bytes, planes});
     }
@@ -161,6 +173,26 @@ void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, const
     bytes += count * format.block_bytes;
     to_block += count;
     blocks -= count;
+  }
+}
+
+void GpuRunner::write_books(const Matrix& matrix, u64 first, std::span<const float> numbers) {
+  std::vector<u16> halves(numbers.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) halves[i] = f32_to_f16(numbers[i]);
+  for (const MatrixPart& part : matrix.parts) {
+    write_range(part.range, halves.data(), halves.size() * sizeof(u16),
+                part.extent.plane_offset[1] + first * sizeof(u16));
+  }
+}
+
+void GpuRunner::write_scales(const Matrix& matrix, u64 first, std::span<const float> numbers) {
+  const u64 first_row = model_.graph[matrix.sources.front()].first_row, end = first + numbers.size();
+  for (const MatrixPart& part : matrix.parts) {
+    const u64 part_begin = first_row + part.first_row;
+    const u64 from = std::max(first, part_begin), to = std::min(end, part_begin + part.rows);
+    if (from >= to) continue;
+    write_range(part.range, numbers.data() + (from - first), (to - from) * sizeof(float),
+                part.extent.plane_offset[2] + (from - part_begin) * sizeof(float));
   }
 }
 

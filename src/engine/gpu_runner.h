@@ -83,6 +83,9 @@ class GpuRunner final : public Runner, private WeightSink {
   void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) override;
   void write_matrix(const Matrix& matrix, u32 source, const BlockRun& run);
   void write_blocks(const Matrix& matrix, const MatrixPart& part, const BlockRun& run);
+  // Numbers of a code book or of scales, from `first` on.
+  void write_books(const Matrix& matrix, u64 first, std::span<const float> numbers);
+  void write_scales(const Matrix& matrix, u64 first, std::span<const float> numbers);
   void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
 
   void mark_uploads();
