@@ -1,8 +1,8 @@
 // What the loaded model is and takes, behind its name in the header; and the way to another.
 import type { Plan } from 'pronk';
 import { answering } from '../chat';
-import { type Choice, modelName, openBox, unload } from '../model';
-import { Memory, summary } from './model-card';
+import { type Choice, choosing, modelName, openBox, unload } from '../model';
+import { Memory, summary } from './memory';
 
 export const panelId = 'model-panel';
 
@@ -15,7 +15,7 @@ export function ModelPanel({ choice, plan }: { choice: Choice; plan: Plan | null
         <p class="card-sub">{plan ? summary(plan) : 'Getting ready …'}</p>
         {choice.builtin && (
           <p class="card-sub">
-            Comes with this page: a very small model that shows how things work. Open a GGUF file of your own for more.
+            Comes with this page: a very small model that shows how things work. Open another one for more.
           </p>
         )}
       </div>
@@ -26,12 +26,18 @@ export function ModelPanel({ choice, plan }: { choice: Choice; plan: Plan | null
             The small model
           </button>
         )}
-        <button
-          class="button-main"
-          type="button"
-          disabled={answering.value !== 'no'}
-          onClick={() => (close(), void unload())}
-        >
+        {plan && (
+          <button
+            class="button"
+            type="button"
+            title="Ends the model and gives its memory back"
+            disabled={answering.value !== 'no'}
+            onClick={() => (close(), void unload())}
+          >
+            Unload
+          </button>
+        )}
+        <button class="button-main" type="button" onClick={() => (close(), (choosing.value = true))}>
           Another model
         </button>
       </div>

@@ -34,7 +34,7 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
         </div>
         <SamplingSettings />
         <LoadingSettings close={close} />
-        {open.value && <KeptModels />}
+        {open.value && <KeptModels close={close} />}
         <button class="button-link" type="button" onClick={resetAll}>
           Reset all settings
         </button>
