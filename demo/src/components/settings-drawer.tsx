@@ -6,6 +6,7 @@ import { CloseIcon } from './icons';
 import { KeptModels } from './kept-models';
 import { LoadingSettings } from './loading-settings';
 import { SamplingSettings } from './sampling-settings';
+import { StorageOverview } from './storage-overview';
 
 export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -35,6 +36,7 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
         <SamplingSettings />
         <LoadingSettings close={close} />
         {open.value && <KeptModels close={close} />}
+        {open.value && <StorageOverview />}
         <button class="button-link" type="button" onClick={resetAll}>
           Reset all settings
         </button>
