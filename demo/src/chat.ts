@@ -187,6 +187,7 @@ async function answerChat(engine: Pronk, signal: AbortSignal, began: { id: numbe
     written.value = tokens;
     conversation.replace(begin(began, false), parts);
   });
+  noteSpeedOf(engine, figures);
   if (began.id !== null || !signal.aborted)
     conversation.replace(begin(began, false), { figures: { ...figures, left } });
 }

@@ -22,7 +22,7 @@ const measured = stored<Partial<Record<Device, Measured>>>('speed', (found) => {
   return { webgpu: accept(known.webgpu), cpu: accept(known.cpu) };
 });
 
-const fewest = 16; // tokens of an answer that says something of the speed
+const fewest = 8; // tokens of an answer that says something of the speed
 
 export function noteSpeed(
   device: Device,

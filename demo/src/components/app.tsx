@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { answering, stop } from '../chat';
 import { messages, restored } from '../conversation';
 import { choosing, model, next, open, openFiles } from '../model';
+import { Bench, benchIsOpen } from './bench-route';
 import { Composer } from './composer';
 import { Conversation } from './conversation';
 import { Header } from './header';
@@ -31,13 +32,13 @@ export function App() {
       {restored.value && (
         <>
           <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
-            <Conversation />
+            {benchIsOpen() ? <Bench /> : <Conversation />}
             <ProblemBox />
             <NoticeBox />
             {asks && <Picker />}
             {coming && !(coming.at === 'loading' && coming.choice.builtin) && <ModelCard state={coming} />}
           </main>
-          <Composer />
+          {!benchIsOpen() && <Composer />}
         </>
       )}
       <SettingsDrawer open={settingsOpen} />

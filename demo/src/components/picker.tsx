@@ -1,16 +1,20 @@
 import { useSignal } from '@preact/signals';
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { messages } from '../conversation';
 import { hubName, showRepository } from '../hub';
-import { cancel, model, openBox, openFiles, openUrl } from '../model';
+import { cancel, choosing, model, openBox, openFiles, openUrl } from '../model';
 import { CatalogueList } from './catalogue-list';
 import { FileIcon } from './icons';
 import { KeptModels } from './kept-models';
 import { RepositoryFiles } from './repository-files';
 
 export function Picker() {
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (choosing.peek()) section.current?.scrollIntoView({ block: 'start' }); // it stands below a conversation
+  }, []);
   return (
-    <section class="picker" aria-label="Choose a model">
+    <section class="picker" aria-label="Choose a model" ref={section}>
       <Head />
       <div class="picker-box">
         <FileButton />

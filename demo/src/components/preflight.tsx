@@ -7,7 +7,7 @@ import { planWith } from '../model';
 import { expectedSpeed } from '../speed';
 import { Memory } from './memory';
 
-const least = 256;
+const least = 64;
 const calm = 400; // milliseconds without a move of the slider, then the exact plan is made
 
 export function Preflight({ plan }: { plan: Plan }) {
