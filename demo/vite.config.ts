@@ -1,4 +1,5 @@
 import { defineConfig, type Plugin } from 'vite';
+import { offline } from './offline';
 
 // While the page is developed, Vite puts styles into it by script, which its policy forbids.
 const withoutPolicy: Plugin = {
@@ -12,7 +13,7 @@ const headers = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Emb
 
 export default defineConfig({
   base: './',
-  plugins: [withoutPolicy],
+  plugins: [withoutPolicy, offline()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2022',

@@ -3,7 +3,7 @@ import type { ChatChunkChoice, ChatRequest, FinishReason, Pronk, TokenLogprob, T
 import { PronkError } from 'pronk';
 import type { Figures, Message } from './message';
 
-export type Parts = Pick<Message, 'text' | 'reasoning' | 'calls' | 'probabilities'>;
+export type Parts = Pick<Message, 'text' | 'reasoning' | 'calls' | 'probabilities' | 'times'>;
 
 /** Streams the answer; `show` gets what there is of it, `tokens` how many tokens that are about. */
 export async function streamAnswer(
@@ -12,8 +12,7 @@ export async function streamAnswer(
   signal: AbortSignal,
   show: (parts: Parts, tokens: number) => void,
 ): Promise<Figures> {
-  const start = performance.now();
-  const gathered = new Gathered();
+  const gathered = new Gathered(performance.now());
   const calm = atMostEvery(40, () => show(gathered.parts(), gathered.chunks));
   try {
     const options = { stream: true as const, stream_options: { include_usage: true } };
@@ -30,8 +29,10 @@ export async function streamAnswer(
   } finally {
     calm.now();
   }
-  return gathered.figures(start, engine.plan.contextLength);
+  return gathered.figures(engine.plan.contextLength);
 }
+
+const timed = 256; // tokens whose time is kept
 
 class Gathered {
   usage: Usage | null = null;
@@ -44,6 +45,9 @@ class Gathered {
   private finish: FinishReason = 'stop';
   private first = 0; // when the first came
   private last = 0;
+  private readonly times: number[] = [];
+
+  constructor(private readonly start: number) {}
 
   /** Whether there is something new to show. */
   add({ delta, logprobs, finish_reason: finish }: ChatChunkChoice): boolean {
@@ -60,6 +64,7 @@ class Gathered {
     this.chunks++;
     this.last = performance.now();
     this.first ||= this.last;
+    if (this.times.length < timed) this.times.push(Math.round(10 * (this.last - this.start)) / 10);
     return true;
   }
 
@@ -69,10 +74,11 @@ class Gathered {
       ...(this.reasoning !== '' && { reasoning: this.reasoning }),
       ...(this.calls.length > 0 && { calls: structuredClone(this.calls) }),
       ...(this.tokens.length > 0 && { probabilities: [...this.tokens] }),
+      times: [...this.times],
     };
   }
 
-  figures(start: number, contextLength: number): Figures {
+  figures(contextLength: number): Figures {
     const tokens = this.usage?.completion_tokens ?? this.chunks;
     const context = this.usage?.total_tokens ?? 0;
     const seconds = (this.last - this.first) / 1000;
@@ -80,7 +86,7 @@ class Gathered {
     return {
       tokens,
       context,
-      firstTokenMs: this.first === 0 ? 0 : this.first - start,
+      firstTokenMs: this.first === 0 ? 0 : this.first - this.start,
       tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : 0,
       finish: this.cancelled ? 'cancelled' : full ? 'context-full' : this.finish,
       left: 0,

@@ -5,9 +5,10 @@ import { atMostEvery, streamAnswer } from './answer';
 import * as conversation from './conversation';
 import { beginConversation, conversationId, draft, messages, reopenConversation } from './conversation';
 import type { Figures, Message } from './message';
-import { model, notice, open, problem, report, settled } from './model';
+import { busy, model, notice, open, problem, report, settled } from './model';
 import { type Chat, chatRequest, leftOut, storyPrompt } from './prompt';
 import { sampling, temperature } from './sampling';
+import { noteSpeed } from './speed';
 import { runTool, tools } from './tools';
 
 /** The answer being written: 'reading' until its first token. */
@@ -23,6 +24,10 @@ export const contextUsed = computed(() => {
 export const storyMode = computed(() => model.value.at === 'ready' && model.value.engine.chatTemplate === null);
 /** The engine whose chat template cannot be used, and whether its person has chosen to go on without. */
 export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | null>(null);
+
+effect(() => {
+  busy.value = answering.value !== 'no';
+});
 
 const toolRounds = 3; // calls in a row before the person has the word again
 
@@ -182,6 +187,7 @@ async function answerChat(engine: Pronk, signal: AbortSignal, began: { id: numbe
     written.value = tokens;
     conversation.replace(begin(began, false), parts);
   });
+  noteSpeedOf(engine, figures);
   if (began.id !== null || !signal.aborted)
     conversation.replace(begin(began, false), { figures: { ...figures, left } });
 }
@@ -207,7 +213,13 @@ async function tellStory(engine: Pronk, signal: AbortSignal, began: { id: number
     calm.ask();
   }
   calm.now();
-  conversation.replace(id, { figures: figuresOf(await generation.result, left) });
+  const figures = figuresOf(await generation.result, left);
+  noteSpeedOf(engine, figures);
+  conversation.replace(id, { figures });
+}
+
+function noteSpeedOf({ plan }: Pronk, { tokens, tokensPerSecond }: Figures): void {
+  noteSpeed(plan.device, plan.name || plan.architecture, plan.memory.weights, tokens, tokensPerSecond);
 }
 
 function figuresOf(result: GenerationResult, left: number): Figures {

@@ -3,6 +3,7 @@ import { App } from './components/app';
 import { Boundary } from './components/boundary';
 import { restoreConversation } from './conversation';
 import { openFromAddress } from './model';
+import { keepForOffline } from './offline';
 import './styles/index.css';
 
 render(
@@ -13,3 +14,4 @@ render(
 );
 void restoreConversation();
 openFromAddress();
+keepForOffline();

@@ -18,6 +18,7 @@ export interface Message {
   reasoning?: string; // what an assistant thought first
   calls?: ToolCall[]; // of tools, by an assistant
   callId?: string; // of a tool's: the call that it answers
+  times?: number[]; // of an assistant's first tokens: milliseconds after the question
   probabilities?: TokenLogprob[]; // of an assistant's tokens, where they were asked for
   tools?: boolean; // of a user's: tools are offered from here on
   story: boolean; // an assistant's message that continues the text of the user's before it
@@ -69,9 +70,13 @@ function apart(text: string): Pick<Message, 'text' | 'reasoning' | 'calls'> {
   };
 }
 
+const isTimes = (found: unknown): found is number[] =>
+  Array.isArray(found) &&
+  found.every((time, i) => Number.isFinite(time) && time >= (i === 0 ? 0 : (found[i - 1] as number)));
+
 function acceptMessage(found: unknown, id: number, parent: number | null): Message | null {
   if (!isObject(found)) return null;
-  const { role, text, tools, story, figures, reasoning, calls, callId, probabilities } = found;
+  const { role, text, tools, story, figures, reasoning, calls, callId, probabilities, times } = found;
   if (typeof text !== 'string' || (role !== 'user' && role !== 'assistant' && role !== 'tool')) return null;
   const made = acceptCalls(calls);
   const tokens = acceptProbabilities(probabilities);
@@ -84,6 +89,7 @@ function acceptMessage(found: unknown, id: number, parent: number | null): Messa
     ...(made.length > 0 && { calls: made }),
     ...(role === 'tool' && { callId: typeof callId === 'string' ? callId : 'call' }),
     ...(tokens.length > 0 && { probabilities: tokens }),
+    ...(isTimes(times) && { times }),
     ...(tools === true && { tools }),
     story: story === true,
     figures: acceptFigures(figures),

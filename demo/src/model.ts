@@ -1,5 +1,5 @@
 // The model of the page: chosen, planned, loading, ready.
-import { computed, effect, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
 import 'pronk/builtin';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
@@ -11,12 +11,14 @@ export interface Choice {
   builtin: boolean; // the small model that comes with the page: it opens unasked, and one may type meanwhile
 }
 
-export type ModelState =
-  | { at: 'none' }
+/** The model that answers. */
+export type ModelState = { at: 'none' } | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk; kv: KvType };
+
+/** The one that is to take its place. */
+export type Next =
   | { at: 'planning'; choice: Choice }
   | { at: 'planned'; choice: Choice; plan: Plan }
-  | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null }
-  | { at: 'ready'; choice: Choice; plan: Plan; engine: Pronk; kv: KvType };
+  | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null };
 
 export interface Problem {
   title: string;
@@ -26,6 +28,11 @@ export interface Problem {
 }
 
 export const model = signal<ModelState>({ at: 'none' });
+export const next = signal<Next | null>(null);
+/** Whether another model is being looked for while one is loaded. */
+export const choosing = signal(false);
+/** Whether an answer is being written, which a new model waits for. */
+export const busy = signal(false);
 export const problem = signal<Problem | null>(null);
 /** What the engine says of itself: that it came back, that a file is not kept. */
 export const notice = signal<string | null>(null);
@@ -36,26 +43,32 @@ const temperatures = { box: 0, others: 0.8 }; // the small one is right most oft
 
 /** Whether one may write: a model is there, or the small one is about to be. */
 export const open = computed(() => {
-  const state = model.value;
-  return state.at === 'ready' || (state.at === 'loading' && state.choice.builtin);
+  const { value } = next;
+  return model.value.at === 'ready' || (value?.at === 'loading' && value.choice.builtin);
 });
 
-/** Until the model is there, or is not going to be, or the signal aborts. */
-export function settled(signal: AbortSignal): Promise<void> {
+/** Until the condition holds, or the signal aborts. */
+async function until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
   let stop: (() => void) | undefined;
-  return new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
+  await new Promise<void>((resolve) => {
+    signal?.addEventListener('abort', () => resolve(), { once: true });
     stop = effect(() => {
-      if (model.value.at !== 'loading') resolve();
+      if (condition()) resolve();
     });
-  }).finally(() => stop?.());
+  });
+  stop?.();
+}
+
+/** Until a model is there, or is not going to be, or the signal aborts. */
+export function settled(signal: AbortSignal): Promise<void> {
+  return until(() => model.value.at === 'ready' || next.value?.at !== 'loading', signal);
 }
 
 let work: AbortController | null = null;
 
 const hints: Partial<Record<PronkError['code'], string>> = {
   'bad-model': 'pronk reads GGUF files, version 2 or 3.',
-  unsupported: 'Models of the Llama, Qwen2 and Qwen3 families run here.',
+  unsupported: 'A model of another family, or another file of this one, may run here.',
   'out-of-memory': 'A smaller context length in the settings, or a smaller model, may fit.',
   'no-webgpu': 'Choose “automatic” or “CPU” as the device in the settings, or another browser.',
   'device-lost': 'The graphics driver took the device away, often for lack of memory. Loading again usually helps.',
@@ -77,84 +90,139 @@ export function modelName(choice: Choice, plan: Plan | null): string {
   return choice.name.replace(/(-\d{5}-of-\d{5})?\.gguf$/i, '');
 }
 
-/** Ends what is going on and frees the loaded model. */
+/** Frees the loaded model. */
 export async function unload(): Promise<void> {
-  work?.abort();
-  work = null;
   const state = model.value;
   model.value = { at: 'none' };
   if (state.at === 'ready') await state.engine.unload();
 }
 
-/** Takes a model: shows what it costs and, where `load` is set, loads it at once. */
+/** Ends what is going on; the model that is loaded stays. */
+export function cancel(): void {
+  work?.abort();
+  work = null;
+  next.value = null;
+  choosing.value = false;
+  if (model.value.at !== 'ready') return;
+  lastChoice.value = model.value.choice;
+  rememberInAddress(model.value.choice);
+}
+
+/** Takes a model: shows what it costs and, where `load` is set, loads it at once. What is loaded stays until it is ready. */
 export async function choose(choice: Choice, load: boolean): Promise<void> {
   problem.value = null;
   notice.value = null;
-  await unload();
+  choosing.value = false;
+  work?.abort();
   lastChoice.value = choice;
   rememberInAddress(choice);
-  suitingTemperature.value = choice.builtin ? temperatures.box : temperatures.others;
   if (choice.builtin) return loadNow(choice, null);
+  await planNow(choice);
+  if (load && next.value?.at === 'planned' && next.value.plan.fits) await loadChosen();
+}
+
+async function planNow(choice: Choice): Promise<void> {
   const abort = (work = new AbortController());
-  model.value = { at: 'planning', choice };
+  next.value = { at: 'planning', choice };
   try {
     const plan = await Pronk.plan(choice.source, { ...engineOptions(), signal: abort.signal });
-    if (work !== abort) return;
-    model.value = { at: 'planned', choice, plan };
-    if (load && plan.fits) await loadChosen();
+    if (work === abort) next.value = { at: 'planned', choice, plan };
   } catch (error) {
     if (work !== abort) return;
-    model.value = { at: 'none' };
+    next.value = null;
     report(`${choice.name} cannot be opened`, error);
   }
 }
 
+/** What the planned model would take with another context; what is shown stays until that is known. */
+export async function planWith(contextSize: number): Promise<void> {
+  const state = next.value;
+  if (state?.at !== 'planned') return;
+  work?.abort();
+  const abort = (work = new AbortController());
+  try {
+    const plan = await Pronk.plan(state.choice.source, { ...engineOptions(), contextSize, signal: abort.signal });
+    if (work === abort) next.value = { at: 'planned', choice: state.choice, plan };
+  } catch (error) {
+    if (work === abort) report('The plan cannot be made', error);
+  }
+}
+
+/** Loads what was planned, as it was planned. */
 export async function loadChosen(): Promise<void> {
-  const state = model.value;
-  if (state.at === 'planned') await loadNow(state.choice, state.plan);
+  const state = next.value;
+  if (state?.at === 'planned') await loadNow(state.choice, state.plan, state.plan.contextLength);
 }
 
 /** Loads what does not fit with the longest context that does. */
 export async function loadShorter(): Promise<void> {
-  const state = model.value;
-  if (state.at === 'planned') await loadNow(state.choice, state.plan, state.plan.largestContext);
+  const state = next.value;
+  if (state?.at === 'planned') await loadNow(state.choice, state.plan, state.plan.largestContext);
 }
 
 async function loadNow(choice: Choice, plan: Plan | null, contextSize?: number): Promise<void> {
   const { kv } = settings.value;
   const abort = (work = new AbortController());
-  model.value = { at: 'loading', choice, plan, progress: null };
+  next.value = { at: 'loading', choice, plan, progress: null };
+  if (model.value.at === 'none') suitTo(choice);
   try {
-    const onProgress = (progress: LoadProgress): void => {
-      if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
-      if (work === abort) model.value = { at: 'loading', choice, plan, progress };
-    };
-    const onNotice = ({ message }: Notice): void => {
-      if (work === abort) notice.value = message;
-    };
-    const options = {
-      ...engineOptions(),
-      ...(contextSize && { contextSize }),
-      onProgress,
-      onNotice,
-      signal: abort.signal,
-    };
-    const engine = await Pronk.load(choice.source, options);
+    const engine = await loadBeside(choice, abort, contextSize);
+    await until(() => !busy.value, abort.signal);
     if (work !== abort) return void engine.unload();
-    model.value = { at: 'ready', choice, plan: engine.plan, engine, kv };
+    const before = model.value;
+    batch(() => {
+      next.value = null;
+      model.value = { at: 'ready', choice, plan: engine.plan, engine, kv };
+      suitTo(choice);
+    });
     performance.mark('pronk:ready');
+    if (before.at === 'ready') await before.engine.unload();
   } catch (error) {
     if (work !== abort) return;
-    model.value = { at: 'none' };
+    cancel();
     // A page that was built without a model simply asks for one.
     if (error instanceof PronkError && error.code === 'no-builtin-model') lastChoice.value = null;
     else report(`${choice.name} cannot be loaded`, error);
   }
 }
 
+/** Loads a model beside the one that is there; where both do not fit, in its place. */
+async function loadBeside(choice: Choice, abort: AbortController, contextSize?: number): Promise<Pronk> {
+  const onProgress = (progress: LoadProgress): void => {
+    if (progress.phase === 'prepare' && progress.loadedBytes > 0) performance.mark('pronk:bytes-loaded');
+    const state = next.value;
+    if (work === abort && state?.at === 'loading') next.value = { ...state, progress };
+  };
+  const onNotice = ({ message }: Notice): void => {
+    if (work === abort) notice.value = message;
+  };
+  const options = {
+    ...engineOptions(),
+    ...(contextSize && { contextSize }),
+    onProgress,
+    onNotice,
+    signal: abort.signal,
+  };
+  try {
+    return await Pronk.load(choice.source, options);
+  } catch (error) {
+    const full = error instanceof PronkError && error.code === 'out-of-memory';
+    if (!full || model.value.at !== 'ready' || work !== abort) throw error;
+    await until(() => !busy.value, abort.signal);
+    await unload();
+    return Pronk.load(choice.source, options);
+  }
+}
+
+function suitTo({ builtin }: Choice): void {
+  suitingTemperature.value = builtin ? temperatures.box : temperatures.others;
+}
+
 /** Loads the same model again, with the settings as they are now. */
 export async function reload(): Promise<void> {
-  if (lastChoice.value) await choose(lastChoice.value, true);
+  if (!lastChoice.value) return;
+  await unload(); // the same weights twice would be too much
+  await choose(lastChoice.value, true);
 }
 
 export function openFiles(files: File[]): void {
@@ -172,7 +240,7 @@ export function openFiles(files: File[]): void {
 export function openUrl(text: string, load: boolean): void {
   const url = URL.canParse(text, document.baseURI) ? new URL(text, document.baseURI) : null;
   if (!url || !/^(https?|hf):$/.test(url.protocol)) {
-    const hint = 'It should start with https:// (or be like hf:owner/repo/file.gguf) and end in .gguf.';
+    const hint = 'It should be owner/repo of Hugging Face, or start with https:// and end in .gguf.';
     problem.value = { title: 'This is not an address', detail: text, hint, retry: false };
     return;
   }

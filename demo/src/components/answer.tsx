@@ -3,6 +3,7 @@ import type { Message } from '../message';
 import { AnswerFoot } from './answer-foot';
 import { Markdown } from './markdown';
 import { Probabilities } from './probabilities';
+import { TimeLine } from './time-line';
 import { ToolCallBox } from './tool-box';
 
 interface Props {
@@ -26,6 +27,7 @@ export function Answer({ message, opening, last }: Props) {
         <ChatAnswer message={message} writing={writing} />
       )}
       {!writing && <Probabilities message={message} />}
+      {!writing && <TimeLine message={message} />}
       {!writing && (
         <AnswerFoot message={message} copied={opening + (opening ? message.text : message.text.trim())} last={last} />
       )}

@@ -2,7 +2,8 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { answering, stop } from '../chat';
 import { messages, restored } from '../conversation';
-import { model, open, openFiles } from '../model';
+import { choosing, model, next, open, openFiles } from '../model';
+import { Bench, benchIsOpen } from './bench-route';
 import { Composer } from './composer';
 import { Conversation } from './conversation';
 import { Header } from './header';
@@ -23,20 +24,21 @@ export function App() {
     return () => removeEventListener('keydown', onKey);
   }, []);
 
-  const { at } = model.value;
+  const { value: coming } = next;
+  const asks = choosing.value || (model.value.at === 'none' && !coming);
   return (
     <div class="page">
       <Header openSettings={() => (settingsOpen.value = true)} />
       {restored.value && (
         <>
           <main class={messages.value.length > 0 || open.value ? 'main' : 'main main-empty'}>
-            <Conversation />
+            {benchIsOpen() ? <Bench /> : <Conversation />}
             <ProblemBox />
             <NoticeBox />
-            {at === 'none' && <Picker />}
-            {(at === 'planning' || at === 'planned' || (at === 'loading' && !open.value)) && <ModelCard />}
+            {asks && <Picker />}
+            {coming && !(coming.at === 'loading' && coming.choice.builtin) && <ModelCard state={coming} />}
           </main>
-          <Composer />
+          {!benchIsOpen() && <Composer />}
         </>
       )}
       <SettingsDrawer open={settingsOpen} />

@@ -70,7 +70,8 @@ export function Composer() {
             ? 'The model is getting ready. You can write already.'
             : storyMode.value
               ? 'Story mode: this model continues your text.'
-              : 'Models make mistakes. Shift + Enter starts a new line.'}
+              : 'Models make mistakes.'}
+          {!loading && !storyMode.value && <span class="composer-note-long"> Shift + Enter starts a new line.</span>}
         </p>
         <Meter />
       </div>

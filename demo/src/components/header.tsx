@@ -1,26 +1,27 @@
 import { newChat } from '../chat';
 import { messages } from '../conversation';
-import { model, modelName, open } from '../model';
+import { model, modelName, next, open } from '../model';
 import { ConversationsButton } from './conversations-panel';
 import { Mark, NewIcon, SettingsIcon } from './icons';
 import { ModelPanel, panelId } from './model-panel';
 
 export function Header({ openSettings }: { openSettings(): void }) {
-  const state = model.value;
-  const device = state.at !== 'ready' ? '…' : state.plan.device === 'webgpu' ? 'GPU' : 'CPU';
+  const ready = model.value.at === 'ready' ? model.value : null;
+  const shown = ready ?? (open.value ? next.value : null);
+  const device = !ready ? '…' : ready.plan.device === 'webgpu' ? 'GPU' : 'CPU';
   return (
     <header class="header">
       <h1 class={open.value ? 'brand brand-small' : 'brand'}>
         <Mark />
         <span>pronk</span>
       </h1>
-      {(state.at === 'ready' || (state.at === 'loading' && open.value)) && (
+      {shown && (
         <>
           <button class="chip" type="button" title="What this model is, and others" popovertarget={panelId}>
-            <span class="chip-name">{modelName(state.choice, state.plan)}</span>
+            <span class="chip-name">{modelName(shown.choice, ready?.plan ?? null)}</span>
             <span class="chip-device">{device}</span>
           </button>
-          <ModelPanel choice={state.choice} plan={state.plan} />
+          <ModelPanel choice={shown.choice} plan={ready?.plan ?? null} />
         </>
       )}
       <div class="header-buttons">

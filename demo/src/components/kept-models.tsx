@@ -3,26 +3,29 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type CacheEntry, Pronk } from 'pronk';
 import * as format from '../format';
-import { report } from '../model';
+import { openUrl, report } from '../model';
 
-export function KeptModels() {
+/** compact: only where there are some, to open or delete. */
+export function KeptModels({ compact = false, close }: { compact?: boolean; close?(): void }) {
   const entries = useSignal<CacheEntry[] | null>(null);
   const show = async (change?: Promise<unknown>): Promise<void> => {
     try {
       await change;
       entries.value = await Pronk.cache.list();
     } catch (error) {
+      if (!change) return; // storage is forbidden: nothing is kept
       report('The kept models cannot be changed', error);
     }
   };
   useEffect(() => void show(), []);
-  if (entries.value === null) return null;
+  if (entries.value === null || (compact && entries.value.length === 0)) return null;
+  const Heading = compact ? 'h2' : 'h3';
   const total = entries.value.reduce((sum, { bytes }) => sum + bytes, 0);
   return (
-    <section class="group kept" aria-label="Kept models">
-      <h3>
+    <section class={compact ? 'kept kept-compact' : 'group kept'} aria-label="Kept models">
+      <Heading class={compact ? 'list-title' : undefined}>
         Kept in this browser <span class="field-hint">{total > 0 ? format.bytes(total) : 'nothing yet'}</span>
-      </h3>
+      </Heading>
       <ul>
         {entries.value.map((entry) => (
           <li key={entry.url}>
@@ -30,14 +33,27 @@ export function KeptModels() {
               {entry.name}
             </span>
             <span class="field-hint">{sizeText(entry)}</span>
-            <label class="field-check">
-              <input
-                type="checkbox"
-                checked={entry.pinned}
-                onChange={(event) => void show(Pronk.cache.pin(entry.url, event.currentTarget.checked))}
-              />
-              Keep always
-            </label>
+            {!compact && (
+              <label class="field-check">
+                <input
+                  type="checkbox"
+                  checked={entry.pinned}
+                  onChange={(event) => void show(Pronk.cache.pin(entry.url, event.currentTarget.checked))}
+                />
+                Keep always
+              </label>
+            )}
+            <button
+              class="button-link"
+              type="button"
+              aria-label={`Open ${entry.name}`}
+              onClick={() => {
+                close?.();
+                openUrl(entry.url, false);
+              }}
+            >
+              Open
+            </button>
             <button
               class="button-link"
               type="button"

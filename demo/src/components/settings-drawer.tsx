@@ -6,6 +6,7 @@ import { CloseIcon } from './icons';
 import { KeptModels } from './kept-models';
 import { LoadingSettings } from './loading-settings';
 import { SamplingSettings } from './sampling-settings';
+import { StorageOverview } from './storage-overview';
 
 export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -34,7 +35,8 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
         </div>
         <SamplingSettings />
         <LoadingSettings close={close} />
-        {open.value && <KeptModels />}
+        {open.value && <KeptModels close={close} />}
+        {open.value && <StorageOverview />}
         <button class="button-link" type="button" onClick={resetAll}>
           Reset all settings
         </button>

@@ -1,11 +1,10 @@
 // What is shown before the first message.
 import { say, storyMode } from '../chat';
 import { examples } from '../examples';
-import { model } from '../model';
+import { model, next } from '../model';
 
 export function Welcome() {
-  const state = model.value;
-  const box = 'choice' in state && state.choice.builtin;
+  const box = (model.value.at === 'ready' ? model.value.choice : next.value?.choice)?.builtin === true;
   return (
     <div class="welcome">
       {storyMode.value ? (

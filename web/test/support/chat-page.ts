@@ -20,6 +20,7 @@ export interface Visit {
   path?: string;
   settings?: Record<string, unknown>;
   width?: number;
+  serviceWorker?: boolean; // whether it may come between the page and the server; default: no
   expected?: RegExp; // lines of the console that are no fault of the page
   before?: (context: BrowserContext) => Promise<unknown>;
 }
@@ -57,9 +58,10 @@ export function chatPage(template: string = chatMl): ChatPage {
     get server() {
       return server;
     },
-    async visit(test, { path = noModel, settings, width = 1280, expected, before }, use) {
+    async visit(test, { path = noModel, settings, width = 1280, serviceWorker, expected, before }, use) {
       if (!browser) return test.skip();
-      const context = await browser.newContext({ viewport: { width, height: 800 } });
+      const serviceWorkers = serviceWorker ? 'allow' : 'block';
+      const context = await browser.newContext({ viewport: { width, height: 800 }, serviceWorkers });
       const wrong: string[] = [];
       context.on('weberror', (error) => wrong.push(error.error().message));
       context.on('console', (message) => {

@@ -214,6 +214,7 @@ describe('fields', () => {
     ['tool_choice', { tool_choice: { type: 'function', function: { name: 'f' } } }],
     ['chat_template_kwargs', { chat_template_kwargs: 'x' }],
     ['enable_thinking', { enable_thinking: 1 }],
+    ['chat_template', { chat_template: 7 }],
   ];
   it.each(wrong)('an error names %s: %o', async (field, part) => {
     const chat = new ChatCompletions(new FakeTextEngine());
@@ -266,6 +267,17 @@ describe('the prompt', () => {
     const tools = [{ type: 'function' as const, function: { name: 'f' } }];
     await create(engine, { messages, enable_thinking: false, chat_template_kwargs: { effort: 'low' }, tools });
     expect(engine.asked[0]!.text).toBe('system:Be kind.;user:a\nb;assistant:;false,low1');
+  });
+
+  it('takes the template of the request, or one that the vocabulary has marks for', async () => {
+    const engine = new FakeTextEngine();
+    engine.chatTemplate = '{{ broken';
+    await create(engine, { messages: user('Hi'), chat_template: 'own: {{ messages[0].content }}' });
+    expect(engine.asked[0]!.text).toBe('own: Hi');
+    await create(engine, { messages: user('Hi'), chat_template: '' });
+    expect(engine.asked[1]!.text).toBe('<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n');
+    const failed = create(engine, { messages: user('Hi') });
+    await expect(failed).rejects.toMatchObject({ field: 'messages', cause: { code: 'bad-argument' } });
   });
 
   it('takes special tokens that a person or a tool spells as plain text', async () => {
