@@ -29,6 +29,9 @@ class Device;
 struct Limits;
 struct Features;
 }  // namespace gpu
+namespace kernels {
+class Tuning;
+}
 namespace text {
 class Tokenizer;
 }
@@ -51,7 +54,8 @@ struct LoadOptions {
   bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
   bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing
                            // is generated
-  bool self_test = true;   // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
+  std::shared_ptr<const kernels::Tuning> tuning = nullptr;  // kernels of a GPU as measured on it (src/tune)
+  bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct PlanOptions {
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
   bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
+  std::shared_ptr<const kernels::Tuning> tuning =
+      nullptr;  // measured choices; buffers and bindings do not depend on it
 };
 
 struct Kernel {

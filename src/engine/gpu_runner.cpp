@@ -310,25 +310,47 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
   const Status verdict = self_test_verdict(test_, device_.info());
   test_.forget_cases();
   if (verdict) tested_ = true;
-  if (!verdict && features_.subgroups) {
+  if (!verdict && (features_.subgroups || plan_.options.tuning)) {
     use_safer_kernels();  // and they are tested in their turn
     return {};
   }
   return verdict;
 }
 
-// The plan of a device without optional features has the same buffers, bindings and grids; some of its kernels are
-// others.
+namespace {
+
+// The same dispatches by other kernels: programs point at them.
+void take_kernels(std::vector<Dispatch>& dispatches, const std::vector<Dispatch>& others) {
+  CHECK(dispatches.size() == others.size());
+  for (std::size_t i = 0; i < dispatches.size(); ++i) {
+    CHECK(dispatches[i].bindings.size() == others[i].bindings.size());
+    dispatches[i].kernel = others[i].kernel;
+    dispatches[i].small_batch = others[i].small_batch;
+  }
+}
+
+}  // namespace
+
+// The plan of a device without optional features and measured choices has the same buffers and bindings; some of its
+// kernels and grids are others.
 void GpuRunner::use_safer_kernels() {
   features_ = {};
+  plan_.options.tuning = nullptr;
   auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
-  CHECK(safer && safer->pipelines.size() == pipelines_.size() && safer->buffers.size() == plan_.buffers.size());
-  for (std::size_t i = 0; i < pipelines_.size(); ++i) {
-    if (safer->pipelines[i].label == plan_.pipelines[i].label) continue;
-    pipelines_[i] = device_.create_pipeline(safer->pipelines[i]);
-    ++pipelines_pending_;
+  CHECK(safer && safer->buffers.size() == plan_.buffers.size());
+  std::vector<gpu::PipelineId> pipelines;
+  for (const gpu::PipelineDesc& desc : safer->pipelines) {
+    const auto same = [&](const gpu::PipelineDesc& each) { return each.label == desc.label; };
+    const auto at = std::find_if(plan_.pipelines.begin(), plan_.pipelines.end(), same);
+    const bool there = at != plan_.pipelines.end();
+    pipelines.push_back(there ? pipelines_[u64(at - plan_.pipelines.begin())] : device_.create_pipeline(desc));
+    pipelines_pending_ += !there;
   }
+  pipelines_ = std::move(pipelines);
   plan_.pipelines = std::move(safer->pipelines);
+  for (const auto program :
+       {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::adjust, &GpuPlan::greedy, &GpuPlan::sampling})
+    take_kernels(plan_.*program, (*safer).*program);
 }
 
 // ---- A run
