@@ -69,6 +69,8 @@ TEST_F(TestOpsRuns, ALineForEachTest) {
   }
 }
 
+// Under sanitizers the driver compiles for minutes, and tests/kernels run the same operations.
+#if !__has_feature(address_sanitizer)
 TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
   const Outcome run = test_ops("--quick --json", " 2>/dev/null");
   ASSERT_EQ(run.status, 0) << run.out;
@@ -97,6 +99,7 @@ TEST_F(TestOpsRuns, QuickJsonHasEveryOperationAndFormat) {
                          "weighted_sum", "keep_largest", "conv1d", "delta_rule", "scan", "sampling"})
     EXPECT_TRUE(seen.contains({op, "f32"})) << op;
 }
+#endif
 
 TEST_F(TestOpsRuns, Perf) {
   const Outcome run = test_ops("--quick --perf --json --op attention-decode --format q8_0", " 2>/dev/null");

@@ -10,7 +10,14 @@ import { Validator } from '@cfworker/json-schema';
 import { Pronk } from '../dist/api/node.js';
 
 const mostTokens = 100;
-const drafts = { draft3: '4', draft4: '4', draft6: '7', draft7: '7', 'draft2019-09': '2019-09', 'draft2020-12': '2020-12' };
+const drafts = {
+  draft3: '4',
+  draft4: '4',
+  draft6: '7',
+  draft7: '7',
+  'draft2019-09': '2019-09',
+  'draft2020-12': '2020-12',
+};
 
 /** All schemas of the suite, each once: [draft, where, schema]. */
 export function schemasOf(folder) {
@@ -40,7 +47,8 @@ export async function judge(engine, { version, schema }, seed) {
   try {
     [choice] = (await engine.chat.completions.create(request)).choices;
   } catch (error) {
-    const clear = error.code === 'bad-argument' && error.message.startsWith('response_format') && !error.message.includes('\n');
+    const clear =
+      error.code === 'bad-argument' && error.message.startsWith('response_format') && !error.message.includes('\n');
     return { verdict: clear ? 'refused' : 'unclear error', detail: error.message };
   }
   if (choice.finish_reason === 'length') return { verdict: 'cut', detail: choice.message.content };
