@@ -10,8 +10,8 @@ const { judge, schemasOf } = await import('../../scripts/check-schemas.mjs').cat
 const { Pronk } = (await import(`${'../../dist'}/api/node.js`)) as typeof import('../../src/api/node.js');
 const suite = fileURLToPath(new URL('../../node_modules/json-schema-test-suite/tests', import.meta.url));
 
-it.skipIf(!boxGolden())('of half the schemas of a suite none gives a wrong answer or an unclear error', async () => {
-  const schemas = schemasOf(suite).filter((_, i) => i % 2 === 0);
+it.skipIf(!boxGolden())('none of a suite gives a wrong answer or an unclear error', async () => {
+  const schemas = schemasOf(suite);
   expect(schemas.length).toBeGreaterThan(100);
   const engine = await Pronk.load('builtin', { device: 'cpu', threads: 1, contextSize: 512 });
   const counts: Record<string, number> = { valid: 0, refused: 0, cut: 0 };
