@@ -3,8 +3,9 @@
 //
 // usage: node scripts/check-schemas.mjs FOLDER [--every N] [--verbose]
 //   FOLDER   its tests/; --every N: one of N schemas
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Validator } from '@cfworker/json-schema';
 import { Pronk } from '../dist/api/node.js';
@@ -23,6 +24,7 @@ const drafts = {
 export function schemasOf(folder) {
   const found = new Map();
   for (const [draft, version] of Object.entries(drafts)) {
+    if (!existsSync(join(folder, draft))) continue;
     const files = readdirSync(join(folder, draft), { recursive: true }).filter((name) => name.endsWith('.json'));
     for (const file of files.sort()) {
       for (const { description, schema } of JSON.parse(readFileSync(join(folder, draft, file), 'utf8'))) {
@@ -48,7 +50,9 @@ export async function judge(engine, { version, schema }, seed) {
     [choice] = (await engine.chat.completions.create(request)).choices;
   } catch (error) {
     const clear =
-      error.code === 'bad-argument' && error.message.startsWith('response_format') && !error.message.includes('\n');
+      error.code === 'bad-argument' &&
+      /^(the schema|the constraint|response_format)/.test(error.message) &&
+      !/\n/.test(error.message);
     return { verdict: clear ? 'refused' : 'unclear error', detail: error.message };
   }
   if (choice.finish_reason === 'length') return { verdict: 'cut', detail: choice.message.content };
@@ -82,4 +86,4 @@ async function main() {
   console.log(`${schemas.length} schemas: ${JSON.stringify(counts)}`);
 }
 
-if (process.argv[1] === import.meta.filename) await main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -25,28 +25,33 @@ import { Session } from './session.js';
 import type { SourceOptions } from './sources.js';
 import { type StartTemplateWorker, TemplateRenderer } from './template/renderer.js';
 
+/** How and where a model is loaded. */
 export interface LoadOptions extends EngineOptions, SourceOptions {
   /**
    * In a browser: a worker of the caller's whose script imports 'pronk/worker', or what makes one, which can then make
    * another after a crash; or `inThread` of 'pronk/in-thread'. The engine ends a worker with unload().
    */
   worker?: GivenWorker | EnginePlace;
+  /** Follows the loading. */
   onProgress?: (progress: LoadProgress) => void;
   /** What the engine deals with by itself, for as long as it lives; default: a warning where the platform shows them. */
   onNotice?: (notice: Notice) => void;
   signal?: AbortSignal;
 }
 
+/** How an answer is made. */
 export interface GenerateOptions extends SamplingOptions {
   /** What the answer must be. */
   constraint?: Constraint;
   signal?: AbortSignal;
 }
 
+/** How texts become vectors. */
 export interface EmbedOptions extends EmbeddingOptions {
   signal?: AbortSignal;
 }
 
+/** How a session begins. */
 export interface SessionOptions {
   /** What session.save() gave, of the same model with the same types of KV cache. */
   from?: Uint8Array;
@@ -243,12 +248,14 @@ export class Engine {
     this.sessions.delete(session);
   }
 
+  /** The tokens of a text. */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
     checkText('the text', text);
     checkNames('options', options, tokenizeNames);
     return this.worker.call('tokenize', { text, options });
   }
 
+  /** The text of tokens. */
   async detokenize(ids: ArrayLike<number>): Promise<string> {
     return this.worker.call('detokenize', { ids: tokensOf('the list', ids) });
   }
@@ -258,6 +265,7 @@ export class Engine {
     return this.templates.render(template, values);
   }
 
+  /** Of the last run, and of the engine as a whole. */
   async stats(): Promise<Stats> {
     const stats = await this.worker.call('stats', null);
     return { ...stats, recoveries: this.worker.recoveries };

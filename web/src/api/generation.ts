@@ -45,6 +45,7 @@ export class Generation implements AsyncIterable<Piece> {
     this.stop.abort();
   }
 
+  /** The pieces as they come. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Piece, void, void> {
     if (this.iterated) throw new PronkError('bad-argument', 'a generation can be iterated once');
     this.iterated = true;

@@ -58,16 +58,19 @@ export class Session implements TextEngine {
     await this.engine.closeSession(this.id);
   }
 
-  /** As those of the engine, which they go to. */
+  /** As Engine.embed(). */
   embed(texts: (string | number[])[], options?: EmbeddingOptions & { signal?: AbortSignal }): Promise<Float32Array[]> {
     return this.engine.embed(texts, options);
   }
+  /** As Engine.tokenize(). */
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]> {
     return this.engine.tokenize(text, options);
   }
+  /** As Engine.detokenize(). */
   detokenize(ids: ArrayLike<number>): Promise<string> {
     return this.engine.detokenize(ids);
   }
+  /** As Engine.render(). */
   render(template: string, values: Record<string, unknown>): Promise<string> {
     return this.engine.render(template, values);
   }

@@ -17,6 +17,7 @@ export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
  */
 export type ModelSource = ModelFile | readonly ModelFile[];
 
+/** Where files come from and are kept. */
 export interface SourceOptions {
   /**
    * Whether files from URLs are kept and read again from where they are kept: OPFS in browsers, in Node

@@ -19,6 +19,7 @@ export type PronkErrorCode =
   | 'unloaded' // unload() was called
   | 'internal'; // a bug of pronk
 
+/** Every failure of the package. */
 export class PronkError extends Error {
   override readonly name = 'PronkError';
 

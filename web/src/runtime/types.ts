@@ -1,9 +1,13 @@
 // What the engine's host takes and gives: plain data, fit for postMessage().
 
+/** Where a model is to run. */
 export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
+/** Where a model runs. */
 export type Device = 'webgpu' | 'cpu';
+/** How keys and values are kept. */
 export type KvType = 'f16' | 'f32' | 'q8_0' | 'q4_0';
 
+/** How a model is loaded. */
 export interface EngineOptions {
   /**
    * Tokens of prompt and answer together; default: what the model was trained for, at most 4096. 'auto': as many as fit
@@ -73,6 +77,7 @@ export interface Plan {
   activationsLowerBound: number;
 }
 
+/** Bytes by what they are for. */
 export interface PlanMemory {
   weights: number;
   kvCache: number;
@@ -83,6 +88,7 @@ export interface PlanMemory {
   total: number;
 }
 
+/** How far loading is. */
 export interface LoadProgress {
   /** header: reading what the file is. weights: streaming. prepare: compiling kernels, testing the device. */
   phase: 'header' | 'weights' | 'prepare';
@@ -96,6 +102,7 @@ export interface LoadProgress {
   fromCache?: number;
 }
 
+/** A model as it was loaded. */
 export interface EngineInfo {
   plan: Plan;
   chatTemplate: string | null;
@@ -122,6 +129,7 @@ export interface Notice {
   message: string;
 }
 
+/** How a text becomes tokens. */
 export interface TokenizeOptions {
   /** Special tokens such as <|im_end|> in the text are parsed as such; default false. */
   special?: boolean;
@@ -129,6 +137,7 @@ export interface TokenizeOptions {
   bos?: 'auto' | 'on' | 'off';
 }
 
+/** How the tokens of an answer are chosen. */
 export interface SamplingOptions {
   /** Default: until the model ends or the context is full. */
   maxTokens?: number;
@@ -189,6 +198,7 @@ export type Constraint =
 /** How the vectors of a text's tokens become one: none keeps them all. */
 export type Pooling = 'mean' | 'cls' | 'last' | 'none';
 
+/** How a text becomes a vector. */
 export interface EmbeddingOptions {
   /** Default 'auto': as the file says, or the mean; of a reranker its scores. */
   pooling?: Pooling | 'auto';
@@ -205,8 +215,10 @@ export interface Piece {
   logprobs?: Logprobs;
 }
 
+/** Why an answer ended: at its most tokens, at its own end, by its caller, or at the end of the context. */
 export type FinishReason = 'length' | 'stop' | 'cancelled' | 'context-full';
 
+/** How a generation ended, and how fast it was. */
 export interface GenerationResult {
   finishReason: FinishReason;
   promptTokens: number;
@@ -224,6 +236,7 @@ export interface GenerationResult {
   };
 }
 
+/** What the device was asked for. */
 export interface Counters {
   dispatchesPerToken: number;
   submitsPerToken: number;
@@ -233,6 +246,7 @@ export interface Counters {
   readbackBytesPerToken: number;
 }
 
+/** Of the last run, and of the engine as a whole. */
 export interface Stats {
   promptTokens: number;
   generatedTokens: number;

@@ -105,15 +105,15 @@ describe.skipIf(!hasBox)('a mask', () => {
       [{ kind: 'grammar', grammar: 'a ::= "x"' }, /^the grammar is not supported: .*root/],
       [{ kind: 'schema', schema: { type: 'banana' } }, /^the schema is not supported: Unsupported type "banana"/],
       [
-        { kind: 'schema', schema: { allOf: [{ type: 'object' }, { required: ['a'] }] } },
-        /^the schema is not supported: .*allOf/,
+        { kind: 'schema', schema: { allOf: [{ type: 'object' }, { type: 'string' }] } },
+        /^the schema\.allOf is not supported: it has parts that differ in type/,
       ],
       [
         { kind: 'schema', schema: { properties: { a: { not: {} } } } },
         /^the schema\.properties\.a\.not is not supported/,
       ],
       [{ kind: 'schema', schema: { type: 'array', uniqueItems: true } }, /^the schema\.uniqueItems is not supported/],
-      [{ kind: 'schema', schema: { $ref: 'http://a.example/b' } }, /^the schema\.\$ref is not within it/],
+      [{ kind: 'schema', schema: { $ref: 'http://a.example/b' } }, /^the schema\.\$ref is not a place within it/],
     ];
     for (let round = 0; round < 30; round++) {
       // more failures than a copy of the library is used for

@@ -5,7 +5,7 @@ import { Pronk } from '../../src/api/node.js';
 import { PronkError } from '../../src/runtime/errors.js';
 import { EngineClient } from '../../src/worker/client.js';
 import { connectLocally } from '../../src/worker/connect-local.js';
-import { connectWorker } from '../../src/worker/connect-worker.js';
+import { connectGiven, connectWorker, type GivenWorker } from '../../src/worker/connect-worker.js';
 import { fakeModel } from '../support/fake-module.js';
 import { fakePlatform } from '../support/fake-platform.js';
 import { testHome } from '../support/test-home.js';
@@ -99,7 +99,7 @@ describe('a worker that cannot be started', () => {
     expect(start).toThrow(expect.objectContaining({ code: 'unsupported', message: expect.stringContaining('shared') }));
   });
 
-  it('of another origin is a PronkError that says what helps', () => {
+  it('that the browser refuses is a PronkError that says what helps', () => {
     const text = "Script at 'https://cdn.example/worker.js' cannot be accessed from origin 'https://a.example'.";
     vi.stubGlobal(
       'Worker',
@@ -110,7 +110,19 @@ describe('a worker that cannot be started', () => {
       },
     );
     expect(start).toThrow(PronkError);
-    const message = expect.stringMatching(/cdn\.example.*served from the page's own origin/);
+    const message = expect.stringMatching(/cdn\.example.*\{ worker \} takes one that imports 'pronk\/worker'/);
     expect(start).toThrow(expect.objectContaining({ code: 'unsupported', message }));
+  });
+
+  it('that is given serves one engine, and a function makes as many as are needed', () => {
+    const fake = () => ({ postMessage: () => {}, terminate: () => {} }) as unknown as Worker;
+    const connect = (given: GivenWorker) => {
+      const by = connectGiven(given);
+      return () => new EngineClient(by);
+    };
+    const [once, often] = [connect(fake()), connect(fake)];
+    expect(once).not.toThrow();
+    expect(once).toThrow(expect.objectContaining({ code: 'unsupported', message: expect.stringMatching(/has ended/) }));
+    for (let i = 0; i < 3; i++) expect(often).not.toThrow();
   });
 });

@@ -80,12 +80,11 @@ describe('keptSchema', () => {
   it('closes objects that list their properties, at all depths, unless they say else', () => {
     const inner = { type: 'object', properties: { b: true } };
     const open = { type: 'object', properties: {}, additionalProperties: true };
-    const schema = { properties: { a: { items: inner }, o: open }, $defs: { i: inner }, anyOf: [inner] };
+    const schema = { properties: { a: { items: inner }, o: open }, $defs: { i: inner } };
     const closed = { ...inner, additionalProperties: false };
     expect(keptSchema(schema)).toEqual({
       properties: { a: { items: closed }, o: open },
       $defs: { i: closed },
-      anyOf: [closed],
       additionalProperties: false,
     });
     expect(keptSchema({ type: 'object' })).toEqual({ type: 'object' });
@@ -96,10 +95,74 @@ describe('keptSchema', () => {
     expect(() => keptSchema({ anyOf: [{}, { items: { multipleOf: 3 } }] })).toThrow(
       'the schema.anyOf[1].items.multipleOf is not supported',
     );
-    expect(() => keptSchema({ $ref: 'other.json' })).toThrow('the schema.$ref is not within it');
+    expect(() => keptSchema({ $ref: 'other.json' })).toThrow('the schema.$ref is not a place within it');
+    expect(() => keptSchema({ properties: { a: false } })).toThrow('the schema.properties.a is false');
     expect(() => keptSchema({ items: 7 })).toThrow('the schema.items is no object');
     let deep: object = {};
     for (let i = 0; i < 100; i++) deep = { items: deep };
     expect(() => keptSchema(deep)).toThrow('64 levels');
+  });
+
+  it('makes one of what stands beside anyOf, oneOf and allOf, which would be passed over', () => {
+    const required = (...names: string[]) => ({ required: names });
+    const properties = { a: { type: 'string' }, b: { type: 'string' } };
+    const object = { type: 'object', properties, additionalProperties: false };
+    expect(keptSchema({ ...object, title: 'T', anyOf: [required('a'), required('b')] })).toEqual({
+      anyOf: [
+        { ...object, title: 'T', ...required('a') },
+        { ...object, title: 'T', ...required('b') },
+      ],
+    });
+    expect(keptSchema({ allOf: [{ type: 'string' }, { minLength: 1 }, { maxLength: 3 }, true] })).toEqual({
+      type: 'string',
+      minLength: 1,
+      maxLength: 3,
+    });
+    expect(keptSchema({ allOf: [{ properties: { a: true } }, { properties: { b: true }, required: ['b'] }] })).toEqual({
+      properties: { a: true, b: true },
+      required: ['b'],
+      additionalProperties: false,
+    });
+    expect(keptSchema({ description: 'D', $defs: { d: { type: 'null' } }, anyOf: [{ $ref: '#/$defs/d' }] })).toEqual({
+      description: 'D',
+      $defs: { d: { type: 'null' } },
+      anyOf: [{ $ref: '#/$defs/d' }],
+    });
+    for (const [schema, why] of [
+      [{ type: 'string', anyOf: [{ type: 'number' }] }, 'has parts that differ in type'],
+      [{ properties, anyOf: [{ additionalProperties: false }] }, 'speak of the same properties'],
+      [{ type: 'object', allOf: [{ $ref: '#/$defs/a' }] }, 'has $ref beside others'],
+      [{ anyOf: [{}], allOf: [{}] }, 'beside another of its kind'],
+      [{ $ref: '#/$defs/a', minLength: 2 }, 'minLength is not supported beside $ref'],
+      [{ propertyNames: {}, properties }, 'propertyNames is not supported beside properties'],
+    ] as const) {
+      expect(() => keptSchema(schema), JSON.stringify(schema)).toThrow(why);
+    }
+  });
+
+  it('takes oneOf where no value can meet two of its parts', () => {
+    const kind = (value: string) => ({ type: 'object', properties: { kind: { const: value } }, required: ['kind'] });
+    for (const parts of [
+      [{ type: 'string' }, { type: 'integer' }, { type: ['null', 'boolean'] }],
+      [{ const: 1 }, { enum: [2, 'a'] }],
+      [kind('a'), kind('b')],
+    ]) {
+      expect(keptSchema({ oneOf: parts })).toMatchObject({ anyOf: parts });
+    }
+    for (const parts of [
+      [{ type: 'integer' }, { type: 'number' }],
+      [kind('a'), kind('a')],
+      [kind('a'), { ...kind('b'), required: [] }],
+      [{ minimum: 2 }, {}],
+    ]) {
+      expect(() => keptSchema({ oneOf: parts })).toThrow('do not exclude each other');
+    }
+  });
+
+  it('gives a bound of numbers their type, and refuses one that a double does not hold', () => {
+    expect(keptSchema({ maximum: 3 })).toEqual({ type: 'number', maximum: 3 });
+    expect(keptSchema({ type: 'integer', maximum: 3 })).toEqual({ type: 'integer', maximum: 3 });
+    expect(() => keptSchema({ minimum: -1e20 })).toThrow('the schema.minimum is beyond 2^53');
+    expect(() => keptSchema({ maximum: 3, exclusiveMaximum: true })).toThrow('exclusiveMaximum is not a number');
   });
 });

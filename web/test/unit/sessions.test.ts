@@ -86,9 +86,9 @@ describe('sessions', () => {
     const [sessions, lost, host] = [new Sessions(), new Host(), new Host()];
     await run(sessions, lost, 1, text(1, 40));
     await run(sessions, lost, 2, text(2, 40));
+    await run(sessions, host, 1, text(1, 50)); // what the lost one had is not saved
     await run(sessions, host, 2, text(2, 50));
-    await run(sessions, host, 1, text(1, 50));
-    expect(host.calls).toEqual(['save 51', 'restore 41']);
+    expect(host.calls).toEqual(['restore 41', 'save 51']);
   });
 });
 
@@ -133,10 +133,16 @@ describe('turns', () => {
     const first = turns.run(1, never, () => gate.promise);
     const abort = new AbortController();
     const waiting = turns.run(1, abort.signal, async () => abort.signal.aborted);
-    const failing = turns.run(2, never, async () => Promise.reject(new Error('failed')));
+    let begun = false;
+    const failing = turns.run(2, never, async () => {
+      begun = true;
+      throw new Error('failed');
+    });
     const last = turns.run(2, never, async () => 'last');
     abort.abort();
     expect(await waiting).toBe(true); // while the first still runs
+    await Promise.resolve();
+    expect(begun).toBe(false); // it had no turn to hand on
     gate.resolve();
     await first;
     await expect(failing).rejects.toThrow('failed');

@@ -46,6 +46,7 @@ interface ChatJob {
   hidden: ReadonlyMap<number, string>;
 }
 
+/** engine.chat.completions. */
 export class ChatCompletions {
   private readonly hidden = new Map<string, number | null>(); // marks and their tokens, once asked for
 

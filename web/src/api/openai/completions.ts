@@ -24,6 +24,7 @@ interface Job {
 }
 type Choice = Completion['choices'][number];
 
+/** engine.completions. */
 export class Completions {
   constructor(private readonly engine: TextEngine) {}
 

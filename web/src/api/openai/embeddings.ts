@@ -4,6 +4,7 @@ import { textsOf } from './prompts.js';
 import { checkFields, checkType, embeddingFields, FieldError, show } from './request.js';
 import type { EmbeddingAnswer, EmbeddingRequest, RequestOptions } from './types.js';
 
+/** engine.embeddings. */
 export class Embeddings {
   constructor(private readonly engine: TextEngine) {}
 

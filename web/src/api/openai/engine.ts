@@ -3,13 +3,21 @@ import type { EmbeddingOptions, Plan, TokenizeOptions } from '../../runtime/type
 import type { GenerateOptions } from '../engine.js';
 import type { Generation } from '../generation.js';
 
+/** What answers requests: an engine or a session. */
 export interface TextEngine {
+  /** Of the model. */
   readonly plan: Pick<Plan, 'name' | 'architecture' | 'contextLength'>;
+  /** As Engine.chatTemplate. */
   readonly chatTemplate: string | null;
+  /** As Engine.specialTokens. */
   readonly specialTokens: { bos: string; eos: string };
+  /** As Engine.generate(). */
   generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): Generation;
+  /** As Engine.embed(). */
   embed(texts: (string | number[])[], options?: EmbeddingOptions & { signal?: AbortSignal }): Promise<Float32Array[]>;
+  /** As Engine.tokenize(). */
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
+  /** As Engine.detokenize(). */
   detokenize(ids: ArrayLike<number>): Promise<string>;
   /** The text that a Jinja template makes of the values. */
   render(template: string, values: Record<string, unknown>): Promise<string>;

@@ -9,6 +9,7 @@ export class Stream<Chunk> implements AsyncIterable<Chunk> {
     readonly controller: AbortController,
   ) {}
 
+  /** The chunks as they come. */
   [Symbol.asyncIterator](): AsyncIterator<Chunk> {
     if (this.iterated) throw new PronkError('bad-argument', 'a stream can be iterated once');
     this.iterated = true;

@@ -1,10 +1,12 @@
 // Requests and answers in the shapes of the OpenAI API, as its client types them.
 
+/** A part of a message. */
 export interface TextPart {
   type: 'text';
   text: string;
 }
 
+/** A call of a tool, in an answer or in the messages after it. */
 export interface ToolCall {
   id: string;
   type: 'function';
@@ -12,6 +14,7 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
+/** A message of a conversation. */
 export type ChatMessage =
   | { role: 'system' | 'developer' | 'user'; content: string | TextPart[]; name?: string }
   | {
@@ -24,13 +27,16 @@ export type ChatMessage =
     }
   | { role: 'tool'; content: string | TextPart[]; tool_call_id: string };
 
+/** A tool that the model may call. */
 export interface FunctionTool {
   type: 'function';
   function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean | null };
 }
 
+/** Whether and which tool is to be called. */
 export type ToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } };
 
+/** The form of the answer. */
 export type ResponseFormat =
   | { type: 'text' }
   | { type: 'json_object' }
@@ -63,6 +69,7 @@ export interface SamplingRequest {
   user?: string;
 }
 
+/** What chat.completions.create() takes. */
 export interface ChatRequest extends SamplingRequest {
   messages: ChatMessage[];
   max_completion_tokens?: number | null;
@@ -80,12 +87,14 @@ export interface ChatRequest extends SamplingRequest {
   chat_template_kwargs?: Record<string, unknown> | null;
 }
 
+/** What completions.create() takes. */
 export interface CompletionRequest extends SamplingRequest {
   prompt: string | string[] | number[] | number[][];
   /** How many likely tokens are told at each place, at most 5. */
   logprobs?: number | null;
 }
 
+/** What embeddings.create() takes. */
 export interface EmbeddingRequest {
   input: string | string[] | number[] | number[][];
   model?: string;
@@ -93,6 +102,7 @@ export interface EmbeddingRequest {
   user?: string;
 }
 
+/** Tokens of a request and its answer. */
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
@@ -101,23 +111,28 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
+/** A token and its log probability. */
 export interface TopLogprob {
   token: string;
   bytes: number[] | null;
   logprob: number;
 }
 
+/** A token of the answer, with the likeliest at its place. */
 export interface TokenLogprob extends TopLogprob {
   top_logprobs: TopLogprob[];
 }
 
+/** Log probabilities of an answer. */
 export interface ChatLogprobs {
   content: TokenLogprob[] | null;
   refusal: null;
 }
 
+/** Why an answer ended. */
 export type ChatFinish = 'stop' | 'length' | 'tool_calls';
 
+/** What the model said. */
 export interface ChatAnswer {
   role: 'assistant';
   content: string | null;
@@ -127,6 +142,7 @@ export interface ChatAnswer {
   tool_calls?: ToolCall[];
 }
 
+/** What chat.completions.create() gives. */
 export interface ChatCompletion {
   id: string;
   object: 'chat.completion';
@@ -136,6 +152,7 @@ export interface ChatCompletion {
   usage: Usage;
 }
 
+/** A part of a call, in a stream. */
 export interface ToolCallDelta {
   index: number;
   id?: string;
@@ -143,6 +160,7 @@ export interface ToolCallDelta {
   function?: { name?: string; arguments?: string };
 }
 
+/** What a chunk adds to the answer. */
 export interface ChatDelta {
   role?: 'assistant';
   content?: string | null;
@@ -150,6 +168,7 @@ export interface ChatDelta {
   tool_calls?: ToolCallDelta[];
 }
 
+/** A choice in a chunk. */
 export interface ChatChunkChoice {
   index: number;
   delta: ChatDelta;
@@ -157,6 +176,7 @@ export interface ChatChunkChoice {
   finish_reason: ChatFinish | null;
 }
 
+/** A part of a streamed answer. */
 export interface ChatCompletionChunk {
   id: string;
   object: 'chat.completion.chunk';
@@ -168,6 +188,7 @@ export interface ChatCompletionChunk {
   usage?: Usage | null;
 }
 
+/** Log probabilities of a completion. */
 export interface CompletionLogprobs {
   tokens: string[];
   token_logprobs: number[];
@@ -175,6 +196,7 @@ export interface CompletionLogprobs {
   text_offset: number[];
 }
 
+/** What completions.create() gives, whole or as a chunk. */
 export interface Completion {
   id: string;
   object: 'text_completion';
@@ -190,6 +212,7 @@ export interface Completion {
   usage?: Usage;
 }
 
+/** What embeddings.create() gives. */
 export interface EmbeddingAnswer {
   object: 'list';
   /** embedding: base64 of little-endian float32, where that was asked for. */
@@ -198,6 +221,7 @@ export interface EmbeddingAnswer {
   usage: { prompt_tokens: number; total_tokens: number };
 }
 
+/** What a request may have beside its fields. */
 export interface RequestOptions {
   signal?: AbortSignal;
 }

@@ -121,6 +121,12 @@ export class GrammarMask {
     const { buffer, byteOffset, length } = this.library.nextMask(this.matcher);
     const words = new Uint32Array(buffer, byteOffset, length);
     this.limits.apply(words, this.lastByte, this.oneLine);
+    if (words.every((word) => word === 0)) {
+      throw new PronkError(
+        'bad-argument',
+        'the constraint cannot be met: nothing that the model can write may come next',
+      );
+    }
     return words;
   }
 
