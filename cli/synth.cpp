@@ -60,6 +60,7 @@ class Synthesizer {
     if (!tensor.values.empty()) {
       return sink({reinterpret_cast<const u8*>(tensor.values.data()), tensor.values.size() * sizeof(float)});
     }
+    if (!tensor.format) return write_codes(index, sink);
     const formats::Format& format = *tensor.format;
     const u64 run_bytes = run_weights / format.block_weights * format.block_bytes;
     encode_pool(tensor, run_bytes);
@@ -72,6 +73,18 @@ class Synthesizer {
         std::copy_n(encoded_.data() + run * run_bytes, std::min(run_bytes, size - at), part.data() + at);
       }
       PRONK_OK(sink({part.data(), static_cast<std::size_t>(size)}));
+      left -= size;
+    }
+    return {};
+  }
+
+  Status write_codes(u64 index, const files::Sink& sink) {
+    Random random(seed_ ^ ((index + 1) * 0xd1342543de82ef95));
+    std::vector<u64> part(part_bytes / sizeof(u64));
+    for (u64 left = model_.writer().tensor_bytes(index); left > 0;) {
+      for (u64& bits : part) bits = random.next();
+      const u64 size = std::min(left, part_bytes);
+      PRONK_OK(sink({reinterpret_cast<const u8*>(part.data()), static_cast<std::size_t>(size)}));
       left -= size;
     }
     return {};
@@ -102,11 +115,12 @@ Outcome run(const Args& args) {
   const auto preset = std::find_if(presets.begin(), presets.end(),
                                    [&](const SynthPreset& each) { return each.name == args.text("--preset"); });
   CHECK(preset != presets.end());  // --preset's choices are the presets' names
-  const formats::Format* format = formats::find(args.text("--type"));
+  const SynthBooks* books = find_synth_books(args.text("--type"));
+  const formats::Format* format = formats::find(books ? "F16" : args.text("--type"));
   if (format == nullptr || format->encode == nullptr) {
     return bad_usage("pronk synth: --type " + std::string(args.text("--type")) + " is not a format pronk can write");
   }
-  const SynthModel model(*preset, *format);
+  const SynthModel model(*preset, *format, books);
   if (const SynthTensor* tensor = model.misfit()) {
     return fail("tensor '" + tensor->name + "' has rows of " + std::to_string(tensor->shape[0]) +
                 " weights, not a multiple of the " + std::to_string(tensor->format->block_weights) + " in a block of " +
@@ -127,7 +141,10 @@ constexpr Option options[] = {
      .choices = "smollm2-135m|qwen2.5-0.5b|qwen3-0.6b|llama-3.2-1b|llama-3.2-3b|llama-3.1-8b|gemma-3-270m|gemma-3-1b|"
                 "qwen3.5-0.8b|"
                 "lfm2-350m|granite-4.0-h-350m|smollm3-3b|ministral-3-3b|gpt-oss-20b|qwen3-30b-a3b"},
-    {.name = "--type", .value = "TYPE", .help = "matrices' format, as in Q4_0; vectors are F32", .required = true},
+    {.name = "--type",
+     .value = "TYPE",
+     .help = "matrices' format, as in Q4_0, or AQLM_2x8 or AQLM_1x16; vectors are F32",
+     .required = true},
     {.name = "--out", .value = "FILE", .help = "GGUF file to write", .required = true},
     {.name = "--seed", .kind = OptionKind::integer, .value = "S", .help = "of the random weights; 0 by default"},
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "files/ggml_types.h"
 #include "synth_families.h"
 
 namespace pronk::cli {
@@ -114,15 +115,20 @@ constexpr SynthPreset presets[] = {
 
 std::span<const SynthPreset> synth_presets() { return presets; }
 
-SynthModel::SynthModel(const SynthPreset& preset, const formats::Format& format) : preset_(preset), format_(format) {
+SynthModel::SynthModel(const SynthPreset& preset, const formats::Format& format, const SynthBooks* books)
+    : preset_(preset), format_(format), books_(books) {
   add_metadata();
   list_tensors();
   if (misfit() != nullptr) return;
-  for (const SynthTensor& tensor : tensors_) writer_.add_tensor(tensor.name, tensor.format->ggml_type, tensor.shape);
+  for (const SynthTensor& tensor : tensors_) {
+    writer_.add_tensor(tensor.name, tensor.format ? tensor.format->ggml_type : tensor.codes_type, tensor.shape);
+  }
 }
 
 const SynthTensor* SynthModel::misfit() const {
-  const auto splits_a_block = [](const SynthTensor& t) { return t.shape[0] % t.format->block_weights != 0; };
+  const auto splits_a_block = [](const SynthTensor& t) {
+    return t.format && t.shape[0] % t.format->block_weights != 0;
+  };
   const auto at = std::find_if(tensors_.begin(), tensors_.end(), splits_a_block);
   return at == tensors_.end() ? nullptr : &*at;
 }
@@ -169,7 +175,27 @@ void SynthModel::add_kv_heads() {
   writer_.add_i32s(name, heads);
 }
 
+const SynthBooks* find_synth_books(std::string_view name) {
+  static constexpr SynthBooks all[] = {{"AQLM_2x8", 2, 8}, {"AQLM_1x16", 1, 16}};
+  const auto found = std::ranges::find(all, name, &SynthBooks::name);
+  return found == std::end(all) ? nullptr : found;
+}
+
+void SynthModel::add_additive(const std::string& name, u64 columns, u64 rows) {
+  constexpr u64 group = 8;
+  const float deviation = 1 / std::sqrt(float(columns * books_->count));
+  tensors_.push_back({.name = name + ".codes",
+                      .shape = {books_->count, columns / group, rows},
+                      .codes_type = files::find_ggml_type(books_->bits == 8 ? "I8" : "I16")->id});
+  tensors_.push_back({.name = name + ".codebooks",
+                      .shape = {group, u64{1} << books_->bits, books_->count},
+                      .deviation = deviation,
+                      .format = formats::find("F16")});
+  add_vector(name + ".scales", rows, 1, 0.1f);
+}
+
 void SynthModel::add_matrix(const std::string& name, u64 columns, u64 rows) {
+  if (books_ && name.starts_with("blk.")) return add_additive(name, columns, rows);
   tensors_.push_back({name + ".weight", {columns, rows}, 0, 1 / std::sqrt(float(columns)), &format_});
 }
 

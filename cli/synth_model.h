@@ -46,12 +46,21 @@ struct SynthTensor {
   float deviation = 0;
   const formats::Format* format = nullptr;
   std::vector<float> values = {};  // when not empty: the tensor itself, F32
+  u32 codes_type = 0;              // when not 0: any bytes of that GGML type, and no format
 };
 
-// Matrices in `format`, whose blocks must divide their columns; vectors in F32. `preset` and `format` must outlive it.
+// Code books of eight weights in place of a format (formats/additive.h).
+struct SynthBooks {
+  std::string_view name;
+  u32 count, bits;  // books, and of a code
+};
+const SynthBooks* find_synth_books(std::string_view name);  // null: there are none of that name
+
+// Matrices in `format`, whose blocks must divide their columns; vectors in F32. With books those of layers are
+// additive, as published models are. `preset` and `format` must outlive it.
 class SynthModel {
  public:
-  SynthModel(const SynthPreset& preset, const formats::Format& format);
+  SynthModel(const SynthPreset& preset, const formats::Format& format, const SynthBooks* books = nullptr);
 
   const std::vector<SynthTensor>& tensors() const { return tensors_; }
   const SynthTensor* misfit() const;  // one whose rows are no whole blocks of its format; null: there is none
@@ -75,10 +84,12 @@ class SynthModel {
   void add_kv_heads();
   void list_tensors();
   void list_layer(const std::string& blk);
+  void add_additive(const std::string& name, u64 columns, u64 rows);
   std::vector<float> rope_factors() const;
 
   const SynthPreset& preset_;
   const formats::Format& format_;
+  const SynthBooks* books_;
   files::GgufWriter writer_;
   std::vector<SynthTensor> tensors_;
 };

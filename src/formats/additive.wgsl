@@ -1,27 +1,41 @@
-// Sums of vectors from code books (formats/additive.h), times the row's scale. Codes come first, then the books as f16 and
-// the scales as f32. The host gives BOOKS, CODE_BITS (8 or 16) and GROUP_UNITS, units of eight weights in a vector.
+// Sums of vectors from code books (formats/additive.h), times the row's scale. Codes come first, then the books and the scales
+// as f32. The host gives BOOKS, CODE_BITS (8 or 16) and GROUP_UNITS, units of eight weights in a vector.
 
 fn scale_of_row(unit: u32) -> f32 {
   return bitcast<f32>(weights1[params.plane2 + unit / params.row_units]);
 }
 
-fn code_of(at: u32) -> u32 {
+// Books of 256 entries are f32, for the caches hold them and instructions count; larger ones f16, for they do not.
+const UNIT_WORDS = select(4u, 8u, CODE_BITS == 8u);
+
+fn unit_of_books(at: u32) -> Eight {
   if (CODE_BITS == 8u) {
-    return byte_at(0u, at);
+    let place = params.plane1 / 4u + 2u * at;
+    return Eight(bitcast<vec4<f32>>(weights4[place]), bitcast<vec4<f32>>(weights4[place + 1u]));
   }
-  return half_word_at(0u, at);
+  let halves = weights4[params.plane1 / 4u + at];
+  return Eight(vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y)),
+               vec4<f32>(unpack2x16float(halves.z), unpack2x16float(halves.w)));
+}
+
+fn code_of(group: u32, book: u32) -> u32 {
+  if (BOOKS * CODE_BITS == 16u) {
+    return half_word_at(0u, group) >> (CODE_BITS * book);
+  }
+  if (CODE_BITS == 8u) {
+    return byte_at(0u, group * BOOKS + book);
+  }
+  return half_word_at(0u, group * BOOKS + book);
 }
 
 fn sum_of_books(unit: u32) -> Eight {
-  let book_units = (params.plane2 - params.plane1) / (4u * BOOKS);  // a power of two times GROUP_UNITS
+  let book_units = (params.plane2 - params.plane1) / (UNIT_WORDS * BOOKS);  // a power of two times GROUP_UNITS
   let group = unit / GROUP_UNITS;
   var sum = Eight();
   for (var b = 0u; b < BOOKS; b++) {
-    let entry = code_of(group * BOOKS + b) & (book_units / GROUP_UNITS - 1u);
-    let halves = weights4[params.plane1 / 4u + b * book_units + entry * GROUP_UNITS + unit % GROUP_UNITS];
-    let first = vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y));
-    let last = vec4<f32>(unpack2x16float(halves.z), unpack2x16float(halves.w));
-    sum = Eight(sum.lo + first, sum.hi + last);
+    let entry = code_of(group, b) & (book_units / GROUP_UNITS - 1u);
+    let vector = unit_of_books(b * book_units + entry * GROUP_UNITS + unit % GROUP_UNITS);
+    sum = Eight(sum.lo + vector.lo, sum.hi + vector.hi);
   }
   return sum;
 }

@@ -6,6 +6,55 @@ constexpr u32 float_tokens = 4;  // activations that share each load of a weight
 
 using FloatTile = float[float_rows][piece_weights];
 
+// The sum of vectors from code books (formats/additive.h) for eight weights of a group, from weight `part` of it on.
+template <class Code>
+PRONK_INLINE Floats8 sum_of_books(const Matrix& matrix, const u8* codes, u32 part) {
+  const u32 group = matrix.format->block_weights, books = matrix.format->block_bytes / sizeof(Code);
+  const u32 entries = matrix.tables.entries;
+  const float* book = matrix.tables.books + part;
+  Floats8 sum = {};
+  for (u32 b = 0; b < books; ++b, book += u64(entries) * group) {
+    const u32 entry = load_vector<Code>(codes + b * sizeof(Code)) & (entries - 1);
+    sum += load_vector<Floats8>(book + u64(entry) * group);
+  }
+  return sum;
+}
+
+template <class Code>
+PRONK_INLINE void decode_additive_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
+  const u32 group = matrix.format->block_weights;
+  const float scale = matrix.tables.scales[row];
+  const u8* codes = matrix.bytes + row * matrix.row_bytes() + u64(first / group) * matrix.format->block_bytes;
+  for (u32 k = 0; k < count; k += group, codes += matrix.format->block_bytes) {
+    for (u32 part = 0; part < group; part += 8) {
+      store_vector(out + k + part, scale * sum_of_books<Code>(matrix, codes, part));
+    }
+  }
+}
+
+// Rows of codes times one activation, without a copy of the weights.
+template <class Code>
+void multiply_one_additive(const Matrix& matrix, RowRange range, const float* x, const float* bias, float* out) {
+  const u32 group = matrix.format->block_weights, block = matrix.format->block_bytes;
+  const u64 row_bytes = matrix.row_bytes();
+  for (u32 n = range.first; n < range.end; n += float_rows) {
+    const u8* codes[float_rows];
+    for (u32 r = 0; r < float_rows; ++r) {
+      codes[r] = matrix.bytes + (n + r < range.end ? n + r : range.end - 1) * row_bytes;
+    }
+    Floats8 sums[float_rows] = {};
+    for (u32 k = 0, at = 0; k < matrix.cols; k += group, at += block) {
+      for (u32 part = 0; part < group; part += 8) {
+        const Floats8 activations = load_vector<Floats8>(x + k + part);
+        for (u32 r = 0; r < float_rows; ++r) sums[r] += sum_of_books<Code>(matrix, codes[r] + at, part) * activations;
+      }
+    }
+    for (u32 r = 0; r < float_rows && n + r < range.end; ++r) {
+      out[n + r] = matrix.tables.scales[n + r] * sum_of(sums[r]) + (bias ? bias[n + r] : 0);
+    }
+  }
+}
+
 // A piece of a row as floats, with zeros up to a whole vector.
 template <class Dot>
 PRONK_INLINE void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
@@ -18,6 +67,10 @@ PRONK_INLINE void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 co
       __builtin_memcpy(last, at + i * Dot::weight_bytes, (count - i) * Dot::weight_bytes);
       store_vector(out + i, Dot::floats(last));
     }
+  } else if (matrix.tables.books) {
+    if (formats::additive_code_bits(*matrix.format) == 8)
+      return decode_additive_floats<u8>(matrix, row, first, count, out);
+    decode_additive_floats<u16>(matrix, row, first, count, out);
   } else {
     decode_piece(matrix, row, first, count, out);
     for (u32 i = count; i % 8 != 0; ++i) out[i] = 0;
@@ -91,6 +144,10 @@ template <class Dot>
 void multiply_floats(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out) {
   if constexpr (requires { Dot::weight_bytes; }) {
     if (x.count == 1) return multiply_one<Dot>(matrix, range, x[0], bias, out[0]);
+  } else if (x.count == 1 && matrix.tables.books) {
+    const auto multiply =
+        formats::additive_code_bits(*matrix.format) == 8 ? multiply_one_additive<u8> : multiply_one_additive<u16>;
+    return multiply(matrix, range, x[0], bias, out[0]);
   }
   multiply_many<Dot>(matrix, range, x, bias, out);
 }
