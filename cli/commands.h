@@ -16,6 +16,7 @@ extern const Command cache_command;
 extern const Command dequant_command;
 extern const Command perplexity_command;
 extern const Command quantize_command;
+extern const Command convert_command;
 extern const Command synth_command;
 extern const Command test_ops_command;
 extern const Command kernels_command;

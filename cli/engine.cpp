@@ -122,12 +122,17 @@ Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& op
   if (is_url(folder)) return fail(ErrorCode::unsupported, "folders of servers are not supported yet: " + folder);
   auto model = std::make_shared<Model>();
   OpenModel open;
-  for (const std::string_view name : Model::folder_files()) {
-    const std::string path = folder + std::string(name);
-    PRONK_TRY(std::optional<std::string> contents, read_whole(path));
-    if (!contents && name == Model::folder_files().front())
-      return fail(folder + " is no folder of a model: it has no " + std::string(name));
+  const auto names = Model::folder_files();
+  bool known = false;  // by one of the first two
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(names[i])));
+    known = known || contents;
+    if (!known && i == 1) {
+      return fail(folder + " is no folder of a model: it has neither " + std::string(names[0]) + " nor " +
+                  std::string(names[1]));
+    }
     if (!contents) continue;
+    const std::string_view name = names[i];
     if (Status added = model->add_file(name, std::move(*contents)); !added)
       return fail(added.error().code, folder + ": " + added.error().message);
   }

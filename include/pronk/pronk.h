@@ -29,6 +29,9 @@ class Device;
 struct Limits;
 struct Features;
 }  // namespace gpu
+namespace kernels {
+class Tuning;
+}
 namespace text {
 class Tokenizer;
 }
@@ -51,7 +54,8 @@ struct LoadOptions {
   bool scoring = false;    // Session::score() will be used: memory for the logits of whole chunks
   bool embedding = false;  // Session::score() gives hidden states, as that of an encoder always does, and nothing
                            // is generated
-  bool self_test = true;   // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
+  std::shared_ptr<const kernels::Tuning> tuning = nullptr;  // kernels of a GPU as measured on it (src/tune)
+  bool self_test = true;  // before it is ready, compare the device's arithmetic with the CPU's (tens of milliseconds)
 };
 
 // What loading would take, and whether it can be. Made from headers alone.
@@ -78,8 +82,9 @@ class Model {
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
-  // A folder as Hugging Face's libraries write it comes first with those of these files that it has, each whole and in
-  // this order; all but the first may be missing. What follows are the headers of weight_files().
+  // A folder of Hugging Face's or MLC's comes first with those of these files that it has, each whole and in this
+  // order; one of the two that are the first may not be missing. What follows are the headers of weight_files(): of
+  // MLC's, which have none, any bytes.
   static std::span<const std::string_view> folder_files();
   Status add_file(std::string_view name, std::string contents);
   std::span<const std::string> weight_files() const;  // of a folder: plain names
@@ -143,6 +148,16 @@ class Session {
   virtual Status mask(std::span<const u32> allowed) = 0;
   // Of the token that next() gave last: its own, then those of the likeliest (cpu/logprobs.h).
   virtual std::span<const graph::TokenLogprob> logprobs() const = 0;
+
+  // What the session has computed, for a restore() here or in another engine of the same model: starts with the head;
+  // then next_saved() gives bytes until running() is false. What ran is over.
+  virtual Result<std::vector<u8>> save() = 0;
+  // Empty when none have come yet. Valid until the next call.
+  virtual std::span<const u8> next_saved() = 0;
+  // Goes back to what was saved. The head tells how many bytes are to follow, or that they are not for this session,
+  // which then stays as it is. After the last bytes it stands where the saved one did; until then at the beginning.
+  virtual Result<u64> restore(std::span<const u8> head) = 0;
+  virtual Status put_saved(std::span<const u8> bytes) = 0;  // a multiple of 4
 
   // Logits of every position of `tokens`, in rows of the vocabulary (LoadOptions::scoring), or hidden states
   // (LoadOptions::embedding), or a reranker's scores. by_steps: through the decode path, one token at a time, instead

@@ -206,7 +206,7 @@ bool Executor<Real>::advance(u64 multiply_adds) {
     done += made;
     work_.multiply_adds += made;
     if (part_ != 0) continue;
-    ++op_;
+    op_ += workspace_.together[op_];
     if (op_ == workspace_.tail) states_.stand_at(u32(position_ + tokens_.size()));
     if (op_ == graph_.ops.size()) work_.logit_rows += pass_.count;
   }
@@ -319,13 +319,14 @@ u64 Executor<Real>::step(const graph::Norm& op, u64) {
 
 template <class Real>
 u64 Executor<Real>::step(const graph::MatMul& op, u64 budget) {
-  const ProductCall<Real> call{.op = op,
-                               .weights = matrix(op.weight),
-                               .bias = vector(op.bias),
-                               .x = rows(op.x),
-                               .chosen = op.chosen == ValueId::none ? Rows<Real>{} : rows(op.chosen),
-                               .out = rows(op.out)};
-  return products_.step(call, part_, budget);
+  const Rows<Real> x = rows(op.x), chosen = op.chosen == ValueId::none ? Rows<Real>{} : rows(op.chosen);
+  const u32 count = workspace_.together[op_];
+  std::array<ProductCall<Real>, most_together> calls;
+  for (u32 i = 0; i < count; ++i) {
+    const graph::MatMul& product = std::get<graph::MatMul>(graph_.ops[op_ + i]);
+    calls[i] = {&product, matrix(product.weight), vector(product.bias), x, chosen, rows(product.out)};
+  }
+  return products_.step(std::span(calls).first(count), part_, budget);
 }
 
 template <class Real>

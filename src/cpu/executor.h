@@ -75,6 +75,8 @@ class Executor {
   void checkpoint_prompt() { states_.end_prompt(); }
   void checkpoint_following() { states_.follow(); }
 
+  States<Real>& states() { return states_; }  // between runs
+
   const Work& work() const { return work_; }
 
   u32 context_length() const { return context_length_; }

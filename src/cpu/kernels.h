@@ -80,6 +80,10 @@ struct Kernels {
   void (*floats)(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out);
 
   void (*from_halves)(const u8* from, u64 count, float* out);  // f16
+  // out[i] = scales[i / block] · integer i; signed bytes, or nibbles of which 8 is taken off, the lower one first.
+  // scales: f16. block: a multiple of 4.
+  void (*from_bytes)(const u8* from, const u8* scales, u32 count, u32 block, float* out);
+  void (*from_nibbles)(const u8* from, const u8* scales, u32 count, u32 block, float* out);
   // attend_block of attention.h
   void (*attend)(const AttendShape& shape, const float* q, const float* keys, const float* values, u32 count,
                  Softmax<float>& state, float* out);

@@ -47,6 +47,7 @@ class KvRows {
     return type == graph::KvType::f32 ? dim * sizeof(Real) : graph::kv_row_bytes(type, dim);
   }
   u64 bytes() const { return reals_.size() * sizeof(Real) + bytes_.size(); }
+  u8* data() { return type_ == graph::KvType::f32 ? reinterpret_cast<u8*>(reals_.data()) : bytes_.data(); }
 
   void put(u64 row, const Real* from) {
     if (type_ == graph::KvType::f32) {
@@ -67,19 +68,7 @@ class KvRows {
       std::copy_n(reals_.data() + row * dim_, u64(count) * dim_, scratch);
       return;
     }
-    if constexpr (std::is_same_v<Real, float>) {
-      if (kernels && type_ == graph::KvType::f16) {
-        for (u32 r = 0; r < count; ++r) {
-          kernels->from_halves(bytes_.data() + (row + r) * row_bytes_, dim_, scratch + u64(r) * dim_);
-        }
-        return;
-      }
-    }
-    for (u32 r = 0; r < count; ++r) {
-      const u8* from = bytes_.data() + (row + r) * row_bytes_;
-      Real* to = scratch + u64(r) * dim_;
-      type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
-    }
+    for (u32 r = 0; r < count; ++r) convert(bytes_.data() + (row + r) * row_bytes_, scratch + u64(r) * dim_, kernels);
   }
 
  private:
@@ -92,6 +81,16 @@ class KvRows {
   static void store_half(u8* to, float value) {
     const u16 half = f32_to_f16(value);
     std::memcpy(to, &half, sizeof half);
+  }
+  void convert(const u8* from, Real* to, const Kernels* kernels) const {
+    if constexpr (std::is_same_v<Real, float>) {
+      if (kernels && type_ == graph::KvType::f16) return kernels->from_halves(from, dim_, to);
+      if (kernels) {
+        const auto from_blocks = type_ == graph::KvType::q8 ? kernels->from_bytes : kernels->from_nibbles;
+        return from_blocks(from, from + scales_at(), dim_, block_, to);
+      }
+    }
+    type_ == graph::KvType::f16 ? get_halves(from, to) : get_blocks(from, to);
   }
   u64 scales_at() const { return type_ == graph::KvType::q8 ? dim_ : ceil_div(dim_, 8) * 4; }
 
@@ -184,6 +183,11 @@ class KvCache {
   // The first position that has not been overwritten by a later one.
   u32 oldest() const { return oldest_; }
   void forget() { oldest_ = 0; }  // all is written anew, from position 0 on
+
+  // For what is saved (graph/saved_state.h): rows of [KV head][row].
+  u8* key_bytes() { return keys_.data(); }
+  u8* value_bytes() { return values_.data(); }
+  void hold_from(u32 oldest) { oldest_ = oldest; }  // the rows of earlier positions are of none
 
   // What a query must go through to meet the keys; and what a sum of values, where these lie in the keys, to be one of
   // the values that were given. The transform is its own inverse.

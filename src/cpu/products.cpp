@@ -91,29 +91,58 @@ u32 Products<Real>::part_rows(u32 rows, u64 row) const {
   return u32(ceil_div(panels, parts) * kernels_.panel_rows);
 }
 
+// Rows of the first `part` parts (multiply_part).
 template <class Real>
-u64 Products<Real>::step(const ProductCall<Real>& call, u64& part, u64 budget) {
-  if (call.has_slots()) return multiply_slots(call, part, budget);
-  const u32 all = call.weights.rows;
-  const u64 row = std::max<u64>(u64(call.x.count) * call.x.width, 1);
-  const u32 step = part_rows(all, row), first = u32(part) * step;
-  const u64 left = ceil_div(all, step) - part, parts = std::clamp<u64>(budget / (row * step), 1, left);
-  const u32 end = u32(std::min<u64>(first + parts * step, all));
-  const QuantizedRows* quants = quantized(call) ? &quantize(call.op.x, call.x, 1) : nullptr;
-  pool_.run_ranges(end - first, step, [&](u32 from, u32 to, u32) {
-    multiply(call.weights, {first + from, first + to}, call.x, quants, call.bias, call.out);
-  });
-  part = end == all ? 0 : part + parts;
-  if (part == 0) clear_padding(call.out);
-  return row * (end - first);
+static u64 rows_before(std::span<const ProductCall<Real>> calls, u32 step, u64 part) {
+  u64 rows = 0;
+  for (const ProductCall<Real>& call : calls) {
+    const u64 parts = std::min<u64>(part, ceil_div(call.weights.rows, step));
+    rows += std::min<u64>(parts * step, call.weights.rows);
+    part -= parts;
+  }
+  return rows;
+}
+
+// Each call is cut into parts of `step` rows; they are numbered one call after the other.
+template <class Real>
+void Products<Real>::multiply_part(std::span<const ProductCall<Real>> calls, u32 step, u64 part) {
+  std::size_t i = 0;
+  for (; part >= ceil_div(calls[i].weights.rows, step); ++i) part -= ceil_div(calls[i].weights.rows, step);
+  const ProductCall<Real>& call = calls[i];
+  const u32 first = u32(part) * step;
+  multiply(call.weights, {first, std::min(first + step, call.weights.rows)}, call.x,
+           quantized(call) ? &quantized_ : nullptr, call.bias, call.out);
+}
+
+template <class Real>
+u64 Products<Real>::step(std::span<const ProductCall<Real>> calls, u64& part, u64 budget) {
+  if (calls[0].has_slots()) return multiply_slots(calls[0], part, budget);
+  const Rows<Real>& x = calls[0].x;
+  const u64 row = std::max<u64>(u64(x.count) * x.width, 1);
+  u32 rows = 0;
+  for (const ProductCall<Real>& call : calls) {
+    rows += call.weights.rows;
+    if (quantized(call)) quantize(call.op->x, x, 1);
+  }
+  const u32 step = part_rows(rows, row);
+  u64 all = 0;
+  for (const ProductCall<Real>& call : calls) all += ceil_div(call.weights.rows, step);
+  const u64 count = std::clamp<u64>(budget / (row * step), 1, all - part);
+  pool_.run(u32(count), [&](u32 i, u32) { multiply_part(calls, step, part + i); });
+  const u64 made = row * (rows_before(calls, step, part + count) - rows_before(calls, step, part));
+  part = part + count == all ? 0 : part + count;
+  if (part == 0) {
+    for (const ProductCall<Real>& call : calls) clear_padding(call.out);
+  }
+  return made;
 }
 
 // One matrix after the other, each for all slots that it serves; those that serve only one at the same time.
 template <class Real>
 u64 Products<Real>::multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget) {
   if (part == 0) assign_slots(call);
-  if (quantized(call)) quantize(call.op.x, call.x, call.x.width / call.weights.cols);
-  const u32 rows = call.out.width / call.op.slots, slots_of_group = call.x.count * call.op.slots / group_count_;
+  if (quantized(call)) quantize(call.op->x, call.x, call.x.width / call.weights.cols);
+  const u32 rows = call.out.width / call.op->slots, slots_of_group = call.x.count * call.op->slots / group_count_;
   const u32 step = part_rows(rows, u64(slots_of_group) * call.weights.cols);
   const u64 parts = ceil_div(rows, step), all = parts * group_count_;
   const auto rows_before = [&](u64 p) { return p / parts * rows + std::min<u64>(p % parts * step, rows); };
@@ -141,7 +170,7 @@ u64 Products<Real>::multiply_slots(const ProductCall<Real>& call, u64& part, u64
 // Groups of at most a chunk's rows.
 template <class Real>
 void Products<Real>::assign_slots(const ProductCall<Real>& call) {
-  const u32 slots = call.op.slots, count = call.x.count * slots, matrix_rows = call.out.width / slots;
+  const u32 slots = call.op->slots, count = call.x.count * slots, matrix_rows = call.out.width / slots;
   for (u32 i = 0; i < count; ++i) {
     const u32 matrix = !call.chosen.data ? i % slots : u32(call.chosen[i / slots][i % slots]);
     CHECK(matrix < call.weights.rows / matrix_rows);
@@ -175,7 +204,7 @@ bool Products<Real>::gathers(const ProductCall<Real>& call, const SlotGroup& gro
 
 template <class Real>
 void Products<Real>::multiply_group(const ProductCall<Real>& call, const SlotGroup& group, RowRange range) {
-  const u32 slots = call.op.slots, matrix_rows = call.out.width / slots;
+  const u32 slots = call.op->slots, matrix_rows = call.out.width / slots;
   const Matrix weights = call.weights.some_rows(group.matrix * matrix_rows, matrix_rows);
   const Real* bias = call.bias ? call.bias + u64(group.matrix) * matrix_rows : nullptr;
   const auto place = [&](u32 i) {
@@ -198,11 +227,11 @@ void Products<Real>::multiply_group(const ProductCall<Real>& call, const SlotGro
 // What a slot multiplies.
 template <class Real>
 QuantizedRows Products<Real>::quants_of_slot(const ProductCall<Real>& call, u32 slot) const {
-  return quantized_.some(quantized_parts_ == 1 ? slot / call.op.slots : slot, 1, kernels_.quant_bytes);
+  return quantized_.some(quantized_parts_ == 1 ? slot / call.op->slots : slot, 1, kernels_.quant_bytes);
 }
 template <class Real>
 const Real* Products<Real>::floats_of_slot(const ProductCall<Real>& call, u32 slot) const {
-  const u32 slots = call.op.slots, cols = call.weights.cols;
+  const u32 slots = call.op->slots, cols = call.weights.cols;
   return call.x[slot / slots] + (call.x.width == cols ? 0 : u64(slot % slots) * cols);
 }
 

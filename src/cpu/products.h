@@ -10,17 +10,20 @@
 
 namespace pronk::cpu {
 
+// Products of the same activations that run as one: at most so many.
+constexpr u32 most_together = 4;
+
 // One graph::MatMul on some rows.
 template <class Real>
 struct ProductCall {
-  const graph::MatMul& op;
-  Matrix weights;    // of all slots' matrices, one after the other
-  const Real* bias;  // one number a row of weights, or null
+  const graph::MatMul* op = nullptr;
+  Matrix weights;              // of all slots' matrices, one after the other
+  const Real* bias = nullptr;  // one number a row of weights, or null
   Rows<Real> x;
-  Rows<Real> chosen;  // the slots' matrices; no data: those of op.slots in order
+  Rows<Real> chosen;  // the slots' matrices; no data: those of op->slots in order
   Rows<Real> out;
 
-  bool has_slots() const { return op.slots > 1 || chosen.data; }
+  bool has_slots() const { return op->slots > 1 || chosen.data; }
 };
 
 // Slots that one matrix of several serves: assigned[first] and those after it.
@@ -54,11 +57,13 @@ class Products {
 
   // Values have changed: what was quantized of one counts no longer.
   void forget() { quantized_of_ = graph::ValueId::none; }
-  // Goes on with a call of which `part` is done: makes at most about `budget` multiply-adds but at least the smallest
-  // piece, by all threads, and returns how many. part is 0 again when all is done.
-  u64 step(const ProductCall<Real>& call, u64& part, u64 budget);
+  // Goes on with calls of which `part` is done: makes at most about `budget` multiply-adds but at least the smallest
+  // piece, by all threads, and returns how many. part is 0 again when all is done. Several calls have one x, no slots,
+  // and results that do not overlap.
+  u64 step(std::span<const ProductCall<Real>> calls, u64& part, u64 budget);
 
  private:
+  void multiply_part(std::span<const ProductCall<Real>> calls, u32 step, u64 part);
   u64 multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget);
   bool quantized(const ProductCall<Real>& call) const { return quantizes_ && kernels_.quantized(*call.weights.format); }
   void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,

@@ -81,6 +81,43 @@ void States<Real>::begin(u32 position) {
   checkpoints_.forget_after(position);
 }
 
+template <class Real>
+graph::SavedStates States<Real>::save(u32 position) {
+  begin(position);
+  graph::SavedStates saved{.position = position, .checkpoints = checkpoints_};
+  for (const auto& cache : caches_) {
+    saved.first.push_back(cache ? graph::first_saved(cache->state(), position, cache->oldest()) : 0);
+  }
+  return saved;
+}
+
+template <class Real>
+void States<Real>::restored(const graph::SavedStates& saved) {
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    if (caches_[i]) caches_[i]->hold_from(saved.first[i]);
+  }
+  stands_at_ = saved.position;
+  checkpoints_ = saved.checkpoints;
+}
+
+template <class Real>
+u8* States<Real>::bytes_of(const graph::StateRun& run) {
+  const auto part = [&]() -> u8* {
+    switch (run.part) {
+      case graph::StatePart::keys:
+        return caches_[run.state]->key_bytes();
+      case graph::StatePart::values:
+        return caches_[run.state]->value_bytes();
+      case graph::StatePart::carried:
+        return reinterpret_cast<u8*>(carried_[run.state].data());
+      case graph::StatePart::copy:
+        return reinterpret_cast<u8*>(kept_[run.copy][run.state].data());
+    }
+    return nullptr;
+  };
+  return part() + run.offset;
+}
+
 template class States<float>;
 template class States<double>;
 

@@ -7,6 +7,7 @@
 #include "cpu/kv_cache.h"
 #include "graph/checkpoints.h"
 #include "graph/graph.h"
+#include "graph/saved_state.h"
 
 namespace pronk::cpu {
 
@@ -29,6 +30,12 @@ class States {
   void follow() { keep(checkpoints_.follow(stands_at_)); }
   void begin(u32 position);                               // of a run; resumable
   void stand_at(u32 position) { stands_at_ = position; }  // nowhere: while they change
+
+  // What is to be saved at a position, resumable, where the states then stand.
+  graph::SavedStates save(u32 position);
+  // After begin(0), and what was saved written at bytes_of().
+  void restored(const graph::SavedStates& saved);
+  u8* bytes_of(const graph::StateRun& run);
 
  private:
   void keep(std::optional<u32> copy);

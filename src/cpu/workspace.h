@@ -15,6 +15,8 @@ namespace pronk::cpu {
 struct Workspace {
   std::size_t tail = 0;  // operations from here on write no state: only rows whose output is wanted go through them
   u32 tail_rows = 0;     // so many at a time
+  // Of each operation: so many from it on are products of one activation, and run as one.
+  std::vector<u32> together;
   std::vector<bool> in_tail;  // values that are made there
   graph::MemoryPlan arena;
   AttentionSizes attention;

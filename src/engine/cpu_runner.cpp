@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "cpu/logit_adjustment.h"
 #include "cpu/logprobs.h"
@@ -9,6 +10,7 @@
 namespace pronk::engine {
 namespace {
 
+constexpr u64 saved_part_bytes = 4 << 20;
 constexpr u32 causal_chunk = 128;  // tokens of a prompt that share each decoded weight
 
 // Tokens that go through the graph together: all of them, where each sees those after it.
@@ -102,6 +104,7 @@ void CpuRunner::cancel() {
   computing_ = false;
   tokens_.clear();
   rows_ = {};
+  saving_ = {};
 }
 
 Status CpuRunner::pump() {
@@ -168,5 +171,34 @@ bool CpuRunner::next(Sampled& sampled) {
 }
 
 std::span<const float> CpuRunner::next_rows() { return std::exchange(rows_, {}); }
+
+graph::SavedStates CpuRunner::start_save(u32 position) {
+  CHECK(ready() && finished());
+  cached_ = position;
+  graph::SavedStates saved = executor_->states().save(position);
+  saving_ = {model_.graph, kv_, saved, context_, chunk_};
+  return saved;
+}
+
+std::span<const u8> CpuRunner::next_saved() {
+  if (saving_.done()) return {};
+  const graph::StateRun run = saving_.take(saved_part_bytes);
+  return {executor_->states().bytes_of(run), std::size_t(run.bytes)};
+}
+
+void CpuRunner::forget() {
+  CHECK(ready() && finished());
+  cached_ = 0;
+  executor_->states().begin(0);
+}
+
+void CpuRunner::put(const graph::StateRun& run, const u8* bytes) {
+  std::memcpy(executor_->states().bytes_of(run), bytes, std::size_t(run.bytes));
+}
+
+void CpuRunner::restored(const graph::SavedStates& saved) {
+  executor_->states().restored(saved);
+  cached_ = saved.position;
+}
 
 }  // namespace pronk::engine

@@ -34,9 +34,17 @@ class CpuRunner final : public Runner {
   bool wants_mask() const override { return awaits_mask() && tokens_.empty(); }
   void mask(std::vector<u32> allowed) override;
   std::span<const float> next_rows() override;
-  bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty(); }
+  bool finished() const override { return phase_ == Phase::idle && tokens_.empty() && rows_.empty() && saving_.done(); }
   u32 cached_tokens() const override { return cached_; }
   u32 resumable(u32 position) const override { return executor_->resumable(position); }
+
+  graph::SavedStates start_save(u32 position) override;
+  std::span<const u8> next_saved() override;
+  void forget() override;
+  void put(const graph::StateRun& run, const u8* bytes) override;
+  void restored(const graph::SavedStates& saved) override;
+  const graph::Graph& graph() const override { return model_.graph; }
+  u32 slack() const override { return chunk_; }
 
   MemoryUse planned() const override;
   MemoryUse allocated() const override;
@@ -73,6 +81,7 @@ class CpuRunner final : public Runner {
   std::vector<float> adjusted_;           // logits
   std::deque<Sampled> tokens_;
   std::span<const float> rows_;
+  graph::StateCursor saving_;
 };
 
 }  // namespace pronk::engine

@@ -8,6 +8,7 @@
 #include "engine/preflight.h"
 #include "engine/session.h"
 #include "engine/weight_memory.h"
+#include "engine/weight_sample.h"
 #include "gpu/device.h"
 #include "pronk/pronk.h"
 
@@ -23,6 +24,7 @@ struct Engine::Parts {
   std::unique_ptr<engine::Loader> loader;
   std::unique_ptr<engine::Runner> runner;
   engine::WeightMemory* memory = nullptr;  // the loader, on the CPU
+  std::optional<engine::WeightSample> sample;
   std::unique_ptr<engine::RunnerSession> session;
   std::optional<gpu::Counters> counters_when_ready;
   Status status;
@@ -46,9 +48,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
   if (device) {
-    PRONK_TRY(engine::GpuPlan plan,
-              engine::plan_gpu(inner, {.context = context, .kv = options.kv, .all_logits = options.scoring},
-                               device->limits(), device->features()));
+    PRONK_TRY(
+        engine::GpuPlan plan,
+        engine::plan_gpu(
+            inner, {.context = context, .kv = options.kv, .all_logits = options.scoring, .tuning = options.tuning},
+            device->limits(), device->features()));
     auto runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
                                                       options.self_test && device->computes(), options.prefill_chunk);
     parts->loader = std::make_unique<engine::StagedLoader>(model->parts_->file, inner.graph, runner->sink());
@@ -61,7 +65,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
                                                         options.activations, options.threads);
     parts->loader = std::move(memory);
   }
-  parts->session = std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options, parts->status);
+  parts->sample.emplace(model->parts_->file, inner.graph, context);
+  parts->session =
+      std::make_unique<engine::RunnerSession>(*model, *parts->runner, context, options, *parts->sample, parts->status);
   parts->device = std::move(device);
   parts->model = std::move(model);
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -78,12 +84,15 @@ Status Engine::map(u32 file, std::span<const u8> contents, std::shared_ptr<const
   CHECK(parts_->memory);
   if (!parts_->status) return parts_->status;
   parts_->owners.push_back(std::move(owner));
+  parts_->sample->map(file, contents);
   parts_->status = parts_->memory->map(file, contents);
   return pump();
 }
 
 Status Engine::commit(u64 bytes) {
   if (!parts_->status) return parts_->status;
+  const std::span<const u8> given = space().first(std::size_t(bytes));
+  parts_->sample->add(file(), position(), given);
   parts_->loader->commit(bytes);
   return pump();
 }

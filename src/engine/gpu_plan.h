@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct PlanOptions {
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
   bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
+  std::shared_ptr<const kernels::Tuning> tuning =
+      nullptr;  // measured choices; buffers and bindings do not depend on it
 };
 
 struct Kernel {
@@ -60,6 +63,10 @@ struct GpuPlan {
   u32 output_width = 0;                    // floats of a token
   u32 output_base = 0, output_stride = 0;  // where they lie in those ranges, in floats
   std::vector<Range> rope_tables;          // of each of the graph's
+  struct StatePlace {
+    Range first, values;  // keys and values of a KV state; all of a recurrent one
+  };
+  std::vector<StatePlace> states;  // of each of the graph's
   struct Checkpoint {
     u32 state;
     std::array<u32, graph::Checkpoints::copies> copies;  // buffers of the same size

@@ -34,11 +34,11 @@ Status BufferLayout::add_buffers() {
 Status BufferLayout::add_states() {
   u32 kv_buffer = none, recurrent_buffer = none;
   for (const graph::State& state : graph_.states) {
-    places_.emplace_back();
+    plan_.states.emplace_back();
     if (const auto* kv = std::get_if<graph::KvState>(&state)) {
-      PRONK_OK(add_kv(*kv, kv_buffer, places_.back()));
+      PRONK_OK(add_kv(*kv, kv_buffer, plan_.states.back()));
     } else {
-      PRONK_OK(add_recurrent(std::get<graph::RecurrentState>(state), recurrent_buffer, places_.back()));
+      PRONK_OK(add_recurrent(std::get<graph::RecurrentState>(state), recurrent_buffer, plan_.states.back()));
     }
   }
   add_checkpoints();
@@ -57,7 +57,8 @@ Status BufferLayout::add_kv(const graph::KvState& state, u32& buffer, Place& pla
                 " for the keys of a layer, over this device's " + megabytes(most));
   }
   const u64 v_offset = align_up(k_bytes, binding_alignment);
-  place.first = reserve(v_offset + v_bytes, "kv cache", gpu::usage_storage, buffer);
+  place.first =
+      reserve(v_offset + v_bytes, "kv cache", gpu::usage_storage | gpu::usage_copy_src | gpu::usage_copy_dst, buffer);
   place.values = {place.first.buffer, place.first.offset + v_offset, v_bytes};
   place.first.size = k_bytes;
   if (state.values_in_keys) place.values = place.first;

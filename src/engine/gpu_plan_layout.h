@@ -25,19 +25,17 @@ class BufferLayout {
   Range constant(std::span<const u8> bytes);
   // What stands in for an optional vector that is not there.
   Range nothing() const { return {0, 0, std::min<u64>(plan_.buffers[0].size, 16)}; }
-  const Range& keys(graph::StateId state) const { return places_[u32(state)].first; }
+  const Range& keys(graph::StateId state) const { return plan_.states[u32(state)].first; }
   // Where they lie in the keys, those.
-  const Range& values(graph::StateId state) const { return places_[u32(state)].values; }
-  const Range& recurrent(graph::StateId state) const { return places_[u32(state)].first; }
+  const Range& values(graph::StateId state) const { return plan_.states[u32(state)].values; }
+  const Range& recurrent(graph::StateId state) const { return plan_.states[u32(state)].first; }
   u32 capacity(const graph::KvState& state) const {
     return graph::kv_capacity(state, plan_.options.context, plan_.slack());
   }
 
  private:
   u32 add_buffer(std::string label, u64 size, u32 usage, gpu::MemoryKind kind);
-  struct Place {
-    Range first, values;  // keys and values of a KV state; all of a recurrent one
-  };
+  using Place = GpuPlan::StatePlace;
 
   Status add_states();
   Status add_kv(const graph::KvState& state, u32& buffer, Place& place);
@@ -51,8 +49,7 @@ class BufferLayout {
   const graph::FusedGraph& fused_;
   const gpu::Limits& limits_;
   GpuPlan& plan_;
-  std::vector<Place> places_;  // of each state
-  u32 parameters_ = 0;         // buffer
+  u32 parameters_ = 0;  // buffer
   u64 parameter_bytes_ = 0;
   std::map<std::vector<u8>, Range> constants_;  // where each content lies
 };

@@ -160,8 +160,14 @@ class Lowering {
                                              .norm = bind_vector(matmul.norm),
                                              .bias = bind(bias),
                                              .y = bind_value(matmul.out)};
-      emit_matmul([&](MatMulKernel each) { return kernels::lower(product, each, operands, limits_, features_); },
-                  MatMulKernel::batch);
+      const auto lowered = [&](MatMulKernel each) {
+        kernels::MatMul chosen = product;
+        const kernels::TunedKernel tuned = kernels::tuned(each);
+        const std::string key = kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols);
+        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features_);
+        return kernels::lower(chosen, each, operands, limits_, features_);
+      };
+      emit_matmul(lowered, MatMulKernel::batch);
     }
   }
 
@@ -345,21 +351,21 @@ class Lowering {
     const graph::KvState& state = graph_.kv(attention.state);
     const kernels::HeadShape heads{attention.heads, state.heads, state.key_width, state.value_width,
                                    state.values_in_keys};
-    const u32 splits = step_.prefill ? 1 : kernels::attention_splits(heads);
-    const u64 partial_bytes = step_.prefill ? 16 : kernels::attention_partial_bytes(heads, splits);
-    const kernels::Attention lowered{.heads = heads,
-                                     .kv = plan_.options.kv,
-                                     .scale = attention.scale,
-                                     .soft_cap = attention.soft_cap,
-                                     .window = attention.window,
-                                     .causal = attention.causal,
-                                     .sinks = attention.sinks != WeightId::none,
-                                     .rotated = rotated_.contains(graph::slice_of(fused_.values, attention.q).root),
-                                     .vectors = kernels::attention_vectors(heads, step_.rows),
-                                     .splits = splits,
-                                     .q = columns(attention.q),
-                                     .out = made_columns(attention.out),
-                                     .capacity = layout_.capacity(state)};
+    const u64 partial_bytes =
+        step_.prefill ? 16 : kernels::attention_partial_bytes(heads, partial_splits(heads, limits_));
+    const kernels::Attention lowered{
+        .heads = heads,
+        .kv = plan_.options.kv,
+        .scale = attention.scale,
+        .soft_cap = attention.soft_cap,
+        .window = attention.window,
+        .causal = attention.causal,
+        .sinks = attention.sinks != WeightId::none,
+        .rotated = rotated_.contains(graph::slice_of(fused_.values, attention.q).root),
+        .tile = planned_attention(plan_.options, heads, step_.rows, !step_.prefill, limits_, features_),
+        .q = columns(attention.q),
+        .out = made_columns(attention.out),
+        .capacity = layout_.capacity(state)};
     const Operand q = bind_value(attention.q);
     const bool in_place = activation(attention.q) == activation(attention.out);
     const kernels::AttentionOperands operands{.state = bind_state(),
@@ -504,6 +510,31 @@ class Lowering {
 };
 
 }  // namespace
+
+u32 planned_candidate(const PlanOptions& options, kernels::TunedKernel kernel, const std::string& key,
+                      const gpu::Limits& limits, const gpu::Features& features) {
+  std::optional<u32> measured;
+  if (options.tuning) measured = options.tuning->find(kernel, key, limits, features);
+  return measured.value_or(kernels::default_candidate(kernel, features));
+}
+
+kernels::AttentionTile planned_attention(const PlanOptions& options, const kernels::HeadShape& heads, u32 tokens,
+                                         bool decode, const gpu::Limits& limits, const gpu::Features& features) {
+  const auto kernel = decode ? kernels::TunedKernel::attention_decode : kernels::TunedKernel::attention_prefill;
+  const std::string key = kernels::tuning_key(kernel, heads, options.kv);
+  const u32 candidate = planned_candidate(options, kernel, key, limits, features);
+  const kernels::AttentionTile tile = kernels::attention_tile(heads, tokens, decode, candidate);
+  if (!decode || tile.splits <= partial_splits(heads, limits)) return tile;
+  return kernels::attention_tile(heads, tokens, decode, kernels::default_candidate(kernel, features));
+}
+
+u32 partial_splits(const kernels::HeadShape& heads, const gpu::Limits& limits) {
+  u32 splits = kernels::attention_tile(heads, 1, true, 0).splits;
+  while (splits < kernels::most_splits &&
+         kernels::attention_partial_bytes(heads, 2 * splits) <= limits.max_storage_buffer_binding_size)
+    splits *= 2;
+  return splits;
+}
 
 Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits,
                   const gpu::Features& features, BufferLayout& layout, GpuPlan& plan) {

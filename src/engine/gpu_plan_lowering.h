@@ -1,6 +1,7 @@
 // The fused graph as programs of dispatches. Activations have a size here, but no place in memory yet.
 #pragma once
 
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -24,6 +25,15 @@ struct Draft {
   std::optional<Activation> output;       // of the decoded token
   std::optional<Activation> all_outputs;  // of each token of a prefill, when it is to make them
 };
+
+// The candidate that a plan takes for a key: as measured, else the default.
+u32 planned_candidate(const PlanOptions& options, kernels::TunedKernel kernel, const std::string& key,
+                      const gpu::Limits& limits, const gpu::Features& features);
+// Of attention, for steps of so many tokens. In decode no more splits than partial_splits().
+kernels::AttentionTile planned_attention(const PlanOptions& options, const kernels::HeadShape& heads, u32 tokens,
+                                         bool decode, const gpu::Limits& limits, const gpu::Features& features);
+// Splits that the memory of their sums has room for, whichever candidate is taken.
+u32 partial_splits(const kernels::HeadShape& heads, const gpu::Limits& limits);
 
 // Adds pipelines to the plan, and to the layout the constants that dispatches read.
 Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits,

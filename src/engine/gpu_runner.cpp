@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/half.h"
 #include "cpu/logprobs.h"
 #include "engine/self_test.h"
 
@@ -17,7 +18,7 @@ using graph::WeightId;
 constexpr u64 scratch_bytes = StagedLoader::row_bytes_limit + 64;
 constexpr u32 most_chunks_in_flight = 2;
 constexpr u32 chunk_ticket = 1u << 30, score_ticket = 2u << 30, test_ticket = 3u << 30;  // below: the slot of a token
-constexpr u32 upload_ticket = chunk_ticket + 1;
+constexpr u32 upload_ticket = chunk_ticket + 1, save_ticket = chunk_ticket + 2;
 
 // A device's text, which may have lines of its own.
 std::string one_line(std::string text) {
@@ -80,11 +81,22 @@ void GpuRunner::write_range(const Range& range, const void* bytes, u64 size, u64
 
 // ---- Weights
 
-void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write(WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) {
   create_buffers();
+  std::vector<float> numbers;  // of what additive matrices need besides their codes
+  const auto decoded = [&] {
+    const formats::Format& format = *model_.graph[weight].format;
+    numbers.resize(blocks * format.block_weights);
+    format.decode(bytes, blocks, numbers.data());
+    return std::span<const float>(numbers);
+  };
   for (const Matrix& matrix : plan_.weights.matrices) {
+    const graph::Weight& first = model_.graph[matrix.sources.front()];
+    const u64 at = first_block * model_.graph[weight].format->block_weights;
+    if (first.books == weight) write_books(matrix, at, decoded());
+    if (first.scales == weight) write_scales(matrix, at, decoded());
     for (u32 source = 0; source < matrix.sources.size(); ++source) {
-      if (matrix.sources[source] == weight) write_matrix(matrix, source, first_block, blocks, bytes);
+      if (matrix.sources[source] == weight) write_matrix(matrix, source, {first_block, blocks, bytes, planes});
     }
   }
   const formats::Format& format = *model_.graph[weight].format;
@@ -109,23 +121,25 @@ void GpuRunner::mark_uploads() {
 }
 
 // Cuts a run of a source's blocks where the matrix is cut, and places each piece.
-void GpuRunner::write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write_matrix(const Matrix& matrix, u32 source, const BlockRun& run) {
   const u64 row_blocks = matrix.cols / matrix.format->block_weights;
   u64 rows_before = 0;  // of the joined matrix, before this source
   for (u32 s = 0; s < source && !matrix.paired; ++s) rows_before += model_.graph[matrix.sources[s]].rows;
-  const u64 begin = rows_before * row_blocks + first_block, end = begin + blocks;
+  const u64 begin = rows_before * row_blocks + run.first_block, end = begin + run.blocks;
   for (const MatrixPart& part : matrix.parts) {
     const u64 part_begin = part.first_row * row_blocks, part_end = part_begin + part.rows * row_blocks;
     const u64 from = std::max(begin, part_begin), to = std::min(end, part_end);
     if (from >= to) continue;
     const u64 before_in_part = matrix.paired ? source * part.rows * row_blocks : 0;
-    write_blocks(matrix, part, before_in_part + from - part_begin, to - from,
-                 bytes + (from - begin) * matrix.format->block_bytes);
+    write_blocks(matrix, part,
+                 {before_in_part + from - part_begin, to - from,
+                  run.bytes + (from - begin) * matrix.format->block_bytes, run.planes});
   }
 }
 
 // Repacks as much as the scratch holds and writes it, until all is written. Padded rows come whole and have one plane.
-void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes) {
+void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, const BlockRun& run) {
+  auto [to_block, blocks, bytes, wanted] = run;
   const formats::Format& format = *matrix.format;
   const u64 row_blocks = matrix.cols / format.block_weights;
   const u64 padded_blocks = gpu_row_weights(format, matrix.cols) / format.block_weights;
@@ -152,12 +166,33 @@ void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, u64 t
     const u8* from = scratch_.data();
     for (u32 p = 0; p < format.gpu.plane_count; ++p) {
       const u64 size = align_up(written * format.gpu.plane_bytes[p], 4);
-      write_range(part.range, from, size, part.extent.plane_offset[p] + at * format.gpu.plane_bytes[p]);
+      const u64 to = part.extent.plane_offset[p] + at * format.gpu.plane_bytes[p];
+      if (wanted >> p & 1) write_range(part.range, from, size, to);
       from += size;
     }
     bytes += count * format.block_bytes;
     to_block += count;
     blocks -= count;
+  }
+}
+
+void GpuRunner::write_books(const Matrix& matrix, u64 first, std::span<const float> numbers) {
+  std::vector<u16> halves(numbers.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) halves[i] = f32_to_f16(numbers[i]);
+  for (const MatrixPart& part : matrix.parts) {
+    write_range(part.range, halves.data(), halves.size() * sizeof(u16),
+                part.extent.plane_offset[1] + first * sizeof(u16));
+  }
+}
+
+void GpuRunner::write_scales(const Matrix& matrix, u64 first, std::span<const float> numbers) {
+  const u64 first_row = model_.graph[matrix.sources.front()].first_row, end = first + numbers.size();
+  for (const MatrixPart& part : matrix.parts) {
+    const u64 part_begin = first_row + part.first_row;
+    const u64 from = std::max(first, part_begin), to = std::min(end, part_begin + part.rows);
+    if (from >= to) continue;
+    write_range(part.range, numbers.data() + (from - first), (to - from) * sizeof(float),
+                part.extent.plane_offset[2] + (from - part_begin) * sizeof(float));
   }
 }
 
@@ -206,6 +241,7 @@ Status GpuRunner::pump() {
   if (phase_ == Phase::prefill) submit_chunks();
   if (phase_ == Phase::decode) submit_steps();
   if (phase_ == Phase::score) submit_score();
+  if (phase_ == Phase::save) submit_save();
   return {};
 }
 
@@ -230,6 +266,9 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         std::memcpy(rows_.data(), event.bytes.data(), event.bytes.size());
         rows_ready_ = score_generation_ == generation_;
         score_generation_ = 0;
+      } else if (event.id == save_ticket) {
+        if (save_generation_ == generation_) saved_ = event.bytes;
+        save_generation_ = 0;
       } else {
         if (event.id == logits_slot()) take_logits(event.bytes);
         arrived_[event.id] = load_le<u32>(event.bytes.data() + event.bytes.size() - 4);
@@ -271,25 +310,47 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
   const Status verdict = self_test_verdict(test_, device_.info());
   test_.forget_cases();
   if (verdict) tested_ = true;
-  if (!verdict && features_.subgroups) {
+  if (!verdict && (features_.subgroups || plan_.options.tuning)) {
     use_safer_kernels();  // and they are tested in their turn
     return {};
   }
   return verdict;
 }
 
-// The plan of a device without optional features has the same buffers, bindings and grids; some of its kernels are
-// others.
+namespace {
+
+// The same dispatches by other kernels: programs point at them.
+void take_kernels(std::vector<Dispatch>& dispatches, const std::vector<Dispatch>& others) {
+  CHECK(dispatches.size() == others.size());
+  for (std::size_t i = 0; i < dispatches.size(); ++i) {
+    CHECK(dispatches[i].bindings.size() == others[i].bindings.size());
+    dispatches[i].kernel = others[i].kernel;
+    dispatches[i].small_batch = others[i].small_batch;
+  }
+}
+
+}  // namespace
+
+// The plan of a device without optional features and measured choices has the same buffers and bindings; some of its
+// kernels and grids are others.
 void GpuRunner::use_safer_kernels() {
   features_ = {};
+  plan_.options.tuning = nullptr;
   auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
-  CHECK(safer && safer->pipelines.size() == pipelines_.size() && safer->buffers.size() == plan_.buffers.size());
-  for (std::size_t i = 0; i < pipelines_.size(); ++i) {
-    if (safer->pipelines[i].label == plan_.pipelines[i].label) continue;
-    pipelines_[i] = device_.create_pipeline(safer->pipelines[i]);
-    ++pipelines_pending_;
+  CHECK(safer && safer->buffers.size() == plan_.buffers.size());
+  std::vector<gpu::PipelineId> pipelines;
+  for (const gpu::PipelineDesc& desc : safer->pipelines) {
+    const auto same = [&](const gpu::PipelineDesc& each) { return each.label == desc.label; };
+    const auto at = std::find_if(plan_.pipelines.begin(), plan_.pipelines.end(), same);
+    const bool there = at != plan_.pipelines.end();
+    pipelines.push_back(there ? pipelines_[u64(at - plan_.pipelines.begin())] : device_.create_pipeline(desc));
+    pipelines_pending_ += !there;
   }
+  pipelines_ = std::move(pipelines);
   plan_.pipelines = std::move(safer->pipelines);
+  for (const auto program :
+       {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::adjust, &GpuPlan::greedy, &GpuPlan::sampling})
+    take_kernels(plan_.*program, (*safer).*program);
 }
 
 // ---- A run
@@ -304,7 +365,7 @@ void GpuRunner::start(Run run) {
   forward_ = false;
   mask_.reset();
   counters_at_decode_.reset();
-  go_back();
+  go_back(run_.position);
   phase_ = Phase::prefill;
 }
 
@@ -338,20 +399,20 @@ u32 GpuRunner::resumable(u32 position) const {
 }
 
 // Before a run begins at its position.
-void GpuRunner::go_back() {
-  CHECK(resumes_at(run_.position));
-  cached_ = run_.position;
-  if (run_.position == 0) written_ = 0;  // all is written anew
-  checkpoints_.forget_after(run_.position);
-  if (run_.position > 0 && recurrent_at_ != run_.position && !plan_.checkpoints.empty()) {
-    const u32 from = *checkpoints_.find(run_.position);
+void GpuRunner::go_back(u32 position) {
+  CHECK(resumes_at(position));
+  cached_ = position;
+  if (position == 0) written_ = 0;  // all is written anew
+  checkpoints_.forget_after(position);
+  if (position > 0 && recurrent_at_ != position && !plan_.checkpoints.empty()) {
+    const u32 from = *checkpoints_.find(position);
     device_.begin();
     for (const auto& [state, copies] : plan_.checkpoints) {
       device_.copy_buffer(buffers_[copies[from]], 0, buffers_[state], 0, plan_.buffers[state].size);
     }
     device_.submit();
   }
-  recurrent_at_ = run_.position;
+  recurrent_at_ = position;
 }
 
 // Behind what has been recorded.
@@ -380,6 +441,7 @@ void GpuRunner::start_scoring(std::vector<u32> tokens, bool by_steps) {
 
 void GpuRunner::cancel() {
   tokens_.clear();
+  saved_.clear();
   rows_ready_ = false;
   ++generation_;
   phase_ = Phase::idle;
@@ -616,6 +678,85 @@ std::span<const float> GpuRunner::next_rows() {
     rows_out_.insert(rows_out_.end(), &rows_[row], &rows_[row] + plan_.output_width);
   }
   return rows_out_;
+}
+
+// ---- Saving and restoring
+
+graph::SavedStates GpuRunner::start_save(u32 position) {
+  CHECK(ready() && finished() && !plan_.sampling.empty());
+  ++generation_;
+  go_back(position);
+  graph::SavedStates saved{.position = position, .checkpoints = checkpoints_};
+  for (const graph::State& state : model_.graph.states) {
+    const auto* kv = std::get_if<graph::KvState>(&state);
+    saved.first.push_back(kv ? graph::first_saved(*kv, position, first_row_of(*kv)) : 0);
+  }
+  saving_ = {model_.graph, plan_.options.kv, saved, plan_.options.context, plan_.slack()};
+  phase_ = saving_.done() ? Phase::idle : Phase::save;
+  return saved;
+}
+
+// The first position whose row no later one has taken.
+u32 GpuRunner::first_row_of(const graph::KvState& state) const {
+  const u32 capacity = graph::kv_capacity(state, plan_.options.context, plan_.slack());
+  return written_ - std::min(written_, capacity);
+}
+
+Range GpuRunner::place_of(const graph::StateRun& run) const {
+  const GpuPlan::StatePlace& place = plan_.states[run.state];
+  Range range = run.part == graph::StatePart::values ? place.values : place.first;
+  if (run.part == graph::StatePart::copy) {
+    for (const auto& [state, copies] : plan_.checkpoints) {
+      if (state == place.first.buffer) range.buffer = copies[run.copy];
+    }
+  }
+  return {range.buffer, range.offset + run.offset, run.bytes};
+}
+
+// As much as the buffer for logits takes, which nothing else needs now; a run that was cancelled may still be using it.
+void GpuRunner::submit_save() {
+  if (save_generation_ != 0 || !saved_.empty() || slot_generation_[logits_slot()] != 0) return;
+  const gpu::BufferId readback = buffers_[plan_.logits_readback];
+  const u64 most = logits_bytes() / 4 * 4;
+  u64 filled = 0;
+  device_.begin();
+  while (filled < most && !saving_.done()) {
+    const Range range = place_of(saving_.take(most - filled));
+    device_.copy_buffer(buffers_[range.buffer], range.offset, readback, filled, range.size);
+    filled += range.size;
+  }
+  device_.submit();
+  device_.read(readback, 0, filled, save_ticket);
+  save_generation_ = generation_;
+}
+
+std::span<const u8> GpuRunner::next_saved() {
+  if (phase_ != Phase::save) return {};
+  saved_out_ = std::exchange(saved_, {});
+  if (!saved_out_.empty() && saving_.done()) phase_ = Phase::idle;
+  return saved_out_;
+}
+
+void GpuRunner::forget() {
+  CHECK(ready() && finished());
+  go_back(0);
+}
+
+void GpuRunner::put(const graph::StateRun& run, const u8* bytes) {
+  const Range range = place_of(run);
+  device_.write_buffer(buffers_[range.buffer], range.offset, {bytes, std::size_t(range.size)});
+}
+
+void GpuRunner::restored(const graph::SavedStates& saved) {
+  cached_ = written_ = saved.position;
+  // Where rows are missing, as if later positions had taken their places.
+  for (std::size_t i = 0; i < model_.graph.states.size(); ++i) {
+    const auto* kv = std::get_if<graph::KvState>(&model_.graph.states[i]);
+    if (!kv || saved.first[i] == 0) continue;
+    wrote_to(saved.first[i] + graph::kv_capacity(*kv, plan_.options.context, plan_.slack()));
+  }
+  recurrent_at_ = saved.position;
+  checkpoints_ = saved.checkpoints;
 }
 
 // ---- Memory

@@ -45,6 +45,14 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 cached_tokens() const override { return cached_; }
   u32 resumable(u32 position) const override;
 
+  graph::SavedStates start_save(u32 position) override;
+  std::span<const u8> next_saved() override;
+  void forget() override;
+  void put(const graph::StateRun& run, const u8* bytes) override;
+  void restored(const graph::SavedStates& saved) override;
+  const graph::Graph& graph() const override { return model_.graph; }
+  u32 slack() const override { return plan_.slack(); }
+
   std::optional<gpu::Counters> counters_at_decode() const override { return counters_at_decode_; }
   bool memory_refused() const override { return memory_refused_; }
 
@@ -59,16 +67,25 @@ class GpuRunner final : public Runner, private WeightSink {
     const Dispatch* dispatch;
   };
   using Program = std::vector<Command>;
-  enum class Phase : u8 { idle, prefill, decode, score };
+  enum class Phase : u8 { idle, prefill, decode, score, save };
 
   // The device is asked to tell when it has taken in what was written after so many bytes; so many such questions may
   // be open at a time. Without that, a slow GPU's driver would hold a copy of all that it has not come to yet.
   static constexpr u64 upload_mark_bytes = 8 << 20;
   static constexpr u32 most_upload_marks = 2;
 
-  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) override;
-  void write_matrix(const Matrix& matrix, u32 source, u64 first_block, u64 blocks, const u8* bytes);
-  void write_blocks(const Matrix& matrix, const MatrixPart& part, u64 to_block, u64 blocks, const u8* bytes);
+  // Blocks of a weight or of a matrix, of which some planes are to be written.
+  struct BlockRun {
+    u64 first_block, blocks;
+    const u8* bytes;
+    u32 planes;
+  };
+  void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) override;
+  void write_matrix(const Matrix& matrix, u32 source, const BlockRun& run);
+  void write_blocks(const Matrix& matrix, const MatrixPart& part, const BlockRun& run);
+  // Numbers of a code book or of scales, from `first` on.
+  void write_books(const Matrix& matrix, u64 first, std::span<const float> numbers);
+  void write_scales(const Matrix& matrix, u64 first, std::span<const float> numbers);
   void write_vector(const Vector& vector, graph::WeightId weight, u64 first, u64 count, const u8* bytes);
 
   void mark_uploads();
@@ -98,7 +115,10 @@ class GpuRunner final : public Runner, private WeightSink {
   u32 logits_slot() const { return u32(plan_.token_readback.size()); }
   void submit_score();
   void keep_states(std::optional<u32> copy);
-  void go_back();
+  void go_back(u32 position);
+  void submit_save();
+  u32 first_row_of(const graph::KvState& state) const;
+  Range place_of(const graph::StateRun& run) const;
   void wrote_to(u32 position) { written_ = std::max(written_, position); }
   bool resumes_at(u32 position) const;
 
@@ -152,7 +172,10 @@ class GpuRunner final : public Runner, private WeightSink {
   std::deque<Sampled> tokens_;
   std::vector<float> rows_, rows_out_;
   bool rows_ready_ = false;
-  u32 score_generation_ = 0;  // of the run that the read of logits on its way serves; 0: there is none
+  graph::StateCursor saving_;
+  std::vector<u8> saved_, saved_out_;  // what was read and not taken yet; what next_saved() gave
+  u32 save_generation_ = 0;            // of the run that the read of states on its way serves; 0: there is none
+  u32 score_generation_ = 0;           // of the run that the read of logits on its way serves; 0: there is none
 };
 
 }  // namespace pronk::engine

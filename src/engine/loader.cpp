@@ -15,6 +15,15 @@ u64 granule_of(const graph::Weight& weight) {
   return padded ? weight.cols / weight.format->block_weights : 4;
 }
 
+// Rows of a tensor, or of a piece of it, that begins at `offset` of a file.
+WeightRange range_of(graph::WeightId id, const graph::Weight& weight, u32 file, u64 offset, u64 bytes, u64 block) {
+  const u64 row = u64(weight.cols) / weight.format->block_weights * block;
+  const WeightRange range{id, file, offset + weight.first_row * row,
+                          offset + (u64(weight.first_row) + weight.rows) * row, block};
+  CHECK(range.end <= offset + bytes);
+  return range;
+}
+
 }  // namespace
 
 std::vector<WeightRange> weight_ranges(const files::Gguf& file, const graph::Graph& graph) {
@@ -23,10 +32,16 @@ std::vector<WeightRange> weight_ranges(const files::Gguf& file, const graph::Gra
     const graph::Weight& weight = graph.weights[id];
     const files::TensorInfo* tensor = file.find(weight.name);
     CHECK(tensor);
-    const u64 row = u64(weight.cols) / weight.format->block_weights * weight.format->block_bytes;
-    const u64 begin = tensor->offset + weight.first_row * row, end = begin + weight.rows * row;
-    CHECK(end <= tensor->offset + tensor->bytes);
-    ranges.push_back({graph::WeightId(id), tensor->file, begin, end});
+    const formats::Pieces* pieces = tensor->scales ? formats::find_pieces(tensor->type) : nullptr;
+    CHECK(!pieces == !tensor->scales);
+    const u64 block = pieces ? pieces->bytes[0] : weight.format->block_bytes;
+    ranges.push_back(range_of(graph::WeightId(id), weight, tensor->file, tensor->offset, tensor->bytes, block));
+    if (!pieces) continue;
+    ranges.back().pieces = pieces;
+    const auto& [file, offset, bytes] = *tensor->scales;
+    ranges.push_back(range_of(graph::WeightId(id), weight, file, offset, bytes, pieces->bytes[1]));
+    ranges.back().pieces = pieces;
+    ranges.back().piece = 1;
   }
   std::sort(ranges.begin(), ranges.end(), [](const WeightRange& a, const WeightRange& b) {
     return std::tie(a.file, a.begin) < std::tie(b.file, b.begin);
@@ -47,8 +62,7 @@ StagedLoader::StagedLoader(const files::Gguf& file, const graph::Graph& graph, W
   CHECK(check(graph));
   for (const WeightRange& range : weight_ranges(file, graph)) {
     const graph::Weight& weight = graph[range.weight];
-    const u64 block = weight.format->block_bytes;
-    parts_.push_back({range, block, granule_of(weight) * block, range.begin});
+    parts_.push_back({range, weight.format->block_bytes, granule_of(weight) * range.block, range.begin});
   }
   if (!done()) position_ = parts_[0].begin;
 }
@@ -99,9 +113,27 @@ void StagedLoader::write(Part& part) {
   if (bytes == 0) return;
   const u64 start = position_ - filled_;
   CHECK(part.next >= start);
-  sink_.write(part.weight, (part.next - part.begin) / part.block, bytes / part.block,
-              buffer_.data() + (part.next - start));
+  const u64 first_block = (part.next - part.begin) / part.block;
+  const u8* from = buffer_.data() + (part.next - start);
+  if (part.pieces) {
+    write_piece(part, first_block, bytes / part.block, from);
+  } else {
+    sink_.write(part.weight, first_block, bytes / part.block, from, all_planes);
+  }
   part.next += bytes;
+}
+
+void StagedLoader::write_piece(const Part& part, u64 first_block, u64 blocks, const u8* bytes) {
+  constexpr u64 at_once = 1 << 14;
+  while (blocks > 0) {
+    const u64 count = std::min(blocks, at_once);
+    blocks_.resize(at_once * part.whole);
+    part.pieces->place(part.piece, bytes, count, blocks_.data());
+    sink_.write(part.weight, first_block, count, blocks_.data(), 1u << part.piece);
+    first_block += count;
+    blocks -= count;
+    bytes += count * part.block;
+  }
 }
 
 // Goes on at `position` when nothing behind it has arrived.

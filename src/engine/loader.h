@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "files/gguf.h"
+#include "formats/pieces.h"
 #include "graph/graph.h"
 
 namespace pronk::engine {
@@ -25,20 +26,26 @@ class Loader {
   virtual void commit(u64 bytes) = 0;
 };
 
-// Where a weight lies.
+// Where a weight lies, or a piece of one whose blocks are put together.
 struct WeightRange {
   graph::WeightId weight;
   u32 file;
-  u64 begin, end;  // in its file
+  u64 begin, end;                           // in its file
+  u64 block;                                // bytes of each block in it
+  const formats::Pieces* pieces = nullptr;  // null: it is the whole
+  u32 piece = 0;
 };
 // Of all weights of the graph, by file and first byte. They are in the file (CHECK).
 std::vector<WeightRange> weight_ranges(const files::Gguf& file, const graph::Graph& graph);
 
-// Where weights go that pass through a buffer. write() gets runs of whole blocks of one weight, in order.
+constexpr u32 all_planes = ~0u;
+
+// Where weights go that pass through a buffer. write() gets runs of whole blocks of one weight, in order; of blocks in
+// pieces twice, with those planes of the GPU's layout that the piece is, a bit each.
 class WeightSink {
  public:
   virtual ~WeightSink() = default;
-  virtual void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes) = 0;
+  virtual void write(graph::WeightId weight, u64 first_block, u64 blocks, const u8* bytes, u32 planes) = 0;
 };
 
 // Through one small buffer to a sink.
@@ -61,13 +68,14 @@ class StagedLoader final : public Loader {
 
  private:
   struct Part : WeightRange {
-    u64 block;  // bytes
+    u64 whole;  // bytes of a block
     u64 unit;   // bytes of blocks that are written together
     u64 next;   // first byte that is not written yet
   };
 
   void consume();
   void write(Part& part);
+  void write_piece(const Part& part, u64 first_block, u64 blocks, const u8* bytes);
   u64 first_wanted() const;
   void drop_before(u64 position);
 
@@ -75,7 +83,8 @@ class StagedLoader final : public Loader {
   std::vector<Part> parts_;  // in file order, by their first bytes
   std::size_t next_ = 0;     // of parts_: the first that is not complete
   std::vector<u8> buffer_;
-  u64 filled_ = 0;  // bytes in buffer_, from file offset position_ - filled_ on
+  std::vector<u8> blocks_;  // put together from a piece
+  u64 filled_ = 0;          // bytes in buffer_, from file offset position_ - filled_ on
   u64 position_ = 0;
 };
 

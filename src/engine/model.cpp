@@ -1,7 +1,7 @@
 #include "cpu/processors.h"
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
-#include "sources/huggingface.h"
+#include "sources/folder.h"
 
 namespace pronk {
 
@@ -12,11 +12,11 @@ Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
-std::span<const std::string_view> Model::folder_files() { return sources::HuggingFace::file_names(); }
+std::span<const std::string_view> Model::folder_files() { return sources::folder_file_names(); }
 
 Status Model::add_file(std::string_view name, std::string contents) {
   CHECK(!parts_->read && parts_->headers.empty());
-  if (!parts_->source) parts_->source = std::make_unique<sources::HuggingFace>();
+  if (!parts_->source) parts_->source = sources::folder_source(name);
   PRONK_OK(parts_->source->add_file(name, std::move(contents)));
   parts_->file_count = u32(weight_files().size());
   return {};
@@ -122,7 +122,7 @@ u64 Model::parameter_count() const {
 
 u64 Model::file_bytes() const {
   u64 bytes = 0;
-  for (const auto& tensor : parts_->file.tensors) bytes += tensor.bytes;
+  for (const auto& tensor : parts_->file.tensors) bytes += tensor.bytes + (tensor.scales ? tensor.scales->bytes : 0);
   return bytes;
 }
 

@@ -2,6 +2,7 @@
 // `pronk test-ops`, the self-test at load and the kernels' tests run the same cases. Pure data: no device.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,9 @@ struct MatMulSpec {
   MatMulKernel kernel = MatMulKernel::matvec;
   kernels::MatMulKind kind;
   u32 rows = 1, cols = 8, tokens = 1;
-  u32 padding = 0;     // columns of zeros behind the last
-  bool answer = true;  // else it is only there to be timed
+  u32 padding = 0;                              // columns of zeros behind the last
+  std::optional<u32> candidate = std::nullopt;  // of the kernel; none: the default
+  bool answer = true;                           // else it is only there to be timed
 };
 OpCase matmul_case(const MatMulSpec& spec, const gpu::Limits& limits, const gpu::Features& features, u32 seed);
 
@@ -97,12 +99,11 @@ struct AttentionSpec {
   u32 rotated = 0;  // of each head; only when fused
   graph::RopePairs pairs = graph::RopePairs::halves;
   bool q_norm = false, k_norm = false;
-  u32 tokens = 1;           // of a chunk; the first begins at position 0
-  u32 chunks = 1;           // with a window the caches are rings that hold it and a chunk
-  bool attend = true;       // with attention; a model's last layer only stores what it prefills
-  bool decode = false;      // then one more token
-  u32 prefill_vectors = 1;  // constants of the kernels
-  u32 decode_vectors = 1, splits = 4;
+  u32 tokens = 1;       // of a chunk; the first begins at position 0
+  u32 chunks = 1;       // with a window the caches are rings that hold it and a chunk
+  bool attend = true;   // with attention; a model's last layer only stores what it prefills
+  bool decode = false;  // then one more token
+  kernels::AttentionTile prefill_tile{64, 1, 1}, decode_tile{64, 1, 4};
 };
 // Stores the tokens of the chunks, and attends; then the same for one token more, over splits.
 OpCase attention_case(const AttentionSpec& spec, u32 seed);

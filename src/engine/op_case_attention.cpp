@@ -186,13 +186,15 @@ Operand add_store(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, c
 }
 
 struct AttentionStep {
-  u32 vectors, splits, tokens;
+  kernels::AttentionTile tile;
+  u32 tokens;
   kernels::Columns q, out;
   Operand state, q_operand, out_operand;
 };
 
 void add_attention(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, const AttentionStep& step) {
-  const u64 partial_bytes = step.splits > 1 ? kernels::attention_partial_bytes(s.heads, step.splits) : 16;
+  const u32 splits = step.tile.splits;
+  const u64 partial_bytes = splits > 1 ? kernels::attention_partial_bytes(s.heads, splits) : 16;
   const Operand partial = add_operand(c, Memory(align_up(partial_bytes, 16)));
   const kernels::Attention attention{.heads = s.heads,
                                      .kv = s.kv,
@@ -202,8 +204,7 @@ void add_attention(OpCase& c, const AttentionSpec& s, const AttentionMemory& m, 
                                      .causal = s.causal,
                                      .sinks = s.sinks,
                                      .rotated = s.fused,
-                                     .vectors = step.vectors,
-                                     .splits = step.splits,
+                                     .tile = step.tile,
                                      .q = step.q,
                                      .out = step.out,
                                      .capacity = m.capacity};
@@ -229,13 +230,13 @@ class AttentionBuilder {
     memory_.add_vectors(c, s, context_, q_norm_, k_norm_, sinks_);
   }
 
-  void add(u32 position, u32 tokens, u32 vectors, u32 splits, bool attend) {
+  void add(u32 position, u32 tokens, const kernels::AttentionTile& tile, bool attend) {
     seed_ += 3;
     Tokens rows(s_, position, tokens, q_norm_, k_norm_, seed_);
     const Operand state = add_state(c_, position, tokens), qkv = add_store(c_, s_, memory_, rows, state);
     cache_.store(position, rows.k(), rows.v(), scratch_.threads[0].keys.data());
     if (!attend) return;
-    AttentionStep step{vectors, splits, tokens, rows.columns(0), rows.columns(0), state, qkv, qkv};
+    AttentionStep step{tile, tokens, rows.columns(0), rows.columns(0), state, qkv, qkv};
     const u32 width = s_.heads.query * s_.heads.value;
     if (s_.fused) {
       add_attention(c_, s_, memory_, step);
@@ -320,8 +321,8 @@ OpCase attention_case(const AttentionSpec& s, u32 seed) {
   c.tolerance = kv_tolerance(s.kv, s.heads.key);
   AttentionBuilder steps(c, s, seed);
   for (u32 position = 0; position < prompt; position += s.tokens)
-    steps.add(position, s.tokens, s.prefill_vectors, 1, s.attend);
-  if (s.decode) steps.add(prompt, 1, s.decode_vectors, s.splits, true);
+    steps.add(position, s.tokens, s.prefill_tile, s.attend);
+  if (s.decode) steps.add(prompt, 1, s.decode_tile, true);
   return c;
 }
 
@@ -371,8 +372,7 @@ OpCase decode_attention_timing(const HeadShape& heads, graph::KvTypes kv, u32 co
   const Operand q = add_operand(c, memory_of(made_up_floats(width, 1)));
   const kernels::Columns columns{.base = 0, .stride = width};
   add_attention(c, s, m,
-                {kernels::attention_vectors(heads, 1), kernels::attention_splits(heads), 1, columns, columns,
-                 add_state(c, context - 1, 1), q, q});
+                {kernels::attention_tile(heads, 1, true, 0), 1, columns, columns, add_state(c, context - 1, 1), q, q});
   c.bytes = c.memory[u32(m.k_cache)].size() + c.memory[u32(m.v_cache)].size();
   c.operations = 4 * u64(heads.query) * heads.key * context;
   return c;

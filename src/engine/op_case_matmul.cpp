@@ -111,7 +111,8 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
                                 .y_base = y_base,
                                 .y_stride = in.y_stride,
                                 .bias_base = bias_base,
-                                .eps = matmul_eps};
+                                .eps = matmul_eps,
+                                .candidate = s.candidate};
   OpCase c{.op = gemm    ? "gemm"
                  : batch ? "matvec-batch"
                          : "matvec",
@@ -128,7 +129,11 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
                                          .bias = add_operand(c, memory_of(in.bias)),
                                          .y = add_operand(c, memory_of(in.y))};
   add_step(c, kernels::lower(product, s.kernel, operands, limits, features), s.tokens);
-  if (c.steps[0].kernel.label.find("subgroup") != std::string::npos) c.variant += "+subgroups";
+  if (s.candidate) {
+    c.variant += " " + kernels::candidate_name(kernels::tuned(s.kernel), *s.candidate);
+  } else if (c.steps[0].kernel.label.find("subgroup") != std::string::npos) {
+    c.variant += "+subgroups";
+  }
   if (s.answer) c.answers.push_back(matmul_answer(s, in, u32(operands.y)));
   return c;
 }

@@ -10,6 +10,7 @@
 #include "engine/memory_use.h"
 #include "gpu/device.h"
 #include "graph/sampling.h"
+#include "graph/saved_state.h"
 
 namespace pronk::engine {
 
@@ -65,6 +66,19 @@ class Runner {
   // The largest position up to `position`, at most cached_tokens(), from which a run may go on: recurrences and windows
   // cannot go back to any.
   virtual u32 resumable(u32 position) const = 0;
+
+  // Reads out what the states hold at a position, which is resumable and to which they go back; finished() once all
+  // bytes are taken.
+  virtual graph::SavedStates start_save(u32 position) = 0;
+  // The next bytes; empty when none have come yet. Valid until the next call.
+  virtual std::span<const u8> next_saved() = 0;
+  // The other way: forget() what the states hold, put() every run of what was saved (graph::StateCursor), then they are
+  // restored().
+  virtual void forget() = 0;
+  virtual void put(const graph::StateRun& run, const u8* bytes) = 0;  // a multiple of 4 bytes
+  virtual void restored(const graph::SavedStates& saved) = 0;
+  virtual const graph::Graph& graph() const = 0;
+  virtual u32 slack() const = 0;  // of its rings (graph::kv_capacity)
 
   // Of the device, when the last run began to decode; none when it has not, or on the CPU.
   virtual std::optional<gpu::Counters> counters_at_decode() const { return std::nullopt; }

@@ -7,6 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "engine/gpu_plan_lowering.h"
+
 namespace pronk::engine {
 namespace {
 
@@ -60,13 +62,18 @@ class Cases {
   u32 floats(WeightId id) const { return id == WeightId::none ? 0 : graph_[id].rows * graph_[id].cols; }
   u32 format_of(WeightId id) const { return u32(graph_[id].format - formats::table().data()); }
 
+  // Additive weights are not made up for cases.
+  bool additive(WeightId id) const { return graph_[id].books != WeightId::none; }
+
   void add(const graph::Embed& op) {
+    if (additive(op.table)) return;
     const formats::Format& format = *graph_[op.table].format;
     if (fresh(op, {format_of(op.table), op.by_position})) push(embed_case(format, 5, cols(format), 1, op.by_position));
   }
 
   void add(const graph::FusedMatMul& op) {
     const WeightId weight = op.parts[0].weight;
+    if (additive(weight)) return;
     const kernels::MatMulKind kind{graph_[weight].format, op.norm != WeightId::none, !part_biases(op).empty(),
                                    op.epilogue, op.gate};
     const bool gates = op.epilogue == graph::Epilogue::gate || op.epilogue == graph::Epilogue::gated;
@@ -74,14 +81,20 @@ class Cases {
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
-      if (!planned(kernels::matmul_pipeline(kernel, kind, features_))) continue;
-      const MatMulSpec spec{.kernel = kernel,
-                            .kind = kind,
-                            .rows = kernel == MatMulKernel::gemm ? gemm_rows : rows,
-                            .cols = cols(*kind.format),
-                            .tokens = tokens,
-                            .padding = 2};
-      push(matmul_case(spec, limits_, features_, u32(cases_.size())));
+      const u32 first = kernels::default_candidate(kernels::tuned(kernel), features_);
+      // Without measured choices there is but one.
+      const u32 end = plan_.options.tuning ? kernels::candidate_count(kernels::tuned(kernel)) : first + 1;
+      for (u32 candidate = plan_.options.tuning ? 0 : first; candidate < end; ++candidate) {
+        if (!planned(kernels::matmul_pipeline(kernel, kind, candidate))) continue;
+        const MatMulSpec spec{.kernel = kernel,
+                              .kind = kind,
+                              .rows = kernel == MatMulKernel::gemm ? gemm_rows : rows,
+                              .cols = cols(*kind.format),
+                              .tokens = tokens,
+                              .padding = 2,
+                              .candidate = candidate};
+        push(matmul_case(spec, limits_, features_, u32(cases_.size())));
+      }
     }
   }
 
@@ -239,12 +252,12 @@ class Cases {
       }
       spec.q_norm = rotate.q_norm != WeightId::none, spec.k_norm = rotate.k_norm != WeightId::none;
     }
-    spec.prefill_vectors = kernels::attention_vectors(spec.heads, plan_.options.chunk);
-    spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
-    spec.splits = kernels::attention_splits(spec.heads);
+    spec.prefill_tile = planned_attention(plan_.options, spec.heads, plan_.options.chunk, false, limits_, features_);
+    spec.decode_tile = planned_attention(plan_.options, spec.heads, 1, true, limits_, features_);
     if (!fresh(op, {spec.heads.key, spec.heads.value, spec.heads.values_in_keys, spec.soft_cap != 0, spec.window != 0,
                     spec.causal, spec.sinks, spec.fused, spec.rotated, u32(spec.pairs), spec.q_norm, spec.k_norm,
-                    spec.prefill_vectors, spec.decode_vectors, spec.splits}))
+                    spec.prefill_tile.threads, spec.prefill_tile.vectors, spec.decode_tile.threads,
+                    spec.decode_tile.vectors, spec.decode_tile.splits}))
       return;
     const u32 group = spec.heads.query / spec.heads.kv;
     spec.heads.kv = std::min(spec.heads.kv, 2u);

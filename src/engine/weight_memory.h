@@ -1,5 +1,6 @@
 // The weights of a graph in memory as they are in their files: each byte once, whatever weights it belongs to, loaded
-// straight to where it stays, or lying in a file that the caller has mapped.
+// straight to where it stays, or lying in a file that the caller has mapped. Blocks that come in pieces are put
+// together in memory of their own.
 #pragma once
 
 #include <memory>
@@ -39,25 +40,47 @@ class WeightMemory final : public Loader {
     void operator()(u8* memory) const { ::operator delete[](memory, alignment); }
   };
 
-  // Bytes [begin, end) of a file: weights and what lies between them.
+  using Memory = std::unique_ptr<u8[], Free>;
+
+  // A weight whose blocks come in pieces.
+  struct Assembled {
+    const formats::Pieces* pieces;
+    u64 block;  // bytes
+    u64 blocks;
+    Memory own = nullptr;
+  };
+  static constexpr std::size_t none = ~std::size_t{0};
+
+  // Bytes [begin, end) of a file: weights and what lies between them, or a piece of one.
   struct Extent {
     u32 file;
     u64 begin, end;
-    std::unique_ptr<u8[], Free> own = nullptr;
+    std::size_t assembled = none;  // of assembled_: whose piece it is
+    u32 piece = 0;
+    Memory own = nullptr;
     const u8* bytes = nullptr;  // own or mapped
     u64 size() const { return end - begin; }
   };
   struct Place {
     std::size_t extent;
     u64 offset;
+    std::size_t assembled = none;  // else that
   };
 
+  static Memory allocate(u64 bytes);
+  void add_piece(const WeightRange& range, const graph::Graph& graph);
+  std::span<u8> piece_space(const Extent& extent);
+  void commit_piece(Extent& extent);
+  void place(const Extent& extent, u64 at, std::span<const u8> bytes);
   void skip_mapped();
 
   std::vector<Extent> extents_;  // in file order
-  std::vector<Place> places_;    // of each weight
-  std::size_t next_ = 0;         // of extents_: the first that is not complete
-  u64 filled_ = 0;               // bytes of it
+  std::vector<Assembled> assembled_;
+  std::vector<Place> places_;  // of each weight
+  std::size_t next_ = 0;       // of extents_: the first that is not complete
+  u64 filled_ = 0;             // bytes of it
+  std::vector<u8> stage_;      // what has come of a piece and is not in its place
+  u64 staged_ = 0;             // bytes of that; they count for filled_
 };
 
 }  // namespace pronk::engine

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "formats/additive.h"
+
 namespace pronk::engine {
 namespace {
 
@@ -32,6 +34,7 @@ class Planner {
     const auto same = [&](const Matrix& m) { return m.sources == sources && m.paired == paired && m.unit == unit; };
     if (std::any_of(plan_.matrices.begin(), plan_.matrices.end(), same)) return {};
     const graph::Weight& first = graph_[sources.front()];
+    CHECK(first.books == WeightId::none || sources.size() == 1);
     Matrix matrix{std::move(sources), paired, unit, first.format, 0, first.cols, {}};
     return cut(matrix);
   }
@@ -53,6 +56,14 @@ class Planner {
   WeightPlan finish() { return std::move(plan_); }
 
  private:
+  // An additive matrix has its books and scales in every part.
+  formats::GpuExtent extent_of(const Matrix& matrix, u64 rows) const {
+    const graph::Weight& weight = graph_[matrix.sources.front()];
+    if (weight.books == WeightId::none) return gpu_extent(*matrix.format, rows, matrix.cols);
+    const graph::Weight& books = graph_[weight.books];
+    return additive_extent(*matrix.format, rows, matrix.cols, u64(books.rows) * books.cols);
+  }
+
   Status cut(Matrix& matrix) {
     const WeightId first = matrix.sources.front();
     const u32 copies = matrix.paired ? u32(matrix.sources.size()) : 1;
@@ -64,14 +75,15 @@ class Planner {
     }
     matrix.rows = u32(all_rows / copies);
     const u64 most = std::min(limits_.max_storage_buffer_binding_size, limits_.max_buffer_size);
-    const u64 row_bytes = gpu_extent(*matrix.format, 1, matrix.cols).bytes;  // never less than a row's share
+    const u64 fixed = extent_of(matrix, 0).bytes;
+    const u64 row_bytes = extent_of(matrix, 1).bytes - fixed;  // never less than a row's share
     const u64 granule = std::lcm(u64(row_granule), u64(matrix.unit));
-    if (row_bytes * copies * row_granule > most) {
-      return fail("tensor '" + graph_[first].name + "' has rows of " + std::to_string(row_bytes) +
+    if (fixed + row_bytes * copies * row_granule > most) {
+      return fail("tensor '" + graph_[first].name + "' has rows of " + std::to_string(fixed + row_bytes) +
                   " bytes, too long for this device's bindings of " + std::to_string(most) + " bytes");
     }
     // The exact bytes of many rows are fewer than rows · row_bytes; grow while it fits.
-    const auto bytes_of = [&](u64 rows) { return gpu_extent(*matrix.format, rows * copies, matrix.cols).bytes; };
+    const auto bytes_of = [&](u64 rows) { return extent_of(matrix, rows * copies).bytes; };
     u64 rows_a_part = matrix.rows;
     if (bytes_of(rows_a_part) > most) {
       const u64 parts = ceil_div(bytes_of(rows_a_part), most);
@@ -84,7 +96,7 @@ class Planner {
     }
     for (u32 row = 0; row < matrix.rows; row += u32(rows_a_part)) {
       const u32 rows = u32(std::min<u64>(rows_a_part, matrix.rows - row));
-      const formats::GpuExtent extent = gpu_extent(*matrix.format, u64(rows) * copies, matrix.cols);
+      const formats::GpuExtent extent = extent_of(matrix, u64(rows) * copies);
       matrix.parts.push_back({row, rows, reserve(extent.bytes), extent});
     }
     plan_.matrices.push_back(std::move(matrix));
@@ -132,11 +144,6 @@ std::vector<WeightId> part_biases(const graph::FusedMatMul& matmul) {
 }
 
 Result<WeightPlan> plan_weights(const graph::Graph& graph, const graph::FusedGraph& fused, const gpu::Limits& limits) {
-  for (const graph::Weight& weight : graph.weights) {
-    if (weight.books == WeightId::none) continue;
-    return fail(ErrorCode::unsupported,
-                "tensor '" + weight.name + "' is quantized additively, which runs on the CPU only");
-  }
   Planner planner(graph, limits);
   PRONK_OK(planner.check_total());
   const auto add_optional = [&](WeightId id) { return id == WeightId::none ? Status() : planner.add_vector(id); };

@@ -1,5 +1,8 @@
 #include "files/ggml_types.h"
 
+#include <algorithm>
+#include <span>
+
 namespace pronk::files {
 
 namespace {
@@ -50,6 +53,9 @@ constexpr GgmlType types[] = {
     {41, "Q1_0", 128, 18},
     {42, "Q2_0", 64, 18},
 };
+constexpr GgmlType own_types[] = {
+    {own_type, "Q4_0_BF16", 32, 18},
+};
 // clang-format on
 
 constexpr bool ids_are_indices() {
@@ -62,11 +68,16 @@ static_assert(ids_are_indices());
 
 }  // namespace
 
-const GgmlType* find_ggml_type(u32 id) { return id < std::size(types) ? &types[id] : nullptr; }
+const GgmlType* find_ggml_type(u32 id) {
+  if (id - own_type < std::size(own_types)) return &own_types[id - own_type];
+  return id < std::size(types) ? &types[id] : nullptr;
+}
 
 const GgmlType* find_ggml_type(std::string_view name) {
-  for (const GgmlType& type : types) {
-    if (type.name == name) return &type;
+  for (const std::span<const GgmlType> table :
+       {std::span<const GgmlType>(types), std::span<const GgmlType>(own_types)}) {
+    const auto found = std::ranges::find(table, name, &GgmlType::name);
+    if (found != table.end()) return &*found;
   }
   return nullptr;
 }

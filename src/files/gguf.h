@@ -20,6 +20,13 @@ constexpr u32 max_alignment = 1 << 20;
 constexpr u32 max_tensor_name = 64;  // bytes
 constexpr u32 max_key = 65535;       // bytes
 
+// Where the scales of a tensor lie that other sources keep apart (formats/pieces.h).
+struct ScalesPlace {
+  u32 file = 0;
+  u64 offset = 0;
+  u64 bytes = 0;
+};
+
 struct TensorInfo {
   std::string name;
   u32 type = 0;                          // ggml type id; its size is known (ggml_types.h), pronk may not run it
@@ -27,8 +34,9 @@ struct TensorInfo {
   u32 dims = 0;                          // 1–4, as in the file
   u64 offset = 0;                        // of its first byte, from the start of its file
   u64 bytes = 0;
-  u32 file = 0;     // index of its file among the splits
-  float added = 0;  // to each of its weights, which are a vector: norms of other sources count from 1
+  u32 file = 0;                       // index of its file among the splits
+  float added = 0;                    // to each of its weights, which are a vector: norms of other sources count from 1
+  std::optional<ScalesPlace> scales;  // what is above is the codes
 
   u64 weights() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
   u64 rows() const { return shape[1] * shape[2] * shape[3]; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/bytes.h"
 
@@ -13,13 +14,39 @@ constexpr u32 code_types[] = {24, 25};  // GGML's I8 and I16
 constexpr u32 book_counts[] = {1, 2, 4, 8}, group_sizes[] = {8, 16, 32};
 constexpr u32 lanes = 8;
 
+template <u32 bytes>
+void copy_codes(const u8* blocks, u64 count, std::span<u8* const> planes) {
+  std::memcpy(planes[0], blocks, count * bytes);
+}
+constexpr auto copier_of(u32 bytes) {
+  switch (bytes) {
+    case 1:
+      return copy_codes<1>;
+    case 2:
+      return copy_codes<2>;
+    case 4:
+      return copy_codes<4>;
+    case 8:
+      return copy_codes<8>;
+    default:
+      return copy_codes<16>;
+  }
+}
+
 constexpr auto make_formats() {
   std::array<Format, std::size(code_types) * std::size(book_counts) * std::size(group_sizes)> formats;
   Format* format = formats.data();
   for (const u32 type : code_types) {
     for (const u32 books : book_counts) {
       for (const u32 group : group_sizes) {
-        *format++ = {.name = "AQLM", .ggml_type = type, .block_weights = group, .block_bytes = books * (type - 23)};
+        const u32 bytes = books * (type - 23);
+        *format++ = {.name = "AQLM",
+                     .ggml_type = type,
+                     .block_weights = group,
+                     .block_bytes = bytes,
+                     .gpu = {1, {bytes}},
+                     .wgsl = "formats/additive",
+                     .repack = copier_of(bytes)};
       }
     }
   }
@@ -52,6 +79,16 @@ const Format* find_additive(u32 code_type, u64 books, u64 group) {
            format.block_bytes == books * (code_type - 23);
   });
   return found == formats.end() ? nullptr : &*found;
+}
+
+bool is_additive(const Format& format) { return &format >= formats.begin() && &format < formats.end(); }
+
+GpuExtent additive_extent(const Format& format, u64 rows, u64 row_weights, u64 book_weights) {
+  GpuExtent extent = gpu_extent(format, rows, row_weights);
+  extent.plane_offset[1] = extent.bytes;
+  extent.plane_offset[2] = extent.bytes + book_weights * sizeof(u16);
+  extent.bytes = align_up(extent.plane_offset[2] + rows * sizeof(float), 16);
+  return extent;
 }
 
 u32 additive_code_bits(const Format& format) { return format.ggml_type == code_types[0] ? 8 : 16; }

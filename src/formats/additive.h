@@ -15,11 +15,16 @@ struct AdditiveTables {
 
 // Of codes of a GGML type, one, two, four or eight books, groups of 8, 16 or 32; null when there is no such format.
 const Format* find_additive(u32 code_type, u64 books, u64 group);
+bool is_additive(const Format& format);
 u32 additive_books(const Format& format);      // of such a format
 u32 additive_code_bits(const Format& format);  // of a code in the file
 
 // codes: count blocks; out: as many groups.
 void decode_additive(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, u32 row,
                      float* out);
+
+// On the GPU plane 0 has the codes as in the file, plane 1 the books as f16, plane 2 a float32 for each row.
+// book_weights: numbers in all books.
+GpuExtent additive_extent(const Format& format, u64 rows, u64 row_weights, u64 book_weights);
 
 }  // namespace pronk::formats

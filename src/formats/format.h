@@ -35,7 +35,7 @@ struct Format {
   void (*encode)(const float* weights, u64 count, u8* blocks) = nullptr;
   // planes[p] takes count · gpu.plane_bytes[p] bytes.
   void (*repack)(const u8* blocks, u64 count, std::span<u8* const> planes) = nullptr;
-  // Words that the fragment looks up as `table[i]` (code books); null when it needs none. Made once, never freed.
+  // Words that the fragment looks up as `table[i]`, the CPU as bytes (code books); null: none. Made once, never freed.
   std::span<const u32> (*gpu_table)() = nullptr;
 };
 

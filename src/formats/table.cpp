@@ -44,6 +44,7 @@ PRONK_CODEC(q2_0)
   std::span<const u32> gpu_table(); \
   }
 PRONK_READER(iq4_xs)
+PRONK_READER(q4_0_bf16)
 PRONK_BOOK_READER(iq1_s)
 PRONK_BOOK_READER(iq1_m)
 PRONK_BOOK_READER(iq2_xxs)
@@ -64,6 +65,8 @@ constexpr Format rows[] = {
     {"BF16", 30, 1, 2, {1, {2}}, "formats/bf16", bf16::decode, bf16::encode, bf16::repack},
     {"Q8_0", 8, 32, 34, {2, {32, 2}}, "formats/q8_0", q8_0::decode, q8_0::encode, q8_0::repack},
     {"Q4_0", 2, 32, 18, {2, {16, 2}}, "formats/q4_0", q4_0::decode, q4_0::encode, q4_0::repack},
+    {"Q4_0_BF16", files::own_type, 32, 18, {2, {16, 2}}, "formats/q4_0_bf16", q4_0_bf16::decode, nullptr,
+     q4_0_bf16::repack},
     {"Q4_1", 3, 32, 20, {2, {16, 4}}, "formats/q4_1", q4_1::decode, q4_1::encode, q4_1::repack},
     {"Q5_0", 6, 32, 22, {3, {16, 4, 2}}, "formats/q5_0", q5_0::decode, q5_0::encode, q5_0::repack},
     {"Q5_1", 7, 32, 24, {3, {16, 4, 4}}, "formats/q5_1", q5_1::decode, q5_1::encode, q5_1::repack},

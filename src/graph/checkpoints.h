@@ -19,6 +19,9 @@ class Checkpoints {
   // reads and writes the states once, is a small part of so many steps, each of which does the same.
   static constexpr u32 interval = 64;
 
+  // The position that a copy is of, if it is of any.
+  std::optional<u32> at(u32 copy) const { return at_[copy]; }
+  void set(u32 copy, std::optional<u32> position) { at_[copy] = position; }
   // The copy of exactly this position, if there is one.
   std::optional<u32> find(u32 position) const {
     const auto same = std::find(at_.begin(), at_.end(), std::optional(position));

@@ -142,6 +142,7 @@ class Fuser {
   bool joinable(WeightId a, WeightId b) const {
     const Weight &wa = graph_[a], &wb = graph_[b];
     if (wa.format != wb.format || wa.cols != wb.cols) return false;
+    if (wa.books != WeightId::none) return false;  // each has books of its own
     const u64 row_blocks = formats::gpu_row_weights(*wa.format, wa.cols) / wa.format->block_weights;
     return wa.rows * row_blocks % write_granule(*wa.format) == 0;
   }

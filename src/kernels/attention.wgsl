@@ -14,7 +14,7 @@
 @group(0) @binding(6) var<storage, read_write> partial: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
 
-const WORKGROUP = 64u;
+const WORKGROUP = THREADS;
 const FOURS = VALUE / 4u;
 const HADAMARD_FOURS = VECTORS * k_FOURS;
 const CELLS = VECTORS * FOURS;                     // groups of four outputs that the workgroup computes
@@ -23,7 +23,7 @@ const TEAM = WORKGROUP / VECTORS;                  // threads that share the sof
 const LOWEST = -3.0e38;
 
 var<workgroup> q_tile: array<vec4<f32>, HADAMARD_FOURS>;
-var<workgroup> weights: array<f32, VECTORS * WORKGROUP>;  // scores, then exp(score − maximum), of 64 positions
+var<workgroup> weights: array<f32, VECTORS * WORKGROUP>;  // scores, then exp(score − maximum), of as many positions
 var<workgroup> team_value: array<f32, WORKGROUP>;
 var<workgroup> maximum: array<f32, VECTORS>;
 var<workgroup> rescale: array<f32, VECTORS>;

@@ -36,9 +36,10 @@ fn stage(source: u32, base: u32, local: u32) {
   tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
 }
 
-fn matvec(group: vec3<u32>, local: u32) {
-  let token = group.z / params.slots;
-  let slot = group.z % params.slots;
+// group: its number among those of a slot, and which slot.
+fn matvec(group: vec2<u32>, local: u32) {
+  let token = group.y / params.slots;
+  let slot = group.y % params.slots;
   var expert = slot;
   if (CHOSEN) {
     expert = u32(chosen[params.chosen_base + token * params.chosen_stride + slot]);
@@ -48,7 +49,7 @@ fn matvec(group: vec3<u32>, local: u32) {
     return;
   }
   let lane = local % LANES;
-  let first_row = (group.y * params.grid_x + group.x) * OUT_ROWS;
+  let first_row = group.x * OUT_ROWS;
 
   var unit_of_row: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {

@@ -12,13 +12,13 @@ namespace {
 using gpu::BindingType;
 using gpu::PipelineDesc;
 
-constexpr MatVecConstants matvec_tile{.LANES = 16, .ROWS = 4, .TILE = 32, .TOKENS = 1};
-constexpr MatVecConstants batch_tile{.LANES = 16, .ROWS = 2, .TILE = 8, .TOKENS = batch_tokens};
-// Tiles of 12 KiB leave RDNA room for 10 waves a SIMD, and default limits for the sums of squares.
-constexpr GemmConstants gemm_tile{.TILE_T = 64, .TILE_N = 128, .TILE_K = 16};
 constexpr u32 embed_workgroup = 64;
 // With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
 constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
+
+const MatVecTile& default_matvec(const gpu::Features& features) {
+  return matvec_tiles(false)[default_candidate(TunedKernel::matvec, features)];
+}
 
 template <class Constants>
 Constants with_kind(Constants constants, const MatMulKind& kind) {
@@ -49,40 +49,40 @@ PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
 
 }  // namespace
 
-PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens) {
+PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) {
   CHECK(tokens == 1 || tokens == batch_tokens);
-  const MatVecConstants constants = with_kind(tokens == 1 ? matvec_tile : batch_tile, kind);
+  const MatVecConstants constants =
+      with_kind(MatVecConstants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens}, kind);
   Shader shader("matvec");
-  if (features.subgroups) shader.enable("subgroups");
+  if (tile.subgroups) shader.enable("subgroups");
   shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
       .products(*kind.format)
       .add("matvec")
-      .with(features.subgroups ? "reduce_subgroup" : "reduce_lanes")
+      .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
 PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features) {
+  const MatVecTile& tile = default_matvec(features);
   Shader shader("expert_matvec");
-  if (features.subgroups) shader.enable("subgroups");
+  if (tile.subgroups) shader.enable("subgroups");
   return shader.params<ExpertParams>("ExpertParams")
-      .constants(ExpertConstants{.LANES = matvec_tile.LANES,
-                                 .ROWS = matvec_tile.ROWS,
-                                 .TILE = matvec_tile.TILE,
-                                 .CHOSEN = chosen,
-                                 .BIAS = bias})
+      .constants(
+          ExpertConstants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .CHOSEN = chosen, .BIAS = bias})
       .add("common")
       .format(format, 8)
       .products(format)
       .add("expert_matvec")
-      .with(features.subgroups ? "reduce_subgroup" : "reduce_lanes")
+      .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
-PipelineDesc gemm(const MatMulKind& kind) {
+PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
+  const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.rows / 8};
   Shader shader("gemm");
-  shader.params<MatMulParams>("MatMulParams").constants(with_kind(gemm_tile, kind)).add("common");
+  shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
       .add("gemm_tile")
@@ -91,13 +91,11 @@ PipelineDesc gemm(const MatMulKind& kind) {
 }
 
 PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {
+  const GemmTile& tile = gemm_tiles().front();
   return Shader("expert_gemm")
       .params<ExpertParams>("ExpertParams")
-      .constants(ExpertGemmConstants{.TILE_T = gemm_tile.TILE_T,
-                                     .TILE_N = gemm_tile.TILE_N,
-                                     .TILE_K = gemm_tile.TILE_K,
-                                     .CHOSEN = chosen,
-                                     .BIAS = bias})
+      .constants(ExpertGemmConstants{
+          .TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.rows / 8, .CHOSEN = chosen, .BIAS = bias})
       .add("common")
       .format(format, 8)
       .add("gemm_tile")
@@ -108,32 +106,30 @@ PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) 
 PipelineDesc group_experts(u32 experts) {
   return Shader("group_experts")
       .params<GroupParams>("GroupParams")
-      .constants(GroupConstants{.WORKGROUP = 256, .EXPERTS = experts, .TILE_T = gemm_tile.TILE_T})
+      .constants(GroupConstants{.WORKGROUP = 256, .EXPERTS = experts, .TILE_T = gemm_tiles().front().tokens})
       .add("group_experts")
       .finish({uniform, uniform, read, write});
 }
 
 // Each expert may have one that is not full.
-u32 expert_tiles(u32 slots, u32 experts) { return std::min(slots, slots / gemm_tile.TILE_T + experts); }
+u32 expert_tiles(u32 slots, u32 experts) { return std::min(slots, slots / gemm_tiles().front().tokens + experts); }
 
 u64 expert_groups_bytes(u32 slots, u32 experts) {
   return (1 + u64(3) * expert_tiles(slots, experts) + 2 * u64(slots)) * sizeof(u32);
 }
 
-Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits) {
-  const MatVecConstants& tile = tokens == 1 ? matvec_tile : batch_tile;
-  const u32 rows_a_group = 2 * tile.TILE * tile.TOKENS / tile.LANES * tile.ROWS;
+Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits) {
+  const u32 rows_a_group = 2 * tile.blocks * tokens / tile.lanes * tile.rows;
   const u32 groups = u32(ceil_div(rows, rows_a_group));
   const u32 x = std::min(groups, limits.max_compute_workgroups_per_dimension);
   return {x, u32(ceil_div(groups, x)), 1};
 }
 
-Grid gemm_grid(u32 rows, bool gated) {
-  return {u32(ceil_div(rows, gated ? gemm_tile.TILE_N / 2 : gemm_tile.TILE_N)), 1, 1};
+Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile) {
+  return {u32(ceil_div(rows, gated ? tile.rows / 2 : tile.rows)), 1, 1};
 }
 
-u32 gemm_tokens() { return gemm_tile.TILE_T; }
-u32 gemm_step() { return gemm_tile.TILE_T / 2; }
+u32 gemm_step() { return gemm_tiles().front().tokens / 2; }
 
 PipelineDesc embed(const formats::Format& format, bool by_position) {
   return Shader("embed")

@@ -10,6 +10,7 @@
 #include "graph/graph.h"
 #include "graph/kv_type.h"
 #include "graph/sampling.h"
+#include "kernels/candidates.h"
 #include "kernels/params.h"
 
 namespace pronk::kernels {
@@ -28,10 +29,10 @@ struct MatMulKind {
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
 // the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves up to batch_limit tokens,
 // the grid's z counting batches.
-gpu::PipelineDesc matvec(const MatMulKind& kind, const gpu::Features& features, u32 tokens = 1);
+gpu::PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens);
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
 constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
-gpu::PipelineDesc gemm(const MatMulKind& kind);
+gpu::PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile);
 // 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
 // matvec_grid() x slots, token by token.
 gpu::PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features);
@@ -42,11 +43,10 @@ gpu::PipelineDesc group_experts(u32 experts);
 // Most tiles that group_experts makes of so many slots of tokens, and the bytes of all that it makes.
 u32 expert_tiles(u32 slots, u32 experts);
 u64 expert_groups_bytes(u32 slots, u32 experts);
-// Workgroups for `rows` output columns; tokens: of the matvec kernel. Its x goes into MatMulParams::grid_x.
-Grid matvec_grid(u32 rows, u32 tokens, const gpu::Limits& limits);
-Grid gemm_grid(u32 rows, bool gated);
-u32 gemm_tokens();  // tokens a workgroup of the grid's y serves
-u32 gemm_step();    // of those as many cost as much as fewer: a step is left out as a whole
+// Workgroups for `rows` output columns.
+Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits);
+Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile);  // its y counts tiles of tokens
+u32 gemm_step();  // of the default tile: as many tokens cost as much as fewer, a step is left out as a whole
 
 // 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.
 gpu::PipelineDesc embed(const formats::Format& format, bool by_position);
@@ -60,8 +60,10 @@ struct HeadShape {
 };
 constexpr u32 most_head_width = 1024;
 
-u32 attention_vectors(const HeadShape& heads, u32 tokens);  // queries a workgroup serves: a power of two, at most 16
-u32 attention_splits(const HeadShape& heads);               // in decode; prefill has one
+// A candidate for these heads and so many tokens, one in decode: vectors, queries that a workgroup serves, are a power
+// of two, no more than the candidate's and than there are; splits are not 0.
+AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate);
+constexpr u32 most_splits = 64;
 u64 attention_partial_bytes(const HeadShape& heads, u32 splits);
 
 // The RoPE table: cos and sin of position · frequency / factor for positions 0 … 63, times magnitude, then for

@@ -28,9 +28,15 @@ Grid Scale::operator()(Grid grid, u32 tokens) const {
   return grid;
 }
 
-gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, const gpu::Features& features) {
-  if (kernel == MatMulKernel::gemm) return gemm(kind);
-  return matvec(kind, features, kernel == MatMulKernel::batch ? batch_tokens : 1);
+TunedKernel tuned(MatMulKernel kernel) {
+  if (kernel == MatMulKernel::gemm) return TunedKernel::gemm;
+  return kernel == MatMulKernel::batch ? TunedKernel::matvec_batch : TunedKernel::matvec;
+}
+
+gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u32 candidate) {
+  if (kernel == MatMulKernel::gemm) return gemm(kind, gemm_tiles()[candidate]);
+  const bool batch = kernel == MatMulKernel::batch;
+  return matvec(kind, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1);
 }
 
 Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
@@ -48,19 +54,22 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   set_planes(p, m.weight);
   p.width = float(m.cols);
   p.eps = m.eps;
-  const Grid grid = matvec_grid(p.padded_rows, kernel == MatMulKernel::matvec ? 1 : batch_tokens, limits);
-  p.grid_x = grid.x;
-  Launch launch{matmul_pipeline(kernel, m.kind, features),
+  const u32 candidate = m.candidate ? *m.candidate : default_candidate(tuned(kernel), features);
+  Launch launch{matmul_pipeline(kernel, m.kind, candidate),
                 bytes_of(p),
                 {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y},
                 table_of(*m.kind.format),
-                grid,
+                {},
                 {}};
-  if (kernel == MatMulKernel::batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
   if (kernel == MatMulKernel::gemm) {
-    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated);
-    launch.scale = {Scale::Axis::y, 1, gemm_tokens()};
+    const GemmTile& tile = gemm_tiles()[candidate];
+    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, tile);
+    launch.scale = {Scale::Axis::y, 1, tile.tokens};
+    return launch;
   }
+  const bool batch = kernel == MatMulKernel::batch;
+  launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits);
+  if (batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
   return launch;
 }
 
@@ -109,14 +118,15 @@ Launch lower(const ExpertMatMul& m, MatMulKernel kernel, const ExpertMatMulOpera
   const std::vector<Operand> operands{o.state, o.weight, o.weight, o.x, o.chosen, o.bias, o.y};
   if (kernel == MatMulKernel::gemm) {
     p.order_base = order_base(m.tokens * m.slots, m.experts);
-    Grid grid = gemm_grid(m.rows + m.y.padding, false);
+    const GemmTile& tile = gemm_tiles().front();
+    Grid grid = gemm_grid(m.rows + m.y.padding, false, tile);
     if (!m.chosen) grid.z = m.slots;
     const Scale scale =
-        m.chosen ? Scale{Scale::Axis::y, m.slots, gemm_tokens(), m.experts} : Scale{Scale::Axis::y, 1, gemm_tokens()};
+        m.chosen ? Scale{Scale::Axis::y, m.slots, tile.tokens, m.experts} : Scale{Scale::Axis::y, 1, tile.tokens};
     return {expert_gemm(*m.format, m.chosen, m.bias), bytes_of(p), operands, table_of(*m.format), grid, scale};
   }
-  Grid grid = matvec_grid(m.rows + m.y.padding, 1, limits);
-  p.grid_x = grid.x;
+  const MatVecTile& tile = matvec_tiles(false)[default_candidate(TunedKernel::matvec, features)];
+  Grid grid = matvec_grid(m.rows + m.y.padding, tile, 1, limits);
   grid.z = m.slots;
   return {expert_matvec(*m.format, m.chosen, m.bias, features),
           bytes_of(p),

@@ -42,7 +42,8 @@ struct Columns {
 
 enum class MatMulKernel : u8 { matvec, batch, gemm };  // one token; up to batch_limit; any number
 
-gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, const gpu::Features& features);
+TunedKernel tuned(MatMulKernel kernel);
+gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u32 candidate);
 
 // A product, and where its numbers lie in the operands. Bases and strides in floats; those of x are multiples of four.
 struct MatMul {
@@ -52,6 +53,7 @@ struct MatMul {
   u32 padding = 0;         // columns of zeros to write behind the last
   u32 x_base = 0, x_stride = 0, y_base = 0, y_stride = 0, bias_base = 0;
   float eps = 0;
+  std::optional<u32> candidate = std::nullopt;  // of the kernel; none: the default
 };
 struct MatMulOperands {
   Operand state, weight, x, norm, bias, y;
@@ -194,10 +196,10 @@ struct Attention {
   float scale = 0, soft_cap = 0;
   u32 window = 0;
   bool causal = true, sinks = false;
-  bool rotated = false;         // q comes from a RotateStore, which has transformed it where keys are quantized
-  u32 vectors = 1, splits = 1;  // see attention_vectors and attention_splits; not causal: one split
-  Columns q, out;               // the same when out takes the place of q
-  u32 capacity = 0;             // positions of the caches
+  bool rotated = false;  // q comes from a RotateStore, which has transformed it where keys are quantized
+  AttentionTile tile{.threads = 64, .vectors = 1, .splits = 1};  // see attention_tile(); not causal: one split
+  Columns q, out;                                                // the same when out takes the place of q
+  u32 capacity = 0;                                              // positions of the caches
 };
 // When out is q it takes its place, for which keys and values must be equally wide. v_cache: that of the keys when it
 // holds the values, too.

@@ -13,7 +13,7 @@ u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
   return values_in_keys ? std::min(size, value & -value) : size;
 }
 
-constexpr u32 attention_workgroup = 64, attention_memory = 16384;
+constexpr u32 attention_memory = 16384;  // that every device has
 
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.
 Launch store_rows(u32 heads, u32 width, graph::KvType type, u32 hadamard, u32 capacity, const Columns& x,
@@ -57,9 +57,10 @@ Launch transform_rows(u32 heads, u32 width, u32 hadamard, const Columns& x, Oper
 gpu::PipelineDesc attention(const Attention& a, bool in_place) {
   const HeadShape& h = a.heads;
   const u32 hadamard = a.rotated ? 1 : hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
-  const AttentionConstants constants{.VALUE = h.value,
-                                     .VECTORS = a.vectors,
-                                     .SPLITS = a.splits,
+  const AttentionConstants constants{.THREADS = a.tile.threads,
+                                     .VALUE = h.value,
+                                     .VECTORS = a.tile.vectors,
+                                     .SPLITS = a.tile.splits,
                                      .HADAMARD = hadamard,
                                      .CAUSAL = a.causal,
                                      .SOFT_CAP = a.soft_cap != 0,
@@ -79,7 +80,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
 Launch combine(const Attention& a, const std::vector<u8>& params, const AttentionOperands& o) {
   return {Shader("combine")
               .params<AttentionParams>("AttentionParams")
-              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.splits})
+              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.tile.splits})
               .add("combine")
               .finish({uniform, uniform, read, write}),
           params,
@@ -91,22 +92,21 @@ Launch combine(const Attention& a, const std::vector<u8>& params, const Attentio
 
 }  // namespace
 
-u32 attention_vectors(const HeadShape& heads, u32 tokens) {
+AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate) {
+  AttentionTile tile = attention_tiles(decode)[candidate];
   // Workgroup memory: for each query its numbers, the weights of a tile and two more; and a number a thread.
   const auto bytes = [&](u32 vectors) {
-    return vectors * (heads.key + attention_workgroup + 2) * sizeof(float) + attention_workgroup * sizeof(float);
+    return vectors * (heads.key + tile.threads + 2) * sizeof(float) + tile.threads * sizeof(float);
   };
   const u32 queries = heads.query / heads.kv * tokens;
   u32 vectors = 1;
-  while (vectors < queries && vectors < 16 && bytes(2 * vectors) <= attention_memory) vectors *= 2;
-  return vectors;
-}
-
-u32 attention_splits(const HeadShape& heads) {
-  const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, attention_vectors(heads, 1)));
-  u32 splits = 4;
-  while (splits * groups < 128 && splits < 32) splits *= 2;
-  return splits;
+  while (vectors < queries && vectors < tile.vectors && bytes(2 * vectors) <= attention_memory) vectors *= 2;
+  tile.vectors = vectors;
+  const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, vectors));
+  if (tile.splits > 0) return tile;
+  tile.splits = 4;
+  while (tile.splits * groups < 128 && tile.splits < 32) tile.splits *= 2;
+  return tile;
 }
 
 u64 attention_partial_bytes(const HeadShape& heads, u32 splits) {
@@ -161,7 +161,7 @@ std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
   CHECK(h.kv > 0 && h.query % h.kv == 0 && h.key % 4 == 0 && h.value % 4 == 0);
   CHECK(h.key <= most_head_width && h.value <= most_head_width && (!h.values_in_keys || h.value <= h.key));
   CHECK(!in_place || (h.key == h.value && a.q.base == a.out.base && a.q.stride == a.out.stride));
-  CHECK((a.causal || a.splits == 1) && a.out.padding % 4 == 0);
+  CHECK((a.causal || a.tile.splits == 1) && a.out.padding % 4 == 0);
   AttentionParams p;
   p.heads = h.query;
   p.group_heads = h.query / h.kv;
@@ -176,9 +176,9 @@ std::vector<Launch> lower(const Attention& a, const AttentionOperands& o) {
                                 bytes_of(p),
                                 {o.state, o.k_cache, o.v_cache, in_place ? o.k_cache : o.q, o.sinks, o.partial, o.out},
                                 nullptr,
-                                {a.splits, h.kv, u32(ceil_div(p.group_heads, a.vectors))},
-                                {Scale::Axis::z, p.group_heads, a.vectors}}};
-  if (a.splits > 1) launches.push_back(combine(a, bytes_of(p), o));
+                                {a.tile.splits, h.kv, u32(ceil_div(p.group_heads, a.tile.vectors))},
+                                {Scale::Axis::z, p.group_heads, a.tile.vectors}}};
+  if (a.tile.splits > 1) launches.push_back(combine(a, bytes_of(p), o));
   const u32 hadamard = hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
   if (h.values_in_keys && hadamard > 1)
     launches.push_back(transform_rows(h.query, h.value, hadamard, a.out, o.state, o.out));

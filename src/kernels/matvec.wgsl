@@ -47,13 +47,14 @@ fn stage(first_token: u32, base: u32, local: u32) -> f32 {
   return square;
 }
 
-fn matvec(group: vec3<u32>, local: u32) {
+// group: its number among those of as many tokens, and which those are.
+fn matvec(group: vec2<u32>, local: u32) {
   if (state.finished != 0u) {
     return;
   }
   let lane = local % LANES;
-  let first_row = (group.y * params.grid_x + group.x) * OUT_ROWS;
-  let first_token = group.z * TOKENS;
+  let first_row = group.x * OUT_ROWS;
+  let first_token = group.y * TOKENS;
 
   var unit_of_row: array<u32, WEIGHT_ROWS>;
   for (var r = 0u; r < ROWS; r++) {

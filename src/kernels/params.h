@@ -27,7 +27,6 @@ PRONK_STRUCT(MatMulParams,
   (u32, y_base),       // in floats
   (u32, y_stride),     // in floats
   (u32, bias_base),
-  (u32, grid_x),       // of a matvec
   (u32, plane1), (u32, plane2), (u32, plane3),  // where the weight's planes start, in words
   (float, width),      // of x, for the mean of squares
   (float, eps)
@@ -102,7 +101,6 @@ PRONK_STRUCT(ExpertParams,
   (u32, row_units),
   (u32, x_base), (u32, x_stride), (u32, x_slot),  // in fours; from slot to slot
   (u32, chosen_base), (u32, chosen_stride), (u32, y_base), (u32, y_stride),
-  (u32, grid_x),
   (u32, order_base),  // of what group_experts makes
   (u32, plane1), (u32, plane2), (u32, plane3)
 );
@@ -202,7 +200,7 @@ PRONK_STRUCT(RotateConstants,
   (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants,
-  (u32, VALUE), (u32, VECTORS), (u32, SPLITS), (u32, HADAMARD),
+  (u32, THREADS), (u32, VALUE), (u32, VECTORS), (u32, SPLITS), (u32, HADAMARD),
   (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE));
 PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS));
 // What a cache's fragment knows of its rows: FOURS, groups of four; BLOCK, those of them that share a scale.

@@ -27,8 +27,9 @@ fn total(s: u32, team: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32,
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32,
         @builtin(subgroup_size) subgroup_size: u32) {
   threads = min(subgroup_size, subgroupAdd(1u));  // a driver may run fewer than it says
-  matvec(group, local);
+  matvec(vec2<u32>(group.y * groups.x + group.x, group.z), local);
 }

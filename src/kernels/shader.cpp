@@ -1,5 +1,6 @@
 #include "kernels/shader.h"
 
+#include "formats/additive.h"
 #include "kernels/embedded.h"
 
 namespace pronk::kernels {
@@ -112,6 +113,11 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
   if (format.gpu_table) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
+  }
+  if (formats::is_additive(format)) {
+    add_constant("BOOKS", false, formats::additive_books(format));
+    add_constant("CODE_BITS", false, formats::additive_code_bits(format));
+    add_constant("GROUP_UNITS", false, format.block_weights / 8);
   }
   with(format.wgsl).add("weights");
   return defines(format, "scales_of") ? add("code_book") : *this;

@@ -232,6 +232,8 @@ WeightId Build::matrices(const std::string& name, u32 count, u32 rows, u32 cols)
 
 WeightId Build::vector(const std::string& name, u32 cols) {
   const files::TensorInfo* tensor = file_.find(name);
+  if (tensor && tensor->scales)
+    return reject(name, 1, cols, "tensor '" + name + "' is quantized, which vectors are not");
   if (tensor && tensor->weights() != cols) {
     return reject(name, 1, cols,
                   "tensor '" + name + "' has shape " + shape_of(*tensor) + ", the model needs " + std::to_string(cols) +

@@ -15,18 +15,18 @@
 #include "files/json.h"
 #include "files/safetensors.h"
 #include "sources/source.h"
-#include "text/tokenizer.h"
+#include "sources/tokenizer_files.h"
 
 namespace pronk::sources {
 
 class HuggingFace final : public Source {
  public:
-  // The files of a folder that are read whole, before the weights; all but the first may be missing.
+  // The files of a folder that are read whole, before the weights, besides those of the tokenizer; all but the first
+  // may be missing.
   static std::span<const std::string_view> file_names();
-  // Those of them that make a tokenizer, which may be added alone.
-  static std::span<const std::string_view> tokenizer_file_names();
 
-  Status add_file(std::string_view name, std::string contents) override;  // one of file_names()
+  // What other kinds of folders have is ignored.
+  Status add_file(std::string_view name, std::string contents) override;
   std::span<const std::string> weight_files() const override { return weight_files_; }
   u32 weights_added() const override { return next_; }
   Result<u64> add_header(std::span<const u8> prefix, std::optional<u64> file_size) override;
@@ -35,8 +35,7 @@ class HuggingFace final : public Source {
   // Norms that count from 1 and frequencies that GGUF has in a tensor are told in its own words (TensorInfo::added,
   // rope.scaling.type llama3), rows of q and k that GGUF has in another order by rope.halves.
   Result<files::Gguf> header() const override;
-  // Of a folder without tokenizer.json: Tokenizer::none().
-  Result<text::Tokenizer> tokenizer() const override;
+  Result<text::Tokenizer> tokenizer() const override { return tokenizer_of(texts_); }
 
  private:
   Status read_index(const files::Json& index);

@@ -69,6 +69,15 @@ constexpr Key keys[] = {
 constexpr std::string_view unknown_when_set[] = {"use_sliding_window", "attn_logit_softcapping",
                                                  "use_bidirectional_attention"};
 
+// What of MLC's models pronk runs, and the keys that they have under other names.
+constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
+constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
+struct Alias {
+  std::string_view key, mlc;
+};
+constexpr Alias mlc_names[] = {{"rope_theta", "position_embedding_base"},
+                               {"max_position_embeddings", "context_window_size"}};
+
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
 }
@@ -80,19 +89,42 @@ JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ?
 
 Result<Config> Config::read(JsonValue root) {
   PRONK_OK(root.object());
+  const JsonValue text = root["text_config"], given = text.is(JsonKind::object) ? text : root;
+  PRONK_TRY(const std::string_view type, given.string_at("model_type"));
+  PRONK_TRY(Config config, of_type(type == "llama_aqlm" ? "llama" : type, given));  // as the first AQLM models have it
+  PRONK_OK(config.read_rest(root));
+  PRONK_OK(config.read_quantization(either(root["quantization_config"], root["aqlm"])));
+  return config;
+}
+
+Result<Config> Config::read_mlc(JsonValue root) {
+  PRONK_OK(root.object());
+  PRONK_TRY(const std::string_view type, root.string_at("model_type"));
+  PRONK_TRY(const std::string_view quantization, root.string_at("quantization"));
+  if (std::ranges::find(mlc_types, type) == std::end(mlc_types)) return unsupported("model_type", type);
+  if (std::ranges::find(mlc_quantizations, quantization) == std::end(mlc_quantizations))
+    return unsupported("quantization", quantization);
+  PRONK_TRY(const JsonValue given, root.object_at("model_config"));
+  PRONK_TRY(Config config, of_type(type, given));
+  PRONK_OK(config.read_rest(given));
+  return config;
+}
+
+Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   Config config;
-  const JsonValue text = root["text_config"];
-  config.given_ = text.is(JsonKind::object) ? text : root;
-  PRONK_TRY(const std::string_view type, config.given_.string_at("model_type"));
-  const std::string_view base = type == "llama_aqlm" ? "llama" : type;  // as the first AQLM models have it
-  config.family_ = std::ranges::find(families, base, &Family::model_type);
+  config.given_ = given;
+  config.family_ = std::ranges::find(families, type, &Family::model_type);
   if (config.family_ == std::end(families)) return unsupported("model_type", type);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
-  const JsonValue tied = either(root["tie_word_embeddings"], config["tie_word_embeddings"]);
+  return config;
+}
+
+Status Config::read_rest(JsonValue root) {
+  const JsonValue tied = either(root["tie_word_embeddings"], (*this)["tie_word_embeddings"]);
   if (tied.has_value()) {
-    PRONK_TRY(config.tied_, tied.boolean());
+    PRONK_TRY(tied_, tied.boolean());
   }
-  for (const JsonValue scope : {root, config.given_}) {
+  for (const JsonValue scope : {root, given_}) {
     for (const std::string_view key : unknown_when_set) {
       const JsonValue value = scope[key];
       if (value.has_value() && value.boolean().value_or(true)) {
@@ -100,13 +132,15 @@ Result<Config> Config::read(JsonValue root) {
       }
     }
   }
-  PRONK_OK(config.read_quantization(either(root["quantization_config"], root["aqlm"])));
-  PRONK_TRY(config.vocab_, config.whole("vocab_size"));
-  PRONK_OK(config.check());
-  return config;
+  PRONK_TRY(vocab_, whole("vocab_size"));
+  return check();
 }
 
-JsonValue Config::operator[](std::string_view key) const { return either(given_[key], defaults_.root()[key]); }
+JsonValue Config::operator[](std::string_view key) const {
+  const auto alias = std::ranges::find(mlc_names, key, &Alias::key);
+  const JsonValue given = either(given_[key], alias == std::end(mlc_names) ? JsonValue() : given_[alias->mlc]);
+  return either(given, defaults_.root()[key]);
+}
 
 Result<u32> Config::whole(std::string_view key) const {
   const JsonValue value = (*this)[key];

@@ -28,6 +28,8 @@ class Config {
  public:
   // `root`, which must outlive this, or its text_config. An error when pronk does not run such a model.
   static Result<Config> read(files::JsonValue root);
+  // The same from mlc-chat-config.json, whose model_config has some keys under other names.
+  static Result<Config> read_mlc(files::JsonValue root);
 
   const Family& family() const { return *family_; }
   bool tied() const { return tied_; }  // logits come from the embedding
@@ -40,6 +42,8 @@ class Config {
   // The value of a key, or the default; absent or null when there is neither.
   files::JsonValue operator[](std::string_view key) const;
   std::string full(std::string_view key) const { return std::string(family_->architecture) + "." + std::string(key); }
+  static Result<Config> of_type(std::string_view model_type, files::JsonValue given);
+  Status read_rest(files::JsonValue root);
   Status check() const;
   Status read_quantization(files::JsonValue quantization);
   Status write_numbers(files::GgufWriter& header) const;

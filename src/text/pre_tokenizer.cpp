@@ -182,6 +182,16 @@ void split_trailing_space(std::string_view text, u64 start, std::vector<u32>& en
 
 const std::string_view gpt2_pattern = gpt2.pattern;
 
+std::string_view PreTokenizer::name_of(std::span<const std::string> patterns, bool ignores_merges) {
+  for (const Row& row : rows) {
+    const auto end = std::ranges::find(row.rules, nullptr);
+    const bool same = std::ranges::equal(std::span(std::begin(row.rules), end), patterns, {}, &Rule::pattern);
+    const bool ignores = (row.flags & ignoring_merges) != 0, bytes = (row.flags & by_characters) == 0;
+    if (same && bytes && ignores == ignores_merges) return row.names.substr(0, row.names.find(' '));
+  }
+  return {};
+}
+
 std::optional<PreTokenizer> PreTokenizer::by_name(std::string_view name) {
   for (const Row& row : rows) {
     bool found = false;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +58,8 @@ class PreTokenizer {
  public:
   // The value of `tokenizer.ggml.pre`, under the names that the field's files use; nullopt: not supported.
   static std::optional<PreTokenizer> by_name(std::string_view name);
+  // The first of its names; empty: none cuts by these one after the other.
+  static std::string_view name_of(std::span<const std::string> patterns, bool ignores_merges);
 
   // Appends the end of each word, in order; every byte is in one word. A byte that is not UTF-8 counts as a symbol.
   void split(std::string_view text, std::vector<u32>& ends) const;

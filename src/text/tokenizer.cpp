@@ -56,6 +56,8 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::from_metadata(const files::Metadata& metadata) {
+  PRONK_TRY(const std::string_view model, metadata.string_at("tokenizer.ggml.model"));
+  if (model == "none" || model == "no_vocab") return none();
   PRONK_TRY(Vocabulary vocabulary, load_vocabulary(metadata));
   return Tokenizer(std::make_unique<const Vocabulary>(std::move(vocabulary)));
 }

@@ -422,6 +422,33 @@ i32 pronk_embedding() {
   return embedding_done;
 }
 
+i32 pronk_save() {
+  if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
+  const auto head = instance.engine->session().save();
+  if (!head) return failed(head.error(), ErrorCode::bad_argument);
+  return give(std::string(reinterpret_cast<const char*>(head->data()), head->size()));
+}
+
+i32 pronk_saved() {
+  if (!instance.engine) return misused("no model is loaded");
+  const std::span<const u8> bytes = instance.engine->session().next_saved();
+  if (bytes.empty()) return instance.engine->session().running() ? saved_none : saved_all;
+  give(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  return saved_bytes;
+}
+
+double pronk_restore(const u8* head, u32 length) {
+  if (!instance.engine || !instance.engine->ready()) return misused("the model is not ready");
+  const auto bytes = instance.engine->session().restore({head, length});
+  return bytes ? double(*bytes) : failed(bytes.error(), ErrorCode::bad_argument);
+}
+
+i32 pronk_put_saved(const u8* bytes, u32 length) {
+  if (!instance.engine) return misused("no model is loaded");
+  const Status status = instance.engine->session().put_saved({bytes, length});
+  return status ? 0 : failed(status.error(), ErrorCode::bad_argument);
+}
+
 void pronk_cancel() {
   if (!instance.engine) return;
   instance.engine->session().cancel();

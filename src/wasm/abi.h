@@ -98,6 +98,16 @@ PRONK_EXPORT(pronk_embed) i32 pronk_embed(const u8* ids, u32 count, i32 pooling,
 // Returns an EmbeddingState.
 PRONK_EXPORT(pronk_embedding) i32 pronk_embedding();
 
+// Starts to save what the conversation has computed; the state must be ready. Result: the head of what is saved, whose
+// seventh u32 is the number of its tokens, which begin at the ninth. pronk_saved() then gives the bytes that follow.
+PRONK_EXPORT(pronk_save) i32 pronk_save();
+// Returns a SavedState.
+PRONK_EXPORT(pronk_saved) i32 pronk_saved();
+// Goes back to what was saved, here or with another engine: first the head, which gives how many bytes are to follow,
+// then those, by multiples of 4. A head that is not for this model is an error and changes nothing.
+PRONK_EXPORT(pronk_restore) double pronk_restore(const u8* head, u32 length);
+PRONK_EXPORT(pronk_put_saved) i32 pronk_put_saved(const u8* bytes, u32 length);
+
 // Ends a generation, whose end pronk_next() still gives, or an embedding, of which nothing comes any more.
 PRONK_EXPORT(pronk_cancel) void pronk_cancel();
 // Tokens of a prompt that now go to the GPU in one submission; 0 on the CPU or with nothing loaded. After the loss of a

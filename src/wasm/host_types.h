@@ -33,6 +33,13 @@ PRONK_PLAIN_ENUM(EmbeddingState, i32,
   (embedding_done, 1)   // the result is f32 values; given once
 );
 
+// What pronk_saved() returns.
+PRONK_PLAIN_ENUM(SavedState, i32,
+  (saved_none, 0),   // none have come yet
+  (saved_bytes, 1),  // the result has the next
+  (saved_all, 2)     // all have been given
+);
+
 PRONK_PLAIN_ENUM(DeviceKind, i32, (device_cpu, 0), (device_gpu, 1));
 PRONK_PLAIN_ENUM(KvKind, i32, (kv_f16, 0), (kv_f32, 1), (kv_q8, 2), (kv_q4, 3));
 PRONK_PLAIN_ENUM(TokenizeFlags, u32, (tokenize_special, 1), (tokenize_bos, 2), (tokenize_no_bos, 4));

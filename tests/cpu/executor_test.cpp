@@ -336,6 +336,36 @@ TEST(Executor, TheNumberOfThreadsMakesNoDifference) {
   }
 }
 
+// q, k and v read the same activations, and gate and up. In the last layer only keys and values concern all tokens.
+TEST(Workspace, ProductsOfOneActivationRunTogether) {
+  LlamaShape shape;
+  shape.v = "Q8_0";
+  const Graph graph = test::llama_graph(shape);
+  const Workspace workspace = plan_workspace(graph, 8, 1, true, best_kernels(), sizeof(float));
+  std::vector<u32> joined;
+  for (std::size_t i = 0; i < graph.ops.size(); i += workspace.together[i]) {
+    if (std::holds_alternative<graph::MatMul>(graph.ops[i])) joined.push_back(workspace.together[i]);
+  }
+  EXPECT_EQ(joined, (std::vector<u32>{3, 1, 2, 1, 3, 1, 2, 1, 1}));
+}
+
+// Nor do they overlap what they are made of; also where nothing reads one.
+TEST(Workspace, ResultsThatAreMadeTogetherDoNotOverlap) {
+  graph::Builder g;
+  const auto table = g.weight("token_embd.weight", formats::find("F32"), 32, 32);
+  const auto x = g.embed(table), unread = g.matmul(x, table), read = g.matmul(x, table);
+  const Graph graph = g.finish(read, g.matmul(read, table));
+  const Workspace workspace = plan_workspace(graph, 8, 8, true, best_kernels(), sizeof(float));
+  EXPECT_EQ(workspace.together, (std::vector<u32>{1, 2, 1, 1}));
+  const auto apart = [&](graph::ValueId one, graph::ValueId other) {
+    const graph::Range a = workspace.arena.ranges[u32(one)], b = workspace.arena.ranges[u32(other)];
+    return a.offset + a.size <= b.offset || b.offset + b.size <= a.offset;
+  };
+  EXPECT_TRUE(apart(unread, read));
+  EXPECT_TRUE(apart(x, read));
+  EXPECT_TRUE(apart(x, unread));
+}
+
 u32 threads_of_this_process() {
   u32 count = 0;
   for ([[maybe_unused]] const auto& task : std::filesystem::directory_iterator("/proc/self/task")) ++count;

@@ -74,11 +74,13 @@ struct Product {
   // x_at(t, k): what the activations are taken for.
   template <class At>
   void expect(const At& x_at, bool with_bias) {
+    std::vector<double> exact_x(matrix.cols);
     for (u32 t = 0; t < tokens; ++t) {
+      for (u32 k = 0; k < matrix.cols; ++k) exact_x[k] = x_at(t, k);
       for (u32 n = 0; n < matrix.rows; ++n) {
         double sum = with_bias ? bias[n] : 0, size = 1e-6 + std::fabs(sum);
         for (u32 k = 0; k < matrix.cols; ++k) {
-          const double term = weights[u64(n) * matrix.cols + k] * x_at(t, k);
+          const double term = weights[u64(n) * matrix.cols + k] * exact_x[k];
           sum += term, size += std::fabs(term);
         }
         // Offsets add and take away parts that are larger than the terms.
@@ -104,76 +106,65 @@ void expect_integers(const Kernels& kernels, Product& product, bool with_bias = 
       with_bias);
 }
 
-class KernelsOf : public testing::Test {
- protected:
-  template <class Check>
-  void each(const Check& check) {
-    for (const Kernels* kernels : available_kernels()) {
-      SCOPED_TRACE(kernels->name);
-      check(*kernels);
+class KernelsOf : public testing::TestWithParam<const Kernels*> {};
+INSTANTIATE_TEST_SUITE_P(Here, KernelsOf, testing::ValuesIn(available_kernels().begin(), available_kernels().end()),
+                         [](const auto& kernels) { return std::string(kernels.param->name); });
+
+TEST_P(KernelsOf, IntegerProductsOfEveryFormat) {
+  const Kernels& kernels = *GetParam();
+  u32 seed = 1, formats = 0;
+  for (const formats::Format& format : formats::table()) {
+    if (!kernels.quantized(format)) continue;
+    ++formats;
+    for (const Case& c : cases(format)) {
+      Product product(format, c, ++seed);
+      expect_integers(kernels, product, seed % 2 == 0);
       if (HasFatalFailure()) return;
     }
   }
-};
-
-TEST_F(KernelsOf, IntegerProductsOfEveryFormat) {
-  each([](const Kernels& kernels) {
-    u32 seed = 1, formats = 0;
-    for (const formats::Format& format : formats::table()) {
-      if (!kernels.quantized(format)) continue;
-      ++formats;
-      for (const Case& c : cases(format)) {
-        Product product(format, c, ++seed);
-        expect_integers(kernels, product, seed % 2 == 0);
-        if (HasFatalFailure()) return;
-      }
-    }
-    EXPECT_GE(formats, 16u);
-  });
+  EXPECT_EQ(formats, formats::table().size() - 3) << "all but floats";
 }
 
-TEST_F(KernelsOf, FloatProductsOfEveryFormat) {
-  each([](const Kernels& kernels) {
-    u32 seed = 1;
-    for (const formats::Format& format : formats::table()) {
-      std::vector<Case> all{{7, 256, 1}, {19, 1280, 6}, {4, 768, 9}};
-      if (format.block_weights == 1) all.insert(all.end(), {{5, 13, 1}, {6, 1029, 1}, {5, 13, 6}, {9, 1030, 5}});
-      for (const Case& c : all) {
-        Product product(format, c, ++seed);
-        const Rows<const float> x = product.activations();
-        kernels.floats(product.matrix, {0, c.rows}, x, seed % 2 ? product.bias.data() : nullptr, product.outputs());
-        product.expect([&](u32 t, u32 k) { return double(x[t][k]); }, seed % 2);
-        if (HasFatalFailure()) return;
-      }
+TEST_P(KernelsOf, FloatProductsOfEveryFormat) {
+  const Kernels& kernels = *GetParam();
+  u32 seed = 1;
+  for (const formats::Format& format : formats::table()) {
+    std::vector<Case> all{{7, 256, 1}, {19, 1280, 6}, {4, 768, 9}};
+    if (format.block_weights == 1) all.insert(all.end(), {{5, 13, 1}, {6, 1029, 1}, {5, 13, 6}, {9, 1030, 5}});
+    for (const Case& c : all) {
+      Product product(format, c, ++seed);
+      const Rows<const float> x = product.activations();
+      kernels.floats(product.matrix, {0, c.rows}, x, seed % 2 ? product.bias.data() : nullptr, product.outputs());
+      product.expect([&](u32 t, u32 k) { return double(x[t][k]); }, seed % 2);
+      if (HasFatalFailure()) return;
     }
-  });
+  }
 }
 
 // Whatever the cut into runs of rows, the same bits come out: so any number of threads gives the same text.
-TEST_F(KernelsOf, CutsChangeNothing) {
-  each([](const Kernels& kernels) {
-    u32 seed = 1;
-    for (const formats::Format& format : formats::table()) {
-      for (u32 tokens : {1u, 3u, 9u}) {
-        const Case c{40, 1280, tokens};
-        Product whole(format, c, ++seed), cut = whole;
-        cut.matrix.bytes = whole.matrix.bytes;
-        QuantizedBuffer buffer(tokens, c.cols, kernels.quant_bytes);
-        const QuantizedRows x = buffer.rows(tokens, c.cols);
-        kernels.quantize(whole.activations(), x);
-        const auto multiply = [&](Product& product, RowRange range) {
-          if (MultiplyQuantized* quantized = kernels.quantized(format)) {
-            quantized(product.matrix, range, x, nullptr, product.outputs());
-          } else {
-            kernels.floats(product.matrix, range, product.activations(), nullptr, product.outputs());
-          }
-        };
-        multiply(whole, {0, 40});
-        for (RowRange range : {RowRange{0, 3}, {3, 24}, {24, 25}, {25, 40}}) multiply(cut, range);
-        EXPECT_EQ(whole.out, cut.out) << format.name << " " << tokens;
-      }
+TEST_P(KernelsOf, CutsChangeNothing) {
+  const Kernels& kernels = *GetParam();
+  u32 seed = 1;
+  for (const formats::Format& format : formats::table()) {
+    for (u32 tokens : {1u, 3u, 9u}) {
+      const Case c{40, 1280, tokens};
+      Product whole(format, c, ++seed), cut = whole;
+      cut.matrix.bytes = whole.matrix.bytes;
+      QuantizedBuffer buffer(tokens, c.cols, kernels.quant_bytes);
+      const QuantizedRows x = buffer.rows(tokens, c.cols);
+      kernels.quantize(whole.activations(), x);
+      const auto multiply = [&](Product& product, RowRange range) {
+        if (MultiplyQuantized* quantized = kernels.quantized(format)) {
+          quantized(product.matrix, range, x, nullptr, product.outputs());
+        } else {
+          kernels.floats(product.matrix, range, product.activations(), nullptr, product.outputs());
+        }
+      };
+      multiply(whole, {0, 40});
+      for (RowRange range : {RowRange{0, 3}, {3, 24}, {24, 25}, {25, 40}}) multiply(cut, range);
+      EXPECT_EQ(whole.out, cut.out) << format.name << " " << tokens;
     }
-  });
+  }
 }
 
 // As many bytes of a block are `fill` as can be without making a weight absurd.
@@ -192,77 +183,74 @@ std::vector<u8> filled_block(const formats::Format& format, u8 fill) {
 }
 
 // Quants at their ends with activations at theirs: sums of products that 16 bits hold just so, or not at all.
-TEST_F(KernelsOf, ExtremeQuants) {
-  each([](const Kernels& kernels) {
-    for (const formats::Format& format : formats::table()) {
-      if (!kernels.quantized(format)) continue;
-      for (u8 fill : {u8(0x00), u8(0xff), u8(0x80), u8(0x7f), u8(0x0f), u8(0xf0)}) {
-        for (int sign : {1, -1, 0}) {
-          const Case c{17, 512, 5};
-          const u64 count = u64(c.rows) * c.cols / format.block_weights;
-          const std::vector<u8> block = filled_block(format, fill);
-          std::vector<u8> filled;
-          for (u64 b = 0; b < count; ++b) filled.insert(filled.end(), block.begin(), block.end());
-          Product product(format, c, 1, filled);
-          for (u64 i = 0; i < product.x.size(); ++i) product.x[i] = sign == 0 ? (i % 2 ? 1.0f : -1.0f) : float(sign);
-          expect_integers(kernels, product);
-          if (HasFatalFailure()) return;
-        }
+TEST_P(KernelsOf, ExtremeQuants) {
+  const Kernels& kernels = *GetParam();
+  for (const formats::Format& format : formats::table()) {
+    if (!kernels.quantized(format)) continue;
+    for (u8 fill : {u8(0x00), u8(0xff), u8(0x80), u8(0x7f), u8(0x0f), u8(0xf0)}) {
+      for (int sign : {1, -1, 0}) {
+        const Case c{17, 512, 5};
+        const u64 count = u64(c.rows) * c.cols / format.block_weights;
+        const std::vector<u8> block = filled_block(format, fill);
+        std::vector<u8> filled;
+        for (u64 b = 0; b < count; ++b) filled.insert(filled.end(), block.begin(), block.end());
+        Product product(format, c, 1, filled);
+        for (u64 i = 0; i < product.x.size(); ++i) product.x[i] = sign == 0 ? (i % 2 ? 1.0f : -1.0f) : float(sign);
+        expect_integers(kernels, product);
+        if (HasFatalFailure()) return;
       }
     }
-  });
+  }
 }
 
-TEST_F(KernelsOf, QuantsAreTheNearest) {
-  each([](const Kernels& kernels) {
-    const u32 cols = 544, tokens = 3;
-    std::vector<float> x = random_activations(cols * tokens, 5);
-    std::fill_n(&x[32], 32, 0.0f);
-    std::fill_n(&x[64], 32, 1e-42f);  // 1 / scale would overflow
-    QuantizedBuffer buffer(tokens, cols, kernels.quant_bytes);
-    const QuantizedRows rows = buffer.rows(tokens, cols);
-    kernels.quantize({x.data(), tokens, cols, cols}, rows);
-    EXPECT_EQ(rows.stride, 768u);
-    for (u32 t = 0; t < tokens; ++t) {
-      for (u32 b = 0; b < rows.stride / quant_block; ++b) {
-        const float scale = rows.scales[t * rows.stride / quant_block + b];
-        double halves[2] = {};
-        for (u32 i = 0; i < quant_block; ++i) {
-          const u32 k = b * quant_block + i;
-          const double quant = quant_at(kernels, rows, t, k);
-          halves[i / 16] += quant;
-          EXPECT_LE(std::fabs(quant), 127);
-          EXPECT_NEAR(quant * scale, k < cols ? x[t * cols + k] : 0, scale * 0.5001 + 1e-38) << k;
-        }
-        const u64 at = t * rows.stride / quant_block + b;
-        EXPECT_FLOAT_EQ(rows.sums[at], float(scale * (halves[0] + halves[1])));
-        EXPECT_FLOAT_EQ(rows.half_sums[2 * at], float(scale * halves[0]));
-        EXPECT_FLOAT_EQ(rows.half_sums[2 * at + 1], float(scale * halves[1]));
+TEST_P(KernelsOf, QuantsAreTheNearest) {
+  const Kernels& kernels = *GetParam();
+  const u32 cols = 544, tokens = 3;
+  std::vector<float> x = random_activations(cols * tokens, 5);
+  std::fill_n(&x[32], 32, 0.0f);
+  std::fill_n(&x[64], 32, 1e-42f);  // 1 / scale would overflow
+  QuantizedBuffer buffer(tokens, cols, kernels.quant_bytes);
+  const QuantizedRows rows = buffer.rows(tokens, cols);
+  kernels.quantize({x.data(), tokens, cols, cols}, rows);
+  EXPECT_EQ(rows.stride, 768u);
+  for (u32 t = 0; t < tokens; ++t) {
+    for (u32 b = 0; b < rows.stride / quant_block; ++b) {
+      const float scale = rows.scales[t * rows.stride / quant_block + b];
+      double halves[2] = {};
+      for (u32 i = 0; i < quant_block; ++i) {
+        const u32 k = b * quant_block + i;
+        const double quant = quant_at(kernels, rows, t, k);
+        halves[i / 16] += quant;
+        EXPECT_LE(std::fabs(quant), 127);
+        EXPECT_NEAR(quant * scale, k < cols ? x[t * cols + k] : 0, scale * 0.5001 + 1e-38) << k;
       }
+      const u64 at = t * rows.stride / quant_block + b;
+      EXPECT_FLOAT_EQ(rows.sums[at], float(scale * (halves[0] + halves[1])));
+      EXPECT_FLOAT_EQ(rows.half_sums[2 * at], float(scale * halves[0]));
+      EXPECT_FLOAT_EQ(rows.half_sums[2 * at + 1], float(scale * halves[1]));
     }
-  });
+  }
 }
 
 // What is not finite does not vanish: neither in the activations nor in a weight's scale.
-TEST_F(KernelsOf, NotFiniteStaysNotFinite) {
-  each([](const Kernels& kernels) {
-    for (const formats::Format& format : formats::table()) {
-      MultiplyQuantized* multiply = kernels.quantized(format);
-      if (!multiply) continue;
-      for (float bad : {infinity, -infinity, std::nanf("")}) {
-        for (u32 tokens : {1u, 8u}) {
-          Product product(format, {8, 512, tokens}, 7);
-          product.x[300] = bad;
-          QuantizedBuffer buffer(tokens, 512, kernels.quant_bytes);
-          const QuantizedRows x = buffer.rows(tokens, 512);
-          kernels.quantize(product.activations(), x);
-          multiply(product.matrix, {0, 8}, x, nullptr, product.outputs());
-          for (u32 n = 0; n < 8; ++n) EXPECT_FALSE(std::isfinite(product.out[n])) << format.name;
-          for (u32 t = 1; t < tokens; ++t) EXPECT_TRUE(std::isfinite(product.out[t * 11])) << format.name;
-        }
+TEST_P(KernelsOf, NotFiniteStaysNotFinite) {
+  const Kernels& kernels = *GetParam();
+  for (const formats::Format& format : formats::table()) {
+    MultiplyQuantized* multiply = kernels.quantized(format);
+    if (!multiply) continue;
+    for (float bad : {infinity, -infinity, std::nanf("")}) {
+      for (u32 tokens : {1u, 8u}) {
+        Product product(format, {8, 512, tokens}, 7);
+        product.x[300] = bad;
+        QuantizedBuffer buffer(tokens, 512, kernels.quant_bytes);
+        const QuantizedRows x = buffer.rows(tokens, 512);
+        kernels.quantize(product.activations(), x);
+        multiply(product.matrix, {0, 8}, x, nullptr, product.outputs());
+        for (u32 n = 0; n < 8; ++n) EXPECT_FALSE(std::isfinite(product.out[n])) << format.name;
+        for (u32 t = 1; t < tokens; ++t) EXPECT_TRUE(std::isfinite(product.out[t * 11])) << format.name;
       }
     }
-  });
+  }
 }
 
 // Block after block, against plain loops in double: heads that are no whole vectors, values of another width, values
@@ -293,15 +281,14 @@ void expect_attention(const Kernels& kernels, const AttendShape& shape) {
   EXPECT_EQ(out[width], 77);
 }
 
-TEST_F(KernelsOf, Attention) {
-  each([](const Kernels& kernels) {
-    for (u32 dim : {64u, 128u, 80u, 20u, 7u}) {
-      expect_attention(kernels, {dim, dim, dim, 0.3f, 0});
-      expect_attention(kernels, {dim, dim, dim, 0.3f, 2.5f});
-      expect_attention(kernels, {dim, 3 * dim + 5, 3 * dim + 5, 0.3f, 0});
-      expect_attention(kernels, {2 * dim, dim - 3, 2 * dim, 0.2f, 0});
-    }
-  });
+TEST_P(KernelsOf, Attention) {
+  const Kernels& kernels = *GetParam();
+  for (u32 dim : {64u, 128u, 80u, 20u, 7u}) {
+    expect_attention(kernels, {dim, dim, dim, 0.3f, 0});
+    expect_attention(kernels, {dim, dim, dim, 0.3f, 2.5f});
+    expect_attention(kernels, {dim, 3 * dim + 5, 3 * dim + 5, 0.3f, 0});
+    expect_attention(kernels, {2 * dim, dim - 3, 2 * dim, 0.2f, 0});
+  }
 }
 
 // g σ(factor · (g + cubic · g³)) · up
@@ -327,26 +314,43 @@ void expect_gate(const Kernels& kernels, float factor, float cubic) {
   EXPECT_TRUE(std::isnan(out[width - 1]));
 }
 
-TEST_F(KernelsOf, GatesAtAllSizes) {
-  each([](const Kernels& kernels) {
-    expect_gate(kernels, 1, 0);
-    expect_gate(kernels, 1.5957691216f, 0.044715f);
-  });
+TEST_P(KernelsOf, GatesAtAllSizes) {
+  const Kernels& kernels = *GetParam();
+  expect_gate(kernels, 1, 0);
+  expect_gate(kernels, 1.5957691216f, 0.044715f);
 }
 
 // Every f16 there is.
-TEST_F(KernelsOf, HalvesAreExact) {
-  each([](const Kernels& kernels) {
-    std::vector<u16> halves(65536 + 3);
-    for (u32 i = 0; i < halves.size(); ++i) halves[i] = u16(i);
-    std::vector<float> out(halves.size());
-    kernels.from_halves(reinterpret_cast<const u8*>(halves.data()), halves.size(), out.data());
-    for (u32 i = 0; i < halves.size(); ++i) {
-      const float exact = f16_to_f32(halves[i]);
-      ASSERT_TRUE(std::isnan(exact) ? std::isnan(out[i]) : std::bit_cast<u32>(out[i]) == std::bit_cast<u32>(exact))
-          << i;
+TEST_P(KernelsOf, HalvesAreExact) {
+  const Kernels& kernels = *GetParam();
+  std::vector<u16> halves(65536 + 3);
+  for (u32 i = 0; i < halves.size(); ++i) halves[i] = u16(i);
+  std::vector<float> out(halves.size());
+  kernels.from_halves(reinterpret_cast<const u8*>(halves.data()), halves.size(), out.data());
+  for (u32 i = 0; i < halves.size(); ++i) {
+    const float exact = f16_to_f32(halves[i]);
+    ASSERT_TRUE(std::isnan(exact) ? std::isnan(out[i]) : std::bit_cast<u32>(out[i]) == std::bit_cast<u32>(exact)) << i;
+  }
+}
+
+// Rows of a KV cache as the kernels and as plain loops have them: heads of whole blocks, of parts of them, of blocks
+// that are no whole vectors; the last of the memory is the last that is read.
+TEST_P(KernelsOf, RowsOfAQuantizedCache) {
+  const Kernels& kernels = *GetParam();
+  for (graph::KvType type : {graph::KvType::q8, graph::KvType::q4}) {
+    for (u32 dim : {8u, 20u, 40u, 64u, 80u, 100u, 128u, 256u}) {
+      const u32 rows = 5;
+      KvRows<float> cache(type, dim, rows);
+      const std::vector<float> from = random_activations(u64(rows) * dim, dim);
+      for (u32 r = 0; r < rows; ++r) cache.put(r, &from[u64(r) * dim]);
+      std::vector<float> plain(u64(rows) * dim), out(u64(rows) * dim + 1, 77);
+      cache.copy(0, rows, plain.data());
+      cache.copy(0, rows, out.data(), &kernels);
+      EXPECT_EQ(out.back(), 77);
+      out.pop_back();
+      EXPECT_EQ(out, plain) << dim << (type == graph::KvType::q8 ? " bytes" : " nibbles");
     }
-  });
+  }
 }
 
 TEST(BestKernels, AreTheFirstThatRun) {

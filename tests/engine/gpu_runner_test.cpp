@@ -97,7 +97,7 @@ class Driver {
     for (u32 id = 0; id < model.graph.weights.size(); ++id) {
       const graph::Weight& weight = model.graph.weights[id];
       runner_->sink().write(WeightId(id), 0, u64(weight.rows) * weight.cols / weight.format->block_weights,
-                            weights.bytes[id].data());
+                            weights.bytes[id].data(), all_planes);
     }
     CHECK(runner_->weights_done());
     turn([&] { return runner_->ready(); });

@@ -120,7 +120,7 @@ TEST(Loader, TensorsLargerThanTheStagingBuffer) {
 class Collector final : public engine::WeightSink {
  public:
   explicit Collector(const graph::Graph& graph) : graph_(graph), bytes(graph.weights.size()) {}
-  void write(graph::WeightId id, u64 first_block, u64 blocks, const u8* from) override {
+  void write(graph::WeightId id, u64 first_block, u64 blocks, const u8* from, u32) override {
     const formats::Format& format = *graph_[id].format;
     EXPECT_EQ(first_block * format.block_bytes, bytes[u32(id)].size());
     EXPECT_TRUE(first_block % 4 == 0 || graph_[id].cols % 8 != 0);  // what planes of whole words need

@@ -33,7 +33,7 @@ TEST(OpCase, OneWrongNumberAmongManyFails) {
                                    .scale = 0.03f,
                                    .rotated = 64,
                                    .tokens = 40,
-                                   .prefill_vectors = 16},
+                                   .prefill_tile = {64, 16, 1}},
                                   1);
   auto memory = right_memory(c);
   EXPECT_LE(check_answers(c, memory).error, 1e-6);

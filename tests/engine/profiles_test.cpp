@@ -190,7 +190,8 @@ struct StepReads {
                  range.size == part.range.size;
         });
         if (!bound) continue;
-        const kernels::Grid grid = dispatch.kernel.grid_for(1), one = kernels::matvec_grid(matrix.unit + 7, 1, limits);
+        const kernels::Grid grid = dispatch.kernel.grid_for(1),
+                            one = kernels::matvec_grid(matrix.unit + 7, kernels::matvec_tiles(false)[0], 1, limits);
         const std::string& label = plan.pipelines[dispatch.kernel.pipeline].label;
         if (label.starts_with("embed")) {
           dense += part.range.size / part.rows;

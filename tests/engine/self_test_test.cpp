@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "kernels/candidates.h"
 #include "kernels/embedded.h"
 #include "support/engine_driver.h"
 #include "support/limited_device.h"
@@ -116,6 +117,34 @@ TEST_F(SelfTest, WrongSubgroupKernelsAreReplaced) {
   EXPECT_GT(unsafe, 0u);
   EXPECT_EQ(safer, unsafe);
   EXPECT_EQ(fallen.kernels.size(), right.kernels.size() + safer);  // what does not change is not compiled again
+}
+
+// Measured choices that compute wrongly give way to the defaults, with other grids.
+TEST_F(SelfTest, WrongChoicesAreReplaced) {
+  const ModelSpec spec{.layers = 1};
+  const Loaded right = load(spec, {}, [](auto&) {});
+  auto tuning = std::make_shared<kernels::Tuning>();
+  const formats::Format& format = *formats::find(spec.matrix);
+  for (u32 rows = 1; rows < 4096; rows *= 2) {
+    for (u32 cols = 1; cols < 4096; cols *= 2) {
+      tuning->choose(kernels::tuning_key(kernels::TunedKernel::matvec, format, rows, cols), "32x1x32");
+      tuning->choose(kernels::tuning_key(kernels::TunedKernel::gemm, format, rows, cols), "32x128");
+    }
+  }
+  const auto chosen = [](const gpu::PipelineDesc& kernel) { return has(kernel, "LANES=32 ROWS=1"); };
+  u32 compiled = 0;
+  const Loaded tuned = load(spec, {}, [&](auto& kernel) { compiled += chosen(kernel); }, {.tuning = tuning});
+  EXPECT_EQ(tuned.error, "");
+  EXPECT_EQ(tuned.tokens, right.tokens);
+  EXPECT_GT(compiled, 0u);
+  EXPECT_EQ(tuned.kernels.size(), right.kernels.size());  // they stay
+  const Edit wrong = [&](gpu::PipelineDesc& kernel) {
+    if (chosen(kernel)) off_by_a_thousandth(kernel);
+  };
+  const Loaded fallen = load(spec, {}, wrong, {.tuning = tuning});
+  EXPECT_EQ(fallen.error, "");
+  EXPECT_EQ(fallen.tokens, right.tokens);
+  EXPECT_GT(fallen.kernels.size(), tuned.kernels.size());
 }
 
 TEST_F(SelfTest, AWrongGpuIsRefused) {

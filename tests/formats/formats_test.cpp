@@ -61,10 +61,11 @@ TEST(Formats, TableAgreesWithGgml) {
     EXPECT_EQ(find(format.ggml_type), &format);
     EXPECT_TRUE(names.insert(format.name).second);
   }
-  EXPECT_EQ(names, (std::set<std::string_view>{"F32",   "F16",    "BF16",   "Q8_0",    "Q4_0",   "Q4_1",  "Q5_0",
-                                               "Q5_1",  "Q2_K",   "Q3_K",   "Q4_K",    "Q5_K",   "Q6_K",  "Q1_0",
-                                               "Q2_0",  "IQ1_S",  "IQ1_M",  "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",
-                                               "IQ3_S", "IQ4_NL", "IQ4_XS", "TQ1_0",   "TQ2_0",  "MXFP4", "NVFP4"}));
+  EXPECT_EQ(names,
+            (std::set<std::string_view>{"F32",   "F16",     "BF16",   "Q8_0",  "Q4_0",     "Q4_1",  "Q5_0",   "Q5_1",
+                                        "Q2_K",  "Q3_K",    "Q4_K",   "Q5_K",  "Q6_K",     "Q1_0",  "Q2_0",   "IQ1_S",
+                                        "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",  "IQ3_S", "IQ4_NL", "IQ4_XS",
+                                        "TQ1_0", "TQ2_0",   "MXFP4",  "NVFP4", "Q4_0_BF16"}));
   EXPECT_EQ(find("Q8_1"), nullptr);  // for activations only
   EXPECT_EQ(find(9u), nullptr);
   EXPECT_EQ(ggml_type_name(12), "Q4_K");

@@ -111,12 +111,15 @@ class GpuFormats : public test::KernelTest {
     const auto& device = runner().device();
     const bool gemm = by == By::gemm;
     const u32 batch = by == By::batch ? kernels::batch_tokens : 1;
-    const auto kernel = gemm ? kernels::gemm(kind) : kernels::matvec(kind, device.features(), batch);
-    kernels::Grid grid =
-        gemm ? kernels::gemm_grid(weight.rows, false) : kernels::matvec_grid(weight.rows, batch, device.limits());
-    if (gemm) grid.y = u32(ceil_div(tokens, kernels::gemm_tokens()));
+    using kernels::TunedKernel;
+    const auto tuned = by == By::batch ? TunedKernel::matvec_batch : TunedKernel::matvec;
+    const auto& tile = kernels::matvec_tiles(by == By::batch)[kernels::default_candidate(tuned, device.features())];
+    const auto& gemm_tile = kernels::gemm_tiles()[0];
+    const auto kernel = gemm ? kernels::gemm(kind, gemm_tile) : kernels::matvec(kind, tile, batch);
+    kernels::Grid grid = gemm ? kernels::gemm_grid(weight.rows, false, gemm_tile)
+                              : kernels::matvec_grid(weight.rows, tile, batch, device.limits());
+    if (gemm) grid.y = u32(ceil_div(tokens, gemm_tile.tokens));
     if (by == By::batch) grid.z = u32(ceil_div(tokens, batch));
-    params.grid_x = grid.x;
     kernels::StepState state;
     state.rows = tokens;
     const Bytes norm(16), bias(16), out(align_up(expected.size() * 4, 16));

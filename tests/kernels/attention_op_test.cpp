@@ -283,8 +283,7 @@ std::vector<kernels::Launch> in_place(const Heads& heads, KvTypes kv, u32 tokens
                                            .kv = kv,
                                            .scale = heads.scale,
                                            .rotated = true,
-                                           .vectors = kernels::attention_vectors(heads.shape(), tokens),
-                                           .splits = splits,
+                                           .tile = kernels::attention_tile(heads.shape(), tokens, splits > 1, 0),
                                            .q = columns,
                                            .out = columns,
                                            .capacity = context},
@@ -332,7 +331,7 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
   const auto q = random_floats(u64(tokens) * stride, seed + 2, 1.5f);
   kernels::StepState state;
   state.position = position, state.rows = tokens;
-  const u32 splits = decode ? kernels::attention_splits(heads.shape()) : 1;
+  const u32 splits = decode ? kernels::attention_tile(heads.shape(), 1, true, 0).splits : 1;
   std::vector<Bytes> memory{params_bytes(state), k, v, bytes_of(q),
                             Bytes(decode ? kernels::attention_partial_bytes(heads.shape(), splits) : 16)};
   std::vector<KernelRunner::Step> steps;
@@ -369,7 +368,7 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
   kernels::StepState first, second;
   first.rows = tokens, second.rows = 1, second.position = tokens;
   const u64 rows = u64(heads.kv) * context;
-  const u32 splits = kernels::attention_splits(heads.shape());
+  const u32 splits = kernels::attention_tile(heads.shape(), 1, true, 0).splits;
   std::vector<Bytes> memory{params_bytes(first),
                             params_bytes(second),
                             bytes_of(kernels::rope_table(rotation(heads), {}, context)),
@@ -513,9 +512,9 @@ class PlainAttention : public OpCaseTest {
     spec.decode = spec.causal;
     const bool exact = spec.kv == KvTypes(KvType::f32);
     spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
-    spec.prefill_vectors = kernels::attention_vectors(spec.heads, spec.tokens);
-    spec.decode_vectors = kernels::attention_vectors(spec.heads, 1);
-    spec.splits = seed % 2 ? kernels::attention_splits(spec.heads) : 4;
+    spec.prefill_tile = kernels::attention_tile(spec.heads, spec.tokens, false, 0);
+    spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, 0);
+    if (seed % 2 == 0) spec.decode_tile.splits = 4;
     check(engine::attention_case(spec, seed));
   }
 };

@@ -49,7 +49,7 @@ TEST_F(FinishedStep, WritesNothing) {
   expect_nothing_written(engine::matmul_case({.kind = {&format}, .rows = 9, .cols = 64}, limits, features, 1));
   const kernels::HeadShape heads{.query = 4, .kv = 2, .key = 32, .value = 32};
   engine::AttentionSpec spec{
-      .heads = heads, .scale = 0.05f, .rotated = 32, .tokens = 7, .decode = true, .prefill_vectors = 8};
+      .heads = heads, .scale = 0.05f, .rotated = 32, .tokens = 7, .decode = true, .prefill_tile = {64, 8, 1}};
   for (const graph::KvTypes kv : {graph::KvTypes(graph::KvType::f16), {graph::KvType::q8, graph::KvType::q4}}) {
     spec.kv = kv;
     spec.fused = true;

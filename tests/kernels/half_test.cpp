@@ -2,6 +2,7 @@
 #include "base/half.h"
 
 #include "kernels/embedded.h"
+#include "kernels/launch.h"
 #include "support/kernel_runner.h"
 
 namespace pronk::test {
@@ -48,13 +49,15 @@ TEST_F(HalfOnGpu, AnInfiniteScaleGivesNoFiniteProduct) {
     for (u32 p = 0; p < format.gpu.plane_count; ++p) planes[p] = weight.data() + extent.plane_offset[p];
     format.repack(block.data(), cols / format.block_weights, planes);
     kernels::MatMulParams p;
-    p.rows = p.padded_rows = 1, p.row_units = cols / 8, p.grid_x = 1, p.width = cols;
+    p.rows = p.padded_rows = 1, p.row_units = cols / 8, p.width = cols;
     p.plane1 = u32(extent.plane_offset[1] / 4);
     kernels::StepState state;
     state.rows = 1;
     std::vector<Bytes> memory{params_bytes(p), params_bytes(state), weight, bytes_of(random_floats(cols, 1)), Bytes(64),
                               Bytes(16)};
-    const auto kernel = kernels::matvec({&format}, runner().device().features());
+    const auto kernel = kernels::matmul_pipeline(
+        kernels::MatMulKernel::matvec, {&format},
+        kernels::default_candidate(kernels::TunedKernel::matvec, runner().device().features()));
     ASSERT_TRUE(runner().run(memory, {{kernel, {0, 1, 2, 2, 3, 4, 4, 5}, {1}}}));
     EXPECT_FALSE(std::isfinite(as<float>(memory[5])[0])) << name;
   }

@@ -148,6 +148,12 @@ class MatMulOp : public OpCaseTest {
   // By matvec one token, by its batch up to batch_limit, by GEMM any number.
   enum class By : u8 { matvec, batch, gemm };
 
+  // The default.
+  static const kernels::MatVecTile& matvec_tile(bool batch) {
+    const auto kernel = batch ? kernels::TunedKernel::matvec_batch : kernels::TunedKernel::matvec;
+    return kernels::matvec_tiles(batch)[kernels::default_candidate(kernel, runner().device().features())];
+  }
+
   using OpCaseTest::check;
   static void check(const Case& c, By by, u32 seed, const gpu::Limits& limits = runner().device().limits()) {
     const bool gemm = by == By::gemm;
@@ -168,17 +174,18 @@ class MatMulOp : public OpCaseTest {
     p.x_base = x_base / 4, p.x_stride = x_stride / 4, p.y_base = y_base, p.y_stride = y_stride, p.bias_base = bias_base;
     p.width = float(c.cols), p.eps = eps;
     w.set_planes(p);
-    kernels::Grid grid =
-        gemm ? kernels::gemm_grid(p.padded_rows, gated) : kernels::matvec_grid(p.padded_rows, batch, limits);
-    if (gemm) grid.y = u32(ceil_div(c.tokens, kernels::gemm_tokens()));
+    const kernels::GemmTile& gemm_tile = kernels::gemm_tiles()[0];
+    const kernels::MatVecTile& tile = matvec_tile(by == By::batch);
+    kernels::Grid grid = gemm ? kernels::gemm_grid(p.padded_rows, gated, gemm_tile)
+                              : kernels::matvec_grid(p.padded_rows, tile, batch, limits);
+    if (gemm) grid.y = u32(ceil_div(c.tokens, gemm_tile.tokens));
     if (by == By::batch) grid.z = u32(ceil_div(c.tokens, batch));
-    p.grid_x = grid.x;
     kernels::StepState state;
     state.rows = c.tokens;
 
     std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu,      bytes_of(x),
                               bytes_of(norm),  bytes_of(bias),      bytes_of(y)};
-    const auto kernel = gemm ? kernels::gemm(c.kind) : kernels::matvec(c.kind, runner().device().features(), batch);
+    const auto kernel = gemm ? kernels::gemm(c.kind, gemm_tile) : kernels::matvec(c.kind, tile, batch);
     std::vector<u32> bindings{0, 1, 2, 2, 3, 4, 5, 6};
     w.bind_table(memory, bindings);
     ASSERT_TRUE(runner().run(memory, {{kernel, bindings, grid}})) << name(c);
@@ -238,11 +245,11 @@ TEST_F(MatMulOp, MatVecOfAWideMatrix) {
 // Over 1,048,560 rows need more workgroups than fit in a row; three in a row show the same with fewer rows.
 TEST_F(MatMulOp, MatVecOfMoreRowsThanFitInARowOfWorkgroups) {
   gpu::Limits limits;
-  EXPECT_EQ(kernels::matvec_grid(1048560, 1, limits).y, 1u);
-  EXPECT_EQ(kernels::matvec_grid(1048576, 1, limits).y, 2u);
+  EXPECT_EQ(kernels::matvec_grid(1048560, matvec_tile(false), 1, limits).y, 1u);
+  EXPECT_EQ(kernels::matvec_grid(1048576, matvec_tile(false), 1, limits).y, 2u);
   limits.max_compute_workgroups_per_dimension = 3;
   for (const u32 rows : {61u, 400u}) {
-    const kernels::Grid grid = kernels::matvec_grid(rows, 1, limits);
+    const kernels::Grid grid = kernels::matvec_grid(rows, matvec_tile(false), 1, limits);
     EXPECT_LE(grid.x, 3u);
     EXPECT_GT(grid.y, 1u);
     for (const auto epilogue : {Epilogue::none, Epilogue::gated}) {
@@ -373,7 +380,7 @@ TEST_F(MatMulOp, UnchosenExpertsAreNotRead) {
 // than the grid has room for.
 TEST_F(MatMulOp, TilesOfExperts) {
   for (const auto& [slots, experts] : {std::pair{1u, 128u}, {16u, 4u}, {64u, 4u}, {1024u, 32u}, {2048u, 128u}}) {
-    const u32 most = kernels::expert_tiles(slots, experts), full = kernels::gemm_tokens();
+    const u32 most = kernels::expert_tiles(slots, experts), full = kernels::gemm_tiles()[0].tokens;
     EXPECT_LE(most, slots);
     EXPECT_LE(most, slots / full + experts);
     // The worst case: all experts but one have one slot over full tiles.
@@ -389,12 +396,12 @@ TEST_F(MatMulOp, AStepAfterTheEndWritesNothing) {
   const TestMatrix w(*formats::find("F32"), 8, 16, 1);
   const auto y = random_floats(16, 2);
   kernels::MatMulParams p;
-  p.rows = p.padded_rows = 8, p.row_units = 2, p.grid_x = 2, p.width = 16;
+  p.rows = p.padded_rows = 8, p.row_units = 2, p.width = 16;
   kernels::StepState state;
   state.rows = state.finished = 1;
   std::vector<Bytes> memory{params_bytes(p), params_bytes(state), w.gpu, bytes_of(random_floats(16, 3)),
                             Bytes(64),       bytes_of(y)};
-  const auto kernel = kernels::matvec({formats::find("F32")}, runner().device().features());
+  const auto kernel = kernels::matvec({formats::find("F32")}, matvec_tile(false), 1);
   ASSERT_TRUE(runner().run(memory, {{kernel, {0, 1, 2, 2, 3, 4, 4, 5}, {2}}}));
   EXPECT_EQ(as<float>(memory[5]), y);
 }

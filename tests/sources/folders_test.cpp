@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/half.h"
 #include "engine.h"
 #include "support/archs.h"
 #include "support/bad_sources.h"
 #include "support/folder_model.h"
+#include "support/limited_device.h"
 
 namespace pronk {
 namespace {
@@ -16,10 +18,14 @@ using nlohmann::json;
 using test::ModelSpec;
 
 Result<std::vector<float>> logits_of(Result<test::SharedModel> model, const test::ModelFiles& weights,
-                                     std::span<const u32> tokens, std::unique_ptr<gpu::Device> device) {
+                                     std::span<const u32> tokens, std::unique_ptr<gpu::Device> device,
+                                     u32 context = 64) {
   if (!model) return std::unexpected(model.error());
-  LoadOptions options{
-      .context = 64, .kv = graph::KvType::f32, .activations = graph::Activations::f32, .threads = 1, .scoring = true};
+  LoadOptions options{.context = context,
+                      .kv = graph::KvType::f32,
+                      .activations = graph::Activations::f32,
+                      .threads = 1,
+                      .scoring = true};
   PRONK_TRY(auto engine, Engine::create(*model, options, std::move(device)));
   PRONK_OK(test::feed(*engine, weights));
   PRONK_OK(test::wait_ready(*engine));
@@ -127,7 +133,8 @@ AdditiveFolders additive_folders(const ModelSpec& spec) {
     const u64 rows = tensor.shape[0], groups = tensor.shape[1] / group;
     std::vector<float> book(books * entries * group), scales(rows), weights(rows * groups * group);
     std::vector<u8> codes(rows * groups * books);
-    for (float& number : book) number = normal(random) / std::sqrt(2.0f * float(tensor.shape[1]));
+    for (float& number : book)  // f16, as the GPU has them
+      number = f16_to_f32(f32_to_f16(normal(random) / std::sqrt(2.0f * float(tensor.shape[1]))));
     for (float& number : scales) number = 1 + normal(random) / 4;
     for (u8& code : codes) code = u8(random());
     for (u64 i = 0; i < weights.size(); ++i) {
@@ -176,15 +183,24 @@ TEST(AdditiveFolder, HasAnEngineThatTakesWhatWasPlanned) {
   EXPECT_EQ((*engine)->allocated(), (*engine)->planned());
 }
 
-TEST(AdditiveFolder, RunsOnNoGpuYet) {
-  const auto model = test::open_folder(additive_folders({}).coded);
-  const gpu::NullDevice device({});
-  const auto plan = (*model)->plan({}, &device.limits(), &device.features());
-  ASSERT_TRUE(plan.has_value()) << plan.error().message;
-  EXPECT_TRUE(
-      plan->refusal.starts_with("tensor 'blk.0.attn_q.codes' is quantized additively, which runs on the CPU only"))
-      << plan->refusal;
-  EXPECT_EQ(plan->refusal_code, ErrorCode::unsupported);
+// On a device with small bindings matrices are cut: each part has books and scales of its own.
+TEST(AdditiveFolder, GivesTheSameLogitsOnTheGpu) {
+  const ModelSpec spec{.feed_forward = 160};
+  const AdditiveFolders folders = additive_folders(spec);
+  const std::vector<u32> tokens = test::some_tokens(20, 5, spec.vocab);
+  const auto expected = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, nullptr);
+  ASSERT_TRUE(expected.has_value()) << expected.error().message;
+  for (const u64 binding : {128 << 20, 10 << 10}) {
+    SCOPED_TRACE(binding);
+    auto device = gpu::create_native_device();
+    if (!device) GTEST_SKIP() << device.error().message;
+    gpu::Limits limits = (*device)->limits();
+    limits.max_storage_buffer_binding_size = std::min(limits.max_storage_buffer_binding_size, binding);
+    auto limited = std::make_unique<test::LimitedDevice>(std::move(*device), limits);
+    const auto got = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, std::move(limited), 20);
+    ASSERT_TRUE(got.has_value()) << got.error().message;
+    EXPECT_LT(largest_difference(*got, *expected), 1e-4);
+  }
 }
 
 // ---- ../shared/vectors/sources, which not every machine has
@@ -210,8 +226,8 @@ Deviation deviation(std::span<const float> got, std::span<const float> exact, u6
   return result;
 }
 
-Result<std::vector<float>> logits_of_folder(const std::string& path, std::span<const u32> tokens) {
-  cli::EngineChoice choice{.location = path, .backend = "cpu"};
+Result<std::vector<float>> logits_of_folder(const std::string& path, std::string backend, std::span<const u32> tokens) {
+  cli::EngineChoice choice{.location = path, .backend = std::move(backend)};
   choice.options = {.context = u32(tokens.size()),
                     .kv = graph::KvType::f32,
                     .activations = graph::Activations::f32,
@@ -221,10 +237,19 @@ Result<std::vector<float>> logits_of_folder(const std::string& path, std::span<c
   return test::score(*engine, tokens, false);
 }
 
-class SourceModels : public testing::TestWithParam<std::pair<const char*, u32>> {};
+struct Models {
+  const char* kind;
+  u32 count;
+  const char* backend;
+};
+
+class SourceModels : public testing::TestWithParam<Models> {};
 
 TEST_P(SourceModels, GiveExactLogits) {
-  const auto [kind, models] = GetParam();
+  const auto [kind, models, backend] = GetParam();
+  if (std::string_view(backend) != "cpu") {
+    if (const auto device = gpu::create_native_device(); !device) GTEST_SKIP() << device.error().message;
+  }
   const std::string folder = test::shared_path("vectors/sources/") + kind + "/";
   const auto text = test::read_file(folder + "index.json");
   if (!text) GTEST_SKIP() << "no " << folder << "index.json on this machine";
@@ -234,7 +259,7 @@ TEST_P(SourceModels, GiveExactLogits) {
     for (const json& sequence : entry["sequences"]) {
       SCOPED_TRACE(std::string(entry["name"]) + "." + std::string(sequence["tag"]));
       const std::vector<u32> tokens = sequence["tokens"];
-      const auto got = logits_of_folder(folder + std::string(entry["dir"]), tokens);
+      const auto got = logits_of_folder(folder + std::string(entry["dir"]), backend, tokens);
       ASSERT_TRUE(got.has_value()) << got.error().message;
       const auto exact = test::archs::read_floats(folder + std::string(sequence["exact_file"]));
       const Deviation d = deviation(*got, exact, sequence["vocab"]);
@@ -244,8 +269,11 @@ TEST_P(SourceModels, GiveExactLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sources, SourceModels, testing::Values(std::pair("safetensors", 11), std::pair("aqlm", 8)),
-                         [](const auto& info) { return std::string(info.param.first); });
+INSTANTIATE_TEST_SUITE_P(Sources, SourceModels,
+                         testing::Values(Models{"safetensors", 11, "cpu"}, Models{"aqlm", 8, "cpu"},
+                                         Models{"aqlm", 8, "webgpu"}, Models{"mlc", 8, "cpu"},
+                                         Models{"mlc", 8, "webgpu"}),
+                         [](const auto& info) { return std::string(info.param.kind) + "_" + info.param.backend; });
 
 class BadFolders : public testing::TestWithParam<std::pair<const char*, u32>> {};
 

@@ -72,6 +72,7 @@ std::string typescript() {
   out += enumeration<wasm::State>("State", "state_");
   out += enumeration<wasm::Next>("Next", "next_");
   out += enumeration<wasm::EmbeddingState>("EmbeddingState", "embedding_");
+  out += enumeration<wasm::SavedState>("SavedState", "saved_");
   out += enumeration<wasm::DeviceKind>("DeviceKind", "device_");
   out += enumeration<wasm::KvKind>("KvKind", "kv_");
   out += enumeration<wasm::TokenizeFlags>("TokenizeFlags", "tokenize_");

@@ -4,6 +4,8 @@ export const chromiumArguments = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
   '--enable-features=Vulkan',
+  // SwiftShader compiles a store for each word of workgroup memory that it has to make zero; Dawn's loop is small.
+  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',

@@ -23,17 +23,17 @@ const settleTime = 4000; // until a tab is at rest
 const deadline = 570_000;
 const mostHeap = 32 << 20;
 
+const page = `<!doctype html><meta charset="utf-8" /><title>memory</title><link rel="icon" href="data:," />
+<script type="module" src="./main.js"></script>`;
+
 // A tab that is empty at first, then loads and generates, and tells what the engine says of itself.
-const page = (task) => `<!doctype html><meta charset="utf-8" /><title>memory</title><link rel="icon" href="data:," />
-<script type="module">
-  const tell = (message) => fetch('report', { method: 'POST', body: JSON.stringify(message) });
-  await new Promise((resolve) => setTimeout(resolve, ${2 * settleTime}));
-  try {
-    await tell(await (${loadAndGenerate})(${JSON.stringify(task)}));
-  } catch (error) {
-    await tell({ error: String(error) });
-  }
-</script>`;
+const script = (task) => `const tell = (message) => fetch('report', { method: 'POST', body: JSON.stringify(message) });
+await new Promise((resolve) => setTimeout(resolve, ${2 * settleTime}));
+try {
+  await tell(await (${loadAndGenerate})(${JSON.stringify(task)}));
+} catch (error) {
+  await tell({ error: String(error) });
+}`;
 
 /** Ids of all processes below `root`. */
 function descendants(root) {
@@ -255,7 +255,8 @@ async function main() {
     if (values.kv) options.kv = values.kv;
     const url = `models/${encodeURIComponent(basename(values.model))}`;
     cpSync(fileURLToPath(new URL('../dist', import.meta.url)), root, { recursive: true });
-    writeFileSync(join(root, 'index.html'), page({ url, tokens: Number(values.tokens), options }));
+    writeFileSync(join(root, 'index.html'), page);
+    writeFileSync(join(root, 'main.js'), script({ url, tokens: Number(values.tokens), options }));
     const origin = `http://localhost:${await listen(server, 18_600)}`;
     const executable = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
     spawn(executable, [...programArguments, `--user-data-dir=${profile}`, origin], { stdio: 'ignore' });

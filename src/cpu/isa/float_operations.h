@@ -87,6 +87,31 @@ void floats_of_halves(const u8* from, u64 count, float* out) {
   for (; i < count; ++i) out[i] = half_at(from + 2 * i);
 }
 
+// Numbers of a KV cache (KvRows::put_blocks) from i on, as integers.
+template <bool nibbles>
+PRONK_INLINE Lanes<i8, 8> eight_of_cache(const u8* from, u32 i) {
+  if constexpr (!nibbles) return load_vector<Lanes<i8, 8>>(from + i);
+  const Lanes<u8, 4> pairs = load_vector<Lanes<u8, 4>>(from + i / 2);
+  return Lanes<i8, 8>(__builtin_shufflevector(pairs & 15, pairs >> 4, 0, 4, 1, 5, 2, 6, 3, 7)) - i8(8);
+}
+template <bool nibbles>
+PRONK_INLINE i32 one_of_cache(const u8* from, u32 i) {
+  return nibbles ? (from[i / 2] >> (i % 2 * 4) & 15) - 8 : i8(from[i]);
+}
+
+template <bool nibbles>
+void floats_of_blocks(const u8* from, const u8* scales, u32 count, u32 block, float* out) {
+  for (u32 first = 0; first < count; first += block, scales += 2) {
+    const float scale = half_at(scales);
+    const u32 end = count - first < block ? count : first + block;
+    u32 i = first;
+    for (; i + 8 <= end; i += 8) {
+      store_vector(out + i, __builtin_convertvector(eight_of_cache<nibbles>(from, i), Floats8) * scale);
+    }
+    for (; i < end; ++i) out[i] = scale * float(one_of_cache<nibbles>(from, i));
+  }
+}
+
 // out = g / (1 + e^−(factor · (g + cubic · g³))) · up; the strides leave room for whole vectors.
 void gate_floats(Rows<const float> gate, Rows<const float> up, float factor, float cubic, Rows<float> out) {
   for (u32 t = 0; t < out.count; ++t) {

@@ -8,8 +8,23 @@ PRONK_INLINE const u8* unit_at(const u8* row, u32 unit) {
   return row + u64(unit) * (unit_weights / Dot::block_weights) * Dot::block_bytes;
 }
 
+// Of so many parts those that make no whole unit: where a block is a unit there are none, and no code for them.
+template <class Dot>
+PRONK_INLINE u32 rest_parts(u32 parts) {
+  return Dot::block_weights == unit_weights ? 0 : parts % (unit_weights / quant_block);
+}
+
 PRONK_INLINE const Quant* quants_of(const QuantizedRows& x, u32 t) {
   return reinterpret_cast<const Quant*>(x.quants) + u64(t) * x.stride;
+}
+
+template <class Dot>
+PRONK_INLINE Dot dot_of(const formats::Format& format) {
+  if constexpr (requires(Dot dot) { dot.book; }) {
+    return {reinterpret_cast<const u8*>(format.gpu_table().data())};
+  } else {
+    return {};
+  }
 }
 
 // ---- One row of weights, one of activations
@@ -24,12 +39,12 @@ struct RowSums {
 
 // Of `parts` times 32 weights.
 template <class Dot>
-PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales, const float* x_sums, u32 parts,
-                           RowSums<Dot>& sums) {
+PRONK_INLINE void add_unit(const Dot& dot, const u8* unit, const Quant* x, const float* x_scales, const float* x_sums,
+                           u32 parts, RowSums<Dot>& sums) {
   constexpr u32 groups = RowSums<Dot>::groups;
   using Products = typename RowSums<Dot>::Products;
   UnitScales w;
-  Dot::scales(unit, parts * groups, w);
+  dot.scales(unit, parts * groups, w);
   for (u32 i = 0; i < groups; ++i) {
     if (Dot::has_offsets)
       sums.offsets += load_vector<Floats8>(w.offsets + 8 * i) * load_vector<Floats8>(x_sums + 8 * i);
@@ -39,7 +54,7 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
   }
 #pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
-    const Bytes32 quants = Dot::quants(unit, p);
+    const Bytes32 quants = dot.quants(unit, p);
     if constexpr (groups == 1) {
       const GroupInts dots = group_dot<Dot::largest>(quants, x + p * quant_block);
       sums.products[p % 2] += __builtin_convertvector(dots, Products) * w.scales[p];
@@ -53,7 +68,7 @@ PRONK_INLINE void add_unit(const u8* unit, const Quant* x, const float* x_scales
 }
 
 template <class Dot>
-PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
+PRONK_INLINE float row_product(const Dot& dot, const u8* row, const QuantizedRows& x, u32 t) {
   constexpr u32 unit_blocks = unit_weights / quant_block;
   const Quant* quants = quants_of(x, t);
   const float* scales = x.scales + u64(t) * x.stride / quant_block;
@@ -61,13 +76,13 @@ PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
                                                   : x.half_sums + u64(t) * x.stride / (quant_block / 2);
   constexpr u32 unit_sums = unit_weights / Dot::group;
   RowSums<Dot> sums;
-  const u32 units = x.width / unit_weights, rest = x.width % unit_weights / quant_block;
+  const u32 units = x.width / unit_weights, rest = rest_parts<Dot>(x.width / quant_block);
   for (u32 u = 0; u < units; ++u) {
-    add_unit<Dot>(unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks, x_sums + u * unit_sums,
-                  unit_blocks, sums);
+    add_unit<Dot>(dot, unit_at<Dot>(row, u), quants + u * unit_weights, scales + u * unit_blocks,
+                  x_sums + u * unit_sums, unit_blocks, sums);
   }
   if (rest > 0) {
-    add_unit<Dot>(unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
+    add_unit<Dot>(dot, unit_at<Dot>(row, units), quants + units * unit_weights, scales + units * unit_blocks,
                   x_sums + units * unit_sums, rest, sums);
   }
   return sum_of(sums.products[0] + sums.products[1], sums.offsets);
@@ -78,14 +93,23 @@ PRONK_INLINE float row_product(const u8* row, const QuantizedRows& x, u32 t) {
 constexpr u32 panel_units = 4;
 constexpr u32 panel_weights = panel_units * unit_weights;  // of each row
 
-template <class Dot>
+// What multiplying a panel depends on: formats that have it in common share the code.
+template <u32 group_weights, u32 largest_quant, bool with_offsets>
 struct Panel {
-  static constexpr bool has_offsets = Dot::has_offsets || (Dot::largest == 0 && panel_bias > 0);
-  static constexpr u32 groups = panel_weights / Dot::group;
+  static constexpr u32 group = group_weights, largest = largest_quant, groups = panel_weights / group;
+  static constexpr bool has_offsets = with_offsets || (largest == 0 && panel_bias > 0);
   alignas(64) u8 quants[panel_weights * panel_rows];  // as panel_dot reads them
   alignas(64) float scales[groups][panel_rows];
   alignas(64) float offsets[has_offsets ? groups : 1][panel_rows];
 };
+
+// Sums of pairs have room for as many quants up to the rounded number as up to the number itself.
+constexpr u32 rounded_largest(u32 largest) {
+  return largest == 0 ? 0 : largest <= 16 ? 16 : largest <= 32 ? 32 : largest <= 64 ? 64 : 127;
+}
+
+template <class Dot>
+using PanelOf = Panel<Dot::group, rounded_largest(Dot::largest), Dot::has_offsets>;
 
 // Writes a row's 32 quants to where the panel has them.
 PRONK_INLINE void deal(const Bytes32& quants, u8* to, u32 row) {
@@ -96,19 +120,19 @@ PRONK_INLINE void deal(const Bytes32& quants, u8* to, u32 row) {
 
 // unit: number `index` of the panel
 template <class Dot>
-PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel<Dot>& panel) {
+PRONK_INLINE void fill_unit(const Dot& dot, const u8* unit, u32 parts, u32 row, u32 index, PanelOf<Dot>& panel) {
   constexpr u32 part_groups = quant_block / Dot::group, unit_groups = unit_weights / Dot::group;
   UnitScales w;
-  Dot::scales(unit, parts * part_groups, w);
+  dot.scales(unit, parts * part_groups, w);
   for (u32 g = 0; g < parts * part_groups; ++g) {
     panel.scales[index * unit_groups + g][row] = w.scales[g];
-    if (Panel<Dot>::has_offsets) {
+    if (PanelOf<Dot>::has_offsets) {
       panel.offsets[index * unit_groups + g][row] = Dot::has_offsets ? w.offsets[g] : -float(panel_bias) * w.scales[g];
     }
   }
 #pragma unroll(unrolled_parts)
   for (u32 p = 0; p < parts; ++p) {
-    const Bytes32 quants = Dot::quants(unit, p);
+    const Bytes32 quants = dot.quants(unit, p);
     deal(Dot::largest == 0 ? quants ^ panel_bias : quants,
          panel.quants + (index * unit_weights + p * quant_block) * panel_rows, row);
   }
@@ -116,37 +140,38 @@ PRONK_INLINE void fill_unit(const u8* unit, u32 parts, u32 row, u32 index, Panel
 
 // `parts` times 32 weights of `rows` rows; missing rows are zeros.
 template <class Dot>
-void fill_panel(const u8* weights, u64 row_bytes, u32 rows, u32 parts, Panel<Dot>& panel) {
+void fill_panel(const Dot& dot, const u8* weights, u64 row_bytes, u32 rows, u32 parts, PanelOf<Dot>& panel) {
   constexpr u32 unit_parts = unit_weights / quant_block;
   if (rows < panel_rows) panel = {};
   for (u32 r = 0; r < rows; ++r) {
     for (u32 u = 0; u < parts / unit_parts; ++u) {
-      fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, u), unit_parts, r, u, panel);
+      fill_unit<Dot>(dot, unit_at<Dot>(weights + r * row_bytes, u), unit_parts, r, u, panel);
     }
-    const u32 units = parts / unit_parts, rest = parts % unit_parts;
-    if (rest > 0) fill_unit<Dot>(unit_at<Dot>(weights + r * row_bytes, units), rest, r, units, panel);
+    const u32 units = parts / unit_parts, rest = rest_parts<Dot>(parts);
+    if (rest > 0) fill_unit<Dot>(dot, unit_at<Dot>(weights + r * row_bytes, units), rest, r, units, panel);
   }
 }
 
 // out[t][r] += panel · x for `tokens` activations from row t on and columns from `first` on.
-template <class Dot, u32 tokens>
-PRONK_INLINE void add_tile(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first,
+template <u32 tokens, class AnyPanel>
+PRONK_INLINE void add_tile(const AnyPanel& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first,
                            PanelFloats* sums) {
-  constexpr u32 part_groups = quant_block / Dot::group;
+  constexpr u32 part_groups = quant_block / AnyPanel::group;
   const u32 blocks = x.stride / quant_block;
   const Quant* quants = quants_of(x, t) + first;
   const float* x_scales = x.scales + u64(t) * blocks + first / quant_block;
-  const float* x_sums = (part_groups == 1 ? x.sums : x.half_sums) + u64(t) * blocks * part_groups + first / Dot::group;
+  const float* x_sums =
+      (part_groups == 1 ? x.sums : x.half_sums) + u64(t) * blocks * part_groups + first / AnyPanel::group;
   for (u32 p = 0, g = 0; p < parts; ++p) {
     for (u32 i = 0; i < part_groups; ++i, ++g) {
       PanelInts dots[tokens];
-      panel_dot<tokens, Dot::group, Dot::largest>(panel.quants + g * Dot::group * panel_rows, quants + g * Dot::group,
-                                                  x.stride, dots);
+      panel_dot<tokens, AnyPanel::group, AnyPanel::largest>(panel.quants + g * AnyPanel::group * panel_rows,
+                                                            quants + g * AnyPanel::group, x.stride, dots);
       const PanelFloats scale = load_vector<PanelFloats>(panel.scales[g]);
       for (u32 j = 0; j < tokens; ++j) {
         sums[j] += __builtin_convertvector(dots[j], PanelFloats) * (scale * x_scales[j * blocks + p]);
       }
-      if (Panel<Dot>::has_offsets) {
+      if (AnyPanel::has_offsets) {
         const PanelFloats offset = load_vector<PanelFloats>(panel.offsets[g]);
         for (u32 j = 0; j < tokens; ++j) sums[j] += offset * x_sums[j * blocks * part_groups + g];
       }
@@ -154,24 +179,23 @@ PRONK_INLINE void add_tile(const Panel<Dot>& panel, u32 parts, const QuantizedRo
   }
 }
 
-template <class Dot, u32 tokens>
-void multiply_tile(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first, Rows<float> out,
-                   u32 n) {
+template <u32 tokens, class AnyPanel>
+void multiply_tile(const AnyPanel& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first, Rows<float> out, u32 n) {
   const u32 rows = out.width - n < panel_rows ? out.width - n : panel_rows;
   PanelFloats sums[tokens];
   for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(&sums[j], out[t + j] + n, rows * sizeof(float));
-  add_tile<Dot, tokens>(panel, parts, x, t, first, sums);
+  add_tile<tokens>(panel, parts, x, t, first, sums);
   for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(out[t + j] + n, &sums[j], rows * sizeof(float));
 }
 
-template <class Dot>
-void multiply_panel(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, u32 first, Rows<float> out, u32 n) {
+template <class AnyPanel>
+void multiply_panel(const AnyPanel& panel, u32 parts, const QuantizedRows& x, u32 first, Rows<float> out, u32 n) {
   u32 t = 0;
   for (; t + tile_tokens <= x.count; t += tile_tokens) {
-    multiply_tile<Dot, tile_tokens>(panel, parts, x, t, first, out, n);
+    multiply_tile<tile_tokens>(panel, parts, x, t, first, out, n);
   }
-  for (; t + 2 <= x.count; t += 2) multiply_tile<Dot, 2>(panel, parts, x, t, first, out, n);
-  if (t < x.count) multiply_tile<Dot, 1>(panel, parts, x, t, first, out, n);
+  for (; t + 2 <= x.count; t += 2) multiply_tile<2>(panel, parts, x, t, first, out, n);
+  if (t < x.count) multiply_tile<1>(panel, parts, x, t, first, out, n);
 }
 
 // ---- A run of rows
@@ -179,10 +203,11 @@ void multiply_panel(const Panel<Dot>& panel, u32 parts, const QuantizedRows& x, 
 template <class Dot>
 void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
                       Rows<float> out) {
+  const Dot dot = dot_of<Dot>(*matrix.format);
   const u64 row_bytes = matrix.row_bytes();
   for (u32 t = 0; t < x.count; ++t) {
     for (u32 n = range.first; n < range.end; ++n) {
-      out[t][n] = row_product<Dot>(matrix.bytes + n * row_bytes, x, t) + (bias ? bias[n] : 0);
+      out[t][n] = row_product<Dot>(dot, matrix.bytes + n * row_bytes, x, t) + (bias ? bias[n] : 0);
     }
   }
 }
@@ -190,7 +215,8 @@ void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows&
 template <class Dot>
 void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
                         Rows<float> out) {
-  Panel<Dot> panel;
+  const Dot dot = dot_of<Dot>(*matrix.format);
+  PanelOf<Dot> panel;
   const u64 row_bytes = matrix.row_bytes();
   out.width = range.end;
   for (u32 n = range.first; n < range.end; n += panel_rows) {
@@ -201,8 +227,8 @@ void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRow
     for (u32 first = 0; first < matrix.cols; first += panel_weights) {
       const u32 columns = matrix.cols - first < panel_weights ? matrix.cols - first : panel_weights;
       const u8* weights = unit_at<Dot>(matrix.bytes + n * row_bytes, first / unit_weights);
-      fill_panel<Dot>(weights, row_bytes, rows, columns / quant_block, panel);
-      multiply_panel<Dot>(panel, columns / quant_block, x, first, out, n);
+      fill_panel<Dot>(dot, weights, row_bytes, rows, columns / quant_block, panel);
+      multiply_panel(panel, columns / quant_block, x, first, out, n);
     }
   }
 }

@@ -1,10 +1,11 @@
 #include <arm_neon.h>
+#include <sys/auxv.h>
 
 #include "cpu/isa/all.h"
 
 namespace pronk::cpu {
 
-static bool runs_here() { return true; }
+static bool runs_here() { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
 
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 namespace {
@@ -16,8 +17,18 @@ namespace {
 }  // namespace
 #pragma clang attribute pop
 
-const Kernels neon_kernels = {"neon",   runs_here,      sizeof(Quant),    panel_rows,
-                              quantize, find_quantized, any_floats,       floats_of_halves,
-                              attend,   gate_floats,    multiply_in_cache};
+const Kernels neon_kernels = {"neon",
+                              runs_here,
+                              sizeof(Quant),
+                              panel_rows,
+                              quantize,
+                              find_quantized,
+                              any_floats,
+                              floats_of_halves,
+                              floats_of_blocks<false>,
+                              floats_of_blocks<true>,
+                              attend,
+                              gate_floats,
+                              multiply_in_cache};
 
 }  // namespace pronk::cpu

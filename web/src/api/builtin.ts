@@ -1,14 +1,21 @@
-// The model in the box, which ships with the package. scripts/build.mjs puts `null` here where a build has no model.
+// Where the model in the box is, once something has imported it.
 import { PronkError } from '../runtime/errors.js';
-
-/** Where it is; bundlers find the file by this very form of the expression. */
-const builtinModel: URL | null = new URL('../pronk-box.gguf', import.meta.url);
 
 /** The name that stands for the model in the box. */
 export const builtinName = 'builtin';
 
+let file: URL | null | undefined; // null: this build has none
+
+/** By builtin-model.ts alone. */
+export function provideBuiltin(url: URL | null): void {
+  file = url;
+}
+
 export function builtinUrl(): URL {
-  if (builtinModel) return builtinModel;
-  const why = 'models/pronk-box.gguf was not there when it was built';
-  throw new PronkError('no-builtin-model', `this build of pronk has no model in the box: ${why}`);
+  if (file) return file;
+  const why =
+    file === null
+      ? 'this build of pronk has no model in the box: models/pronk-box.gguf was not there when it was built'
+      : "the model in the box is not here: it comes with import 'pronk/builtin'";
+  throw new PronkError('no-builtin-model', why);
 }

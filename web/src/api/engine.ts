@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../runtime/errors.js';
+import { PronkError, throwIfAborted } from '../runtime/errors.js';
 import type {
   Constraint,
   Device,
@@ -14,15 +14,23 @@ import type {
 } from '../runtime/types.js';
 import { checkConstraint, checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
+import type { GivenWorker } from '../worker/connect-worker.js';
 import { ModelWorker } from '../worker/model-worker.js';
 import { Generation } from './generation.js';
+import type { EnginePlace } from './in-thread.js';
 import { ChatCompletions } from './openai/chat.js';
 import { Completions } from './openai/completions.js';
 import { Embeddings } from './openai/embeddings.js';
+import { Session } from './session.js';
 import type { SourceOptions } from './sources.js';
 import { type StartTemplateWorker, TemplateRenderer } from './template/renderer.js';
 
 export interface LoadOptions extends EngineOptions, SourceOptions {
+  /**
+   * In a browser: a worker of the caller's whose script imports 'pronk/worker', or what makes one, which can then make
+   * another after a crash; or `inThread` of 'pronk/in-thread'. The engine ends a worker with unload().
+   */
+  worker?: GivenWorker | EnginePlace;
   onProgress?: (progress: LoadProgress) => void;
   /** What the engine deals with by itself, for as long as it lives; default: a warning where the platform shows them. */
   onNotice?: (notice: Notice) => void;
@@ -37,6 +45,11 @@ export interface GenerateOptions extends SamplingOptions {
 
 export interface EmbedOptions extends EmbeddingOptions {
   signal?: AbortSignal;
+}
+
+export interface SessionOptions {
+  /** What session.save() gave, of the same model with the same types of KV cache. */
+  from?: Uint8Array;
 }
 
 /** What differs between the places where the package runs. */
@@ -55,6 +68,8 @@ const loadNames: Record<keyof LoadOptions, true> = {
   kv: true,
   embeddings: true,
   threads: true,
+  wasmUrl: true,
+  worker: true,
   cache: true,
   hubEndpoint: true,
   onProgress: true,
@@ -78,6 +93,7 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
+const sessionNames: Record<keyof SessionOptions, true> = { from: true };
 const tokenizeNames: Record<keyof TokenizeOptions, true> = { special: true, bos: true };
 
 /** Before all else that load() and plan() do with their options. */
@@ -86,9 +102,9 @@ export function checkLoadOptions(options: LoadOptions): void {
 }
 
 function engineOptions(home: Home, given: EngineOptions): EngineOptions {
-  const { contextSize, device, kv, threads, memoryBudget, embeddings } = given;
+  const { contextSize, device, kv, threads, memoryBudget, embeddings, wasmUrl } = given;
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings, wasmUrl };
   checkEngineOptions(options);
   return options;
 }
@@ -100,10 +116,12 @@ export class Engine {
   readonly completions = new Completions(this);
   readonly embeddings = new Embeddings(this);
   private readonly templates: TemplateRenderer;
+  private readonly sessions = new Set<number>();
+  private lastSession = 0;
 
   protected constructor(
     private readonly worker: ModelWorker,
-    home: Pick<Home, 'startTemplateWorker'>,
+    private readonly home: Pick<Home, 'startTemplateWorker' | 'defaultBudget'>,
   ) {
     this.templates = new TemplateRenderer(home.startTemplateWorker);
   }
@@ -147,13 +165,19 @@ export class Engine {
    * left in the KV cache is used again where the prompts begin alike.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
+    return this.generateIn(0, prompt, options);
+  }
+
+  /** @internal */
+  generateIn(session: number, prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
     // What is wrong with the arguments is told as all that goes wrong is: by the generation.
     return new Generation(async (onPieces, stop) => {
       checkNames('options', options, generateNames);
       const { signal: _, constraint, ...sampling } = options;
       if (constraint !== undefined) checkConstraint(constraint);
       const given = typeof prompt === 'string' ? prompt : tokensOf('the prompt', prompt);
-      return this.worker.call('generate', { prompt: given, options: sampling, constraint }, { onPieces, signal: stop });
+      const request = { prompt: given, options: sampling, constraint, session };
+      return this.worker.call('generate', request, { onPieces, signal: stop });
     }, options?.signal);
   }
 
@@ -166,6 +190,57 @@ export class Engine {
     checkNames('options', options, embedNames);
     const { signal, ...rest } = options;
     return this.worker.call('embed', { texts: textsOf('the texts', texts), options: rest }, { signal });
+  }
+
+  /**
+   * Another conversation with this model, with a cache of its own, empty or as it was saved. It takes at most
+   * plan.memory.kvCache of the host's memory; when that is over the budget, or over what the machine is taken to have
+   * where none was given, it is an error 'out-of-memory'.
+   */
+  async session(options: SessionOptions = {}): Promise<Session> {
+    checkNames('options', options, sessionNames);
+    const { from } = options;
+    if (from !== undefined && !(from instanceof Uint8Array)) {
+      throw new PronkError('bad-argument', `from is ${String(from)}, not a Uint8Array`);
+    }
+    this.checkRoom(this.sessions.size + 1);
+    const id = ++this.lastSession;
+    this.sessions.add(id);
+    try {
+      if (from) await this.worker.call('openSession', { session: id, from });
+    } catch (error) {
+      this.sessions.delete(id);
+      throw error;
+    }
+    return new Session(this, id);
+  }
+
+  /** With so many sessions; one more is in memory while two change places. */
+  private checkRoom(sessions: number): void {
+    const { memory, memoryBudget } = this.plan;
+    const room = memoryBudget === null ? this.home.defaultBudget() : memoryBudget - memory.total;
+    const needed = (sessions + 1) * memory.kvCache;
+    if (needed <= room) return;
+    const [each, all, left] = [memory.kvCache, needed, Math.max(0, room)].map(
+      (bytes) => `${(bytes / 1e6).toFixed(1)} MB`,
+    );
+    throw new PronkError(
+      'out-of-memory',
+      `a session may take ${each}: ${sessions} of them, and one that is changing places, ${all}, more than the ${left} ` +
+        "that are left beside the engine; close one, or load with a smaller contextSize, a smaller type of 'kv' or a " +
+        'larger memoryBudget',
+    );
+  }
+
+  /** @internal */
+  saveSession(session: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.worker.call('saveSession', { session });
+  }
+
+  /** @internal */
+  async closeSession(session: number): Promise<void> {
+    await this.worker.call('closeSession', { session });
+    this.sessions.delete(session);
   }
 
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {

@@ -3,10 +3,12 @@ import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { ModelCache } from '../runtime/cache.js';
 import { defaultCacheFolder, PlainFolder } from '../runtime/cache-folder.js';
+import { PronkError } from '../runtime/errors.js';
 import { hubUrl } from '../runtime/hub.js';
 import { nodePlatform } from '../runtime/platform-node.js';
 import type { FileSpec, Plan } from '../runtime/types.js';
 import { connectLocally } from '../worker/connect-local.js';
+import './builtin-model.js';
 import { checkLoadOptions, Engine, type Home, type LoadOptions } from './engine.js';
 import { fileSpecs, type ModelSource } from './sources.js';
 import { startTemplateWorker } from './template/start-node.js';
@@ -14,10 +16,13 @@ import { startTemplateWorker } from './template/start-node.js';
 export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
-export type { EmbedOptions, GenerateOptions, LoadOptions } from './engine.js';
+export type { GivenWorker } from '../worker/connect-worker.js';
+export type { EmbedOptions, GenerateOptions, LoadOptions, SessionOptions } from './engine.js';
 export type { Generation } from './generation.js';
+export type { EnginePlace } from './in-thread.js';
 export type { Stream } from './openai/stream.js';
 export type * from './openai/types.js';
+export type { Session } from './session.js';
 export type { ModelFile, ModelSource, SourceOptions } from './sources.js';
 
 function urlOrPath(text: string): FileSpec {
@@ -38,6 +43,9 @@ function hubEndpoint(): string | undefined {
 
 function filesOf(source: ModelSource, options: LoadOptions): FileSpec[] {
   checkLoadOptions(options);
+  for (const name of ['worker', 'wasmUrl'] as const) {
+    if (options[name] !== undefined) throw new PronkError('bad-argument', `${name} is for browsers alone`);
+  }
   return fileSpecs(source, urlOrPath, { hubEndpoint: hubEndpoint(), ...options });
 }
 

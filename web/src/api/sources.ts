@@ -13,7 +13,7 @@ export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /**
  * A file, or all files of a split model. One URL or path of a split model (`-00001-of-00003.gguf`) stands for all.
- * 'builtin' is the small model that ships with the package (`./builtin` would be a file of that name).
+ * 'builtin' is the small model that ships with the package; in a browser it wants import 'pronk/builtin' (`./builtin` would be a file of that name).
  */
 export type ModelSource = ModelFile | readonly ModelFile[];
 

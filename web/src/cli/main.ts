@@ -2,6 +2,7 @@
 // npx pronk: finds the command and turns failures into an exit status.
 import { parseArgs } from 'node:util';
 import { messageOf, PronkError } from '../runtime/errors.js';
+import { pollByTimer } from '../runtime/gpu-polling.js';
 import { listModels, pullModel, removeModels } from './cache-commands.js';
 import { chat } from './chat.js';
 import { type Flags, helpOf, options } from './options.js';
@@ -36,6 +37,7 @@ function parse(name: string, rest: string[]): { values: Flags; positionals: stri
   }
 }
 
+pollByTimer();
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {

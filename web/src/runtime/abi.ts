@@ -39,6 +39,13 @@ export const EmbeddingState = {
 } as const;
 export type EmbeddingState = (typeof EmbeddingState)[keyof typeof EmbeddingState];
 
+export const SavedState = {
+  none: 0,
+  bytes: 1,
+  all: 2,
+} as const;
+export type SavedState = (typeof SavedState)[keyof typeof SavedState];
+
 export const DeviceKind = {
   cpu: 0,
   gpu: 1,

@@ -8,6 +8,7 @@ import {
   KvKind,
   Next,
   PoolingKind,
+  SavedState,
   SpecialToken,
   State,
   TokenizeFlags,
@@ -22,6 +23,7 @@ import type { EngineModule } from './module.js';
 import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { Run } from './run.js';
+import type { SavedSession } from './saved-session.js';
 import { countThreads, ThreadTeam } from './threads.js';
 import { tick } from './tick.js';
 import type {
@@ -65,6 +67,7 @@ const brokenByLoss = new Set<PronkErrorCode>(['internal', 'device-lost', 'out-of
 
 const smallWeights = 32 << 20; // bytes that are streamed while kernels compile
 const commitsInFlight = 4; // parts written to the GPU before its queue is waited for
+const putPart = 1 << 20; // bytes of a saved session that go to the module at a time
 const eventPatience = 2000; // milliseconds after which the module is asked again, should an event have been missed
 const lossPatience = 300; // milliseconds for a lost device to be told, after something failed that it may have caused
 
@@ -263,6 +266,42 @@ export class EngineHost {
     }
   }
 
+  /** What is computed of the conversation. Not while something runs. */
+  async save(): Promise<SavedSession> {
+    if (this.failure) throw this.failure;
+    if (this.driving) throw new PronkError('internal', 'save() while something else runs');
+    this.driving = true;
+    try {
+      this.module.call((m) => m.pronk_save());
+      const saved: SavedSession = { head: this.module.result(), body: [] };
+      for (;;) {
+        const state = this.pump();
+        const what = this.module.call((m) => m.pronk_saved());
+        if (what === SavedState.all) return saved;
+        if (what === SavedState.bytes) saved.body.push(this.module.result());
+        else await this.untilEvent(state === State.busy && this.device === 'webgpu');
+      }
+    } finally {
+      this.driving = false;
+    }
+  }
+
+  /** Goes on from what was saved; one that is not for this model is an error and changes nothing. */
+  async restore({ head, body }: SavedSession): Promise<void> {
+    if (this.failure) throw this.failure;
+    let missing = this.module.withBytes(head, (at) => this.module.call((m) => m.pronk_restore(at, head.length)));
+    const length = body.reduce((sum, part) => sum + part.length, 0);
+    if (length !== missing) throw new PronkError('damaged', `the saved session has ${length} bytes, not ${missing}`);
+    for (const part of body) {
+      for (let begin = 0; begin < part.length; begin += putPart) {
+        const bytes = part.subarray(begin, begin + putPart);
+        this.module.withBytes(bytes, (at) => this.module.call((m) => m.pronk_put_saved(at, bytes.length)));
+        missing -= bytes.length;
+        if (missing % (commitsInFlight * putPart) === 0) await this.queueDone();
+      }
+    }
+  }
+
   /** What `error` came of: the loss of the device, or `error` itself. A loss may be told later than what it breaks. */
   async causeOf(error: unknown): Promise<PronkError> {
     const own = toPronkError(error);
@@ -285,7 +324,7 @@ export class EngineHost {
     }
   }
 
-  stats(): Omit<Stats, 'recoveries'> {
+  stats(): Omit<Stats, 'recoveries' | 'sessionBytes'> {
     this.module.call((m) => m.pronk_stats());
     const working = this.device === 'cpu' ? 1 + (this.team?.serving ?? 0) : 0;
     return statsFromJson(this.module.resultObject(), working);
@@ -342,7 +381,7 @@ export class EngineHost {
 
   private async instantiate(): Promise<void> {
     const wanted = this.device === 'cpu' ? countThreads(this.options.threads, this.platform.threads()) : 0;
-    this.module = await this.platform.instantiate(this.gpuHost, wanted);
+    this.module = await this.platform.instantiate(this.gpuHost, wanted, this.options.wasmUrl);
     this.threads = this.module.shared ? wanted : Math.min(wanted, 1);
   }
 

@@ -7,6 +7,8 @@ import { pause } from './pause.js';
 import type { Platform } from './platform.js';
 import { RecoveryLimit } from './recovery-limit.js';
 import type { Run } from './run.js';
+import { bytesOfSession, sessionOfBytes } from './saved-session.js';
+import { Sessions } from './sessions.js';
 import type {
   Constraint,
   EmbeddingOptions,
@@ -37,6 +39,7 @@ export class EngineKeeper {
   private firstChunk = 0; // tokens of the first submission of a prompt, once a device was lost; else the module's choice
   private readonly limit = new RecoveryLimit();
   private readonly end = new AbortController();
+  private readonly sessions = new Sessions();
   private readonly grammars = new Grammars(() => this.host!.vocabulary());
 
   constructor(
@@ -66,7 +69,7 @@ export class EngineKeeper {
   }
 
   async stats(): Promise<Omit<Stats, 'recoveries'>> {
-    return (await this.ready()).stats();
+    return { ...(await this.ready()).stats(), sessionBytes: this.sessions.keptBytes };
   }
 
   /** As EngineHost.generate(), over as many devices as it takes. */
@@ -76,11 +79,13 @@ export class EngineKeeper {
     onPieces: (pieces: Piece[]) => void,
     signal?: AbortSignal,
     constraint?: Constraint,
+    session = 0,
   ): Promise<GenerationResult> {
     const host = await this.ready();
+    if (signal?.aborted) return host.prepare(prompt, options).result('cancelled');
     const mask = constraint ? await this.grammars.mask(constraint) : null;
     try {
-      return await this.finish(host, host.prepare(prompt, options, mask), onPieces, signal);
+      return await this.finish(host, host.prepare(prompt, options, mask), onPieces, session, signal);
     } finally {
       mask?.close();
     }
@@ -90,12 +95,16 @@ export class EngineKeeper {
     first: EngineHost,
     run: Run,
     onPieces: (pieces: Piece[]) => void,
+    session: number,
     signal?: AbortSignal,
   ): Promise<GenerationResult> {
     let host = first;
     for (;;) {
       try {
-        return await host.generate(run, onPieces, signal);
+        await this.sessions.enter(host, session, run.ids);
+        const result = await host.generate(run, onPieces, signal);
+        this.sessions.leave([...run.ids, ...run.given]);
+        return result;
       } catch (error) {
         const cause = await host.causeOf(error);
         if (!host.loss) throw cause;
@@ -125,6 +134,22 @@ export class EngineKeeper {
       }
     }
     return vectors;
+  }
+
+  /** What a session has computed, as bytes for openSession(). */
+  async saveSession(session: number): Promise<Uint8Array<ArrayBuffer>> {
+    const saved = await this.sessions.save(await this.ready(), session);
+    if (!saved) throw new PronkError('bad-argument', 'there is nothing to save: the session has computed nothing yet');
+    return bytesOfSession(saved);
+  }
+
+  /** A session that goes on from what was saved. */
+  async openSession(session: number, from: Uint8Array): Promise<void> {
+    await this.sessions.open(await this.ready(), session, sessionOfBytes(from));
+  }
+
+  closeSession(session: number): void {
+    this.sessions.close(session);
   }
 
   /** Frees everything; a recovery under way ends. */

@@ -67,7 +67,7 @@ function countersFromJson(json: Json): Counters {
   };
 }
 
-export function statsFromJson(json: Json, threads: number): Omit<Stats, 'recoveries'> {
+export function statsFromJson(json: Json, threads: number): Omit<Stats, 'recoveries' | 'sessionBytes'> {
   return {
     threads,
     promptTokens: numberOf(json, 'prompt_tokens'),

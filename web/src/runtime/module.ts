@@ -73,6 +73,10 @@ export interface ModuleExports {
   pronk_next(): number;
   pronk_embed(ids: number, count: number, pooling: number, normalize: number): number;
   pronk_embedding(): number;
+  pronk_save(): number;
+  pronk_saved(): number;
+  pronk_restore(head: number, length: number): number;
+  pronk_put_saved(bytes: number, length: number): number;
   pronk_cancel(): void;
   pronk_prefill_chunk(): number;
   pronk_stats(): number;

@@ -8,6 +8,7 @@ import { chooseModule, type ModuleName, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
 import { Sha256 } from './sha256.js';
 import { BlobSource, MemorySource } from './source.js';
+import { startScript } from './start-script.js';
 import type { FromThread } from './threads.js';
 
 // Bundlers find files by this very form of the expression.
@@ -17,9 +18,10 @@ const urls: Record<ModuleName, () => URL> = {
   relaxed: () => new URL('../pronk-relaxed.wasm', import.meta.url),
 };
 
-async function compile(name: ModuleName): Promise<WebAssembly.Module> {
+/** folder: where the modules are, in place of beside the package. */
+async function compile(name: ModuleName, folder: string | undefined): Promise<WebAssembly.Module> {
   try {
-    const response = await fetch(urls[name]());
+    const response = await fetch(folder === undefined ? urls[name]() : new URL(moduleFiles[name], folder));
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     // compileStreaming() demands the type application/wasm, which not every server gives.
     if (response.headers.get('content-type')?.startsWith('application/wasm')) {
@@ -38,9 +40,9 @@ function missingForThreads(): string {
 }
 
 export const browserPlatform: Platform = {
-  async instantiate(gpu, threads) {
+  async instantiate(gpu, threads, folder) {
     const { name, memory } = chooseModule(threads);
-    return instantiate(await compile(name), gpu, memory);
+    return instantiate(await compile(name, folder), gpu, memory);
   },
   // Where nobody has tested them, threads are for those who ask.
   threads: () => ({
@@ -48,7 +50,9 @@ export const browserPlatform: Platform = {
     missing: missingForThreads(),
   }),
   startThread(start, onMessage) {
-    const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'pronk thread' });
+    const own = (): Worker =>
+      new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'pronk thread' });
+    const worker = startScript(own, './thread.js', import.meta.url, { type: 'module', name: 'pronk thread' });
     worker.onmessage = ({ data }: MessageEvent<FromThread>) => onMessage(data);
     worker.onerror = (event) => {
       event.preventDefault();

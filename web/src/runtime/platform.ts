@@ -7,8 +7,11 @@ import type { StartThread, ThreadSupport } from './threads.js';
 import type { FileSpec } from './types.js';
 
 export interface Platform {
-  /** threads: that the CPU is to have, 0 where a GPU does the work; with a module that is not shared it has one. */
-  instantiate(gpu: GpuHost | null, threads: number): Promise<EngineModule>;
+  /**
+   * threads: that the CPU is to have, 0 where a GPU does the work; with a module that is not shared it has one. folder:
+   * EngineOptions.wasmUrl.
+   */
+  instantiate(gpu: GpuHost | null, threads: number, folder?: string): Promise<EngineModule>;
   threads(): ThreadSupport;
   startThread: StartThread;
   /** WebGPU, or why there is none. */

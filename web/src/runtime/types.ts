@@ -37,6 +37,8 @@ export interface EngineOptions {
    * Firefox has one.
    */
   threads?: number;
+  /** In a browser: the folder of pronk.wasm and its like, with a slash at its end; default: beside the package. */
+  wasmUrl?: string;
 }
 
 /** What a model costs and whether it fits, known from its header alone. */
@@ -241,6 +243,8 @@ export interface Stats {
   allocated: PlanMemory;
   /** Size of the WASM module's memory. */
   heapBytes: number;
+  /** Bytes of sessions that wait for their turn in the host's memory. */
+  sessionBytes: number;
   /** Threads of the CPU that work: those of the plan, once their workers have started. */
   threads: number;
   /** Times that the engine came back by itself, from a lost device or a crashed worker. */

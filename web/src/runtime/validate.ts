@@ -66,6 +66,7 @@ export function checkEngineOptions(options: EngineOptions): void {
   if (memoryBudget !== undefined) whole('memoryBudget', memoryBudget, 1, Number.MAX_SAFE_INTEGER);
   if (threads !== undefined) whole('threads', threads, 1, mostThreads);
   oneOf('device', options.device, ['auto', 'webgpu', 'cpu']);
+  if (options.wasmUrl !== undefined) checkText('wasmUrl', options.wasmUrl);
   checkKv(options.kv);
   checkFlag('embeddings', options.embeddings);
 }

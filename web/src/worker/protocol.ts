@@ -28,13 +28,17 @@ export interface Calls {
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: {
-    arguments: { prompt: string | number[]; options: SamplingOptions; constraint?: Constraint };
+    arguments: { prompt: string | number[]; options: SamplingOptions; constraint?: Constraint; session: number };
     value: GenerationResult;
   };
   embed: {
     arguments: { texts: (string | number[])[]; options: EmbeddingOptions };
     value: Float32Array[];
   };
+  /** Sessions are numbers that the caller chooses, 0 its first; one that was not opened, or that a crash took, is empty. */
+  openSession: { arguments: { session: number; from: Uint8Array }; value: null };
+  saveSession: { arguments: { session: number }; value: Uint8Array<ArrayBuffer> };
+  closeSession: { arguments: { session: number }; value: null };
   stats: { arguments: null; value: Omit<Stats, 'recoveries'> };
   unload: { arguments: null; value: null };
 }
@@ -50,6 +54,11 @@ export type FromWorker =
   | { type: 'progress'; id: number; progress: LoadProgress }
   | { type: 'pieces'; id: number; pieces: Piece[] }
   | { type: 'notice'; notice: Notice; info: EngineInfo | null }; // info: how the model is loaded now; null: not yet
+
+/** The first message to a browser's worker, which then says that it has started. */
+export interface Start {
+  type: 'start';
+}
 
 /** A browser's worker holds this lock (Web Locks) for as long as it lives. */
 export interface Started {

@@ -1,10 +1,11 @@
 // The worker's side of the protocol, over one EngineKeeper.
 import { EngineHost } from '../runtime/engine-host.js';
 import { EngineKeeper } from '../runtime/engine-keeper.js';
-import { PronkError, toPronkError } from '../runtime/errors.js';
+import { PronkError, throwIfAborted, toPronkError } from '../runtime/errors.js';
 import type { Platform } from '../runtime/platform.js';
 import type { LoadProgress } from '../runtime/types.js';
 import type { CallName, Calls, FromWorker, ToWorker } from './protocol.js';
+import { Turns } from './turns.js';
 
 const progressInterval = 50; // milliseconds between two messages of one phase
 
@@ -17,7 +18,7 @@ type Handler<Name extends CallName> = (
 export class EngineServer {
   private keeper: EngineKeeper | null = null;
   private readonly running = new Map<number, AbortController>();
-  private lastGeneration: Promise<unknown> = Promise.resolve();
+  private readonly turns = new Turns();
   private shownPhase = '';
   private shownAt = 0;
 
@@ -70,17 +71,35 @@ export class EngineServer {
     },
     tokenize: async ({ text, options }) => this.engine().tokenize(text, options),
     detokenize: async ({ ids }) => this.engine().detokenize(ids),
-    generate: ({ prompt, options, constraint }, id, signal) =>
-      this.inTurn(() =>
+    generate: ({ prompt, options, constraint, session }, id, signal) =>
+      this.turns.run(session, signal, () =>
         this.engine().generate(
           prompt,
           options,
           (pieces) => this.send({ type: 'pieces', id, pieces }),
           signal,
           constraint,
+          session,
         ),
       ),
-    embed: ({ texts, options }, _id, signal) => this.inTurn(() => this.engine().embed(texts, options, signal)),
+    embed: ({ texts, options }, _id, signal) =>
+      this.turns.run(0, signal, () => this.engine().embed(texts, options, signal)),
+    openSession: ({ session, from }, _id, signal) =>
+      this.turns.run(session, signal, async () => {
+        throwIfAborted(signal);
+        await this.engine().openSession(session, from);
+        return null;
+      }),
+    saveSession: ({ session }, _id, signal) =>
+      this.turns.run(session, signal, async () => {
+        throwIfAborted(signal);
+        return this.engine().saveSession(session);
+      }),
+    closeSession: ({ session }, _id, signal) =>
+      this.turns.run(session, signal, async () => {
+        this.engine().closeSession(session);
+        return null;
+      }),
     stats: async () => this.engine().stats(),
     unload: async () => {
       for (const abort of this.running.values()) abort.abort();
@@ -92,13 +111,6 @@ export class EngineServer {
   private engine(): EngineKeeper {
     if (!this.keeper) throw new PronkError('internal', 'no model is loaded');
     return this.keeper;
-  }
-
-  /** Generations and embeddings run one after another, in the order of their calls. */
-  private inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const turn = this.lastGeneration.then(run);
-    this.lastGeneration = turn.catch(() => {});
-    return turn;
   }
 
   private progress(id: number): (progress: LoadProgress) => void {

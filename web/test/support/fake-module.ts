@@ -238,6 +238,10 @@ export class FakeModule {
       this.embedding = null;
       return EmbeddingState.done;
     },
+    pronk_save: () => this.error(ErrorCode.internal, 'not in this double'),
+    pronk_saved: () => this.error(ErrorCode.internal, 'not in this double'),
+    pronk_restore: () => this.error(ErrorCode.internal, 'not in this double'),
+    pronk_put_saved: () => this.error(ErrorCode.internal, 'not in this double'),
     pronk_cancel: () => {
       this.cancelled = true;
       if (!this.embedding) return;

@@ -32,7 +32,11 @@ describe('EngineClient', () => {
   it('passes what comes before the answer, and turns errors into PronkError', async () => {
     const worker = new FakeWorker();
     const seen: Piece[] = [];
-    const call = worker.client.call('generate', { prompt: 'a', options: {} }, { onPieces: (p) => seen.push(...p) });
+    const call = worker.client.call(
+      'generate',
+      { prompt: 'a', options: {}, session: 0 },
+      { onPieces: (p) => seen.push(...p) },
+    );
     worker.answer({ type: 'pieces', id: 1, pieces: [{ text: 'x', token: 1 }] });
     worker.answer({ type: 'error', id: 1, code: 'device-lost', message: 'gone' });
     await expect(call).rejects.toBeInstanceOf(PronkError);

@@ -38,7 +38,11 @@ function complaints(codes: string[]): string {
       skipLibCheck: true,
       typeRoots: [join(web, 'node_modules/@types')],
       types: ['node', join(web, 'node_modules/@webgpu/types')],
-      paths: { pronk: [join(web, 'src/api/index.ts')] },
+      paths: {
+        pronk: [join(web, 'src/api/index.ts')],
+        'pronk/builtin': [join(web, 'src/api/builtin-model.ts')],
+        'pronk/ai-sdk': [join(web, 'src/api/ai-sdk.ts')],
+      },
     };
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));

@@ -1,0 +1,271 @@
+// pronk convert: any model that pronk opens from files, as one GGUF file.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/quote.h"
+#include "commands.h"
+#include "file.h"
+#include "files/gguf_writer.h"
+#include "formats/additive.h"
+#include "formats/pieces.h"
+#include "recipes.h"
+#include "source.h"
+#include "sources/folder.h"
+#include "sources/tokenizer_files.h"
+#include "text/gguf_keys.h"
+
+namespace pronk::cli {
+
+namespace {
+
+using files::TensorInfo;
+
+constexpr u64 part_weights = 1 << 16;  // decoded at a time; a whole number of blocks of any format
+
+struct Input {
+  ModelFile model;
+  std::optional<text::TokenizerFiles> tokenizer;  // of a folder that has one
+};
+
+Result<Input> open_folder(const std::string& folder) {
+  Input input;
+  std::unique_ptr<sources::Source> source;
+  text::TokenizerFiles texts;
+  for (const std::string_view name : sources::folder_file_names()) {
+    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(name)));
+    if (!contents) continue;
+    if (std::string* text = sources::tokenizer_file(texts, name)) *text = *contents;
+    if (!source) source = sources::folder_source(name);
+    PRONK_OK(source->add_file(name, std::move(*contents)));
+  }
+  if (!source) return fail(folder + " is no folder of a model");
+  for (const std::string& name : source->weight_files()) {
+    PRONK_TRY(MappedFile file, MappedFile::open(folder + name));
+    if (const auto added = source->add_header(file.bytes(), file.size()); !added)
+      return fail(added.error().code, folder + name + ": " + added.error().message);
+    input.model.files.push_back(std::move(file));
+  }
+  PRONK_TRY(input.model.gguf, source->header());
+  if (!texts.tokenizer.empty()) input.tokenizer = std::move(texts);
+  return input;
+}
+
+Result<Input> open_input(const std::string& name) {
+  if (const std::string folder = folder_of(name); !folder.empty()) return open_folder(folder);
+  Input input;
+  PRONK_TRY(input.model, open_model(name));
+  return input;
+}
+
+// A tensor of the file that is written, made from those of the source.
+struct Job {
+  std::string name;
+  const TensorInfo* tensor = nullptr;
+  u32 type = 0;
+  std::vector<u64> shape;
+  const formats::Format* to = nullptr;                   // null: bytes as they are
+  const TensorInfo *books = nullptr, *scales = nullptr;  // of an additive matrix that becomes a plain one
+};
+
+class Conversion {
+ public:
+  Conversion(const ModelFile& model, const Recipe* recipe) : model_(model), recipe_(recipe) {}
+
+  Status plan();
+  const std::vector<Job>& jobs() const { return jobs_; }
+  Status write(const Job& job, const files::Sink& sink) const;
+
+ private:
+  Status add(const TensorInfo& tensor);
+  Status add_additive(const TensorInfo& codes);
+  Status write_pieces(const Job& job, const files::Sink& sink) const;
+  Status write_encoded(const Job& job, const files::Sink& sink) const;
+  Status write_additive(const Job& job, const files::Sink& sink) const;
+  std::vector<float> floats(const TensorInfo& tensor) const;
+  // Blocks of a tensor, put together where they come in pieces.
+  std::vector<u8> blocks(const TensorInfo& tensor, const formats::Format& format, u64 first, u64 count) const;
+
+  const ModelFile& model_;
+  const Recipe* recipe_;  // null: as stored
+  RecipeModel about_;
+  std::vector<Job> jobs_;
+};
+
+Status Conversion::plan() {
+  about_ = recipe_model(model_.gguf);
+  for (const TensorInfo& tensor : model_.gguf.tensors) PRONK_OK(add(tensor));
+  return {};
+}
+
+Status Conversion::add(const TensorInfo& tensor) {
+  const formats::Format* from = formats::find(tensor.type);
+  Job job{.name = tensor.name, .tensor = &tensor, .type = tensor.type};
+  job.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dims);
+  if (recipe_ && tensor.name.ends_with(".codes")) return add_additive(tensor);
+  if (recipe_ && (tensor.name.ends_with(".codebooks") || tensor.name.ends_with(".scales"))) return {};
+  if (recipe_ && tensor.dims == 2 && tensor.name.ends_with("weight")) {
+    if (!from) return fail("tensor " + pronk::quoted(tensor.name) + " has a type that pronk does not read");
+    job.to = &recipe_format(*recipe_, about_, tensor.name, tensor.shape[0]);
+    if (job.to == from) job.to = nullptr;
+  }
+  if (tensor.added != 0) job.to = formats::find("F32");
+  if (job.to) job.type = job.to->ggml_type;
+  jobs_.push_back(std::move(job));
+  return {};
+}
+
+Status Conversion::add_additive(const TensorInfo& codes) {
+  const std::string stem = codes.name.substr(0, codes.name.size() - std::string_view("codes").size());
+  Job job{.name = stem + "weight", .tensor = &codes};
+  job.books = model_.gguf.find(stem + "codebooks");
+  job.scales = model_.gguf.find(stem + "scales");
+  const bool there = job.books && job.scales && codes.dims == 3;
+  const auto* format = there ? formats::find_additive(codes.type, codes.shape[0], job.books->shape[0]) : nullptr;
+  if (!format || job.scales->weights() != codes.shape[2] || job.books->shape[2] != codes.shape[0])
+    return fail("tensor " + pronk::quoted(codes.name) + " has no code books that fit it");
+  const u64 cols = codes.shape[1] * job.books->shape[0];
+  job.to = &recipe_format(*recipe_, about_, job.name, cols);
+  job.type = job.to->ggml_type;
+  job.shape = {cols, codes.shape[2]};
+  jobs_.push_back(std::move(job));
+  return {};
+}
+
+std::vector<u8> Conversion::blocks(const TensorInfo& tensor, const formats::Format& format, u64 first,
+                                   u64 count) const {
+  std::vector<u8> out(count * format.block_bytes);
+  const u8* bytes = model_.bytes(tensor).data();
+  if (!tensor.scales) {
+    std::memcpy(out.data(), bytes + first * format.block_bytes, out.size());
+    return out;
+  }
+  const formats::Pieces& pieces = *formats::find_pieces(tensor.type);
+  const u8* scales = model_.files[tensor.scales->file].bytes().data() + tensor.scales->offset;
+  pieces.place(0, bytes + first * pieces.bytes[0], count, out.data());
+  pieces.place(1, scales + first * pieces.bytes[1], count, out.data());
+  return out;
+}
+
+Status Conversion::write_pieces(const Job& job, const files::Sink& sink) const {
+  const formats::Format& format = *formats::find(job.tensor->type);
+  const u64 total = job.tensor->weights() / format.block_weights;
+  for (u64 at = 0; at < total; at += part_weights)
+    PRONK_OK(sink(blocks(*job.tensor, format, at, std::min(part_weights, total - at))));
+  return {};
+}
+
+Status write_floats(std::span<const float> weights, const formats::Format& to, const files::Sink& sink) {
+  std::vector<u8> blocks(weights.size() / to.block_weights * to.block_bytes);
+  to.encode(weights.data(), weights.size() / to.block_weights, blocks.data());
+  return sink(blocks);
+}
+
+Status Conversion::write_encoded(const Job& job, const files::Sink& sink) const {
+  const formats::Format& from = *formats::find(job.tensor->type);
+  const u64 total = job.tensor->weights();
+  std::vector<float> weights;
+  for (u64 at = 0; at < total; at += part_weights) {
+    weights.resize(std::min(part_weights, total - at));
+    const u64 count = weights.size() / from.block_weights;
+    from.decode(blocks(*job.tensor, from, at / from.block_weights, count).data(), count, weights.data());
+    for (float& weight : weights) weight += job.tensor->added;
+    PRONK_OK(write_floats(weights, *job.to, sink));
+  }
+  return {};
+}
+
+std::vector<float> Conversion::floats(const TensorInfo& tensor) const {
+  std::vector<float> out(tensor.weights());
+  formats::find(tensor.type)->decode(model_.bytes(tensor).data(), out.size(), out.data());
+  return out;
+}
+
+// A row at a time: rows are whole blocks.
+Status Conversion::write_additive(const Job& job, const files::Sink& sink) const {
+  const TensorInfo& codes = *job.tensor;
+  const formats::Format& from = *formats::find_additive(codes.type, codes.shape[0], job.books->shape[0]);
+  const std::vector<float> books = floats(*job.books), scales = floats(*job.scales);
+  const formats::AdditiveTables tables{books.data(), scales.data(), u32(job.books->shape[1])};
+  std::vector<float> weights(job.shape[0]);
+  for (u64 row = 0; row < job.shape[1]; ++row) {
+    const u8* at = model_.bytes(codes).data() + row * codes.shape[1] * from.block_bytes;
+    formats::decode_additive(from, at, codes.shape[1], tables, u32(row), weights.data());
+    PRONK_OK(write_floats(weights, *job.to, sink));
+  }
+  return {};
+}
+
+Status Conversion::write(const Job& job, const files::Sink& sink) const {
+  if (job.books) return write_additive(job, sink);
+  if (job.to) return write_encoded(job, sink);
+  return job.tensor->scales ? write_pieces(job, sink) : sink(model_.bytes(*job.tensor));
+}
+
+Status write_metadata(const Input& input, const Recipe* recipe, files::GgufWriter& writer) {
+  const files::Metadata& metadata = input.model.gguf.metadata;
+  for (u64 i = 0; i < metadata.size(); ++i) {
+    const std::string_view key = metadata.key(i);
+    const bool left_out = key.starts_with("split.") || key == "general.alignment" ||
+                          (recipe && (key == "general.file_type" || key == "general.quantization_version"));
+    if (!left_out) writer.add_entry(metadata.raw(i));
+  }
+  if (recipe) {
+    writer.add_u32("general.file_type", recipe->file_type);
+    writer.add_u32("general.quantization_version", 2);
+  }
+  if (input.tokenizer) return text::write_gguf_keys(*input.tokenizer, writer);
+  if (!metadata.has("tokenizer.ggml.model")) writer.add_string("tokenizer.ggml.model", "none");
+  return {};
+}
+
+// To a name of its own beside OUT first, so that OUT is whole or is not there. What is no file (/dev/stdout) is written
+// to at once.
+Status write_output(const std::string& path, const files::GgufWriter& writer, const Conversion& conversion) {
+  std::error_code error;
+  const bool plain = !std::filesystem::exists(path, error) || std::filesystem::is_regular_file(path, error);
+  const std::string unfinished = plain ? path + ".part" : path;
+  PRONK_TRY(OutputFile out, OutputFile::create(unfinished));
+  PRONK_OK(writer.write([&](std::span<const u8> bytes) { return out.write(bytes); },
+                        [&](u64 i, const files::Sink& sink) { return conversion.write(conversion.jobs()[i], sink); }));
+  PRONK_OK(out.close());
+  if (!plain) return {};
+  std::filesystem::rename(unfinished, path, error);
+  return error ? fail(path + ": " + error.message()) : Status();
+}
+
+Outcome run(const Args& args) {
+  const Recipe* recipe = find_recipe(args.text("--type"));
+  if (!recipe && args.has("--type")) {
+    return bad_usage("pronk convert: --type is " + pronk::quoted(args.text("--type")) + ", not one of " +
+                     recipe_names());
+  }
+  PRONK_TRY(const Input input, open_input(std::string(args.positional(0))));
+  Conversion conversion(input.model, recipe);
+  PRONK_OK(conversion.plan());
+  files::GgufWriter writer(input.model.gguf.alignment);
+  PRONK_OK(write_metadata(input, recipe, writer));
+  for (const Job& job : conversion.jobs()) writer.add_tensor(job.name, job.type, job.shape);
+  PRONK_OK(write_output(std::string(args.positional(1)), writer, conversion));
+  return {};
+}
+
+constexpr Option options[] = {
+    {.name = "--type", .value = "T", .help = "a format such as Q8_0, or a mix such as Q4_K_M; by default as stored"},
+};
+
+}  // namespace
+
+const Command convert_command = {
+    .name = "convert",
+    .summary = "Writes a folder or a GGUF model as one GGUF file.",
+    .positional = "SOURCE OUT",
+    .options = options,
+    .run = run,
+};
+
+}  // namespace pronk::cli

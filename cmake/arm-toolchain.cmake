@@ -1,0 +1,10 @@
+# The pinned clang and lld with Debian's libraries for aarch64. What they make is static, so that qemu needs nothing.
+include("${CMAKE_CURRENT_LIST_DIR}/versions.cmake")
+pronk_version(llvm LLVM_VERSION)
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_CXX_COMPILER "clang++-${llvm}")
+set(CMAKE_CXX_COMPILER_TARGET aarch64-linux-gnu)
+set(CMAKE_AR "/usr/bin/llvm-ar-${llvm}")
+set(CMAKE_RANLIB "/usr/bin/llvm-ranlib-${llvm}")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -fuse-ld=/usr/bin/ld.lld-${llvm}")

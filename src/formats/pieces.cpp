@@ -1,0 +1,48 @@
+// Four bits a weight in groups of 32 as MLC's compiler writes them (q4f16_1, q4f32_1): a weight is scale · (code − 7),
+// two codes in a byte, the lower one first. With 15 − code and −scale that is what the blocks are, d · (n − 8), to the
+// last bit.
+#include "formats/pieces.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "files/ggml_types.h"
+
+namespace pronk::formats {
+
+namespace {
+
+constexpr u32 code_bytes = 16, scale_bytes = 2, block_bytes = scale_bytes + code_bytes;
+
+// Codes of a block in the order of the weights, complemented, to bytes with code j and code j + 16.
+void place_codes(const u8* from, u8* to) {
+  for (u32 j = 0; j < code_bytes; j += 2) {
+    const u32 first = from[j / 2], second = from[j / 2 + 8];
+    to[j] = u8(~((first & 15) | second << 4));
+    to[j + 1] = u8(~(first >> 4 | (second & 0xf0)));
+  }
+}
+
+void place(u32 piece, const u8* from, u64 count, u8* blocks) {
+  for (u64 b = 0; b < count; ++b, blocks += block_bytes) {
+    if (piece == 0) {
+      place_codes(from + b * code_bytes, blocks + scale_bytes);
+    } else {
+      const u16 negative = load_le<u16>(from + b * scale_bytes) ^ 0x8000;
+      std::memcpy(blocks, &negative, scale_bytes);
+    }
+  }
+}
+
+// Signs of f16 and bf16 are the same bit.
+constexpr Pieces all[] = {{2, {code_bytes, scale_bytes}, place}, {files::own_type, {code_bytes, scale_bytes}, place}};
+
+}  // namespace
+
+const Pieces* find_pieces(u32 ggml_type) {
+  const auto found = std::ranges::find(all, ggml_type, &Pieces::ggml_type);
+  return found == std::end(all) ? nullptr : found;
+}
+
+}  // namespace pronk::formats

@@ -1,0 +1,163 @@
+#include "kernels/candidates.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/embedded.h"
+#include "kernels/kernels.h"
+
+namespace pronk::kernels {
+namespace {
+
+// Lanes are no more than blocks: others would have nothing to do.
+constexpr MatVecTile one_token[] = {
+    {16, 4, 32, true},  {16, 4, 32, false}, {64, 8, 128, false}, {8, 4, 32, true},   {8, 8, 32, true},
+    {16, 2, 32, true},  {16, 8, 32, true},  {32, 1, 32, true},   {32, 2, 32, true},  {32, 4, 32, true},
+    {16, 4, 64, true},  {32, 4, 64, true},  {64, 1, 64, true},   {64, 4, 64, true},  {8, 4, 32, false},
+    {16, 2, 32, false}, {32, 1, 32, false}, {32, 2, 32, false},  {16, 4, 64, false}, {32, 4, 64, false},
+    {64, 1, 64, false},
+};
+constexpr MatVecTile few_tokens[] = {
+    {16, 2, 8, true},  {16, 2, 8, false}, {8, 2, 8, true},  {8, 4, 8, true},  {4, 2, 8, true},    {16, 2, 16, true},
+    {16, 1, 16, true}, {8, 2, 8, false},  {8, 4, 8, false}, {4, 2, 8, false}, {16, 2, 16, false},
+};
+constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128}, {16, 128}, {32, 256}, {64, 256}};
+constexpr AttentionTile decode[] = {
+    {64, 16, 0},  {64, 16, 4},  {64, 16, 8}, {64, 16, 16}, {64, 16, 32}, {64, 16, 64},
+    {128, 16, 0}, {128, 16, 8}, {32, 16, 0}, {32, 16, 64}, {64, 4, 0},   {64, 2, 16},
+};
+constexpr AttentionTile prefill[] = {{64, 16, 1}, {64, 8, 1}, {64, 4, 1}, {128, 16, 1}, {128, 8, 1}, {32, 8, 1}};
+
+const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
+  return matvec_tiles(kernel == TunedKernel::matvec_batch)[candidate];
+}
+
+bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch; }
+
+// With a gate, and a code book's sixteen numbers.
+u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
+  constexpr u32 block_bytes = 9 * 16, code_book_bytes = 64;
+  const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
+  return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
+}
+
+u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
+u32 gemm_memory(const GemmTile& tile) {
+  const u32 depth = tile.rows / 8;
+  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile)) * u32(sizeof(float));
+}
+
+u32 threads_of(TunedKernel kernel, u32 candidate) {
+  if (kernel == TunedKernel::matvec) return 2 * one_token[candidate].blocks;
+  if (kernel == TunedKernel::matvec_batch) return 2 * few_tokens[candidate].blocks * batch_tokens;
+  if (kernel == TunedKernel::gemm) return gemm_threads(many_tokens[candidate]);
+  return attention_tiles(kernel == TunedKernel::attention_decode)[candidate].threads;
+}
+
+// Of attention none: its queries are as many as fit the limits that every device has.
+u32 memory_of(TunedKernel kernel, u32 candidate) {
+  if (is_matvec(kernel))
+    return matvec_memory(matvec_tile(kernel, candidate), kernel == TunedKernel::matvec ? 1 : batch_tokens);
+  return kernel == TunedKernel::gemm ? gemm_memory(many_tokens[candidate]) : 0;
+}
+
+bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
+  return !is_matvec(kernel) || !matvec_tile(kernel, candidate).subgroups || features.subgroups;
+}
+
+std::string joined(std::initializer_list<u32> numbers) {
+  std::string text;
+  for (u32 number : numbers) text += (text.empty() ? "" : "x") + std::to_string(number);
+  return text;
+}
+
+std::string key_of(TunedKernel kernel, const std::string& rest) {
+  std::string key;
+  each_enumerator(kernel, [&](const char* name, TunedKernel each) {
+    if (each == kernel) key = name;
+  });
+  return key + " " + rest;
+}
+
+}  // namespace
+
+std::span<const MatVecTile> matvec_tiles(bool batch) {
+  return batch ? std::span<const MatVecTile>(few_tokens) : std::span<const MatVecTile>(one_token);
+}
+std::span<const GemmTile> gemm_tiles() { return many_tokens; }
+std::span<const AttentionTile> attention_tiles(bool decoding) {
+  return decoding ? std::span<const AttentionTile>(decode) : std::span<const AttentionTile>(prefill);
+}
+
+u32 candidate_count(TunedKernel kernel) {
+  constexpr std::size_t counts[] = {std::size(one_token), std::size(few_tokens), std::size(many_tokens),
+                                    std::size(decode), std::size(prefill)};
+  return u32(counts[u32(kernel)]);
+}
+
+std::string candidate_name(TunedKernel kernel, u32 candidate) {
+  if (is_matvec(kernel)) {
+    const MatVecTile& tile = matvec_tile(kernel, candidate);
+    return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "");
+  }
+  if (kernel == TunedKernel::gemm) return joined({many_tokens[candidate].tokens, many_tokens[candidate].rows});
+  const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
+  return joined({tile.threads, tile.vectors, tile.splits});
+}
+
+bool runs(TunedKernel kernel, u32 candidate, const gpu::Limits& limits, const gpu::Features& features) {
+  const u32 threads = threads_of(kernel, candidate);
+  return has_features(kernel, candidate, features) && threads <= limits.max_compute_invocations_per_workgroup &&
+         threads <= limits.max_compute_workgroup_size_x &&
+         memory_of(kernel, candidate) <= limits.max_compute_workgroup_storage_size;
+}
+
+u32 default_candidate(TunedKernel kernel, const gpu::Features& features) {
+  u32 candidate = 0;
+  while (!has_features(kernel, candidate, features)) ++candidate;
+  return candidate;
+}
+
+std::string tuning_key(TunedKernel kernel, const formats::Format& format, u32 rows, u32 cols) {
+  return key_of(kernel, std::string(format.name) + " " + joined({std::bit_floor(rows), std::bit_floor(cols)}));
+}
+
+std::string tuning_key(TunedKernel kernel, const HeadShape& heads, graph::KvTypes kv) {
+  constexpr const char* names[] = {"f32", "f16", "q8_0", "q4_0"};
+  const std::string types = std::string(names[u32(kv.k)]) + (kv.k == kv.v ? "" : std::string("/") + names[u32(kv.v)]);
+  return key_of(kernel, types + " " + joined({heads.query, heads.kv, heads.key, heads.value}));
+}
+
+void Tuning::choose(std::string key, std::string candidate) {
+  for (Choice& choice : choices_) {
+    if (choice.key != key) continue;
+    choice.candidate = std::move(candidate);
+    return;
+  }
+  choices_.push_back({std::move(key), std::move(candidate)});
+}
+
+std::optional<u32> Tuning::find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
+                                const gpu::Features& features) const {
+  for (const Choice& choice : choices_) {
+    if (choice.key != key) continue;
+    for (u32 i = 0; i < candidate_count(kernel); ++i) {
+      if (candidate_name(kernel, i) == choice.candidate && runs(kernel, i, limits, features)) return i;
+    }
+  }
+  return std::nullopt;
+}
+
+u64 kernels_hash() {
+  u64 hash = 0xcbf29ce484222325;  // FNV-1a
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ u8(c)) * 0x100000001b3;
+  };
+  for (const std::string_view source : wgsl_sources()) add(source);
+  for (u32 kernel = 0; kernel < tuned_kernels; ++kernel) {
+    for (u32 i = 0; i < candidate_count(TunedKernel(kernel)); ++i) add(candidate_name(TunedKernel(kernel), i) + ",");
+  }
+  return hash;
+}
+
+}  // namespace pronk::kernels

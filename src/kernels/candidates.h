@@ -1,0 +1,82 @@
+// What of a kernel can be chosen by measuring, as data: tables of tile constants. No kernel knows a device: its limits
+// and features say which candidates it can run, and without a measurement the first of those is taken.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/enums.h"
+#include "formats/format.h"
+#include "gpu/device.h"
+#include "graph/kv_type.h"
+
+namespace pronk::kernels {
+
+struct HeadShape;
+
+// clang-format off: one value a line reads better than as a macro's arguments.
+PRONK_ENUM(TunedKernel, u8,
+  (matvec, 0),             // one token
+  (matvec_batch, 1),       // a few
+  (gemm, 2),               // many
+  (attention_decode, 3),   // one token over the whole cache
+  (attention_prefill, 4)   // a chunk
+);
+// clang-format on
+constexpr u32 tuned_kernels = 5;
+
+// See MatVecConstants. Many lanes for few rows are a split of k that makes workgroups of narrow matrices.
+struct MatVecTile {
+  u32 lanes = 0, rows = 0, blocks = 0;
+  bool subgroups = false;  // sums over lanes by shuffles
+};
+// Tokens and weight rows of a tile. The depth is an eighth of its rows, see gemm_tile.wgsl.
+struct GemmTile {
+  u32 tokens = 0, rows = 0;
+};
+struct AttentionTile {
+  u32 threads = 0;
+  u32 vectors = 0;  // most queries of a workgroup
+  u32 splits = 0;   // of the visible positions; 0: as many as keep a GPU busy
+};
+
+// batch: tiles of the kernel for a few tokens.
+std::span<const MatVecTile> matvec_tiles(bool batch);
+std::span<const GemmTile> gemm_tiles();
+std::span<const AttentionTile> attention_tiles(bool decode);
+
+u32 candidate_count(TunedKernel kernel);
+// Its constants, such as "16x4x32+subgroups": what files of measured choices call it.
+std::string candidate_name(TunedKernel kernel, u32 candidate);
+// Whether a device can run it, whatever the operation.
+bool runs(TunedKernel kernel, u32 candidate, const gpu::Limits& limits, const gpu::Features& features);
+// The first that needs no feature but these. Those that need none are within the limits that every device has.
+u32 default_candidate(TunedKernel kernel, const gpu::Features& features);
+
+// What a choice is made for: a kernel, a format and a shape, of which the power of two below counts.
+std::string tuning_key(TunedKernel kernel, const formats::Format& format, u32 rows, u32 cols);
+std::string tuning_key(TunedKernel kernel, const HeadShape& heads, graph::KvTypes kv);
+
+// Measured choices.
+class Tuning {
+ public:
+  struct Choice {
+    std::string key, candidate;  // as tuning_key() and candidate_name() write them
+  };
+  void choose(std::string key, std::string candidate);
+  std::span<const Choice> choices() const { return choices_; }
+  // The candidate for a key, if there is one of that name and the device runs it.
+  std::optional<u32> find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
+                          const gpu::Features& features) const;
+
+ private:
+  std::vector<Choice> choices_;
+};
+
+// All WGSL and all candidates in one number: with another, choices are worth nothing.
+u64 kernels_hash();
+
+}  // namespace pronk::kernels

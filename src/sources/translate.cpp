@@ -1,0 +1,130 @@
+#include "sources/translate.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/quote.h"
+#include "files/safetensors.h"
+
+namespace pronk::sources {
+
+namespace {
+
+using files::TensorInfo;
+
+// Parts of a tensor's name, there and in GGUF: of a layer, and of the whole model.
+struct Rename {
+  std::string_view from, to;
+};
+constexpr Rename of_layer[] = {
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.qkv_proj", "attn_qkv"},
+    {"self_attn.c_attn", "attn_qkv"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.gate_up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+    {"input_layernorm", "attn_norm"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"pre_feedforward_layernorm", "ffn_norm"},
+    {"post_feedforward_layernorm", "post_ffw_norm"},
+};
+constexpr Rename of_model[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm"},
+    {"lm_head", "output"},
+};
+
+template <std::size_t count>
+std::string_view renamed(const Rename (&table)[count], std::string_view stem) {
+  const auto found = std::ranges::find(table, stem, &Rename::from);
+  return found == std::end(table) ? std::string_view{} : found->to;
+}
+
+// The name in GGUF; empty for a tensor that the architectures do not have.
+std::string gguf_name(std::string name, const Family& family) {
+  constexpr std::string_view part = "language_model.", layers = "model.layers.";
+  if (const auto at = name.find(part); at != name.npos) name.erase(at, part.size());  // beside a vision model
+  const auto dot = name.rfind('.');
+  if (dot == name.npos) return {};
+  const std::string_view stem = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
+  if (!stem.starts_with(layers)) {
+    const std::string_view to = renamed(of_model, stem);
+    return to.empty() ? std::string() : std::string(to) + std::string(kind);
+  }
+  const std::string_view rest = stem.substr(layers.size());
+  const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
+  if (end == 0 || end == rest.size() || rest[end] != '.') return {};
+  const std::string_view from = rest.substr(end + 1);
+  std::string_view to = renamed(of_layer, from);
+  if (family.norm_after_attention && from == "post_attention_layernorm") to = "post_attention_norm";
+  return to.empty() ? std::string()
+                    : "blk." + std::string(rest.substr(0, end + 1)) + std::string(to) + std::string(kind);
+}
+
+// Code books lose the dimension of their groups' one row. What config.json says of them has to be so.
+Status shape_books(TensorInfo& tensor, const Config& config, const std::string& name) {
+  if (!tensor.name.ends_with(".codebooks")) return {};
+  const auto [group, rows, entries, count] = tensor.shape;
+  if (config.books() != std::array{group, entries, count} || rows != 1) {
+    return fail(ErrorCode::bad_model, "tensor " + quoted(name) + " is not as 'quantization_config' says");
+  }
+  tensor.shape = {group, entries, count, 1};
+  tensor.dims = 3;
+  return {};
+}
+
+// Names become GGUF's; what has none there is left out.
+Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, const Config& config) {
+  std::vector<TensorInfo> named;
+  bool head = false;
+  for (const TensorInfo& from : tensors) {
+    TensorInfo tensor = from;
+    tensor.name = gguf_name(from.name, config.family());
+    const bool is_head = tensor.name.starts_with("output.");
+    if (tensor.name.empty() || (is_head && config.tied())) continue;
+    if (tensor.type == files::no_ggml_type) {
+      return fail(ErrorCode::unsupported,
+                  "tensor " + quoted(from.name) + " has a type or a shape that pronk does not run");
+    }
+    PRONK_OK(shape_books(tensor, config, from.name));
+    if (config.family().norms_from_one && tensor.name.ends_with("norm.weight")) tensor.added = 1;
+    if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {
+      return fail(ErrorCode::bad_model, "tensor " + quoted(from.name) + " has " + std::to_string(tensor.rows()) +
+                                            " rows, but 'vocab_size' is " + std::to_string(config.vocab()));
+    }
+    head = head || is_head;
+    named.push_back(std::move(tensor));
+  }
+  if (!head && !config.tied()) return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
+  return named;
+}
+
+}  // namespace
+
+bool plain_file_name(std::string_view name) {
+  return !name.empty() && name.size() <= 255 && name != "." && name != ".." && std::ranges::none_of(name, [](char c) {
+    return u8(c) < 0x20 || std::string_view("/\\%:?#").find(c) != std::string_view::npos;
+  });
+}
+
+Result<files::Gguf> translate(const Config& config, std::string_view config_name,
+                              const std::vector<TensorInfo>& tensors) {
+  files::GgufWriter writer;
+  if (Status status = config.write(writer); !status) {
+    return fail(status.error().code, std::string(config_name) + ": " + status.error().message);
+  }
+  const std::vector<u8> bytes = writer.header();
+  PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(bytes, bytes.size()));
+  CHECK(parsed.gguf);
+  PRONK_TRY(parsed.gguf->tensors, rename(tensors, config));
+  PRONK_OK(files::index_tensors(*parsed.gguf));
+  return std::move(*parsed.gguf);
+}
+
+}  // namespace pronk::sources

@@ -1,0 +1,173 @@
+// Every candidate of every tuned kernel that the device runs, against the reference in double precision.
+#include <set>
+
+#include "support/op_case_runner.h"
+#include "support/wgsl_sizes.h"
+
+namespace pronk::test {
+namespace {
+
+using engine::MatMulKernel;
+using graph::Epilogue;
+using graph::KvType;
+using kernels::TunedKernel;
+
+constexpr TunedKernel all_kernels[] = {TunedKernel::matvec, TunedKernel::matvec_batch, TunedKernel::gemm,
+                                       TunedKernel::attention_decode, TunedKernel::attention_prefill};
+static_assert(std::size(all_kernels) == kernels::tuned_kernels);
+
+class Candidates : public OpCaseTest {
+ protected:
+  static bool runs(TunedKernel kernel, u32 candidate) {
+    return kernels::runs(kernel, candidate, runner().device().limits(), runner().device().features());
+  }
+
+  // A plain format and one with a scale for sixteen weights, and in turn the two kinds that do everything.
+  static void check_products(MatMulKernel kernel, u32 tokens) {
+    const TunedKernel tuned = kernels::tuned(kernel);
+    u32 round = 0;
+    for (u32 candidate = 0; candidate < kernels::candidate_count(tuned); ++candidate, ++round) {
+      for (const char* format : {"F32", "Q6_K"}) {
+        const formats::Format& f = *formats::find(format);
+        const kernels::MatMulKind kinds[] = {{&f, true, false, Epilogue::gated}, {&f, false, true, Epilogue::add}};
+        if (!runs(tuned, candidate)) continue;
+        check(engine::matmul_case({.kernel = kernel,
+                                   .kind = kinds[round % 2],
+                                   .rows = 133,
+                                   .cols = u32(align_up(1100, f.block_weights)),
+                                   .tokens = tokens,
+                                   .padding = 3,
+                                   .candidate = candidate},
+                                  runner().device().limits(), runner().device().features(), round));
+        ++round;
+      }
+    }
+  }
+
+  static engine::AttentionSpec attention(const kernels::HeadShape& heads, u32 tokens, graph::KvTypes kv) {
+    return {.heads = heads,
+            .kv = kv,
+            .scale = 0.25f / std::sqrt(float(heads.key)),
+            .rotated = heads.key,
+            .tokens = tokens,
+            .decode_tile = kernels::attention_tile(heads, 1, true, 0)};
+  }
+};
+
+TEST_F(Candidates, MatVec) { check_products(MatMulKernel::matvec, 1); }
+TEST_F(Candidates, MatVecOfASmallBatch) { check_products(MatMulKernel::batch, 7); }
+TEST_F(Candidates, Gemm) { check_products(MatMulKernel::gemm, 77); }
+
+constexpr kernels::HeadShape some_heads[] = {{.query = 8, .kv = 2, .key = 64, .value = 64},
+                                             {.query = 14, .kv = 2, .key = 80, .value = 80}};
+
+TEST_F(Candidates, AttentionOfPrefill) {
+  for (const kernels::HeadShape& heads : some_heads) {
+    for (u32 i = 0; i < kernels::candidate_count(TunedKernel::attention_prefill); ++i) {
+      engine::AttentionSpec spec = attention(heads, 70, i % 2 ? KvType::f16 : KvType::f32);
+      spec.prefill_tile = kernels::attention_tile(heads, spec.tokens, false, i);
+      ASSERT_TRUE(runs(TunedKernel::attention_prefill, i));
+      check(engine::attention_case(spec, i));
+    }
+  }
+}
+
+TEST_F(Candidates, AttentionOfDecode) {
+  for (const kernels::HeadShape& heads : some_heads) {
+    for (u32 i = 0; i < kernels::candidate_count(TunedKernel::attention_decode); ++i) {
+      engine::AttentionSpec spec = attention(heads, 70, i % 2 ? KvType::f16 : KvType::f32);
+      spec.decode = true, spec.attend = false;
+      spec.decode_tile = kernels::attention_tile(heads, 1, true, i);
+      EXPECT_LE(spec.decode_tile.splits, kernels::most_splits);
+      EXPECT_GT(spec.decode_tile.splits, 1u);  // else there would be no combine to replace by another's
+      ASSERT_TRUE(runs(TunedKernel::attention_decode, i));
+      check(engine::attention_case(spec, i));
+    }
+  }
+}
+
+TEST_F(Candidates, TheDefaultRunsEverywhere) {
+  for (const TunedKernel kernel : all_kernels) {
+    for (const bool subgroups : {false, true}) {
+      const gpu::Features features{.subgroups = subgroups};
+      EXPECT_TRUE(kernels::runs(kernel, kernels::default_candidate(kernel, features), {}, features));
+    }
+  }
+}
+
+TEST_F(Candidates, LimitsAndFeaturesFilter) {
+  gpu::Limits small;
+  small.max_compute_invocations_per_workgroup = 64;
+  const gpu::Features subgroups{.subgroups = true};
+  for (const TunedKernel kernel : all_kernels) {
+    std::set<std::string> names;
+    u32 plain = 0, with_subgroups = 0, few_threads = 0;
+    for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
+      EXPECT_TRUE(names.insert(kernels::candidate_name(kernel, i)).second) << kernels::candidate_name(kernel, i);
+      plain += kernels::runs(kernel, i, {}, {});
+      with_subgroups += kernels::runs(kernel, i, {}, subgroups);
+      few_threads += kernels::runs(kernel, i, small, subgroups);
+    }
+    EXPECT_GT(plain, 1u);
+    EXPECT_LT(few_threads, with_subgroups);
+    if (kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch) EXPECT_LT(plain, with_subgroups);
+  }
+  // 256 rows of 32 numbers take 32 KiB.
+  gpu::Limits large;
+  large.max_compute_workgroup_storage_size = 49152;
+  const auto gemms = [](const gpu::Limits& limits) {
+    u32 count = 0;
+    for (u32 i = 0; i < kernels::candidate_count(TunedKernel::gemm); ++i)
+      count += kernels::runs(TunedKernel::gemm, i, limits, {});
+    return count;
+  };
+  EXPECT_LT(gemms({}), gemms(large));
+}
+
+// A candidate that is said to run within the limits that every device has does, as its text tells.
+TEST_F(Candidates, TextsKeepToTheLimits) {
+  const gpu::Limits limits;
+  const kernels::MatMulKind kind{formats::find("IQ4_NL"), true, false, Epilogue::gated};
+  u32 checked = 0, refused = 0;
+  for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
+    const TunedKernel tuned = kernels::tuned(kernel);
+    for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
+      const auto use = workgroup_use(kernels::matmul_pipeline(kernel, kind, i).wgsl);
+      ASSERT_TRUE(use) << kernels::candidate_name(tuned, i);
+      const bool runs = kernels::runs(tuned, i, limits, {.subgroups = true});
+      const bool fits = use->bytes <= limits.max_compute_workgroup_storage_size &&
+                        use->threads <= limits.max_compute_invocations_per_workgroup;
+      EXPECT_EQ(runs, fits) << kernels::candidate_name(tuned, i) << ": " << use->bytes << " bytes, " << use->threads;
+      ++checked, refused += !runs;
+    }
+  }
+  EXPECT_GT(checked, 30u);
+  EXPECT_GT(refused, 0u);
+}
+
+TEST_F(Candidates, ChoicesAreFoundByShape) {
+  const formats::Format& q4 = *formats::find("Q4_0");
+  kernels::Tuning tuning;
+  const auto key = [&](u32 rows, u32 cols) { return kernels::tuning_key(TunedKernel::matvec, q4, rows, cols); };
+  EXPECT_EQ(key(4096, 2048), "matvec Q4_0 4096x2048");
+  EXPECT_EQ(key(5000, 2049), key(4096, 2048));  // the same bucket
+  EXPECT_NE(key(4095, 2048), key(4096, 2048));
+  const auto find = [&](std::string_view at, const gpu::Features& features) {
+    return tuning.find(TunedKernel::matvec, at, gpu::Limits{}, features);
+  };
+  EXPECT_EQ(find(key(4096, 2048), {}), std::nullopt);
+  tuning.choose(key(4096, 2048), "16x2x32");
+  ASSERT_TRUE(find(key(5000, 2049), {}));
+  EXPECT_EQ(kernels::candidate_name(TunedKernel::matvec, *find(key(5000, 2049), {})), "16x2x32");
+  tuning.choose(key(4096, 2048), "16x2x32+subgroups");  // in place of the first
+  EXPECT_EQ(tuning.choices().size(), 1u);
+  EXPECT_EQ(find(key(4096, 2048), {}), std::nullopt);  // the device cannot run it
+  EXPECT_TRUE(find(key(4096, 2048), {.subgroups = true}));
+  tuning.choose(key(4096, 2048), "17x2x32");
+  EXPECT_EQ(find(key(4096, 2048), {.subgroups = true}), std::nullopt);  // there is none of that name
+  EXPECT_EQ(kernels::tuning_key(TunedKernel::attention_decode, {32, 8, 64, 64}, {KvType::q8, KvType::q4}),
+            "attention_decode q8_0/q4_0 32x8x64x64");
+}
+
+}  // namespace
+}  // namespace pronk::test

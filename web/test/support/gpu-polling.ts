@@ -1,0 +1,4 @@
+// Leaves the core that Dawn's polling would keep busy to SwiftShader.
+import { pollByTimer } from '../../src/runtime/gpu-polling.js';
+
+pollByTimer();
