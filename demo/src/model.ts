@@ -2,6 +2,7 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
 import 'pronk/builtin';
+import { hints, notice, problem, report } from './problems';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
 
 export interface Choice {
@@ -20,22 +21,12 @@ export type Next =
   | { at: 'planned'; choice: Choice; plan: Plan }
   | { at: 'loading'; choice: Choice; plan: Plan | null; progress: LoadProgress | null };
 
-export interface Problem {
-  title: string;
-  detail: string;
-  hint: string;
-  retry: boolean; // the same choice may be tried again
-}
-
 export const model = signal<ModelState>({ at: 'none' });
 export const next = signal<Next | null>(null);
 /** Whether another model is being looked for while one is loaded. */
 export const choosing = signal(false);
 /** Whether an answer is being written, which a new model waits for. */
 export const busy = signal(false);
-export const problem = signal<Problem | null>(null);
-/** What the engine says of itself: that it came back, that a file is not kept. */
-export const notice = signal<string | null>(null);
 export const lastChoice = signal<Choice | null>(null);
 
 const box: Choice = { source: 'builtin', name: 'Pronk Box', url: null, builtin: true };
@@ -65,23 +56,6 @@ export function settled(signal: AbortSignal): Promise<void> {
 }
 
 let work: AbortController | null = null;
-
-const hints: Partial<Record<PronkError['code'], string>> = {
-  'bad-model': 'pronk reads GGUF files, version 2 or 3.',
-  unsupported: 'A model of another family, or another file of this one, may run here.',
-  'out-of-memory': 'A smaller context length in the settings, or a smaller model, may fit.',
-  'no-webgpu': 'Choose “automatic” or “CPU” as the device in the settings, or another browser.',
-  'device-lost': 'The graphics driver took the device away, often for lack of memory. Loading again usually helps.',
-  network: 'Check the address and the connection. Other sites must allow downloads by this page (CORS).',
-  'worker-crashed': 'The engine stopped. The next message starts it again.',
-};
-
-export function report(title: string, error: unknown): void {
-  const code = error instanceof PronkError ? error.code : 'internal';
-  if (code === 'aborted' || code === 'unloaded') return;
-  const detail = error instanceof Error ? error.message : String(error);
-  problem.value = { title, detail, hint: hints[code] ?? '', retry: lastChoice.value !== null };
-}
 
 /** What to call a model: its own name unless that says no more than its architecture. */
 export function modelName(choice: Choice, plan: Plan | null): string {

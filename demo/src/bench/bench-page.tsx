@@ -3,7 +3,8 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { answering } from '../chat';
 import * as format from '../format';
-import { busy, model, modelName, report } from '../model';
+import { busy, model, modelName } from '../model';
+import { report } from '../problems';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
 

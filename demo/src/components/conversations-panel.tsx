@@ -57,7 +57,7 @@ function ConversationsPanel() {
           onInput={(event) => (wanted.value = event.currentTarget.value)}
         />
       )}
-      {conversations.value.length > 0 && found.length === 0 && <p class="note">Nothing like this was said.</p>}
+      {conversations.value.length > 0 && found.length === 0 && <p class="note">No conversation matches.</p>}
       <ul class="past">
         {found.map((one) => (
           <ConversationRow key={one.id} summary={one} asked={asked} open={open} />
@@ -72,7 +72,7 @@ function TitleField() {
   const own = titleOf({ title: '', messages: messages.value });
   return (
     <label class="field">
-      <span class="field-name">Title of this one</span>
+      <span class="field-name">Title of this conversation</span>
       <input
         type="text"
         maxLength={200}

@@ -3,7 +3,8 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type CacheEntry, Pronk } from 'pronk';
 import * as format from '../format';
-import { openUrl, report } from '../model';
+import { openUrl } from '../model';
+import { report } from '../problems';
 
 /** compact: only where there are some, to open or delete. */
 export function KeptModels({ compact = false, close }: { compact?: boolean; close?(): void }) {

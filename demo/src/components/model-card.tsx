@@ -18,7 +18,7 @@ export function ModelCard({ state }: { state: Next }) {
       {state.at === 'planning' && <div class="bar bar-unknown" role="progressbar" aria-label="Reading the header" />}
       {state.at === 'loading' && <Progress progress={state.progress} />}
       {model.value.at === 'ready' && (
-        <p class="note">{modelName(model.value.choice, model.value.plan)} goes on answering until this one is ready.</p>
+        <p class="note">{modelName(model.value.choice, model.value.plan)} keeps answering until this one is ready.</p>
       )}
       <div class="card-buttons">
         <button class="button" type="button" onClick={cancel}>

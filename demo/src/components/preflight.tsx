@@ -71,8 +71,7 @@ function ContextSlider({ value, most, set }: SliderProps) {
         onInput={(event) => set(contextAt(Number(event.currentTarget.value)))}
       />
       <span class="field-hint" id={`${id}-hint`}>
-        How much text, question and answer together, the model can have in mind. It was trained for {format.whole(most)}
-        .
+        How much text, prompt and answer together, the model can take in. It was trained for {format.whole(most)}.
       </span>
     </div>
   );
@@ -80,7 +79,7 @@ function ContextSlider({ value, most, set }: SliderProps) {
 
 function Speed({ plan }: { plan: Plan }) {
   const expected = expectedSpeed(plan.device, plan.memory.weights);
-  if (!expected) return <p class="note">How fast it will be shows with the first answer on this device.</p>;
+  if (!expected) return <p class="note">Its speed is not known before a model has answered on this device.</p>;
   return (
     <p class="note">
       Expect about {format.rate(expected.tokensPerSecond)}, judging by {expected.by} on this device.

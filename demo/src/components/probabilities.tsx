@@ -19,7 +19,7 @@ export function Probabilities({ message }: { message: Message }) {
   return (
     <details class="probabilities">
       <summary>Token probabilities</summary>
-      <p class="note">The paler a token, the less likely it was. Choose one to see what else came into question.</p>
+      <p class="note">The paler a token, the less likely it was. Choose one to see what else was likely.</p>
       <div class="tokens">
         {tokens.map((token, i) => (
           <button

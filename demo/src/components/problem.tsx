@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { model, notice, problem, reload } from '../model';
+import { lastChoice, model, reload } from '../model';
+import { notice, problem } from '../problems';
 import { CloseIcon } from './icons';
 
 export function ProblemBox() {
@@ -13,7 +14,7 @@ export function ProblemBox() {
         <strong>{shown.title}</strong>
         <p>{shown.detail}</p>
         {shown.hint && <p class="problem-hint">{shown.hint}</p>}
-        {shown.retry && model.value.at === 'none' && (
+        {shown.retry && lastChoice.value && model.value.at === 'none' && (
           <button class="button" type="button" onClick={() => void reload()}>
             Try again
           </button>

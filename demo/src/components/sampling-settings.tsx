@@ -1,9 +1,9 @@
 // How answers are made in this conversation.
 import { storyMode } from '../chat';
-import { parseSchema } from '../prompt';
 import { changeSampling, ownSampling, sampling, temperature, useForNewOnes } from '../sampling';
 import { defaults, type Sampling } from '../settings';
-import { Choice, NumberField, Slider } from './fields';
+import { NumberField, Slider } from './fields';
+import { FormSettings } from './form-settings';
 
 export function SamplingSettings() {
   const at = sampling.value;
@@ -24,14 +24,14 @@ export function SamplingSettings() {
       )}
       <Sliders at={at} />
       <Numbers at={at} />
-      {!storyMode.value && <Form at={at} />}
+      {!storyMode.value && <FormSettings at={at} />}
       {own && (
         <div class="field-buttons">
           <button class="button-small" type="button" onClick={useForNewOnes}>
             Use for new conversations too
           </button>
           <button class="button-link" type="button" onClick={() => (ownSampling.value = {})}>
-            As in new ones
+            Use the defaults again
           </button>
         </div>
       )}
@@ -68,7 +68,7 @@ function Sliders({ at }: { at: Sampling }) {
       />
       <Slider
         label="Repetition penalty"
-        hint="Above 1 the model avoids words that were there"
+        hint="Above 1 the model avoids repeating itself"
         value={at.repetition}
         min={0.5}
         max={2}
@@ -107,62 +107,4 @@ function Numbers({ at }: { at: Sampling }) {
       />
     </>
   );
-}
-
-const forms: Record<Sampling['form'], string> = {
-  text: 'Free text',
-  json: 'A JSON object',
-  schema: 'JSON by a schema',
-};
-const thinkings: Record<Sampling['thinking'], string> = { auto: 'As the model wants', on: 'On', off: 'Off' };
-
-function Form({ at }: { at: Sampling }) {
-  return (
-    <>
-      <div class="field-pair">
-        <Choice label="Answers are" value={at.form} choices={forms} set={(form) => changeSampling({ form })} />
-        <Choice
-          label="Thinking"
-          value={at.thinking}
-          choices={thinkings}
-          set={(thinking) => changeSampling({ thinking })}
-        />
-      </div>
-      {at.form === 'schema' && <SchemaField schema={at.schema} />}
-      <label class="field-check">
-        <input
-          type="checkbox"
-          checked={at.probabilities}
-          onChange={(event) => changeSampling({ probabilities: event.currentTarget.checked })}
-        />
-        Show how likely each token was
-      </label>
-    </>
-  );
-}
-
-function SchemaField({ schema }: { schema: string }) {
-  return (
-    <label class="field">
-      <span class="field-name">JSON schema</span>
-      <textarea
-        class="code-field"
-        rows={6}
-        spellcheck={false}
-        value={schema}
-        placeholder='{"type": "object", "properties": {"city": {"type": "string"}}}'
-        onInput={(event) => changeSampling({ schema: event.currentTarget.value })}
-      />
-      <span class="field-hint">{schemaProblem(schema)}</span>
-    </label>
-  );
-}
-
-function schemaProblem(schema: string): string {
-  try {
-    parseSchema(schema);
-    return 'Every answer will be valid by this schema';
-  } catch (error) {
-    return schema.trim() === '' ? 'What every answer must look like' : (error as Error).message;
-  }
 }

@@ -19,11 +19,11 @@ export function TransferButtons({ any }: { any: boolean }) {
       <div class="field-buttons">
         {any && (
           <button class="button-small" type="button" onClick={() => void saveToFile()}>
-            Save all to a file
+            Export all
           </button>
         )}
         <button class="button-small" type="button" onClick={() => input.current?.click()}>
-          Add from a file
+          Import
         </button>
         <input
           ref={input}

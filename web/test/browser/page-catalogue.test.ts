@@ -129,7 +129,7 @@ describe('a loaded model', () => {
         await page.locator('.chip').click();
         await page.getByRole('button', { name: 'Another model' }).click();
         await openAddress(page, '/models/chatty.gguf');
-        await page.getByText('Played goes on answering until this one is ready.').waitFor();
+        await page.getByText('Played keeps answering until this one is ready.').waitFor();
         await page.getByRole('button', { name: 'Cancel' }).click();
         expect(new URL(page.url()).searchParams.get('model')).toBe('hf:own/first/a.gguf');
         await page.locator('.chip').click();

@@ -109,8 +109,8 @@ describe('a conversation', () => {
       await ask(page, 'about pears');
       const panel = page.getByRole('region', { name: 'Kept conversations' });
       await page.getByRole('button', { name: 'Conversations' }).click();
-      await panel.getByLabel('Title of this one').fill('Fruit');
-      await panel.getByLabel('Title of this one').blur();
+      await panel.getByLabel('Title of this conversation').fill('Fruit');
+      await panel.getByLabel('Title of this conversation').blur();
       const titles = panel.locator('.past-title');
       await until(async () => (await titles.allInnerTexts()).join() === 'Fruit,about apples', 'it has its title');
       const search = panel.getByRole('searchbox', { name: 'Search conversations' });
@@ -119,13 +119,13 @@ describe('a conversation', () => {
       await search.fill('pears'); // said, and not in the title
       expect(await titles.allInnerTexts()).toEqual(['Fruit']);
       await search.fill('no such word');
-      await panel.getByText('Nothing like this was said.').waitFor();
+      await panel.getByText('No conversation matches.').waitFor();
       expect(await findings(page, 'searching')).toEqual([]);
       await search.fill('');
 
       const [download] = await Promise.all([
         page.waitForEvent('download'),
-        panel.getByRole('button', { name: 'Save all to a file' }).click(),
+        panel.getByRole('button', { name: 'Export all' }).click(),
       ]);
       expect(download.suggestedFilename()).toMatch(/^pronk-conversations-[\d-]+\.json$/);
       const buffer = readFileSync(await download.path());

@@ -20,7 +20,7 @@ describe('the preflight', () => {
       expect(await cache.innerText()).not.toBe(before); // at once
       await page.getByText('64 tokens', { exact: true }).waitFor();
       await page.getByText(/context of 64 tokens/).waitFor(); // the engine's own plan
-      await page.getByText('shows with the first answer on this device').waitFor();
+      await page.getByText('Its speed is not known before').waitFor();
       await page.getByText('What is this memory for?').click();
       await page.getByText('what the model has learned', { exact: false }).waitFor();
       expect(await findings(page, 'preflight')).toEqual([]);
