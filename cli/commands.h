@@ -18,6 +18,7 @@ extern const Command perplexity_command;
 extern const Command quantize_command;
 extern const Command synth_command;
 extern const Command test_ops_command;
+extern const Command tune_command;
 extern const Command kernels_command;
 extern const Command bench_command;
 
