@@ -55,7 +55,7 @@ struct EngineChoice {
   std::string_view backend;
   LoadOptions options;
   std::string tuning_folder;  // where measured choices lie; empty: none are used
-  bool any_model = false;  // an encoder, too, though it has no logits
+  bool any_model = false;     // an encoder, too, though it has no logits
   SourceOptions source;
 };
 std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scoring = false);

@@ -375,7 +375,8 @@ OpCase attention_timing(const HeadShape& heads, graph::KvTypes kv, u32 context, 
   const Operand q = add_operand(c, memory_of(made_up_floats(u64(width) * tokens, 1)));
   const Operand state = add_state(c, context - tokens, tokens);
   const kernels::Columns columns{.base = 0, .stride = width};
-  for (const kernels::AttentionTile& tile : tiles) add_attention(c, s, m, {tile, tokens, columns, columns, state, q, q});
+  for (const kernels::AttentionTile& tile : tiles)
+    add_attention(c, s, m, {tile, tokens, columns, columns, state, q, q});
   c.bytes = c.memory[u32(m.k_cache)].size() + c.memory[u32(m.v_cache)].size();
   c.operations = 4 * u64(heads.query) * heads.key * context * tokens;
   return c;

@@ -8,11 +8,11 @@
 namespace pronk::tune {
 namespace {
 
-constexpr u32 rounds = 6;             // the first tells how often a candidate runs in each of the others
-constexpr double round_ms = 4;        // that a candidate runs in each
+constexpr u32 rounds = 6;       // the first tells how often a candidate runs in each of the others
+constexpr double round_ms = 4;  // that a candidate runs in each
 constexpr u32 most_times = 2000;
-constexpr double pruned = 1.3;        // times as slow as the best: no longer measured
-constexpr double worth_it = 0.97;     // of the default's time: less gain is noise
+constexpr double pruned = 1.3;     // times as slow as the best: no longer measured
+constexpr double worth_it = 0.97;  // of the default's time: less gain is noise
 
 }  // namespace
 

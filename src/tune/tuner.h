@@ -69,7 +69,7 @@ class Tuner {
 
   std::map<std::string, gpu::PipelineId> compiled_;  // by label; none: it was refused
   std::map<u32, std::string> labels_;
-  u32 pending_ = 0;  // pipelines that compile
+  u32 pending_ = 0;       // pipelines that compile
   std::size_t next_ = 0;  // candidate to check, contender to measure
   engine::OpCase check_;
   engine::OpRun run_;

@@ -36,7 +36,8 @@ TEST(TuningFile, AnotherAdapterOrDriverIsRefused) {
   const std::string text = tuning_text(two_choices(), adapter);
   gpu::AdapterInfo other = adapter;
   other.description = "driver 1.3";
-  EXPECT_NE(refusal(text, other).find("another GPU or driver, 'acme Anvil 3000 driver 1.2 of June'"), std::string::npos);
+  EXPECT_NE(refusal(text, other).find("another GPU or driver, 'acme Anvil 3000 driver 1.2 of June'"),
+            std::string::npos);
 }
 
 TEST(TuningFile, OtherKernelsAreRefused) {
@@ -57,9 +58,13 @@ TEST(TuningFile, EveryCutIsRefused) {
 
 TEST(TuningFile, DamageIsRefused) {
   const std::string text = tuning_text(two_choices(), adapter);
-  for (const auto& [from, to] : {std::pair{"32x2x32+subgroups", "33x2x32+subgroups"}, {"matvec ", "matvex "},
-                                 {" = 64x16x8", " : 64x16x8"}, {"end 2", "end 3"}, {"tuning 1", "tuning 2"},
-                                 {"64x16x8\n", "64x16x8\n\n"}, {"end 2\n", "end 2\nmatvec F32 1x1 = 16x4x32\n"}}) {
+  for (const auto& [from, to] : {std::pair{"32x2x32+subgroups", "33x2x32+subgroups"},
+                                 {"matvec ", "matvex "},
+                                 {" = 64x16x8", " : 64x16x8"},
+                                 {"end 2", "end 3"},
+                                 {"tuning 1", "tuning 2"},
+                                 {"64x16x8\n", "64x16x8\n\n"},
+                                 {"end 2\n", "end 2\nmatvec F32 1x1 = 16x4x32\n"}}) {
     std::string damaged = text;
     const std::size_t at = damaged.find(from);
     ASSERT_NE(at, damaged.npos) << from;
