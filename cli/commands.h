@@ -19,6 +19,7 @@ extern const Command quantize_command;
 extern const Command convert_command;
 extern const Command synth_command;
 extern const Command test_ops_command;
+extern const Command tune_command;
 extern const Command kernels_command;
 extern const Command bench_command;
 

@@ -7,6 +7,8 @@
 
 #include "base/quote.h"
 #include "gpu/native.h"
+#include "sha256.h"
+#include "tune/tuning_file.h"
 
 namespace pronk::cli {
 namespace {
@@ -88,6 +90,7 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
   }
   PRONK_TRY(choice.location, resolve_location(choice.location));
   choice.source = source_options(args);
+  choice.tuning_folder = cache_folder(args);
   choice.backend = args.text("--backend");
   const std::string_view context = args.text("--ctx");
   choice.options.largest_context = context == "auto";
@@ -185,9 +188,30 @@ Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice) {
   return open_engine(choice, std::move(open));
 }
 
+std::string tuning_path(const std::string& folder, const gpu::AdapterInfo& adapter) {
+  const std::string name = tune::adapter_name(adapter);
+  const std::string digest = hex(sha256({reinterpret_cast<const u8*>(name.data()), name.size()}));
+  return (std::filesystem::path(folder) / ("tuning-" + digest.substr(0, 16) + ".txt")).string();
+}
+
+namespace {
+
+// What is not there, is damaged or was measured elsewhere is as if nothing had been measured.
+std::shared_ptr<const kernels::Tuning> stored_tuning(const std::string& folder, const gpu::AdapterInfo& adapter) {
+  if (folder.empty()) return nullptr;
+  const auto text = read_whole(tuning_path(folder, adapter));
+  if (!text || !*text) return nullptr;
+  auto tuning = tune::parse_tuning(**text, adapter);
+  return tuning ? std::make_shared<const kernels::Tuning>(std::move(*tuning)) : nullptr;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open) {
   PRONK_TRY(auto device, open_device(choice.backend));
-  PRONK_TRY(auto engine, Engine::create(open.model, choice.options, std::move(device)));
+  LoadOptions options = choice.options;
+  if (device) options.tuning = stored_tuning(choice.tuning_folder, device->info());
+  PRONK_TRY(auto engine, Engine::create(open.model, options, std::move(device)));
   PRONK_OK(stream(*engine, open));
   PRONK_OK(engine->pump());
   while (!engine->ready()) PRONK_OK(turn(*engine));

@@ -54,7 +54,8 @@ struct EngineChoice {
   std::string location;  // as resolve_location() gives it
   std::string_view backend;
   LoadOptions options;
-  bool any_model = false;  // an encoder, too, though it has no logits
+  std::string tuning_folder;  // where measured choices lie; empty: none are used
+  bool any_model = false;     // an encoder, too, though it has no logits
   SourceOptions source;
 };
 std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scoring = false);
@@ -67,6 +68,8 @@ struct OpenModel {
 Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options);
 // Null: the CPU, because it was asked for, or because there is no adapter but software (said on stderr).
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
+// Where the choices that were measured on a device lie, in a folder.
+std::string tuning_path(const std::string& folder, const gpu::AdapterInfo& adapter);
 // Loads everything and waits until the engine is ready.
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice);
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open);

@@ -541,7 +541,9 @@ Status each_timing(const Choice& choice, const gpu::Device& device, const std::f
     if (!choice.wants(graph::KvTypes(kv))) continue;
     PRONK_OK(visit([&](u32 size) {
       constexpr u32 contexts[] = {512, 4096, 16384};
-      return engine::decode_attention_timing(heads_of(4, 8, 128), kv, contexts[size]);
+      const HeadShape heads = heads_of(4, 8, 128);
+      const kernels::AttentionTile tiles[] = {kernels::attention_tile(heads, 1, true, 0)};
+      return engine::attention_timing(heads, kv, contexts[size], 1, tiles);
     }));
   }
   return {};

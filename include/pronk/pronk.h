@@ -32,6 +32,9 @@ struct Features;
 namespace kernels {
 class Tuning;
 }
+namespace tune {
+class Tuner;
+}
 namespace text {
 class Tokenizer;
 }
@@ -111,6 +114,7 @@ class Model {
 
  private:
   friend class Engine;
+  friend class tune::Tuner;
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,7 @@ struct MatMulSpec {
   u32 rows = 1, cols = 8, tokens = 1;
   u32 padding = 0;                              // columns of zeros behind the last
   std::optional<u32> candidate = std::nullopt;  // of the kernel; none: the default
+  std::vector<u32> others = {};                 // more candidates, a step for each, to be timed
   bool answer = true;                           // else it is only there to be timed
 };
 OpCase matmul_case(const MatMulSpec& spec, const gpu::Limits& limits, const gpu::Features& features, u32 seed);
@@ -111,8 +113,10 @@ OpCase attention_case(const AttentionSpec& spec, u32 seed);
 OpCase rotate_case(const AttentionSpec& spec, u32 position, u32 seed);
 // The rows that StoreKv leaves in a ring of some positions less than it is given; f32 or f16.
 OpCase store_kv_case(kernels::StoreKv store, u32 position, u32 tokens, u32 seed);
-// Only to be timed: one token over a full cache of `context` positions.
-OpCase decode_attention_timing(const kernels::HeadShape& heads, graph::KvTypes kv, u32 context);
+// Only to be timed: the last tokens of a full cache of `context` positions, by several tiles one after the other. Keys
+// and values are equally wide. With splits there are two steps for each tile, else one.
+OpCase attention_timing(const kernels::HeadShape& heads, graph::KvTypes kv, u32 context, u32 tokens,
+                        std::span<const kernels::AttentionTile> tiles);
 
 // ---- Operations on rows. Where columns lie in memory is the case's own choice.
 

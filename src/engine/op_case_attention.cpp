@@ -363,18 +363,22 @@ OpCase store_kv_case(kernels::StoreKv store, u32 position, u32 tokens, u32 seed)
   return c;
 }
 
-OpCase decode_attention_timing(const HeadShape& heads, graph::KvTypes kv, u32 context) {
+OpCase attention_timing(const HeadShape& heads, graph::KvTypes kv, u32 context, u32 tokens,
+                        std::span<const kernels::AttentionTile> tiles) {
+  CHECK(heads.key == heads.value && !heads.values_in_keys && tokens <= context);
   const AttentionSpec s{.heads = heads, .kv = kv, .scale = 0.25f / std::sqrt(float(heads.key)), .rotated = heads.key};
-  OpCase c{.op = "attention-decode", .format = kv_format(kv), .shape = heads_shape(heads) + tokens_shape(context)};
+  OpCase c{.op = tokens == 1 ? "attention-decode" : "attention", .format = kv_format(kv)};
+  c.shape = heads_shape(heads) + tokens_shape(context);
   AttentionMemory m(c, s, context);
   m.sinks = add_operand(c, Memory(16));
   const u32 width = heads.query * heads.key;
-  const Operand q = add_operand(c, memory_of(made_up_floats(width, 1)));
+  const Operand q = add_operand(c, memory_of(made_up_floats(u64(width) * tokens, 1)));
+  const Operand state = add_state(c, context - tokens, tokens);
   const kernels::Columns columns{.base = 0, .stride = width};
-  add_attention(c, s, m,
-                {kernels::attention_tile(heads, 1, true, 0), 1, columns, columns, add_state(c, context - 1, 1), q, q});
+  for (const kernels::AttentionTile& tile : tiles)
+    add_attention(c, s, m, {tile, tokens, columns, columns, state, q, q});
   c.bytes = c.memory[u32(m.k_cache)].size() + c.memory[u32(m.v_cache)].size();
-  c.operations = 4 * u64(heads.query) * heads.key * context;
+  c.operations = 4 * u64(heads.query) * heads.key * context * tokens;
   return c;
 }
 

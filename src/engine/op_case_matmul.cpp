@@ -129,6 +129,11 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
                                          .bias = add_operand(c, memory_of(in.bias)),
                                          .y = add_operand(c, memory_of(in.y))};
   add_step(c, kernels::lower(product, s.kernel, operands, limits, features), s.tokens);
+  for (const u32 other : s.others) {
+    kernels::MatMul same = product;
+    same.candidate = other;
+    add_step(c, kernels::lower(same, s.kernel, operands, limits, features), s.tokens);
+  }
   if (s.candidate) {
     c.variant += " " + kernels::candidate_name(kernels::tuned(s.kernel), *s.candidate);
   } else if (c.steps[0].kernel.label.find("subgroup") != std::string::npos) {

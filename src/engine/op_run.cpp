@@ -63,8 +63,9 @@ void OpRun::create(const Pipelines& pipelines) {
   for (std::size_t i = 0; i < cases_.size(); ++i) create(i, pipelines);
 }
 
-void OpRun::dispatch_all() {
-  for (const Command& c : commands_) device_.dispatch(c.pipeline, c.group, c.grid.x, c.grid.y, c.grid.z);
+void OpRun::dispatch(u32 first, u32 count) {
+  for (const Command& c : std::span(commands_).subspan(first, count))
+    device_.dispatch(c.pipeline, c.group, c.grid.x, c.grid.y, c.grid.z);
 }
 
 void OpRun::start(std::vector<OpCase> cases, const Pipelines& pipelines, u32 ticket) {
@@ -74,7 +75,7 @@ void OpRun::start(std::vector<OpCase> cases, const Pipelines& pipelines, u32 tic
   for (const Written& w : written_) size += cases_[w.op_case].memory[w.memory].size();
   const gpu::BufferId readback = create_buffer(size, gpu::usage_map_read | gpu::usage_copy_dst);
   device_.begin();
-  dispatch_all();
+  dispatch(0, u32(commands_.size()));
   u64 offset = 0;
   for (const Written& w : written_) {
     const u64 bytes = cases_[w.op_case].memory[w.memory].size();
@@ -104,9 +105,9 @@ void OpRun::prepare(OpCase op_case, const Pipelines& pipelines) {
   create(pipelines);
 }
 
-void OpRun::submit_repeated(u32 times) {
+void OpRun::submit_repeated(u32 times, u32 first_step, u32 steps) {
   device_.begin();
-  for (u32 i = 0; i < times; ++i) dispatch_all();
+  for (u32 i = 0; i < times; ++i) dispatch(first_step, steps);
   device_.submit();
 }
 

@@ -26,9 +26,10 @@ class OpRun {
   // The bytes of read_done: puts them into the cases' memory and frees all buffers.
   void finish(std::span<const u8> bytes);
 
-  // Submits the steps of one case over and over, with nothing read; for timing. Buffers stay until free_buffers().
+  // Submits steps of one case over and over, with nothing read; for timing. Buffers stay until free_buffers().
   void prepare(OpCase op_case, const Pipelines& pipelines);
-  void submit_repeated(u32 times);
+  void submit_repeated(u32 times) { submit_repeated(times, 0, u32(commands_.size())); }
+  void submit_repeated(u32 times, u32 first_step, u32 steps);
   void free_buffers();
   void forget_cases() { cases_ = {}; }  // and their memory on the host
 
@@ -50,7 +51,7 @@ class OpRun {
   void create(const Pipelines& pipelines);
   void create(std::size_t op_case, const Pipelines& pipelines);
   gpu::BufferId create_buffer(u64 size, u32 usage);
-  void dispatch_all();
+  void dispatch(u32 first, u32 count);
 
   gpu::Device& device_;
   std::vector<OpCase> cases_;

@@ -18,8 +18,8 @@ constexpr MatVecTile one_token[] = {
     {64, 1, 64, false},
 };
 constexpr MatVecTile few_tokens[] = {
-    {16, 2, 8, true},  {16, 2, 8, false}, {8, 2, 8, true},  {8, 4, 8, true},  {4, 2, 8, true},    {16, 2, 16, true},
-    {16, 1, 16, true}, {8, 2, 8, false},  {8, 4, 8, false}, {4, 2, 8, false}, {16, 2, 16, false},
+    {8, 2, 8, true},   {8, 2, 8, false}, {8, 4, 8, true},  {4, 2, 8, true},  {4, 4, 8, true},
+    {16, 1, 16, true}, {8, 4, 8, false}, {4, 2, 8, false}, {4, 4, 8, false}, {16, 1, 16, false},
 };
 constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128}, {16, 128}, {32, 256}, {64, 256}};
 constexpr AttentionTile decode[] = {

@@ -124,6 +124,39 @@ class EngineCli : public testing::Test {
   static inline std::vector<std::string> backends_;
 };
 
+// What was measured is stored, exported, imported and used; damaged files are refused, and ignored at load.
+TEST_F(EngineCli, Tune) {
+  if (backends_.size() == 1) GTEST_SKIP() << "no WebGPU adapter";
+  const std::string cache = " --cache " + path("tuned"), generate = "generate --backend webgpu -p word -n 4" + model();
+  ASSERT_EQ(run("tune --seconds 1 --export " + path("choices") + model() + cache), 0) << read("err");
+  std::string choices = read("choices");  // of whatever there was time for
+  EXPECT_TRUE(choices.starts_with("pronk tuning 1\nadapter ")) << choices;
+  std::size_t end = 0;
+  for (u32 line = 0; line < 3; ++line) end = choices.find('\n', end) + 1;
+  choices = choices.substr(0, end) + "matvec Q8_0 64x64 = 16x2x32\nend 1\n";
+  write("choices", choices);
+  ASSERT_EQ(run(generate + cache), 0) << read("err");
+  const std::string text = read("out");
+
+  std::filesystem::path stored;
+  for (const auto& entry : std::filesystem::directory_iterator(path("tuned"))) {
+    if (entry.path().filename().string().starts_with("tuning-")) stored = entry.path();
+  }
+  ASSERT_FALSE(stored.empty());
+  std::filesystem::remove(stored);
+  ASSERT_EQ(run("tune --import " + path("choices") + cache), 0) << read("err");
+  std::ifstream imported(stored);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(imported), {}), choices);
+  write("choices", choices.substr(0, choices.size() - 7));  // without its last line
+  EXPECT_EQ(run("tune --import " + path("choices") + cache), 1);
+  EXPECT_NE(read("err").find("tuning file"), std::string::npos) << read("err");
+  std::ofstream(stored) << "no tuning at all";
+  EXPECT_EQ(run(generate + cache), 0) << read("err");
+  EXPECT_EQ(read("out"), text);
+  std::filesystem::remove_all(path("tuned"));
+  std::remove(path("choices").c_str());
+}
+
 TEST_F(EngineCli, Logits) {
   const std::vector<double> expected = reference({1, 2, 3, 299, 7});
   for (const std::string& backend : backends_) {

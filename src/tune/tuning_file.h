@@ -1,0 +1,25 @@
+// Measured choices as a file: an adapter and a state of the kernels, for which they hold, and a line for each choice.
+//
+//   pronk tuning 1
+//   adapter NVIDIA ada NVIDIA GeForce RTX 4070 555.42
+//   kernels 0123456789abcdef
+//   matvec Q4_0 2048x2048 = 32x2x32+subgroups
+//   end 1
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "kernels/candidates.h"
+
+namespace pronk::tune {
+
+std::string adapter_name(const gpu::AdapterInfo& adapter);  // with its driver, where the platform tells it; one line
+
+std::string tuning_text(const kernels::Tuning& tuning, const gpu::AdapterInfo& adapter);
+// Refuses what is damaged, what another adapter or driver measured, and what other kernels are meant by, each in one
+// line.
+Result<kernels::Tuning> parse_tuning(std::string_view text, const gpu::AdapterInfo& adapter);
+
+}  // namespace pronk::tune
