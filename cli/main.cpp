@@ -14,7 +14,7 @@ constexpr const char* version = "0.1.0";
 const Command* const commands[] = {
     &inspect_command, &tokenize_command, &detokenize_command, &logits_command,     &generate_command, &embed_command,
     &plan_command,    &cache_command,    &dequant_command,    &perplexity_command, &quantize_command, &convert_command,
-    &synth_command,   &test_ops_command, &kernels_command,    &bench_command,    &tune_command,
+    &synth_command,   &test_ops_command, &kernels_command,    &bench_command,      &tune_command,
 };
 
 std::string program_help() {
