@@ -81,7 +81,9 @@ const Format* find_additive(u32 code_type, u64 books, u64 group) {
   return found == formats.end() ? nullptr : &*found;
 }
 
-bool is_additive(const Format& format) { return &format >= formats.begin() && &format < formats.end(); }
+bool is_additive(const Format& format) {
+  return std::ranges::any_of(formats, [&](const Format& other) { return &other == &format; });
+}
 
 GpuExtent additive_extent(const Format& format, u64 rows, u64 row_weights, u64 book_weights) {
   GpuExtent extent = gpu_extent(format, rows, row_weights);
