@@ -26,10 +26,6 @@ export const storyMode = computed(() => model.value.at === 'ready' && model.valu
 /** The engine whose chat template cannot be used, and whether its person has chosen to go on without. */
 export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | null>(null);
 
-effect(() => {
-  busy.value = answering.value !== 'no';
-});
-
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
@@ -130,6 +126,7 @@ async function answer(continued?: Message): Promise<void> {
   answering.value = 'reading';
   problem.value = null;
   await settled(abort.signal);
+  busy.value = true; // not before: it is the model that this waits for
   const state = model.value;
   const began: { id: number | null } = { id: continued?.id ?? null };
   try {
@@ -145,8 +142,9 @@ async function answer(continued?: Message): Promise<void> {
     if (message?.text === '' && !message.reasoning && !message.calls) conversation.takeBack(message.id);
   } finally {
     stopCurrent = null;
-    answering.value = 'no';
     batch(() => {
+      busy.value = false;
+      answering.value = 'no';
       written.value = 0;
       promptTokens.value = 0;
     });

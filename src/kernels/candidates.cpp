@@ -122,7 +122,7 @@ std::string tuning_key(TunedKernel kernel, const formats::Format& format, u32 ro
 }
 
 std::string tuning_key(TunedKernel kernel, const HeadShape& heads, graph::KvTypes kv) {
-  constexpr const char* names[] = {"f32", "f16", "q8_0", "q4_0"};
+  constexpr const char* names[] = {"f32", "f16", "q8", "q4"};
   const std::string types = std::string(names[u32(kv.k)]) + (kv.k == kv.v ? "" : std::string("/") + names[u32(kv.v)]);
   return key_of(kernel, types + " " + joined({heads.query, heads.kv, heads.key, heads.value}));
 }

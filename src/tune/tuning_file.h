@@ -3,7 +3,7 @@
 //   pronk tuning 1
 //   adapter NVIDIA ada NVIDIA GeForce RTX 4070 555.42
 //   kernels 0123456789abcdef
-//   matvec Q4_0 2048x2048 = 32x2x32+subgroups
+//   matvec FORMAT 2048x2048 = 32x2x32+subgroups
 //   end 1
 #pragma once
 

@@ -19,7 +19,7 @@ export class Exchange {
 
   constructor(
     readonly request: IncomingMessage,
-    private readonly response: ServerResponse,
+    readonly response: ServerResponse,
   ) {
     // Also after a whole answer, when nobody listens any more.
     response.on('close', () => this.abort.abort());

@@ -1,5 +1,6 @@
 // The HTTP server in the shapes of the OpenAI API, over one engine.
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Engine } from '../api/engine.js';
@@ -72,6 +73,8 @@ export class OpenAiServer {
     const timer = setTimeout(() => this.cut(), patience);
     await closed;
     clearTimeout(timer);
+    // Connections that are cut end a moment before what was answered on them.
+    await Promise.all([...this.open].map(({ response }) => once(response, 'close')));
   }
 
   private cut(): void {
