@@ -68,7 +68,9 @@ describe('the chat page', () => {
       await page.getByText('of memory on the GPU').waitFor();
       await page.getByText(/llama · .* million weights · context of .* tokens · made for chat/).waitFor();
       await page.getByRole('button', { name: 'Another model' }).click();
-      await page.getByText('Open a model to go on').waitFor();
+      await page.getByRole('heading', { name: 'Another model' }).waitFor();
+      await field.fill('The one that is loaded stays.');
+      expect(await page.getByRole('button', { name: 'Send' }).isEnabled()).toBe(true);
     });
   });
 
