@@ -326,8 +326,9 @@ export class EngineHost {
 
   stats(): Omit<Stats, 'recoveries' | 'sessionBytes'> {
     this.module.call((m) => m.pronk_stats());
-    const working = this.device === 'cpu' ? 1 + (this.team?.serving ?? 0) : 0;
-    return statsFromJson(this.module.resultObject(), working);
+    const threads = this.device === 'cpu' ? 1 + (this.team?.serving ?? 0) : 0;
+    const { pipelines, milliseconds } = this.gpuHost?.compiled ?? { pipelines: 0, milliseconds: 0 };
+    return statsFromJson(this.module.resultObject(), { threads, pipelines, compileMs: milliseconds });
   }
 
   /** Frees everything. The host is of no use afterwards; a running generation fails. */

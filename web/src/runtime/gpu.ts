@@ -144,6 +144,9 @@ export class GpuHost {
 
   private uncompiled: Uncompiled[] = [];
   private compilersBusy = 0;
+  private compilingSince = 0;
+  /** Pipelines that were compiled, and milliseconds in which any was. */
+  readonly compiled = { pipelines: 0, milliseconds: 0 };
   private layouts = new Map<string, HostLayout>();
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
@@ -371,9 +374,10 @@ export class GpuHost {
   private async compileNext(): Promise<void> {
     const next = this.uncompiled.shift();
     if (!next || this.closed) return;
-    this.compilersBusy++;
+    if (this.compilersBusy++ === 0) this.compilingSince = performance.now();
     const failure = await this.compile(next);
-    this.compilersBusy--;
+    if (--this.compilersBusy === 0) this.compiled.milliseconds += performance.now() - this.compilingSince;
+    if (failure === null) this.compiled.pipelines++;
     if (this.closed) return;
     void this.compileNext();
     if (failure === null) this.report(EventKind.pipelineReady, next.id);

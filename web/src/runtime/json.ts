@@ -67,9 +67,12 @@ function countersFromJson(json: Json): Counters {
   };
 }
 
-export function statsFromJson(json: Json, threads: number): Omit<Stats, 'recoveries' | 'sessionBytes'> {
+export function statsFromJson(
+  json: Json,
+  host: Pick<Stats, 'threads' | 'pipelines' | 'compileMs'>,
+): Omit<Stats, 'recoveries' | 'sessionBytes'> {
   return {
-    threads,
+    ...host,
     promptTokens: numberOf(json, 'prompt_tokens'),
     generatedTokens: numberOf(json, 'generated_tokens'),
     reusedTokens: numberOf(json, 'reused_tokens'),

@@ -259,6 +259,10 @@ export interface Stats {
   heapBytes: number;
   /** Bytes of sessions that wait for their turn in the host's memory. */
   sessionBytes: number;
+  /** Pipelines (compiled kernels) of the GPU; 0 on the CPU. */
+  pipelines: number;
+  /** Milliseconds of the load in which any of them was compiled; those that the browser has kept take little. */
+  compileMs: number;
   /** Threads of the CPU that work: those of the plan, once their workers have started. */
   threads: number;
   /** Times that the engine came back by itself, from a lost device or a crashed worker. */
