@@ -52,13 +52,19 @@ async function asset(request) {
   return response;
 }
 
+/** What is kept of the page that an address names, or else the one page there is. */
+async function keptPage(url) {
+  const { origin, pathname } = new URL(url);
+  const index = pathname.endsWith('/') ? `${pathname}index.html` : pathname;
+  return (await caches.match(origin + index)) ?? caches.match(urlOf('./'));
+}
+
 /** All else comes from the network, where there is one. */
 async function fresh(request) {
   try {
     return await fetch(request);
   } catch (error) {
-    const page = request.mode === 'navigate' ? await caches.match(urlOf('./')) : undefined;
-    const found = page ?? (await fromCache(request));
+    const found = await (request.mode === 'navigate' ? keptPage(request.url) : fromCache(request));
     if (found) return found;
     throw error;
   }

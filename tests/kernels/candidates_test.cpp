@@ -169,7 +169,7 @@ TEST_F(Candidates, ChoicesAreFoundByShape) {
   tuning.choose(key(4096, 2048), "17x2x32");
   EXPECT_EQ(find(key(4096, 2048), {.subgroups = true}), std::nullopt);  // there is none of that name
   EXPECT_EQ(kernels::tuning_key(TunedKernel::attention_decode, {32, 8, 64, 64}, {KvType::q8, KvType::q4}),
-            "attention_decode q8_0/q4_0 32x8x64x64");
+            "attention_decode q8/q4 32x8x64x64");
 }
 
 }  // namespace

@@ -22,6 +22,9 @@ describe('the page without a network', () => {
       await page.getByRole('button', { name: 'What is 7 + 8?' }).click();
       await page.locator('.answer .figures').waitFor();
       expect(await page.locator('.answer .prose').innerText()).toBe('7 + 8 = 15.');
+      await page.goto(new URL('bench/', page.url()).href);
+      await page.waitForURL(/#bench$/);
+      await page.goto(new URL(path, page.url()).href);
       await page.context().setOffline(false);
       await page.reload();
       await page.locator('.bubble', { hasText: 'What is 7 + 8?' }).waitFor();
