@@ -1,11 +1,11 @@
 // What is said: sending, streaming, stopping, trying again.
-import { batch, computed, effect, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { type GenerationResult, type Pronk, PronkError } from 'pronk';
 import { atMostEvery, streamAnswer } from './answer';
 import * as conversation from './conversation';
 import { beginConversation, conversationId, draft, messages, reopenConversation } from './conversation';
 import type { Figures, Message } from './message';
-import { busy, model, open, settled } from './model';
+import { busy, model, open, settled, until } from './model';
 import { notice, problem, report } from './problems';
 import { type Chat, chatRequest, leftOut, storyPrompt } from './prompt';
 import { sampling, temperature } from './sampling';
@@ -87,15 +87,9 @@ export async function openConversation(id: string): Promise<void> {
 }
 
 /** Until the answer that is being written, which is told to stop, has its end. */
-async function stopped(): Promise<void> {
+function stopped(): Promise<void> {
   stop();
-  let end: (() => void) | undefined;
-  await new Promise<void>((resolve) => {
-    end = effect(() => {
-      if (answering.value === 'no') resolve();
-    });
-  });
-  end?.();
+  return until(() => answering.value === 'no');
 }
 
 /** Has the last message answered as plain text, for the model's chat template cannot be used. */

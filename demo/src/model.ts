@@ -39,7 +39,7 @@ export const open = computed(() => {
 });
 
 /** Until the condition holds, or the signal aborts. */
-async function until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
+export async function until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
   let stop: (() => void) | undefined;
   await new Promise<void>((resolve) => {
     signal?.addEventListener('abort', () => resolve(), { once: true });

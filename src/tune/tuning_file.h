@@ -1,7 +1,7 @@
 // Measured choices as a file: an adapter and a state of the kernels, for which they hold, and a line for each choice.
 //
 //   pronk tuning 1
-//   adapter NVIDIA ada NVIDIA GeForce RTX 4070 555.42
+//   adapter VENDOR ARCHITECTURE DEVICE DRIVER
 //   kernels 0123456789abcdef
 //   matvec FORMAT 2048x2048 = 32x2x32+subgroups
 //   end 1

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/half.h"
-#include "engine.h"
+#include "logits.h"
 #include "support/archs.h"
 #include "support/bad_sources.h"
 #include "support/folder_model.h"
@@ -33,14 +33,6 @@ Result<std::vector<float>> logits_of(Result<test::SharedModel> model, const test
   return test::score(*engine, tokens, by_steps);
 }
 
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    largest = std::max(largest, std::abs(double(a[i]) - b[i]));
-  return largest;
-}
-
 class Folders : public testing::TestWithParam<ModelSpec> {};
 
 // What Llama's GGUF files have in another order and Gemma's with 1 added makes no difference.
@@ -56,7 +48,7 @@ TEST_P(Folders, GiveTheLogitsOfTheSameModelInAGgufFile) {
       const test::Folder folder = test::folder_of(spec, shards);
       const auto got = logits_of(test::open_folder(folder), folder.weights, tokens, nullptr);
       ASSERT_TRUE(got.has_value()) << got.error().message;
-      EXPECT_LT(largest_difference(*got, *expected), 2e-5);
+      EXPECT_LT(test::largest_difference(*got, *expected), 2e-5);
     }
   }
 }
@@ -69,7 +61,7 @@ TEST_P(Folders, GiveTheSameLogitsOnTheGpu) {
   const auto expected = logits_of(test::open_folder(folder), folder.weights, tokens, nullptr);
   const auto got = logits_of(test::open_folder(folder), folder.weights, tokens, std::move(*device));
   ASSERT_TRUE(expected.has_value() && got.has_value());
-  EXPECT_LT(largest_difference(*got, *expected), 1e-4);
+  EXPECT_LT(test::largest_difference(*got, *expected), 1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sources, Folders,
@@ -173,7 +165,7 @@ TEST(AdditiveFolder, GivesTheLogitsOfItsWeights) {
   for (const bool by_steps : {false, true}) {
     const auto got = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, nullptr, 64, by_steps);
     ASSERT_TRUE(got.has_value()) << got.error().message;
-    EXPECT_LT(largest_difference(*got, *expected), 2e-5);
+    EXPECT_LT(test::largest_difference(*got, *expected), 2e-5);
   }
 }
 
@@ -214,7 +206,7 @@ TEST(AdditiveFolder, GivesTheSameLogitsOnTheGpu) {
     auto limited = std::make_unique<test::LimitedDevice>(std::move(*device), limits);
     const auto got = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, std::move(limited), 20);
     ASSERT_TRUE(got.has_value()) << got.error().message;
-    EXPECT_LT(largest_difference(*got, *expected), 1e-4);
+    EXPECT_LT(test::largest_difference(*got, *expected), 1e-4);
   }
 }
 
@@ -225,7 +217,7 @@ struct Deviation {
 };
 
 Deviation deviation(std::span<const float> got, std::span<const float> exact, u64 vocab) {
-  Deviation result{.largest = largest_difference(got, exact)};
+  Deviation result{.largest = test::largest_difference(got, exact)};
   const auto log_sum = [&](std::span<const float> row) {
     double sum = 0;
     const double most = *std::ranges::max_element(row);
@@ -239,18 +231,6 @@ Deviation deviation(std::span<const float> got, std::span<const float> exact, u6
   }
   result.kl /= double(exact.size() / vocab);
   return result;
-}
-
-Result<std::vector<float>> logits_of_folder(const std::string& path, std::string backend, std::span<const u32> tokens,
-                                            bool by_steps) {
-  cli::EngineChoice choice{.location = path, .backend = std::move(backend)};
-  choice.options = {.context = u32(tokens.size()),
-                    .kv = graph::KvType::f32,
-                    .activations = graph::Activations::f32,
-                    .threads = 1,
-                    .scoring = true};
-  PRONK_TRY(const auto engine, cli::open_engine(choice));
-  return test::score(*engine, tokens, by_steps);
 }
 
 struct Models {
@@ -277,7 +257,7 @@ TEST_P(SourceModels, GiveExactLogits) {
       const std::vector<u32> tokens = sequence["tokens"];
       for (const bool by_steps : {false, true}) {
         if (by_steps && std::string_view(backend) != "cpu") continue;  // takes minutes on a CPU driver
-        const auto got = logits_of_folder(folder + std::string(entry["dir"]), backend, tokens, by_steps);
+        const auto got = test::logits_of_path(folder + std::string(entry["dir"]), backend, tokens, by_steps);
         ASSERT_TRUE(got.has_value()) << got.error().message;
         const auto exact = test::archs::read_floats(folder + std::string(sequence["exact_file"]));
         const Deviation d = deviation(*got, exact, sequence["vocab"]);

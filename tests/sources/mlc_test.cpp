@@ -9,6 +9,7 @@
 
 #include "base/half.h"
 #include "formats/pieces.h"
+#include "logits.h"
 #include "support/bad_sources.h"
 #include "support/folder_model.h"
 
@@ -147,14 +148,6 @@ Result<std::vector<float>> logits_of(const test::Folder& folder, std::span<const
   return test::score(*engine, tokens, false);
 }
 
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    largest = std::max(largest, std::abs(double(a[i]) - b[i]));
-  return largest;
-}
-
 class Mlc : public testing::TestWithParam<bool> {};
 
 TEST_P(Mlc, GivesTheLogitsOfItsWeights) {
@@ -170,13 +163,13 @@ TEST_P(Mlc, GivesTheLogitsOfItsWeights) {
   for (const bool mapped : {false, true}) {
     const auto got = logits_of(folder, tokens, nullptr, mapped);
     ASSERT_TRUE(got.has_value()) << got.error().message;
-    EXPECT_LT(largest_difference(*got, *expected), 2e-5);
+    EXPECT_LT(test::largest_difference(*got, *expected), 2e-5);
   }
   auto device = gpu::create_native_device();
   if (!device) GTEST_SKIP() << device.error().message;
   const auto got = logits_of(folder, tokens, std::move(*device));
   ASSERT_TRUE(got.has_value()) << got.error().message;
-  EXPECT_LT(largest_difference(*got, *expected), 1e-4);
+  EXPECT_LT(test::largest_difference(*got, *expected), 1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sources, Mlc, testing::Bool(),

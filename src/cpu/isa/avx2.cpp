@@ -18,18 +18,6 @@ namespace {
 }  // namespace
 #pragma clang attribute pop
 
-const Kernels avx2_kernels = {"avx2",
-                              runs_here,
-                              sizeof(Quant),
-                              panel_rows,
-                              quantize,
-                              find_quantized,
-                              any_floats,
-                              floats_of_halves,
-                              floats_of_blocks<false>,
-                              floats_of_blocks<true>,
-                              attend,
-                              gate_floats,
-                              multiply_in_cache};
+const Kernels avx2_kernels = kernels_named("avx2");
 
 }  // namespace pronk::cpu

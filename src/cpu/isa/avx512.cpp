@@ -20,18 +20,6 @@ namespace {
 }  // namespace
 #pragma clang attribute pop
 
-const Kernels avx512_kernels = {"avx512",
-                                runs_here,
-                                sizeof(Quant),
-                                panel_rows,
-                                quantize,
-                                find_quantized,
-                                any_floats,
-                                floats_of_halves,
-                                floats_of_blocks<false>,
-                                floats_of_blocks<true>,
-                                attend,
-                                gate_floats,
-                                multiply_in_cache};
+const Kernels avx512_kernels = kernels_named("avx512");
 
 }  // namespace pronk::cpu

@@ -12,18 +12,6 @@ namespace {
 #include "cpu/isa/instance.h"
 }  // namespace
 
-const Kernels generic_kernels = {"generic",
-                                 runs_here,
-                                 sizeof(Quant),
-                                 panel_rows,
-                                 quantize,
-                                 find_quantized,
-                                 any_floats,
-                                 floats_of_halves,
-                                 floats_of_blocks<false>,
-                                 floats_of_blocks<true>,
-                                 attend,
-                                 gate_floats,
-                                 multiply_in_cache};
+const Kernels generic_kernels = kernels_named("generic");
 
 }  // namespace pronk::cpu

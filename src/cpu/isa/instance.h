@@ -51,3 +51,19 @@ MultiplyFloats find_floats(const formats::Format& format) {
 void any_floats(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out) {
   find_floats (*matrix.format)(matrix, range, x, bias, out);
 }
+
+constexpr Kernels kernels_named(std::string_view name) {
+  return {.name = name,
+          .runs_here = runs_here,
+          .quant_bytes = sizeof(Quant),
+          .panel_rows = panel_rows,
+          .quantize = quantize,
+          .quantized = find_quantized,
+          .floats = any_floats,
+          .from_halves = floats_of_halves,
+          .from_bytes = floats_of_blocks<false>,
+          .from_nibbles = floats_of_blocks<true>,
+          .attend = attend,
+          .gate = gate_floats,
+          .multiply_in_cache = multiply_in_cache};
+}

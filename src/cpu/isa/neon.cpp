@@ -17,18 +17,6 @@ namespace {
 }  // namespace
 #pragma clang attribute pop
 
-const Kernels neon_kernels = {"neon",
-                              runs_here,
-                              sizeof(Quant),
-                              panel_rows,
-                              quantize,
-                              find_quantized,
-                              any_floats,
-                              floats_of_halves,
-                              floats_of_blocks<false>,
-                              floats_of_blocks<true>,
-                              attend,
-                              gate_floats,
-                              multiply_in_cache};
+const Kernels neon_kernels = kernels_named("neon");
 
 }  // namespace pronk::cpu
