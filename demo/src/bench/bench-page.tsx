@@ -7,6 +7,7 @@ import { busy, model, modelName } from '../model';
 import { report } from '../problems';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
+import { Tune } from './tune';
 
 export function BenchPage() {
   const rows = useSignal<Row[]>([]);
@@ -44,7 +45,7 @@ export function BenchPage() {
           <button
             class="button-main"
             type="button"
-            disabled={state.at !== 'ready' || answering.value !== 'no'}
+            disabled={state.at !== 'ready' || busy.value || answering.value !== 'no'}
             onClick={() => void run()}
           >
             Measure
@@ -56,6 +57,7 @@ export function BenchPage() {
       </div>
       {rows.value.length > 0 && <Table rows={rows.value} />}
       {rows.value.length > 1 && <Plot rows={rows.value} />}
+      {state.at === 'ready' && state.plan.device === 'webgpu' && <Tune engine={state.engine} />}
     </section>
   );
 }
