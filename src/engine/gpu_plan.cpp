@@ -80,7 +80,7 @@ Status check_limits(const GpuPlan& plan, const gpu::Limits& limits) {
   for (const Dispatch& dispatch : plan.prefill) {
     PRONK_OK(check_dispatch(plan, dispatch, plan.options.chunk, limits));
   }
-  for (const auto* program : {&plan.decode, &plan.adjust, &plan.sampling}) {
+  for (const auto* program : {&plan.decode, &plan.blocks, &plan.adjusted_blocks, &plan.sampling}) {
     for (const Dispatch& dispatch : *program) PRONK_OK(check_dispatch(plan, dispatch, 1, limits));
   }
   return {};

@@ -52,9 +52,10 @@ struct GpuPlan {
 
   std::vector<Dispatch> prefill;  // one chunk of the prompt
   std::vector<Dispatch> decode;   // one token up to the graph's output; empty when tokens see later ones
-  std::vector<Dispatch> adjust;   // then this, in runs with penalties, biases or masks
-  std::vector<Dispatch> greedy;   // then one of these; empty when the output is hidden states, as adjust is
-  std::vector<Dispatch> sampling;
+  // Then the first or, in runs with penalties, biases or masks, the second of these, and one of the others. All are
+  // empty when the output is hidden states.
+  std::vector<Dispatch> blocks, adjusted_blocks;
+  std::vector<Dispatch> greedy, sampling;
 
   // Where the host writes and reads.
   Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens;

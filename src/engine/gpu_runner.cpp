@@ -54,7 +54,8 @@ void GpuRunner::create_buffers() {
   for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   prefill_ = prepare(plan_.prefill);
   decode_ = prepare(plan_.decode);
-  adjust_ = prepare(plan_.adjust);
+  blocks_ = prepare(plan_.blocks);
+  adjusted_blocks_ = prepare(plan_.adjusted_blocks);
   greedy_ = prepare(plan_.greedy);
   sampling_ = prepare(plan_.sampling);
   for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
@@ -350,8 +351,8 @@ void GpuRunner::use_safer_kernels() {
   }
   pipelines_ = std::move(pipelines);
   plan_.pipelines = std::move(safer->pipelines);
-  for (const auto program :
-       {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::adjust, &GpuPlan::greedy, &GpuPlan::sampling})
+  for (const auto program : {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::blocks, &GpuPlan::adjusted_blocks,
+                             &GpuPlan::greedy, &GpuPlan::sampling})
     take_kernels(plan_.*program, (*safer).*program);
 }
 
@@ -539,8 +540,7 @@ void GpuRunner::begin_decode() {
 
 void GpuRunner::write_adjustments() {
   CHECK(run_.adjustments.size() == plan_.output_width);
-  const kernels::AdjustParams p =
-      kernels::adjust_params(run_.sampling, plan_.output_width, run_.first_step, run_.masked);
+  const kernels::AdjustParams p = kernels::adjust_params(run_.sampling, run_.first_step, run_.masked);
   write_range(plan_.adjust_params, &p, sizeof p);
   write_range(plan_.adjustments, run_.adjustments.data(), run_.adjustments.size() * sizeof run_.adjustments[0]);
 }
@@ -588,7 +588,7 @@ void GpuRunner::submit_step(u32 slot) {
   const bool logits = slot == logits_slot();
   const u64 before = logits ? logits_bytes() : 0;
   const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
-  if (!run_.adjustments.empty()) replay(adjust_, 1, true);
+  replay(run_.adjustments.empty() ? blocks_ : adjusted_blocks_, 1, true);
   replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
   device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, before, 4);
   if (from_begin) keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));

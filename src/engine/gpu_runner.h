@@ -127,7 +127,7 @@ class GpuRunner final : public Runner, private WeightSink {
   gpu::Device& device_;
   std::vector<gpu::BufferId> buffers_;
   std::vector<gpu::PipelineId> pipelines_;
-  Program prefill_, decode_, adjust_, greedy_, sampling_;
+  Program prefill_, decode_, blocks_, adjusted_blocks_, greedy_, sampling_;
   u32 pipelines_pending_ = 0;
   bool tested_ = false;     // the kernels compute right, or nobody asked
   gpu::Features features_;  // that the kernels make use of
