@@ -48,11 +48,13 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
   if (device) {
-    PRONK_TRY(
-        engine::GpuPlan plan,
-        engine::plan_gpu(
-            inner, {.context = context, .kv = options.kv, .all_logits = options.scoring, .tuning = options.tuning},
-            device->limits(), device->features()));
+    PRONK_TRY(engine::GpuPlan plan, engine::plan_gpu(inner,
+                                                     {.context = context,
+                                                      .kv = options.kv,
+                                                      .all_logits = options.scoring,
+                                                      .tuning = options.tuning,
+                                                      .activations = options.activations},
+                                                     device->limits(), device->features()));
     auto runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
                                                       options.self_test && device->computes(), options.prefill_chunk);
     parts->loader = std::make_unique<engine::StagedLoader>(model->parts_->file, inner.graph, runner->sink());
