@@ -392,7 +392,7 @@ export class EngineHost {
     const found = await this.findGpu(choice === 'auto' || this.options.hardwareOnly === true);
     if (typeof found !== 'string') {
       this.grant = found; // even when aborted meanwhile: close() has to find it
-      this.gpuHost = new GpuHost(found.device, found.info);
+      this.gpuHost = new GpuHost(found.device, found.info, found.integerDotProduct);
       this.device = 'webgpu';
       void found.device.lost.then((lost) => this.onLost(lost));
       throwIfAborted(signal);
