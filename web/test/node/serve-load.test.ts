@@ -16,6 +16,10 @@ const { Pronk } = (await import(`${dist}/api/node.js`).catch(() => {
 })) as typeof import('../../src/api/node.js');
 const { OpenAiServer } = (await import(`${dist}/cli/server.js`)) as typeof import('../../src/cli/server.js');
 
+const { Conversations } = (await import(
+  `${dist}/cli/conversations.js`
+)) as typeof import('../../src/cli/conversations.js');
+
 const hasBox = boxGolden() !== null;
 const clients = 8;
 const rounds = Number(process.env['PRONK_LOAD_ROUNDS'] ?? 5); // answers that each client asks for
@@ -26,7 +30,7 @@ let origin: string;
 beforeAll(async () => {
   if (!hasBox) return;
   engine = await Pronk.load('builtin', { device: 'cpu', threads: 1, contextSize: 256 });
-  server = new OpenAiServer(engine, { host: '127.0.0.1', port: 0, maxBody: 100_000 });
+  server = new OpenAiServer(new Conversations(engine, 4), { host: '127.0.0.1', port: 0, maxBody: 100_000 });
   origin = await server.listen();
 });
 afterAll(async () => {

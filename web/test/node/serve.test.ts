@@ -14,12 +14,17 @@ const missing = () => {
 const { Pronk } = (await import(`${dist}/api/node.js`).catch(missing)) as typeof import('../../src/api/node.js');
 const { OpenAiServer } = (await import(`${dist}/cli/server.js`)) as typeof import('../../src/cli/server.js');
 
+const { Conversations } = (await import(
+  `${dist}/cli/conversations.js`
+)) as typeof import('../../src/cli/conversations.js');
+
 const hasBox = boxGolden() !== null;
 let engine: PronkType;
 let base: string;
 
+type ServedEngine = ConstructorParameters<typeof ServerType>[0];
 const closers: (() => Promise<void>)[] = [];
-async function start(of: PronkType, options: Partial<ServerOptions> = {}): Promise<[ServerType, string]> {
+async function start(of: ServedEngine, options: Partial<ServerOptions> = {}): Promise<[ServerType, string]> {
   const made = new OpenAiServer(of, { host: '127.0.0.1', port: 0, maxBody: 100_000, ...options });
   closers.push(() => made.stop(0));
   return [made, await made.listen()];
@@ -219,6 +224,21 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
     for (const sum of sums) alone.push(await one(sum));
     expect(new Set(alone).size).toBe(8);
     expect(await Promise.all(sums.map(one))).toEqual(alone);
+  });
+
+  it('finds what was computed of its conversation, whoever asked meanwhile', async () => {
+    const of = clientOf((await start(new Conversations(engine, 3)))[1]);
+    const begun = ['Who are you?', 'Tell me a story about a dog.', 'What is the weather in Paris?'].map(ask);
+    const chats: OpenAI.ChatCompletionMessageParam[][] = [...begun];
+    for (const round of [0, 1, 2]) {
+      for (const messages of chats) {
+        const request = { model, messages, temperature: 0, max_completion_tokens: 24 };
+        const { choices, usage } = await of.chat.completions.create(request);
+        const unread = usage!.prompt_tokens - usage!.prompt_tokens_details!.cached_tokens!;
+        if (round > 0) expect(unread).toBeLessThan(20); // a question, but none of the answers before it
+        messages.push(choices[0]!.message, { role: 'user', content: 'And then?' });
+      }
+    }
   });
 
   it('that leaves in mid-stream ends its answer, and one that waits its place in the queue', async () => {
