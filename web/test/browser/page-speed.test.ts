@@ -36,7 +36,7 @@ describe('the preflight', () => {
       await field.press('Enter');
       await page.locator('.answer .figures').waitFor();
       await page.getByText('Time line').click();
-      await page.getByRole('img', { name: /^The prompt took .*; then a token took .* ms/ }).waitFor();
+      await page.getByRole('img', { name: /^The prompt \(\d+ tokens\) took .*; then a token took .* ms/ }).waitFor();
       expect(await page.locator('.time-token').count()).toBeGreaterThan(1);
       await page.locator('.chip').click();
       await page.getByText(/A token is the work of .*; .* are allocated\./).waitFor();
