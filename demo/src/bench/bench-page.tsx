@@ -83,7 +83,7 @@ function Subject() {
   );
 }
 
-const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? tokensPerSecond.toFixed(1) : '–');
+const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? format.speed(tokensPerSecond) : '–');
 
 function Table({ rows }: { rows: readonly Row[] }) {
   return (

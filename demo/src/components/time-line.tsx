@@ -12,7 +12,7 @@ export function TimeLine({ message }: { message: Message }) {
   const mean = (end - times[0]!) / gaps.length;
   const slowest = Math.max(...gaps);
   const x = (time: number): number => (width * time) / end;
-  const text = `The prompt${promptText(message.figures)} took ${format.seconds(times[0]!)}; then a token took ${mean.toFixed(1)} ms, the slowest ${format.seconds(slowest)}.`;
+  const text = `The prompt${promptText(message.figures)} took ${format.seconds(times[0]!)}; then a token took ${mean.toFixed(1)} ms on average, the slowest ${format.seconds(slowest)}.`;
   return (
     <details class="time-line">
       <summary>Time line</summary>
