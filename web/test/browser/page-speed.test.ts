@@ -58,7 +58,7 @@ describe('/bench', () => {
       const rows = page.locator('.bench-table tbody tr');
       await until(async () => (await rows.count()) >= 2, 'two depths are measured');
       await page.getByRole('button', { name: 'Measure' }).waitFor();
-      for (const row of await rows.allInnerTexts()) expect(row).toMatch(/^[\d,]+\s+(–|[\d.]+)\s+[\d.]+$/);
+      for (const row of await rows.allInnerTexts()) expect(row).toMatch(/^[\d,]+\s+(–|[\d.,]+)\s+[\d.,]+$/);
       await page.locator('.plot canvas').waitFor();
       expect(await findings(page, 'bench')).toEqual([]);
       await page.getByRole('button', { name: 'Back to the conversation' }).click();
