@@ -6,6 +6,14 @@ import type { Pronk as PronkType } from '../../src/api/node.js';
 import type { RequestOptions } from '../../src/api/openai/types.js';
 import type { ServerOptions, OpenAiServer as ServerType } from '../../src/cli/server.js';
 import { boxGolden, encoderPath } from '../support/golden.js';
+import {
+  user as ask,
+  everyField,
+  forcedRequest,
+  moodRequest,
+  storyRequest,
+  weatherRequest,
+} from '../support/requests.js';
 
 const dist = '../../dist';
 const missing = () => {
@@ -42,7 +50,6 @@ afterAll(async () => {
 
 const clientOf = (origin: string, apiKey = 'secret') => new OpenAI({ baseURL: `${origin}/v1`, apiKey, maxRetries: 0 });
 const client = () => clientOf(base);
-const ask = (content: string) => [{ role: 'user' as const, content }];
 const model = 'any';
 
 describe.skipIf(!hasBox)('the client of OpenAI', () => {
@@ -78,30 +85,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('may set every field, by itself and in a stream', async () => {
-    const fields = {
-      max_completion_tokens: 12,
-      temperature: 0.7,
-      top_p: 0.9,
-      top_k: 30,
-      min_p: 0.01,
-      seed: 5,
-      n: 2,
-      stop: ['###', '\n\n\n'],
-      user: 'me',
-      frequency_penalty: 0.5,
-      presence_penalty: 0.5,
-      repetition_penalty: 1.05,
-      logit_bias: { '5': -100 },
-      logprobs: true,
-      top_logprobs: 2,
-      response_format: { type: 'text' as const },
-      tools: [{ type: 'function' as const, function: { name: 'get_time', parameters: {} } }],
-      tool_choice: 'none' as const,
-      parallel_tool_calls: false,
-      enable_thinking: false,
-      chat_template_kwargs: { any: 1 },
-    };
-    const request = { model, messages: ask('Tell me a story.'), ...fields };
+    const request = { model, ...everyField };
     const { choices } = await client().chat.completions.create(request);
     const said = choices.map(({ message }) => message.content);
     expect(new Set(said).size).toBe(2); // a seed of its own for each
@@ -119,20 +103,9 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('is given JSON of a schema, and a call that it asks for by name', async () => {
-    const schema = { type: 'object', properties: { mood: { enum: ['good', 'bad'] } }, required: ['mood'] };
-    const messages = ask('How are you?');
-    const { choices } = await client().chat.completions.create({
-      model,
-      messages,
-      response_format: { type: 'json_schema', json_schema: { name: 'mood', schema, strict: true } },
-    });
+    const { choices } = await client().chat.completions.create({ model, ...moodRequest });
     expect(['good', 'bad']).toContain((JSON.parse(choices[0]!.message.content!) as { mood: string }).mood);
-    const stream = client().chat.completions.stream({
-      model,
-      messages,
-      tools: [{ type: 'function', function: { name: 'set_mood', parameters: schema } }],
-      tool_choice: { type: 'function', function: { name: 'set_mood' } },
-    });
+    const stream = client().chat.completions.stream({ model, ...forcedRequest });
     const made = (await stream.finalChatCompletion()).choices[0]!;
     expect(made).toMatchObject({
       finish_reason: 'tool_calls',
@@ -153,21 +126,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('has tools called, by the helper of the client too', async () => {
-    const request = {
-      model,
-      messages: ask('What is the weather in Paris?'),
-      temperature: 0,
-      tools: [
-        {
-          type: 'function' as const,
-          function: {
-            name: 'get_weather',
-            description: 'Get the weather in a city',
-            parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-          },
-        },
-      ],
-    };
+    const request = { model, ...weatherRequest };
     const whole = await client().chat.completions.create(request);
     expect(whole.choices[0]!.finish_reason).toBe('tool_calls');
     const made = await client().chat.completions.stream(request).finalChatCompletion();
@@ -178,7 +137,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('goes on with a text', async () => {
-    const request = { model, prompt: 'Once upon a time', max_tokens: 10, temperature: 0 };
+    const request = { model, ...storyRequest };
     const { choices } = await client().completions.create(request);
     let text = '';
     for await (const chunk of await client().completions.create({ ...request, stream: true })) {
