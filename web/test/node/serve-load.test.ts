@@ -53,13 +53,14 @@ async function answer(of: OpenAI, who: number, round: number): Promise<string> {
   return text;
 }
 
-// Of JavaScript after a collection, and of the WASM module.
+// Of JavaScript and its buffers after a collection, and of the WASM module.
 async function memory(): Promise<{ javascript: number; module: number }> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   await new Promise((resolve) => setImmediate(resolve));
   collect();
-  return { javascript: process.memoryUsage().heapUsed, module: (await engine.stats()).heapBytes };
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return { javascript: heapUsed + arrayBuffers, module: (await engine.stats()).heapBytes };
 }
 
 describe.skipIf(!hasBox)('the server', () => {
