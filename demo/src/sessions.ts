@@ -4,8 +4,10 @@ import { type Pronk, PronkError, type Session } from 'pronk';
 
 const most = 4; // conversations
 
+const waiting = signal<{ of: Pronk | null; bytes: number }>({ of: null, bytes: 0 });
+
 /** Bytes of those that wait in memory for their turn. */
-export const waitingBytes = signal(0);
+export const waitingBytes = (engine: Pronk): number => (waiting.value.of === engine ? waiting.value.bytes : 0);
 
 let owner: Pronk | null = null;
 const sessions = new Map<string, Session>(); // by conversation, the one used last at the end
@@ -50,5 +52,5 @@ export async function closeSession(conversation: string): Promise<void> {
 
 export async function countWaiting(engine: Pronk): Promise<void> {
   const stats = await engine.stats().catch(() => null);
-  if (owner === engine) waitingBytes.value = stats?.sessionBytes ?? 0;
+  waiting.value = { of: engine, bytes: stats?.sessionBytes ?? 0 };
 }

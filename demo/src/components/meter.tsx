@@ -14,7 +14,7 @@ export function Meter() {
     <div class="meter">
       <meter aria-label="Context in use" aria-valuetext={text} min={0} max={contextLength} value={used} />
       <span class="meter-text">
-        {text} · {format.bytes(memory.total + waitingBytes.value)}
+        {text} · {format.bytes(memory.total + waitingBytes(state.engine))}
       </span>
     </div>
   );
