@@ -1,11 +1,10 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
 import { messageOf, moduleError, PronkError } from './errors.js';
-import type { GpuHost } from './gpu.js';
+import type { GpuHost, GpuModule } from './gpu.js';
 
 export interface ModuleExports {
   memory: WebAssembly.Memory;
   _initialize?(): void;
-  pronk_gpu_event(kind: number, id: number, length: number): number;
   pronk_alloc(bytes: number): number;
   pronk_realloc(at: number, bytes: number): number;
   pronk_free(at: number): void;
@@ -225,8 +224,9 @@ export class EngineModule {
     (this.exports as unknown as ThreadExports).pronk_end_threads();
   }
 
-  get gpuSide(): ModuleExports {
-    return this.exports;
+  /** Of the plain module; those of shared memory are for the CPU alone. */
+  get gpuSide(): ModuleExports & GpuModule {
+    return this.exports as ModuleExports & GpuModule;
   }
 }
 
