@@ -5,9 +5,12 @@ import { answering } from '../chat';
 import * as format from '../format';
 import { busy, model, modelName } from '../model';
 import { report } from '../problems';
+import { closeSession, sessionOf } from '../sessions';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
 import { Tune } from './tune';
+
+const sessionName = 'bench';
 
 export function BenchPage() {
   const rows = useSignal<Row[]>([]);
@@ -21,10 +24,12 @@ export function BenchPage() {
     rows.value = [];
     running.value = busy.value = true;
     try {
-      await measure(state.engine, abort.current.signal, (row) => (rows.value = [...rows.value, row]));
+      const session = await sessionOf(state.engine, sessionName);
+      await measure(session, abort.current.signal, (row) => (rows.value = [...rows.value, row]));
     } catch (error) {
       report('The speed could not be measured', error); // says nothing where it was stopped
     }
+    await closeSession(sessionName);
     running.value = busy.value = false;
   };
   return (
@@ -80,7 +85,7 @@ function Subject() {
   );
 }
 
-const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? tokensPerSecond.toFixed(1) : '–');
+const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? format.speed(tokensPerSecond) : '–');
 
 function Table({ rows }: { rows: readonly Row[] }) {
   return (

@@ -194,10 +194,14 @@ export interface Logprobs {
  * What an answer must be: a JSON object, JSON of a schema, or a text of a grammar in EBNF as the W3C writes it, whose first
  * rule is `root`.
  */
-export type Constraint =
+export type Constraint = (
   | { kind: 'json' }
   | { kind: 'schema'; schema: Record<string, unknown> }
-  | { kind: 'grammar'; grammar: string };
+  | { kind: 'grammar'; grammar: string }
+) & {
+  /** A token, such as that of </think>: anything but an end may come before it, what must be so after it. */
+  after?: number;
+};
 
 /** How the vectors of a text's tokens become one: none keeps them all. */
 export type Pooling = 'mean' | 'cls' | 'last' | 'none';

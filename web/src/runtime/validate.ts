@@ -129,6 +129,7 @@ export function checkConstraint(constraint: Constraint): void {
   if (constraint.kind === 'schema' && (typeof constraint.schema !== 'object' || constraint.schema === null)) {
     throw bad(`constraint.schema is ${String(constraint.schema)}, not an object`);
   }
+  if (constraint.after !== undefined) whole('constraint.after', constraint.after, 0, 2 ** 32 - 1);
 }
 
 export function checkEmbedding(options: EmbeddingOptions): Required<EmbeddingOptions> {
