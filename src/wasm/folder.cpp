@@ -1,0 +1,155 @@
+#include "wasm/folder.h"
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "convert/job.h"
+#include "sources/folder.h"
+
+namespace pronk::wasm {
+namespace {
+
+// The one folder of this module.
+struct Instance {
+  std::unique_ptr<sources::Source> source;
+  files::Gguf gguf;
+  std::vector<convert::Job> jobs;
+  std::unique_ptr<files::GgufWriter> writer;
+  u64 head_bytes = 0;
+};
+
+Instance instance;
+std::string result;
+ErrorCode error_code = ErrorCode::internal;
+
+i32 give(std::string text) {
+  result = std::move(text);
+  return 0;
+}
+
+i32 failed(const Error& error) {
+  result = error.message;
+  error_code = error.code == ErrorCode::unspecified ? ErrorCode::bad_model : error.code;
+  return -1;
+}
+
+i32 misused(std::string message) { return failed({std::move(message), ErrorCode::internal}); }
+
+template <class Names>
+std::string lines(const Names& names) {
+  std::string out;
+  for (const auto& name : names) out.append(name).append("\n");
+  return out;
+}
+
+Result<std::string> head() {
+  PRONK_TRY(instance.gguf, instance.source->header());
+  instance.writer = std::make_unique<files::GgufWriter>();
+  PRONK_OK(convert::write_metadata(instance.gguf.metadata, instance.source->tokenizer_files(), {}, *instance.writer));
+  for (const files::TensorInfo& tensor : instance.gguf.tensors) {
+    instance.jobs.push_back(convert::stored(tensor));
+    const convert::Job& job = instance.jobs.back();
+    instance.writer->add_tensor(job.name, job.type, job.shape);
+  }
+  const std::vector<u8> bytes = instance.writer->header();
+  instance.head_bytes = bytes.size();
+  return std::string(bytes.begin(), bytes.end());
+}
+
+FolderTensor describe(u64 index) {
+  const convert::Job& job = instance.jobs[index];
+  const std::vector<convert::Input> inputs = convert::inputs_of(*job.tensor);
+  FolderTensor out;
+  out.offset = double(instance.head_bytes + instance.writer->tensor_offset(index));
+  out.bytes = double(instance.writer->tensor_bytes(index));
+  out.first_file = inputs[0].file;
+  out.first_offset = double(inputs[0].offset);
+  out.first_bytes = double(inputs[0].bytes);
+  if (inputs.size() > 1) {
+    out.second_file = inputs[1].file;
+    out.second_offset = double(inputs[1].offset);
+    out.second_bytes = double(inputs[1].bytes);
+  }
+  if (job.copied()) return out;
+  const convert::Recoding recoding = convert::recoding_of(job);
+  out.weights = u32(recoding.unit_weights());
+  out.unit = u32(recoding.output_bytes(out.weights));
+  out.first_unit = u32(recoding.input_bytes(0, out.weights));
+  out.second_unit = recoding.apart ? u32(recoding.input_bytes(1, out.weights)) : 0;
+  out.from = job.tensor->type;
+  out.to = job.type;
+  out.added = job.tensor->added;
+  return out;
+}
+
+}  // namespace
+}  // namespace pronk::wasm
+
+using namespace pronk;
+using namespace pronk::wasm;
+
+u8* pronk_alloc(u32 bytes) { return pronk_realloc(nullptr, bytes); }
+u8* pronk_realloc(u8* memory, u32 bytes) {
+  void* moved = std::realloc(memory, bytes == 0 ? 1 : bytes);
+  CHECK(moved != nullptr);
+  return static_cast<u8*>(moved);
+}
+void pronk_free(u8* memory) { std::free(memory); }
+const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
+u32 pronk_result_len() { return u32(result.size()); }
+i32 pronk_error_code() { return i32(error_code); }
+
+i32 folder_file_names() { return give(lines(sources::folder_file_names())); }
+
+i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length) {
+  const std::string_view file(reinterpret_cast<const char*>(name), name_length);
+  if (!instance.source) instance.source = sources::folder_source(file);
+  const Status added =
+      instance.source->add_file(file, std::string(reinterpret_cast<const char*>(bytes), length));
+  return added ? 0 : failed(added.error());
+}
+
+i32 folder_weight_files() {
+  if (!instance.source) return misused("no file was added");
+  return give(lines(instance.source->weight_files()));
+}
+
+double folder_header(const u8* bytes, u32 length, double size) {
+  if (!instance.source || instance.source->weights_added() == instance.source->weight_files().size())
+    return misused("no weight file is awaited");
+  const auto needed =
+      instance.source->add_header({bytes, length}, size < 0 ? std::nullopt : std::optional(u64(size)));
+  return needed ? double(*needed) : failed(needed.error());
+}
+
+i32 folder_head() {
+  if (!instance.source || instance.source->weights_added() < instance.source->weight_files().size())
+    return misused("a weight file is missing");
+  auto bytes = head();
+  return bytes ? give(std::move(*bytes)) : failed(bytes.error());
+}
+
+double folder_tensors() {
+  if (instance.jobs.empty()) return misused("there is no head");
+  std::string out;
+  FolderTensor tensor;
+  for (u64 i = 0; i < instance.jobs.size(); ++i) {
+    tensor = describe(i);
+    out.append(reinterpret_cast<const char*>(&tensor), sizeof tensor);
+  }
+  give(std::move(out));
+  return tensor.offset + tensor.bytes;
+}
+
+i32 folder_make(u32 from, u32 to, double added, u32 weights, const u8* first, const u8* second) {
+  convert::Recoding recoding{formats::find(from), second != nullptr, nullptr, float(added)};
+  if (to != from) recoding.to = formats::find(to);
+  if (!recoding.from || (to != from && !recoding.to) || weights % recoding.unit_weights() != 0)
+    return misused("no such tensor");
+  const u8* const inputs[] = {first, second};
+  const std::vector<u8> bytes = recoding.make(weights, inputs);
+  return give(std::string(bytes.begin(), bytes.end()));
+}
