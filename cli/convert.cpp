@@ -23,6 +23,7 @@ namespace {
 using files::TensorInfo;
 
 constexpr u64 part_weights = 1 << 16;  // decoded at a time; a whole number of blocks of any format
+constexpr u64 part_units = 1 << 15;    // made at a time
 
 struct Input {
   ModelFile model;
@@ -58,6 +59,7 @@ Result<Input> open_input(const std::string& name) {
 }
 
 struct Job : convert::Job {
+  const formats::Format* to = nullptr;                   // of the recipe; null: as the source stores it
   const TensorInfo *books = nullptr, *scales = nullptr;  // of an additive matrix that becomes a plain one
 };
 
@@ -72,9 +74,11 @@ class Conversion {
  private:
   Status add(const TensorInfo& tensor);
   Status add_additive(const TensorInfo& codes);
-  Status write_recoded(const Job& job, const files::Sink& sink) const;
+  Status write_made(const Job& job, const files::Sink& sink) const;
+  Status write_encoded(const Job& job, const files::Sink& sink) const;
   Status write_additive(const Job& job, const files::Sink& sink) const;
   std::vector<float> floats(const TensorInfo& tensor) const;
+  std::vector<u8> made(const TensorInfo& tensor, u64 first, u64 units) const;
 
   const ModelFile& model_;
   const Recipe* recipe_;  // null: as stored
@@ -90,10 +94,11 @@ Status Conversion::plan() {
 
 Status Conversion::add(const TensorInfo& tensor) {
   const formats::Format* from = formats::find(tensor.type);
-  Job job{convert::stored(tensor)};
+  PRONK_TRY(convert::Job stored, convert::job_of(tensor));
+  Job job{std::move(stored)};
   if (recipe_ && tensor.name.ends_with(".codes")) return add_additive(tensor);
   if (recipe_ && (tensor.name.ends_with(".codebooks") || tensor.name.ends_with(".scales"))) return {};
-  if (recipe_ && !job.to && tensor.dims == 2 && tensor.name.ends_with("weight")) {
+  if (recipe_ && tensor.added == 0 && tensor.dims == 2 && tensor.name.ends_with("weight")) {
     if (!from) return fail("tensor " + pronk::quoted(tensor.name) + " has a type that pronk does not read");
     job.to = &recipe_format(*recipe_, about_, tensor.name, tensor.shape[0]);
     if (job.to == from) job.to = nullptr;
@@ -120,15 +125,42 @@ Status Conversion::add_additive(const TensorInfo& codes) {
   return {};
 }
 
-Status Conversion::write_recoded(const Job& job, const files::Sink& sink) const {
-  const convert::Recoding recoding = convert::recoding_of(job);
-  const std::vector<convert::Input> inputs = convert::inputs_of(*job.tensor);
+std::vector<u8> Conversion::made(const TensorInfo& tensor, u64 first, u64 units) const {
+  const convert::Unit unit = *convert::unit_of(tensor.type, tensor.scales.has_value());
+  const std::vector<convert::Input> inputs = convert::inputs_of(tensor);
+  const u8* from[2] = {};
+  for (u32 i = 0; i < inputs.size(); ++i)
+    from[i] = model_.files[inputs[i].file].bytes().data() + inputs[i].offset + first * unit.of_inputs[i];
+  return convert::make(tensor.type, inputs.size() > 1, tensor.added, units, from);
+}
+
+Status Conversion::write_made(const Job& job, const files::Sink& sink) const {
+  const convert::Unit unit = *convert::unit_of(job.tensor->type, job.tensor->scales.has_value());
+  const u64 total = job.tensor->bytes / unit.of_inputs[0];
+  for (u64 at = 0; at < total; at += part_units)
+    PRONK_OK(sink(made(*job.tensor, at, std::min(part_units, total - at))));
+  return {};
+}
+
+Status write_floats(std::span<const float> weights, const formats::Format& to, const files::Sink& sink) {
+  std::vector<u8> blocks(weights.size() / to.block_weights * to.block_bytes);
+  to.encode(weights.data(), weights.size() / to.block_weights, blocks.data());
+  return sink(blocks);
+}
+
+Status Conversion::write_encoded(const Job& job, const files::Sink& sink) const {
+  const formats::Format& from = *formats::find(job.tensor->type);
+  const u8* const bytes = model_.bytes(*job.tensor).data();
   const u64 total = job.tensor->weights();
+  std::vector<float> weights;
   for (u64 at = 0; at < total; at += part_weights) {
-    const u8* from[2] = {};
-    for (u32 i = 0; i < inputs.size(); ++i)
-      from[i] = model_.files[inputs[i].file].bytes().data() + inputs[i].offset + recoding.input_bytes(i, at);
-    PRONK_OK(sink(recoding.make(std::min(part_weights, total - at), from)));
+    weights.resize(std::min(part_weights, total - at));
+    const u64 first = at / from.block_weights, count = weights.size() / from.block_weights;
+    if (job.tensor->scales)
+      from.decode(made(*job.tensor, first, count).data(), count, weights.data());
+    else
+      from.decode(bytes + first * from.block_bytes, count, weights.data());
+    PRONK_OK(write_floats(weights, *job.to, sink));
   }
   return {};
 }
@@ -137,12 +169,6 @@ std::vector<float> Conversion::floats(const TensorInfo& tensor) const {
   std::vector<float> out(tensor.weights());
   formats::find(tensor.type)->decode(model_.bytes(tensor).data(), out.size(), out.data());
   return out;
-}
-
-Status write_floats(std::span<const float> weights, const formats::Format& to, const files::Sink& sink) {
-  std::vector<u8> blocks(weights.size() / to.block_weights * to.block_bytes);
-  to.encode(weights.data(), weights.size() / to.block_weights, blocks.data());
-  return sink(blocks);
 }
 
 // A row at a time: rows are whole blocks.
@@ -162,7 +188,8 @@ Status Conversion::write_additive(const Job& job, const files::Sink& sink) const
 
 Status Conversion::write(const Job& job, const files::Sink& sink) const {
   if (job.books) return write_additive(job, sink);
-  return job.copied() ? sink(model_.bytes(*job.tensor)) : write_recoded(job, sink);
+  if (job.to) return write_encoded(job, sink);
+  return job.copied() ? sink(model_.bytes(*job.tensor)) : write_made(job, sink);
 }
 
 Status write_metadata(const Input& input, const Recipe* recipe, files::GgufWriter& writer) {

@@ -3,17 +3,32 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "base/half.h"
+#include "base/quote.h"
 #include "formats/pieces.h"
 #include "text/gguf_keys.h"
 
 namespace pronk::convert {
 
-Job stored(const files::TensorInfo& tensor) {
-  Job job{.name = tensor.name, .tensor = &tensor, .type = tensor.type};
+namespace {
+
+constexpr u32 f32_type = 0, f16_type = 1, bf16_type = 30;
+
+float read_float(u32 type, const u8* at) {
+  if (type == f32_type) return load_le<float>(at);
+  const u16 half = load_le<u16>(at);
+  return type == f16_type ? f16_to_f32(half) : bf16_to_f32(half);
+}
+
+}  // namespace
+
+Result<Job> job_of(const files::TensorInfo& tensor) {
+  Job job{.name = tensor.name, .tensor = &tensor, .type = tensor.added != 0 ? f32_type : tensor.type};
   job.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dims);
-  if (tensor.added != 0) job.to = formats::find("F32");
-  if (job.to) job.type = job.to->ggml_type;
+  if (!job.copied() && !unit_of(tensor.type, tensor.scales.has_value()))
+    return fail(ErrorCode::unsupported, "tensor " + quoted(tensor.name) + " has a type that pronk does not read");
   return job;
 }
 
@@ -23,41 +38,28 @@ std::vector<Input> inputs_of(const files::TensorInfo& tensor) {
   return inputs;
 }
 
-Recoding recoding_of(const Job& job) {
-  CHECK(!job.copied());
-  return {formats::find(job.tensor->type), job.tensor->scales.has_value(), job.to, job.tensor->added};
-}
-
-u64 Recoding::unit_weights() const {
-  return std::max(from->block_weights, to ? to->block_weights : 1);  // both are powers of two
-}
-
-u64 Recoding::input_bytes(u32 input, u64 weights) const {
-  return weights / from->block_weights *
-         (apart ? formats::find_pieces(from->ggml_type)->bytes[input] : from->block_bytes);
-}
-
-u64 Recoding::output_bytes(u64 weights) const {
-  const formats::Format& format = to ? *to : *from;
-  return weights / format.block_weights * format.block_bytes;
-}
-
-std::vector<u8> Recoding::make(u64 weights, std::span<const u8* const> inputs) const {
-  const u64 count = weights / from->block_weights;
-  std::vector<u8> blocks(count * from->block_bytes);
-  if (apart) {
-    const formats::Pieces& pieces = *formats::find_pieces(from->ggml_type);
-    for (u32 i = 0; i < 2; ++i) pieces.place(i, inputs[i], count, blocks.data());
-  } else {
-    std::memcpy(blocks.data(), inputs[0], blocks.size());
+std::optional<Unit> unit_of(u32 type, bool scales_apart) {
+  if (scales_apart) {
+    const formats::Pieces* pieces = formats::find_pieces(type);
+    return pieces ? std::optional(Unit{pieces->bytes[0] + pieces->bytes[1], pieces->bytes}) : std::nullopt;
   }
-  if (!to) return blocks;
-  std::vector<float> decoded(weights);
-  from->decode(blocks.data(), count, decoded.data());
-  for (float& weight : decoded) weight += added;
-  blocks.resize(output_bytes(weights));
-  to->encode(decoded.data(), weights / to->block_weights, blocks.data());
-  return blocks;
+  if (type != f32_type && type != f16_type && type != bf16_type) return std::nullopt;
+  return Unit{sizeof(float), {type == f32_type ? 4u : 2u, 0}};
+}
+
+std::vector<u8> make(u32 type, bool scales_apart, float added, u64 count, std::span<const u8* const> inputs) {
+  const std::optional<Unit> unit = unit_of(type, scales_apart);
+  CHECK(unit);
+  std::vector<u8> out(count * unit->bytes);
+  if (scales_apart) {
+    for (u32 i = 0; i < 2; ++i) formats::find_pieces(type)->place(i, inputs[i], count, out.data());
+    return out;
+  }
+  for (u64 i = 0; i < count; ++i) {
+    const float number = read_float(type, inputs[0] + i * unit->of_inputs[0]) + added;
+    std::memcpy(out.data() + i * sizeof number, &number, sizeof number);
+  }
+  return out;
 }
 
 Status write_metadata(const files::Metadata& metadata, const text::TokenizerFiles& tokenizer,

@@ -50,9 +50,9 @@ Result<std::string> head() {
   instance.writer = std::make_unique<files::GgufWriter>();
   PRONK_OK(convert::write_metadata(instance.gguf.metadata, instance.source->tokenizer_files(), {}, *instance.writer));
   for (const files::TensorInfo& tensor : instance.gguf.tensors) {
-    instance.jobs.push_back(convert::stored(tensor));
-    const convert::Job& job = instance.jobs.back();
+    PRONK_TRY(convert::Job job, convert::job_of(tensor));
     instance.writer->add_tensor(job.name, job.type, job.shape);
+    instance.jobs.push_back(std::move(job));
   }
   const std::vector<u8> bytes = instance.writer->header();
   instance.head_bytes = bytes.size();
@@ -74,13 +74,11 @@ FolderTensor describe(u64 index) {
     out.second_bytes = double(inputs[1].bytes);
   }
   if (job.copied()) return out;
-  const convert::Recoding recoding = convert::recoding_of(job);
-  out.weights = u32(recoding.unit_weights());
-  out.unit = u32(recoding.output_bytes(out.weights));
-  out.first_unit = u32(recoding.input_bytes(0, out.weights));
-  out.second_unit = recoding.apart ? u32(recoding.input_bytes(1, out.weights)) : 0;
-  out.from = job.tensor->type;
-  out.to = job.type;
+  const convert::Unit unit = *convert::unit_of(job.tensor->type, inputs.size() > 1);
+  out.unit = unit.bytes;
+  out.first_unit = unit.of_inputs[0];
+  out.second_unit = unit.of_inputs[1];
+  out.type = job.tensor->type;
   out.added = job.tensor->added;
   return out;
 }
@@ -107,8 +105,7 @@ i32 folder_file_names() { return give(lines(sources::folder_file_names())); }
 i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length) {
   const std::string_view file(reinterpret_cast<const char*>(name), name_length);
   if (!instance.source) instance.source = sources::folder_source(file);
-  const Status added =
-      instance.source->add_file(file, std::string(reinterpret_cast<const char*>(bytes), length));
+  const Status added = instance.source->add_file(file, std::string(reinterpret_cast<const char*>(bytes), length));
   return added ? 0 : failed(added.error());
 }
 
@@ -120,8 +117,7 @@ i32 folder_weight_files() {
 double folder_header(const u8* bytes, u32 length, double size) {
   if (!instance.source || instance.source->weights_added() == instance.source->weight_files().size())
     return misused("no weight file is awaited");
-  const auto needed =
-      instance.source->add_header({bytes, length}, size < 0 ? std::nullopt : std::optional(u64(size)));
+  const auto needed = instance.source->add_header({bytes, length}, size < 0 ? std::nullopt : std::optional(u64(size)));
   return needed ? double(*needed) : failed(needed.error());
 }
 
@@ -144,12 +140,9 @@ double folder_tensors() {
   return tensor.offset + tensor.bytes;
 }
 
-i32 folder_make(u32 from, u32 to, double added, u32 weights, const u8* first, const u8* second) {
-  convert::Recoding recoding{formats::find(from), second != nullptr, nullptr, float(added)};
-  if (to != from) recoding.to = formats::find(to);
-  if (!recoding.from || (to != from && !recoding.to) || weights % recoding.unit_weights() != 0)
-    return misused("no such tensor");
+i32 folder_make(u32 type, double added, u32 units, const u8* first, const u8* second) {
+  if (!convert::unit_of(type, second != nullptr)) return misused("no such tensor");
   const u8* const inputs[] = {first, second};
-  const std::vector<u8> bytes = recoding.make(weights, inputs);
+  const std::vector<u8> bytes = convert::make(type, second != nullptr, float(added), units, inputs);
   return give(std::string(bytes.begin(), bytes.end()));
 }

@@ -5,37 +5,9 @@
 // Conventions, memory and errors are those of wasm/abi.h.
 #pragma once
 
-#include "base/fields.h"
-#include "base/types.h"
+#include "wasm/host_types.h"
 
 #define PRONK_EXPORT(name) extern "C" __attribute__((export_name(#name), visibility("default")))
-
-namespace pronk::wasm {
-
-// clang-format off: one field a line reads better than as a macro's arguments.
-
-// A tensor of the GGUF file. Its bytes are a range of a file of the folder as it is where unit is 0; else each `unit` of
-// them are made of as many of each input's units.
-PRONK_STRUCT(FolderTensor,
-  (double, offset),  // in the GGUF file
-  (double, bytes),
-  (double, first_offset),  // in the input's file
-  (double, first_bytes),
-  (double, second_offset),
-  (double, second_bytes),  // 0: there is one input
-  (double, added),         // for folder_make(), as the types
-  (u32, first_file),
-  (u32, second_file),
-  (u32, unit),
-  (u32, first_unit),
-  (u32, second_unit),
-  (u32, weights),  // of a unit
-  (u32, from),
-  (u32, to)
-);
-// clang-format on
-
-}  // namespace pronk::wasm
 
 using pronk::i32, pronk::u32, pronk::u8;
 
@@ -60,6 +32,6 @@ PRONK_EXPORT(folder_head) i32 folder_head();
 // After that. Result: a FolderTensor for each tensor, in the order of the file; its size.
 PRONK_EXPORT(folder_tensors) double folder_tensors();
 
-// Result: bytes of a tensor as its FolderTensor says; wants nothing of what came before.
-PRONK_EXPORT(folder_make)
-i32 folder_make(u32 from, u32 to, double added, u32 weights, const u8* first, const u8* second);
+// Result: so many units of a tensor as its FolderTensor says; wants nothing of what came before. second: 0 where there
+// is one input.
+PRONK_EXPORT(folder_make) i32 folder_make(u32 type, double added, u32 units, const u8* first, const u8* second);

@@ -157,3 +157,22 @@ export const HostRange = {
     unused: { type: 'u32', offset: 20, bytes: 4 },
   },
 } as const;
+
+export const FolderTensor = {
+  bytes: 80,
+  fields: {
+    offset: { type: 'f64', offset: 0, bytes: 8 },
+    bytes: { type: 'f64', offset: 8, bytes: 8 },
+    firstOffset: { type: 'f64', offset: 16, bytes: 8 },
+    firstBytes: { type: 'f64', offset: 24, bytes: 8 },
+    secondOffset: { type: 'f64', offset: 32, bytes: 8 },
+    secondBytes: { type: 'f64', offset: 40, bytes: 8 },
+    added: { type: 'f64', offset: 48, bytes: 8 },
+    firstFile: { type: 'u32', offset: 56, bytes: 4 },
+    secondFile: { type: 'u32', offset: 60, bytes: 4 },
+    unit: { type: 'u32', offset: 64, bytes: 4 },
+    firstUnit: { type: 'u32', offset: 68, bytes: 4 },
+    secondUnit: { type: 'u32', offset: 72, bytes: 4 },
+    type: { type: 'u32', offset: 76, bytes: 4 },
+  },
+} as const;
