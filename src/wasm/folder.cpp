@@ -15,6 +15,7 @@ namespace {
 // The one folder of this module.
 struct Instance {
   std::unique_ptr<sources::Source> source;
+  std::string first_file;
   files::Gguf gguf;
   std::vector<convert::Job> jobs;
   std::unique_ptr<files::GgufWriter> writer;
@@ -100,11 +101,17 @@ const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data())
 u32 pronk_result_len() { return u32(result.size()); }
 i32 pronk_error_code() { return i32(error_code); }
 
-i32 folder_file_names() { return give(lines(sources::folder_file_names())); }
+i32 folder_file_names() {
+  if (!instance.source) return give(lines(sources::folder_file_names().first(2)));
+  return give(lines(sources::other_file_names(instance.first_file)));
+}
 
 i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length) {
   const std::string_view file(reinterpret_cast<const char*>(name), name_length);
-  if (!instance.source) instance.source = sources::folder_source(file);
+  if (!instance.source) {
+    instance.source = sources::folder_source(file);
+    instance.first_file = file;
+  }
   const Status added = instance.source->add_file(file, std::string(reinterpret_cast<const char*>(bytes), length));
   return added ? 0 : failed(added.error());
 }

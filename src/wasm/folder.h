@@ -18,8 +18,8 @@ PRONK_EXPORT(pronk_result_ptr) const u8* pronk_result_ptr();
 PRONK_EXPORT(pronk_result_len) u32 pronk_result_len();
 PRONK_EXPORT(pronk_error_code) i32 pronk_error_code();
 
-// Result: the names of the small files that a folder may have, one a line, in the order in which they are to be added;
-// it has one of the first two.
+// Result: names of small files, one a line: before the first is added those of which a folder has one, the first of
+// them that is there; then those that it may have besides.
 PRONK_EXPORT(folder_file_names) i32 folder_file_names();
 PRONK_EXPORT(folder_add_file) i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length);
 // After those. Result: the names of the weight files, one a line.

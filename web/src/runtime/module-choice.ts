@@ -5,6 +5,8 @@ export const moduleFiles = {
   threads: 'pronk-threads.wasm',
   relaxed: 'pronk-relaxed.wasm',
 } as const;
+/** What reads folders. */
+export const folderModuleFile = 'pronk-folder.wasm';
 export type ModuleName = keyof typeof moduleFiles;
 
 export interface ModuleChoice {

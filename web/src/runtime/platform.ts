@@ -1,7 +1,7 @@
 // What differs between a browser and Node.
 
 import type { GpuHost } from './gpu.js';
-import type { EngineModule } from './module.js';
+import type { EngineModule, FolderExports, WasmModule } from './module.js';
 import type { ByteSource } from './source.js';
 import type { StartThread, ThreadSupport } from './threads.js';
 import type { FileSpec } from './types.js';
@@ -17,4 +17,8 @@ export interface Platform {
   /** WebGPU, or why there is none. */
   gpu(): Promise<GPU | string>;
   source(spec: FileSpec): ByteSource;
+  /** An instance of pronk-folder.wasm; folder: as above. */
+  folderModule(folder?: string): Promise<WasmModule<FolderExports>>;
+  /** The names in a folder of the file system; null: the path is none. */
+  listFolder(path: string): Promise<string[] | null>;
 }
