@@ -84,7 +84,7 @@ async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8A
   for (;;) {
     const part = await source.read(length, mostSmall, Math.max(source.size, smallBytes), signal);
     if (part.length === 0) break;
-    parts.push(part.slice());
+    parts.push(new Uint8Array(part)); // a copy: slice() of a Buffer is none
     length += part.length;
     if (Math.max(length, source.size) > mostSmall) throw new PronkError('bad-model', `${source.name} is too large`);
   }
