@@ -34,17 +34,27 @@ export async function openFolder(
 // --- small files -----------------------------------------------------------------------------------------------------
 
 async function addSmallFiles(files: FolderFiles, reader: FolderModule, signal?: AbortSignal): Promise<void> {
-  let first: SmallFile | null = null;
-  for (const name of reader.fileNames()) {
-    first = await readSmall(files, name, null, signal);
-    if (first) break;
-  }
-  if (!first) throw new PronkError('bad-model', notOne(files.name));
+  const first = await readFirst(files, reader.fileNames(), signal);
   reader.addFile(first.name, first.bytes);
-  for (const name of reader.fileNames().filter((name) => name !== first.name)) {
+  for (const name of reader.fileNames()) {
     const file = await readSmall(files, name, first, signal);
     if (file) reader.addFile(name, file.bytes);
   }
+}
+
+/** The first of them that is there; or that is kept, where those before it cannot be asked for. */
+async function readFirst(files: FolderFiles, names: string[], signal?: AbortSignal): Promise<SmallFile> {
+  let failure: unknown = null;
+  for (const name of names) {
+    try {
+      const file = await readSmall(files, name, null, signal);
+      if (file && (failure === null || file.cached)) return file;
+    } catch (error) {
+      if (!(error instanceof PronkError) || error.code !== 'network') throw error;
+      failure ??= error;
+    }
+  }
+  throw failure ?? new PronkError('bad-model', notOne(files.name));
 }
 
 interface SmallFile {
