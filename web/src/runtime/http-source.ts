@@ -144,8 +144,8 @@ export class UrlSource implements ByteSource {
       this.topUp(run);
       const part = run.parts[0];
       if (!part) return new Uint8Array(0); // the file ends here
-      await part.progress();
       part.release();
+      await part.progress();
       if (part.start + part.given < offset && part.filled > part.given) {
         part.given = Math.min(part.filled, offset - part.start);
         continue;
