@@ -1,6 +1,6 @@
 # Three engines of the same sources; the host (web/src/runtime/module-choice.ts) takes one:
-#   pronk.wasm          one thread, its own memory: runs wherever SIMD128 does, and beside a GPU
-#   pronk-threads.wasm  threads over a shared memory
+#   pronk.wasm          a GPU, or one thread with its own memory: runs wherever SIMD128 does
+#   pronk-threads.wasm  the CPU alone, with threads over a shared memory: no kernel of a GPU is in it
 #   pronk-relaxed.wasm  the same with relaxed SIMD, which engines have later than threads
 # And pronk-folder.wasm, which makes a GGUF file of a folder, for whoever loads one.
 # Each exports what src/wasm exports with __attribute__((export_name)).
@@ -13,8 +13,8 @@ set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
 
 set(shared_memory -matomics)
 
-pronk_library(pronk src/gpu/browser.cpp)
-pronk_library(pronk-shared src/gpu/browser.cpp)
+pronk_library(pronk src/gpu/browser.cpp src/engine/gpu_backend.cpp)
+pronk_library(pronk-shared src/engine/no_gpu.cpp)
 target_compile_options(pronk PRIVATE -flto)
 target_compile_options(pronk-shared PRIVATE -flto ${shared_memory})
 

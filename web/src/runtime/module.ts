@@ -1,6 +1,6 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
 import { messageOf, moduleError, PronkError } from './errors.js';
-import type { GpuHost } from './gpu.js';
+import type { GpuHost, GpuModule } from './gpu.js';
 
 /** What every module has. */
 export interface CommonExports {
@@ -125,7 +125,7 @@ export class WasmModule<Exports extends CommonExports> {
    * instance.
    */
   constructor(
-    private readonly exports: Exports,
+    protected readonly exports: Exports,
     private readonly lastLog: () => string = () => '',
     readonly shared: SharedModule | null = null,
   ) {}
@@ -229,7 +229,10 @@ export class WasmModule<Exports extends CommonExports> {
   resultObject(): Record<string, unknown> {
     return JSON.parse(this.resultText()) as Record<string, unknown>;
   }
+}
 
+/** An instance of an engine. */
+export class EngineModule extends WasmModule<ModuleExports> {
   /** The stack of a new thread of a shared module. */
   makeStack(): number {
     return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
@@ -240,13 +243,11 @@ export class WasmModule<Exports extends CommonExports> {
     (this.exports as unknown as ThreadExports).pronk_end_threads();
   }
 
-  get gpuSide(): Exports {
-    return this.exports;
+  /** Of the plain module; those of shared memory are for the CPU alone. */
+  get gpuSide(): ModuleExports & GpuModule {
+    return this.exports as ModuleExports & GpuModule;
   }
 }
-
-/** An instance of an engine. */
-export class EngineModule extends WasmModule<ModuleExports> {}
 
 /**
  * Instantiates a compiled engine; without a GpuHost its GPU is one that is not there. memory: of a shared module; null

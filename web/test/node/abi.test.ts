@@ -35,16 +35,23 @@ describe('the WASM module', () => {
   it('exports the functions that the package declares, with as many parameters', async () => {
     const found = exportsOf(await instantiate(wasm, null));
     expect(found.length).toBeGreaterThan(20);
-    expect(found.sort()).toEqual(declaredExports('ModuleExports').sort());
+    expect(found.sort()).toEqual([...declaredExports('ModuleExports'), ['pronk_gpu_event', 3]].sort());
   });
 
-  it('exports more where its memory is shared, and imports only that', async () => {
-    const { memory } = chooseModule(2);
+  it('is for the CPU alone where its memory is shared: with threads, and without a GPU', async () => {
     const threads = compile('pronk-threads.wasm');
-    const found = exportsOf(await instantiate(threads, null, memory));
-    expect(found.sort()).toEqual([...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')].sort());
-    const imports = (module: WebAssembly.Module) => WebAssembly.Module.imports(module).map(({ name }) => name);
-    expect(imports(threads).sort()).toEqual([...imports(wasm), 'memory'].sort());
+    const module = await instantiate(threads, null, chooseModule(2).memory);
+    const declared = [...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')];
+    expect(exportsOf(module).sort()).toEqual(declared.sort());
+    const imports = WebAssembly.Module.imports(threads).map(({ name }) => name);
+    expect(imports.sort()).toEqual(['log', 'memory']);
+
+    const model = tinyModel()[0]!;
+    module.withBytes(model, (at) => module.call((m) => m.pronk_header(0, at, model.length, model.length)));
+    expect(module.call((m) => m.pronk_plan(0, 16, 0, 0, 0, 0, 2))).toBe(0);
+    expect(() => module.call((m) => m.pronk_plan(1, 16, 0, 0, 0, 0, 2))).toThrow(
+      'this module computes on the CPU only',
+    );
   });
 
   it('imports only functions that the host has, and all of them', () => {
