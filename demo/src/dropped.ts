@@ -30,10 +30,3 @@ async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
     }
   }
 }
-
-/** Whether they are a model of safetensors or MLC's. */
-export function isModelFolder(names: readonly string[]): boolean {
-  return names.includes('mlc-chat-config.json') || (names.includes('config.json') && names.some(isSafetensors));
-}
-
-export const isSafetensors = (name: string): boolean => name.endsWith('.safetensors');

@@ -1,6 +1,5 @@
 // Repositories of Hugging Face: what a person may call them, and which model files they have.
 import { signal } from '@preact/signals';
-import { isModelFolder, isSafetensors } from './dropped';
 
 export interface HubFile {
   path: string; // empty: the repository is one model
@@ -64,6 +63,13 @@ async function fetchFiles(name: string): Promise<HubFile[]> {
     throw new Error('It has no GGUF files. Often another repository has them: its name ends in -GGUF.');
   return files;
 }
+
+/** Whether files of these names are a model of safetensors or MLC's. */
+export function isModelFolder(names: readonly string[]): boolean {
+  return names.includes('mlc-chat-config.json') || (names.includes('config.json') && names.some(isSafetensors));
+}
+
+const isSafetensors = (name: string): boolean => name.endsWith('.safetensors');
 
 /** The model that a repository of safetensors or MLC's is, by a list of its files (anything); null: it is none. */
 export function folderModel(found: unknown): HubFile | null {

@@ -2,7 +2,8 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
 import 'pronk/builtin';
-import { type Given, isModelFolder } from './dropped';
+import type { Given } from './dropped';
+import { isModelFolder } from './hub';
 import { hints, notice, problem, report } from './problems';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
 

@@ -12,7 +12,11 @@ interface Option {
 }
 
 const loading: Record<string, Option> = {
-  model: { short: 'm', value: 'MODEL', help: 'a file or folder, a URL, hf:owner/repo or hf:owner/repo/file.gguf, or builtin (the default)' },
+  model: {
+    short: 'm',
+    value: 'MODEL',
+    help: 'a file or folder, a URL, hf:owner/repo or hf:owner/repo/file.gguf, or builtin (the default)',
+  },
   device: { value: 'auto|webgpu|cpu', help: 'default auto' },
   context: { value: 'TOKENS|auto', help: 'of prompt and answer together' },
   kv: { value: 'f16|q8_0|q4_0|f32', help: 'type of the KV cache' },
