@@ -4,6 +4,7 @@ import { type KvType, type LoadProgress, type ModelSource, type Notice, type Pla
 import 'pronk/builtin';
 import type { Given } from './dropped';
 import { isModelFolder } from './hub';
+import { folderName } from './kept';
 import { hints, notice, problem, report } from './problems';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
 
@@ -230,13 +231,7 @@ export function openUrl(text: string, load: boolean): void {
 }
 
 function fileName({ pathname, hostname }: URL): string {
-  const names = pathname.split('/').filter((name) => name !== '' && !/^(config|mlc-chat-config)\.json$/.test(name));
-  const last = names.pop() ?? hostname;
-  try {
-    return decodeURIComponent(last);
-  } catch {
-    return last; // has a % that begins no character
-  }
+  return folderName(pathname.replace(/\/(?:config|mlc-chat-config)\.json$/, '/')) || hostname;
 }
 
 export function openBox(): void {
