@@ -4,10 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
+import { findFolder } from '../../src/runtime/folder-files.js';
+import { FolderModule } from '../../src/runtime/folder-module.js';
+import { openFolder } from '../../src/runtime/folder-source.js';
+import type { Platform } from '../../src/runtime/platform.js';
 import { type FolderServer, serveFolder } from '../support/folder-server.js';
+import { randomBytes } from '../support/random.js';
+import { readWhole } from '../support/read-whole.js';
 import { type Folder, jsonBytes, tinyFolder } from '../support/tiny-folder.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
+const { nodePlatform: platform } = (await import('../../dist/runtime/platform-node.js' as string)) as {
+  nodePlatform: Platform;
+};
 const { Pronk } = (await import('../../dist/api/node.js' as string)) as typeof import('../../src/api/node.js');
 
 const temporary = mkdtempSync(join(tmpdir(), 'pronk-folder-'));
@@ -104,6 +113,81 @@ describe('a folder says what the same model says as a GGUF file', () => {
       Object.defineProperty(file, 'webkitRelativePath', { value: within + file.name });
     });
     expect(await answer(await load(chosen.reverse()))).toEqual(expected);
+  });
+});
+
+describe('four-bit weights of MLC', () => {
+  // Two rows of 64 numbers: codes and scales in shards of their own, as the compiler writes them.
+  const codes = randomBytes(64, 5);
+  const scales = new Uint8Array(new Uint16Array([0x3c00, 0xb800, 0x0001, 0x2e66]).buffer);
+  const norm = new Uint8Array(128).fill(60);
+  const record = (name: string, dtype: string, shape: number[], byteOffset: number, nbytes: number) => {
+    return { name, dtype, shape, format: 'f32-to-bf16', byteOffset, nbytes };
+  };
+  const shard = (dataPath: string, nbytes: number, records: unknown[]) => {
+    return { dataPath, format: 'raw-shard', nbytes, records };
+  };
+  const folder: Folder = new Map([
+    [
+      'mlc-chat-config.json',
+      jsonBytes({
+        model_type: 'llama',
+        quantization: 'q4f16_1',
+        model_config: {
+          hidden_size: 64,
+          intermediate_size: 64,
+          num_attention_heads: 1,
+          num_hidden_layers: 1,
+          rms_norm_eps: 1e-5,
+          vocab_size: 2,
+          position_embedding_base: 10000,
+          context_window_size: 64,
+          tie_word_embeddings: true,
+        },
+      }),
+    ],
+    [
+      'tensor-cache.json',
+      jsonBytes({
+        records: [
+          shard('params_shard_0.bin', 64, [record('model.embed_tokens.q_weight', 'uint32', [2, 8], 0, 64)]),
+          shard('params_shard_1.bin', 136, [
+            record('model.norm.weight', 'float16', [64], 0, 128),
+            record('model.embed_tokens.q_scale', 'float16', [2, 2], 128, 8),
+          ]),
+        ],
+      }),
+    ],
+    ['params_shard_0.bin', codes],
+    ['params_shard_1.bin', Uint8Array.from([...norm, ...scales])],
+  ]);
+
+  it('become the blocks that they are', async () => {
+    const found = await findFolder(
+      platform,
+      files(folder).map((blob) => ({ kind: 'blob', blob })),
+    );
+    if (Array.isArray(found)) throw new Error('no folder');
+    const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+    const bytes = await readWhole(source);
+    await source.close();
+    const blocks: number[] = [];
+    for (let block = 0; block < 4; block++) {
+      const code = (i: number): number => 15 - ((codes[16 * block + (i >> 1)]! >> (4 * (i % 2))) & 15);
+      blocks.push(scales[2 * block]!, scales[2 * block + 1]! ^ 0x80);
+      for (let i = 0; i < 16; i++) blocks.push(code(i) | (code(i + 16) << 4));
+    }
+    const at = source.headBytes;
+    expect(Array.from(bytes.subarray(at, at + 128))).toEqual(Array.from(norm)); // its shard begins with it
+    expect(Array.from(bytes.subarray(at + 128))).toEqual(blocks);
+  });
+
+  it('are refused when a shard is too short', async () => {
+    const short = new Map([...folder, ['params_shard_1.bin', norm]] as const);
+    await expect(load(files(short))).rejects.toMatchObject({
+      code: 'bad-model',
+      message: 'params_shard_1.bin: has 128 bytes, fewer than the 136 of its record',
+    });
   });
 });
 
