@@ -1,16 +1,15 @@
-// What the files of src/wasm share: the one model and conversation of a module, and how a call answers.
+// What the files of src/wasm share: the one model and conversation of a module, as abi.h is about it.
 #pragma once
 
 #include <memory>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "gpu/device.h"
 #include "graph/pooling.h"
 #include "pronk/pronk.h"
 #include "text/tokenizer.h"
+#include "wasm/call.h"
 
 namespace pronk::wasm {
 
@@ -35,13 +34,6 @@ struct Instance {
 };
 
 extern Instance instance;
-
-inline std::string_view text_of(const u8* bytes, u32 length) { return {reinterpret_cast<const char*>(bytes), length}; }
-
-i32 give(std::string text);  // as the result
-// otherwise: what an error that does not say its kind is, in the call that failed.
-i32 failed(const Error& error, ErrorCode otherwise);
-i32 misused(std::string message);
 
 // Arguments as abi.h has them.
 LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads);

@@ -1,6 +1,4 @@
-// What every module does: memory, results, and the headers of a model.
-#include <cstdlib>
-
+// The headers of a model, and what follows from them.
 #include "gpu/browser.h"
 #include "wasm/abi.h"
 #include "wasm/instance.h"
@@ -10,9 +8,6 @@ namespace pronk::wasm {
 Instance instance;
 
 namespace {
-
-std::string result;
-ErrorCode error_code = ErrorCode::internal;  // of the last failure
 
 graph::KvType kv_type(i32 kind) {
   switch (KvKind(kind)) {
@@ -29,19 +24,6 @@ graph::KvType kv_type(i32 kind) {
 }
 
 }  // namespace
-
-i32 give(std::string text) {
-  result = std::move(text);
-  return 0;
-}
-
-i32 failed(const Error& error, ErrorCode otherwise) {
-  result = error.message;
-  error_code = error.code == ErrorCode::unspecified ? otherwise : error.code;
-  return -1;
-}
-
-i32 misused(std::string message) { return failed({std::move(message)}, ErrorCode::internal); }
 
 LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   const bool largest = context == context_largest;
@@ -66,21 +48,6 @@ Result<gpu::Device*> choose_device(i32 kind) {
 
 using namespace pronk;
 using namespace pronk::wasm;
-
-u8* pronk_alloc(u32 bytes) {
-  u8* memory = static_cast<u8*>(std::malloc(bytes > 0 ? bytes : 1));
-  if (!memory) __builtin_trap();
-  return memory;
-}
-u8* pronk_realloc(u8* memory, u32 bytes) {
-  auto* moved = static_cast<u8*>(std::realloc(memory, bytes > 0 ? bytes : 1));
-  if (!moved) __builtin_trap();
-  return moved;
-}
-void pronk_free(u8* memory) { std::free(memory); }
-const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
-u32 pronk_result_len() { return u32(result.size()); }
-i32 pronk_error_code() { return i32(error_code); }
 
 double pronk_header(u32 file, const u8* bytes, u32 length, double file_size) {
   const auto needed = instance.model->add_header(file, {bytes, length}, file_size < 0 ? ~u64{0} : u64(file_size));

@@ -32,7 +32,7 @@ std::string outcome() {
   for (const auto& [key, candidate] : tuner->tuning().choices()) all.choose(key, candidate);
   JsonObject json;
   json.add("text", std::string_view(tune::tuning_text(all, instance.device->info())));
-  json.add("problems", u64(tuner->problem_count()));
+  json.add("problems", u64(tuner->problems().size()));
   json.add("choices", std::string_view(as_text({tuner->verdicts().begin(), tuner->verdicts().end()})));
   return json.str();
 }

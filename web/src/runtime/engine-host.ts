@@ -134,7 +134,7 @@ export class EngineHost {
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
-      host.files = new ModelFiles(host.module, platform, files);
+      host.files = new ModelFiles(host.module, platform, files, options.wasmUrl);
       await host.files.readHeaders(signal);
       return host;
     } catch (error) {

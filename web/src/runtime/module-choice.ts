@@ -6,6 +6,8 @@ export const moduleFiles = {
   relaxed: 'pronk-relaxed.wasm',
   tune: 'pronk-tune.wasm',
 } as const;
+/** What reads folders. */
+export const folderModuleFile = 'pronk-folder.wasm';
 export type ModuleName = keyof typeof moduleFiles;
 
 export interface ModuleChoice {

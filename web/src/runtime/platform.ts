@@ -2,7 +2,7 @@
 
 import type { GpuHost } from './gpu.js';
 import type { TextStore } from './kernel-tuning.js';
-import type { EngineModule } from './module.js';
+import type { EngineModule, FolderExports, WasmModule } from './module.js';
 import type { Work } from './module-choice.js';
 import type { ByteSource } from './source.js';
 import type { StartThread, ThreadSupport } from './threads.js';
@@ -18,4 +18,8 @@ export interface Platform {
   source(spec: FileSpec): ByteSource;
   /** Where what is measured of this device lies; null: nowhere. cache: as in EngineOptions. */
   texts(cache: boolean | string): Promise<TextStore | null>;
+  /** An instance of pronk-folder.wasm; folder: as above. */
+  folderModule(folder?: string): Promise<WasmModule<FolderExports>>;
+  /** The names in a folder of the file system; null: the path is none. */
+  listFolder(path: string): Promise<string[] | null>;
 }

@@ -305,6 +305,10 @@ export type FileSpec =
       cache?: boolean | string;
       /** The server is a hub like Hugging Face, which tells hashes. */
       hub?: boolean;
+      /** Of the whole file in hex, where it is known already; null: nobody tells it. */
+      sha256?: string | null;
+      /** Read by few long requests, one at a time: what is read from several files in turn. */
+      longRequests?: boolean;
     }
   | { kind: 'blob'; blob: Blob }
   | { kind: 'bytes'; bytes: Uint8Array }

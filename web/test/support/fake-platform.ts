@@ -22,6 +22,10 @@ export function fakePlatform(
     startThread() {
       throw new Error('no thread in this test');
     },
+    async folderModule() {
+      throw new Error('no folder in this test');
+    },
+    listFolder: async () => null,
     async gpu() {
       return gpu;
     },
