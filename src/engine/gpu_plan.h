@@ -12,6 +12,7 @@
 #include "engine/decode_pace.h"
 #include "engine/weight_plan.h"
 #include "gpu/device.h"
+#include "graph/activations.h"
 #include "graph/checkpoints.h"
 #include "graph/kv_type.h"
 #include "graph/saved_state.h"
@@ -28,8 +29,9 @@ struct PlanOptions {
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
   bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
-  std::shared_ptr<const kernels::Tuning> tuning =
-      nullptr;  // measured choices; buffers and bindings do not depend on it
+  // Measured choices, of activations of 8 bits only where those may be; buffers and bindings do not depend on them.
+  std::shared_ptr<const kernels::Tuning> tuning = nullptr;
+  graph::Activations activations = graph::Activations::q8;
 };
 
 struct Kernel {

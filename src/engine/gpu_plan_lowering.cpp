@@ -161,7 +161,9 @@ class Lowering {
         kernels::MatMul chosen = product;
         const kernels::TunedKernel tuned = kernels::tuned(each);
         const std::string key = kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols);
-        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features_);
+        gpu::Features features = kernels::features_for(*matrix.format, features_);
+        if (plan_.options.activations == graph::Activations::f32) features.integer_dot_product = false;
+        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
         return kernels::lower(chosen, each, operands, limits_, features_);
       };
       emit_matmul(lowered, MatMulKernel::batch);

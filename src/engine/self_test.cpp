@@ -81,6 +81,8 @@ class Cases {
       // Without measured choices there is but one.
       const u32 end = plan_.options.tuning ? kernels::candidate_count(kernels::tuned(kernel)) : first + 1;
       for (u32 candidate = plan_.options.tuning ? 0 : first; candidate < end; ++candidate) {
+        if (!kernels::runs(kernels::tuned(kernel), candidate, limits_, kernels::features_for(*kind.format, features_)))
+          continue;
         if (!planned(kernels::matmul_pipeline(kernel, kind, candidate))) continue;
         const MatMulSpec spec{.kernel = kernel,
                               .kind = kind,

@@ -13,8 +13,9 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 16u;  // see products.wgsl
+const ZERO = 4.0;
 
-fn load32(row: u32, u: u32) -> Block {
+fn load_bytes(row: u32, u: u32) -> Bytes {
   let block = (row + u) >> 2u;
   let group = (u >> 1u) & 14u;
   let scales = params.plane2 + 3u * (block >> 3u);
@@ -27,5 +28,5 @@ fn load32(row: u32, u: u32) -> Block {
   let lo = (words & vec4<u32>(0x03030303u)) | (vec4<u32>(third << 2u, third, third >> 2u, third >> 4u) & vec4<u32>(0x04040404u));
   let hi = ((words >> vec4<u32>(2u)) & vec4<u32>(0x03030303u)) |
            (vec4<u32>(third << 1u, third >> 1u, third >> 3u, third >> 5u) & vec4<u32>(0x04040404u));
-  return Block(bytes32(lo, hi), scale, -4.0 * scale);
+  return Bytes(lo, hi, scale, vec2<f32>());
 }

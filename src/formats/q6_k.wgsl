@@ -9,8 +9,9 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 16u;  // see products.wgsl
+const ZERO = 32.0;
 
-fn load32(row: u32, u: u32) -> Block {
+fn load_bytes(row: u32, u: u32) -> Bytes {
   let block = (row + u) >> 2u;
   let groups = bitcast<i32>(weights1[params.plane2 + (block >> 1u)]);
   let at = (u & 4u) * 4u;
@@ -22,5 +23,5 @@ fn load32(row: u32, u: u32) -> Block {
   let last = weights1[bits + 1u];
   let lo = lower_nibbles(words) | (vec4<u32>(first << 4u, first, last << 4u, last) & vec4<u32>(0x30303030u));
   let hi = upper_nibbles(words) | (vec4<u32>(first << 2u, first >> 2u, last << 2u, last >> 2u) & vec4<u32>(0x30303030u));
-  return Block(bytes32(lo, hi), s, -32.0 * s);
+  return Bytes(lo, hi, s, vec2<f32>());
 }

@@ -338,6 +338,7 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
   info_ = adapter_info(adapter, features_);
   features_.shader_f16 = !options.no_features && wgpuAdapterHasFeature(adapter, WGPUFeatureName_ShaderF16);
   features_.subgroups = !options.no_features && wgpuAdapterHasFeature(adapter, WGPUFeatureName_Subgroups);
+  features_.integer_dot_product = !options.no_features;  // a part of WGSL that every version of wgpu in use has
   if (!features_.subgroups) features_.subgroup_min_size = features_.subgroup_max_size = 0;
   std::vector<WGPUFeatureName> features;
   if (features_.shader_f16) features.push_back(WGPUFeatureName_ShaderF16);

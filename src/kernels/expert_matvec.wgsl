@@ -22,18 +22,13 @@ var<workgroup> tile: array<Activations, TILE>;
 // Each thread brings half a block of the activations from `source` on. Beyond a slot's columns weights are zero.
 fn stage(source: u32, base: u32, local: u32) {
   let unit = 4u * base + 2u * local;
-  let block = local / 2u;
-  let half = local % 2u;
-  var sum = vec4<f32>();
+  var v: array<vec4<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
-    var v = vec4<f32>();
     if (unit + i / 2u < params.row_units) {
-      v = x[source + 2u * unit + i];
+      v[i] = x[source + 2u * unit + i];
     }
-    tile[block].v[4u * half + i] = v;
-    sum += v;
   }
-  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+  keep(local / 2u, local % 2u, v);
 }
 
 // group: its number among those of a slot, and which slot.

@@ -55,7 +55,7 @@ PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) 
   shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
-      .products(*kind.format)
+      .products(*kind.format, tile.int8)
       .add("matvec")
       .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});

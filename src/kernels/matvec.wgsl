@@ -27,23 +27,18 @@ fn stage(first_token: u32, base: u32, local: u32) -> f32 {
   let unit = 4u * base + local % (2u * TILE) * 2u;
   let token = min(first_token + local / (2u * TILE), max(state.rows, 1u) - 1u);
   let source = params.x_base + token * params.x_stride + 2u * unit;
-  let block = local / 2u;
-  let half = local % 2u;
   var square = 0.0;
-  var sum = vec4<f32>();
+  var v: array<vec4<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
-    var v = vec4<f32>();
     if (unit + i / 2u < params.row_units) {
-      v = x[source + i];
+      v[i] = x[source + i];
     }
     if (NORM) {
-      square += dot(v, v);
-      v *= norm[2u * unit + i];
+      square += dot(v[i], v[i]);
+      v[i] *= norm[2u * unit + i];
     }
-    tile[block].v[4u * half + i] = v;
-    sum += v;
   }
-  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+  keep(local / 2u, local % 2u, v);
   return square;
 }
 

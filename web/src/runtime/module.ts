@@ -1,11 +1,10 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
 import { messageOf, moduleError, PronkError } from './errors.js';
-import type { GpuHost } from './gpu.js';
+import type { GpuHost, GpuModule } from './gpu.js';
 
 export interface ModuleExports {
   memory: WebAssembly.Memory;
   _initialize?(): void;
-  pronk_gpu_event(kind: number, id: number, length: number): number;
   pronk_alloc(bytes: number): number;
   pronk_realloc(at: number, bytes: number): number;
   pronk_free(at: number): void;
@@ -83,6 +82,25 @@ export interface ModuleExports {
   pronk_unload(): void;
 }
 
+/** What those with a GPU back end export beside them (src/wasm/tuning.h; pronk_gpu_event: see GpuModule). */
+export interface TuningExports {
+  pronk_adapter(): number;
+  pronk_set_tuning(text: number, length: number): number;
+}
+
+/** What pronk-tune.wasm exports beside TuningExports and the first of ModuleExports (src/wasm/tune.h). */
+export interface TuneExports {
+  pronk_tune(
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    embeddings: number,
+    seconds: number,
+  ): number;
+  pronk_tune_pump(): number;
+}
+
 /** What a module of shared memory exports beside them (src/wasm/threads.h). */
 export interface ThreadExports {
   __stack_pointer: WebAssembly.Global;
@@ -91,6 +109,9 @@ export interface ThreadExports {
   pronk_thread_lost(): void;
   pronk_end_threads(): void;
 }
+
+/** Which of them a module has is known to who chose it. */
+export type AllExports = ModuleExports & GpuModule & TuningExports & TuneExports & ThreadExports;
 
 /** What more instances of a module, in other workers, are made of. */
 export interface SharedModule {
@@ -103,6 +124,7 @@ const decodeText = new TextDecoder();
 
 /** An instance, with each failure as a PronkError. After a trap every call fails: the instance is not to be trusted. */
 export class EngineModule {
+  private readonly exports: AllExports;
   private trapped: PronkError | null = null;
 
   /**
@@ -110,13 +132,15 @@ export class EngineModule {
    * instance.
    */
   constructor(
-    private readonly exports: ModuleExports,
+    exports: ModuleExports,
     private readonly lastLog: () => string = () => '',
     readonly shared: SharedModule | null = null,
-  ) {}
+  ) {
+    this.exports = exports as AllExports;
+  }
 
   /** Runs `use` on the exports; a negative number becomes the module's error. */
-  call(use: (exports: ModuleExports) => number): number {
+  call(use: (exports: AllExports) => number): number {
     const value = this.run(use);
     if (value < 0) throw this.error();
     return value;
@@ -128,7 +152,7 @@ export class EngineModule {
     return moduleError(code, this.resultText());
   }
 
-  run<T>(use: (exports: ModuleExports) => T): T {
+  run<T>(use: (exports: AllExports) => T): T {
     if (this.trapped) throw this.trapped;
     try {
       return use(this.exports);
@@ -217,15 +241,16 @@ export class EngineModule {
 
   /** The stack of a new thread of a shared module. */
   makeStack(): number {
-    return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
+    return this.run((exports) => exports.pronk_thread_stack()) >>> 0;
   }
 
   /** Lets the threads of a shared module return, also after a trap. */
   endThreads(): void {
-    (this.exports as unknown as ThreadExports).pronk_end_threads();
+    this.exports.pronk_end_threads();
   }
 
-  get gpuSide(): ModuleExports {
+  /** Of the plain module; those of shared memory are for the CPU alone. */
+  get gpuSide(): AllExports {
     return this.exports;
   }
 }

@@ -21,7 +21,7 @@ function packed(): string[] {
 
 it('the tarball has all that users need and nothing else', () => {
   const files = packed();
-  const modules = ['dist/pronk.wasm', 'dist/pronk-threads.wasm', 'dist/pronk-relaxed.wasm'];
+  const modules = ['dist/pronk.wasm', 'dist/pronk-threads.wasm', 'dist/pronk-relaxed.wasm', 'dist/pronk-tune.wasm'];
   const needed = ['LICENSE', 'README.md', 'package.json', ...modules, 'dist/worker/worker.js'];
   const entries = ['dist/api/index.js', 'dist/api/node.js', 'dist/api/index.d.ts', 'dist/pronk-box.gguf'];
   expect(files).toEqual(expect.arrayContaining([...needed, ...entries]));

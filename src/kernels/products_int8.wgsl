@@ -1,0 +1,54 @@
+// As products.wgsl, by integers: activations are bytes, sixteen to a scale, and so are the weights.
+
+struct Activations {
+  lo: vec4<u32>,  // as in Bytes
+  hi: vec4<u32>,
+  scale: vec2<f32>,
+  sums: vec2<i32>,
+}
+
+// The largest is found by its bits, so that an infinity or a NaN stays, and every product is one.
+fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
+  var bits = vec4<u32>();
+  for (var i = 0u; i < 4u; i++) {
+    bits = max(bits, bitcast<vec4<u32>>(v[i]) & vec4<u32>(0x7fffffffu));
+  }
+  let largest = bitcast<f32>(max(max(bits.x, bits.y), max(bits.z, bits.w)));
+  let inverse = select(127.0 / largest, 0.0, largest < 1e-30);
+  var words = vec4<u32>();
+  var sum = 0;
+  for (var i = 0u; i < 4u; i++) {
+    words[i] = pack4xI8(vec4<i32>(round(v[i] * inverse)));
+    sum += dot4I8Packed(words[i], 0x01010101u);
+  }
+  tile[block].lo[2u * half] = words.x;
+  tile[block].hi[2u * half] = words.y;
+  tile[block].lo[2u * half + 1u] = words.z;
+  tile[block].hi[2u * half + 1u] = words.w;
+  tile[block].scale[half] = largest / 127.0;
+  tile[block].sums[half] = sum;
+}
+
+fn load32(row: u32, u: u32) -> Bytes {
+  return load_bytes(row, u);
+}
+
+// Bytes around 128 become signed.
+const SIGNED = ZERO == 128.0;
+const FLIP = select(0u, 0x80808080u, SIGNED);
+const START = select(-i32(ZERO), 0, SIGNED);
+
+fn product(w: Bytes, a: Activations) -> f32 {
+  let lo = w.lo ^ vec4<u32>(FLIP);
+  let hi = w.hi ^ vec4<u32>(FLIP);
+  let first = START * a.sums.x + dot4I8Packed(lo.x, a.lo.x) + dot4I8Packed(hi.x, a.hi.x) + dot4I8Packed(lo.y, a.lo.y) +
+              dot4I8Packed(hi.y, a.hi.y);
+  let last = START * a.sums.y + dot4I8Packed(lo.z, a.lo.z) + dot4I8Packed(hi.z, a.hi.z) + dot4I8Packed(lo.w, a.lo.w) +
+             dot4I8Packed(hi.w, a.hi.w);
+  let sums = a.scale * vec2<f32>(a.sums);
+  let products = a.scale * vec2<f32>(f32(first), f32(last));
+  if (GROUP == 32u) {
+    return w.scale.x * (products.x + products.y) + w.offset.x * (sums.x + sums.y);
+  }
+  return dot(w.scale, products) + dot(w.offset, sums);
+}
