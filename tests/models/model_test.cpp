@@ -277,6 +277,17 @@ class GpuVectors : public GpuModel {
     return floats;
   }
 
+  // Candidate `name` for all products of one token.
+  static std::shared_ptr<const kernels::Tuning> choice(const Model& model, const LoadOptions& options,
+                                                       const std::string& name) {
+    const auto tuner = tune::Tuner::create(model, options, *device(), 0);
+    CHECK(tuner);
+    auto tuning = std::make_shared<kernels::Tuning>();
+    for (const tune::Problem& problem : (*tuner)->problems())
+      if (problem.kernel == kernels::TunedKernel::matvec) tuning->choose(problem.key, name);
+    return tuning;
+  }
+
   static void check_logits(KvType kv, double tolerance) {
     std::set<std::string> types;
     double worst = 0;
