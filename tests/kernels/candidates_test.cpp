@@ -96,6 +96,34 @@ TEST_F(Candidates, AttentionOfDecode) {
     }
   }
 }
+
+// Only of formats whose weights are bytes, and of these all.
+TEST_F(Candidates, IntegerProductsOfEveryFormat) {
+  u32 round = 0, without = 0;
+  for (const formats::Format& format : formats::table()) {
+    const bool bytes = kernels::features_for(format, {.integer_dot_product = true}).integer_dot_product;
+    EXPECT_FALSE(kernels::features_for(format, {}).integer_dot_product);
+    without += !bytes;
+    if (!bytes) continue;
+    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch}) {
+      const TunedKernel tuned = kernels::tuned(kernel);
+      u32 candidate = 0;
+      while (!int8(tuned, candidate) || !runs(tuned, candidate, format)) ++candidate;
+      const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
+                                           {&format, false, true, Epilogue::add}};
+      check(engine::matmul_case({.kernel = kernel,
+                                 .kind = kinds[round % 2],
+                                 .rows = 70,
+                                 .cols = u32(align_up(300, format.block_weights)),
+                                 .tokens = kernel == MatMulKernel::batch ? 6u : 1u,
+                                 .candidate = candidate},
+                                runner().device().limits(), runner().device().features(), round));
+      ++round;
+    }
+  }
+  EXPECT_GT(round, 30u);
+  EXPECT_GT(without, 10u);
+}
 #endif
 
 TEST_F(Candidates, TheDefaultRunsEverywhere) {
@@ -161,34 +189,6 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
   }
   EXPECT_GT(checked, 30u);
   EXPECT_GT(refused, 0u);
-}
-
-// Only of formats whose weights are bytes, and of these all.
-TEST_F(Candidates, IntegerProductsOfEveryFormat) {
-  u32 round = 0, without = 0;
-  for (const formats::Format& format : formats::table()) {
-    const bool bytes = kernels::features_for(format, {.integer_dot_product = true}).integer_dot_product;
-    EXPECT_FALSE(kernels::features_for(format, {}).integer_dot_product);
-    without += !bytes;
-    if (!bytes) continue;
-    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch}) {
-      const TunedKernel tuned = kernels::tuned(kernel);
-      u32 candidate = 0;
-      while (!int8(tuned, candidate) || !runs(tuned, candidate, format)) ++candidate;
-      const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
-                                           {&format, false, true, Epilogue::add}};
-      check(engine::matmul_case({.kernel = kernel,
-                                 .kind = kinds[round % 2],
-                                 .rows = 70,
-                                 .cols = u32(align_up(300, format.block_weights)),
-                                 .tokens = kernel == MatMulKernel::batch ? 6u : 1u,
-                                 .candidate = candidate},
-                                runner().device().limits(), runner().device().features(), round));
-      ++round;
-    }
-  }
-  EXPECT_GT(round, 30u);
-  EXPECT_GT(without, 10u);
 }
 
 // Rounding hides no infinity and no NaN, which say that a model is damaged.
