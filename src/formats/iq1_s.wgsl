@@ -13,8 +13,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let group = half_word_at(params.plane1, block);
   let scale = half_at(params.plane2, block >> 3u) * f32(2u * ((group >> 12u) & 7u) + 1u);
   let shift = select(-0.875, -1.125, (group & 0x8000u) != 0u);

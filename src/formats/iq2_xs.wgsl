@@ -22,8 +22,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 16u;  // see products.wgsl
 const ZERO = 128.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let first = weights1[2u * block];
   let last = weights1[2u * block + 1u];
   let a = point_of(first);

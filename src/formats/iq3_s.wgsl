@@ -25,8 +25,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 128.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let upper = upper_of(block);
   let signs = weights1[params.plane1 + block];
   let first = weights1[2u * block];

@@ -12,10 +12,10 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 16u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let both = weights1[params.plane2 + (block >> 3u)];
-  let groups = weights1[params.plane1 + (block >> 1u)] >> ((u & 4u) * 4u);
+  let groups = weights1[params.plane1 + (block >> 1u)] >> ((n & 1u) * 16u);
   let scale = half_to_float(both) * vec2<f32>(f32(groups & 15u), f32((groups >> 8u) & 15u));
   let offset = upper_half(both) * vec2<f32>(f32((groups >> 4u) & 15u), f32((groups >> 12u) & 15u));
   let words = pairs_of_bits(weights1[2u * block], weights1[2u * block + 1u]);

@@ -11,8 +11,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let words = weights4[block];
   let scale = weights1[params.plane1 + block];
   return Bytes(lower_nibbles(words), upper_nibbles(words), vec2<f32>(half_to_float(scale)),

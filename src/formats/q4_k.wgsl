@@ -19,8 +19,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let s = scale_of((row + u) >> 5u, (u >> 2u) & 7u);
-  let words = weights4[(row + u) >> 2u];
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let s = scale_of((row + n) >> 3u, n & 7u);
+  let words = weights4[row + n];
   return Bytes(lower_nibbles(words), upper_nibbles(words), s.xx, -s.yy);
 }

@@ -11,8 +11,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 16.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let d = half_at(params.plane2, block);
   return five_bits(weights4[block], weights1[params.plane1 + block], d, 0.0);
 }

@@ -13,8 +13,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let scale = weights1[params.plane2 + block];
   return five_bits(weights4[block], weights1[params.plane1 + block], half_to_float(scale), upper_half(scale));
 }

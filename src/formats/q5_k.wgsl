@@ -20,8 +20,8 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 32u;  // see products.wgsl
 const ZERO = 0.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let s = scale_of((row + u) >> 5u, (u >> 2u) & 7u);
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let s = scale_of((row + n) >> 3u, n & 7u);
+  let block = row + n;
   return five_bits(weights4[block], weights1[params.plane2 + block], s.x, -s.y);
 }

@@ -11,10 +11,10 @@ fn load8(unit: u32) -> Eight {
 const GROUP = 16u;  // see products.wgsl
 const ZERO = 32.0;
 
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let groups = bitcast<i32>(weights1[params.plane2 + (block >> 1u)]);
-  let at = (u & 4u) * 4u;
+  let at = (n & 1u) * 16u;
   let codes = vec2<i32>(groups << (24u - at), groups << (16u - at)) >> vec2<u32>(24u);
   let s = half_at(params.plane3, block >> 3u) * vec2<f32>(codes);
   let words = weights4[block];

@@ -11,8 +11,8 @@ const GROUP = 32u;  // see products.wgsl
 const ZERO = 128.0;
 
 // Signed bytes as unsigned ones.
-fn load_bytes(row: u32, u: u32) -> Bytes {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let first = weights4[2u * block] ^ vec4<u32>(0x80808080u);
   let last = weights4[2u * block + 1u] ^ vec4<u32>(0x80808080u);
   return Bytes(vec4<u32>(first.xz, last.xz), vec4<u32>(first.yw, last.yw), vec2<f32>(half_at(params.plane1, block)), vec2<f32>());

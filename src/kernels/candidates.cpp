@@ -12,12 +12,12 @@ namespace {
 
 // Lanes are no more than blocks: others would have nothing to do.
 constexpr MatVecTile one_token[] = {
-    {16, 4, 32, true},       {16, 4, 32, false},       {8, 4, 32, true},       {8, 8, 32, true},
-    {16, 2, 32, true},       {16, 8, 32, true},        {32, 1, 32, true},      {32, 2, 32, true},
-    {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},      {64, 1, 64, true},
-    {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},     {32, 1, 32, false},
-    {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},     {64, 1, 64, false},
-    {16, 4, 32, true, true}, {16, 4, 32, false, true}, {8, 8, 32, true, true}, {8, 8, 32, false, true},
+    {16, 4, 32, true},       {16, 4, 32, false},       {8, 4, 32, true},        {8, 8, 32, true},
+    {16, 2, 32, true},       {16, 8, 32, true},        {32, 1, 32, true},       {32, 2, 32, true},
+    {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},       {64, 1, 64, true},
+    {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},      {32, 1, 32, false},
+    {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},      {64, 1, 64, false},
+    {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true}, {16, 4, 32, false, true},
     {32, 2, 32, true, true}, {32, 2, 32, false, true},
 };
 constexpr MatVecTile few_tokens[] = {
@@ -38,9 +38,9 @@ const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
 
 bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch; }
 
-// With a gate, and a code book's sixteen numbers.
+// With a gate, and a code book's sixteen numbers where weights need not be bytes.
 u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
-  constexpr u32 block_bytes = 9 * 16, code_book_bytes = 64;
+  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 0 : 64;
   const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }

@@ -46,10 +46,11 @@ fn matvec(group: vec2<u32>, local: u32) {
   let lane = local % LANES;
   let first_row = group.x * OUT_ROWS;
 
-  var unit_of_row: array<u32, ROWS>;
+  let row_steps = params.row_units * STEP / 4u;
+  var begin_of_row: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
-    unit_of_row[r] = (matrix * params.rows + row) * params.row_units;
+    begin_of_row[r] = (matrix * params.rows + row) * row_steps;
   }
   prepare(local);
   var sums: array<f32, SUMS>;
@@ -60,7 +61,7 @@ fn matvec(group: vec2<u32>, local: u32) {
     for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
       let v = tile[b];
       for (var r = 0u; r < ROWS; r++) {
-        sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+        sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
       }
     }
   }

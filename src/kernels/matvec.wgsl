@@ -51,12 +51,13 @@ fn matvec(group: vec2<u32>, local: u32) {
   let first_row = group.x * OUT_ROWS;
   let first_token = group.y * TOKENS;
 
-  var unit_of_row: array<u32, WEIGHT_ROWS>;
+  let row_steps = params.row_units * STEP / 4u;
+  var begin_of_row: array<u32, WEIGHT_ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
-    unit_of_row[r] = row * params.row_units;
+    begin_of_row[r] = row * row_steps;
     if (GATED) {
-      unit_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * params.row_units;
+      begin_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * row_steps;
     }
   }
 
@@ -71,11 +72,11 @@ fn matvec(group: vec2<u32>, local: u32) {
       if (TOKENS == 1u) {
         let v = tile[b];
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+          sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
         }
       } else {
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          let w = load32(unit_of_row[r], 4u * (base + b));
+          let w = load32(begin_of_row[r], STEP * (base + b));
           for (var t = 0u; t < TOKENS; t++) {
             sums[t * WEIGHT_ROWS + r] += product(w, tile[t * TILE + b]);
           }

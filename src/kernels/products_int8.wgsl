@@ -1,10 +1,14 @@
 // As products.wgsl, by integers: activations are bytes, sixteen to a scale, and so are the weights.
 
+// Bytes around 128 become signed; other numbers that stand for zero are taken from the sum where it begins.
+const FLIP = select(0u, 0x80808080u, ZERO == 128.0);
+const BEGINS = ZERO > 0.0 && ZERO < 128.0;
+
 struct Activations {
   lo: vec4<u32>,  // as in Bytes
   hi: vec4<u32>,
   scale: vec2<f32>,
-  sums: vec2<i32>,
+  sums: vec2<i32>,  // times -ZERO where it begins so
 }
 
 // The largest is found by its bits, so that an infinity or a NaN stays, and every product is one.
@@ -26,24 +30,22 @@ fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
   tile[block].lo[2u * half + 1u] = words.z;
   tile[block].hi[2u * half + 1u] = words.w;
   tile[block].scale[half] = largest / 127.0;
-  tile[block].sums[half] = sum;
+  tile[block].sums[half] = select(1, -i32(ZERO), BEGINS) * sum;
 }
 
-fn load32(row: u32, u: u32) -> Bytes {
-  return load_bytes(row, u);
-}
+const STEP = 1u;
 
-// Bytes around 128 become signed.
-const SIGNED = ZERO == 128.0;
-const FLIP = select(0u, 0x80808080u, SIGNED);
-const START = select(-i32(ZERO), 0, SIGNED);
+fn load32(row: u32, n: u32) -> Bytes {
+  return load_bytes(row, n);
+}
 
 fn product(w: Bytes, a: Activations) -> f32 {
   let lo = w.lo ^ vec4<u32>(FLIP);
   let hi = w.hi ^ vec4<u32>(FLIP);
-  let first = START * a.sums.x + dot4I8Packed(lo.x, a.lo.x) + dot4I8Packed(hi.x, a.hi.x) + dot4I8Packed(lo.y, a.lo.y) +
+  let begin = select(vec2<i32>(), a.sums, BEGINS);
+  let first = begin.x + dot4I8Packed(lo.x, a.lo.x) + dot4I8Packed(hi.x, a.hi.x) + dot4I8Packed(lo.y, a.lo.y) +
               dot4I8Packed(hi.y, a.hi.y);
-  let last = START * a.sums.y + dot4I8Packed(lo.z, a.lo.z) + dot4I8Packed(hi.z, a.hi.z) + dot4I8Packed(lo.w, a.lo.w) +
+  let last = begin.y + dot4I8Packed(lo.z, a.lo.z) + dot4I8Packed(hi.z, a.hi.z) + dot4I8Packed(lo.w, a.lo.w) +
              dot4I8Packed(hi.w, a.hi.w);
   let sums = a.scale * vec2<f32>(a.sums);
   let products = a.scale * vec2<f32>(f32(first), f32(last));

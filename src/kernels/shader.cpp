@@ -132,7 +132,7 @@ Shader& Shader::products(const formats::Format& format, bool int8) {
   } else if (has_bytes(format)) {
     add("load_bytes");
   } else {
-    text_ += "const ZERO = 0.0;\n";
+    text_ += "const ZERO = 0.0;\nconst STEP = 4u;\n";
     if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
   }
   if (!defines(format, "scales_of")) text_ += "fn prepare(local: u32) {}\n";

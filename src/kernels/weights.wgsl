@@ -9,7 +9,7 @@ fn half_word_at(plane: u32, index: u32) -> u32 {
 }
 
 fn half_at(plane: u32, index: u32) -> f32 {
-  return upper_half(weights1[plane + (index >> 1u)] << ((~index & 1u) * 16u));
+  return upper_half(weights1[plane + (index >> 1u)] << (((index + 1u) << 4u) & 31u));
 }
 
 // The four bytes of a word as numbers from 0 to 255.
