@@ -30,7 +30,7 @@ export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | n
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
-let lastCut: { engine: Pronk; conversation: string; firstMessage: number } | null = null;
+const cuts = new WeakMap<Pronk, Map<string, number>>(); // the first message of each conversation's last prompt
 
 export function send(): void {
   const text = draft.value;
@@ -170,11 +170,13 @@ async function answerChat(engine: Pronk, signal: AbortSignal, began: { id: numbe
     temperature: temperature.value,
     ...(isPlain(engine) && { template: '' }),
   };
-  const goesOn = lastCut?.engine === engine && lastCut.conversation === conversationId();
-  const least = goesOn ? said.filter(({ id }) => id < lastCut!.firstMessage).length : 0;
+  if (!cuts.has(engine)) cuts.set(engine, new Map());
+  const firstOf = cuts.get(engine)!;
+  const first = firstOf.get(conversationId()) ?? 0;
+  const least = said.filter(({ id }) => id < first).length;
   const { left, tokens: asked } = await leftOut(engine, chat, least);
   promptTokens.value = asked;
-  lastCut = { engine, conversation: conversationId(), firstMessage: said[left]!.id };
+  firstOf.set(conversationId(), said[left]!.id);
   const session = await sessionOf(engine, conversationId());
   const figures = await streamAnswer(session, chatRequest(chat, left), signal, (parts, tokens) => {
     if (tokens === 0) return;

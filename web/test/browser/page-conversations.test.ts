@@ -18,6 +18,17 @@ async function ask(page: Page, text: string): Promise<void> {
 const bubbles = (page: Page): Promise<string[]> => page.locator('.bubble').allInnerTexts();
 const answers = (page: Page): Promise<number> => page.locator('.answer .figures').count();
 
+/** Of the prompt of the last answer: its tokens, and those that were read before. */
+async function read(page: Page): Promise<{ prompt: number; before: number }> {
+  const text = await page.locator('.time-line').last().locator('svg').getAttribute('aria-label');
+  const [, prompt, before = '0'] = /^The prompt \((\d+) tokens(?:, (\d+) of them read before)?\) took/.exec(text!)!;
+  return { prompt: Number(prompt), before: Number(before) };
+}
+const open = async (page: Page, name: RegExp): Promise<void> => {
+  await page.getByRole('button', { name: 'Conversations' }).click();
+  await page.getByRole('button', { name }).click();
+};
+
 describe('branches', () => {
   it('keep what was said before an edit, and each answer, over a reload', async (test) => {
     await chat.visit(test, { path: chattyModel, settings }, async (page) => {
@@ -58,16 +69,6 @@ describe('branches', () => {
 describe('what is computed of conversations', () => {
   const question = (i: number): string => `question ${i} of a few words`;
 
-  /** Of the prompt of the last answer: its tokens, and those that were read before. */
-  async function read(page: Page): Promise<{ prompt: number; before: number }> {
-    const text = await page.locator('.time-line').last().locator('svg').getAttribute('aria-label');
-    const [, prompt, before = '0'] = /^The prompt \((\d+) tokens(?:, (\d+) of them read before)?\) took/.exec(text!)!;
-    return { prompt: Number(prompt), before: Number(before) };
-  }
-  const open = async (page: Page, name: RegExp): Promise<void> => {
-    await page.getByRole('button', { name: 'Conversations' }).click();
-    await page.getByRole('button', { name }).click();
-  };
   const memory = async (page: Page): Promise<string> => {
     await page.locator('.chip').click();
     const text = await page.getByText(/are allocated/).innerText();
@@ -102,6 +103,25 @@ describe('what is computed of conversations', () => {
         await page.keyboard.press('Escape');
       }
       await until(async () => !kept.test(await memory(page)), 'nothing is kept of those that are deleted');
+    });
+  });
+});
+
+describe('what no longer fits of a conversation', () => {
+  it('is left out of its next prompt too, whichever was open meanwhile', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      const long = (i: number): string => `message ${i} ${'of many words '.repeat(3)}`.slice(0, 40);
+      const figures = page.locator('.answer .figures');
+      for (let i = 1; i <= 4; i++) await ask(page, long(i));
+      expect(await figures.last().innerText()).toMatch(/were left out/);
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await page.getByText('What shall we talk about?').waitFor();
+      await ask(page, 'another');
+      await open(page, /^message 1/);
+      await page.locator('.bubble', { hasText: long(4) }).waitFor();
+      await ask(page, long(5));
+      const { prompt, before } = await read(page);
+      expect(before).toBeGreaterThan(prompt / 2);
     });
   });
 });
