@@ -8,6 +8,7 @@ import { report } from '../problems';
 import { closeSession, sessionOf } from '../sessions';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
+import { Tune } from './tune';
 
 const sessionName = 'bench';
 
@@ -49,7 +50,7 @@ export function BenchPage() {
           <button
             class="button-main"
             type="button"
-            disabled={state.at !== 'ready' || answering.value !== 'no'}
+            disabled={state.at !== 'ready' || busy.value || answering.value !== 'no'}
             onClick={() => void run()}
           >
             Measure
@@ -61,6 +62,7 @@ export function BenchPage() {
       </div>
       {rows.value.length > 0 && <Table rows={rows.value} />}
       {rows.value.length > 1 && <Plot rows={rows.value} />}
+      {state.at === 'ready' && state.plan.device === 'webgpu' && <Tune engine={state.engine} />}
     </section>
   );
 }

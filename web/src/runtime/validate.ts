@@ -71,6 +71,11 @@ export function checkEngineOptions(options: EngineOptions): void {
   checkFlag('embeddings', options.embeddings);
 }
 
+/** Of measuring. */
+export function checkSeconds(seconds: number): void {
+  inRange('seconds', seconds, 1, 36000);
+}
+
 const kvTypes = ['f16', 'f32', 'q8_0', 'q4_0'] as const;
 
 function checkKv(kv: EngineOptions['kv']): void {

@@ -9,9 +9,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
 import type { ChatRequest, CompletionRequest } from '../../src/api/openai/types.js';
 import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
+import { serveFolder } from '../support/folder-server.js';
 import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
 import { everyField, forcedRequest, moodRequest, storyRequest, weatherRequest } from '../support/requests.js';
+import { tinyFolder } from '../support/tiny-folder.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 declare const Pronk: typeof Api.Pronk; // in the page
@@ -133,6 +135,32 @@ describe('the package in Chromium', () => {
         readbackBytesPerToken: 4,
       });
       expect(made.stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 5 + 6);
+    });
+  });
+
+  it('says of a folder what it says of the same model as a GGUF file, also without the network', async (context) => {
+    if (!browser) return context.skip();
+    const server = await serveFolder(tinyFolder(2));
+    await withPage(tiny.origin, async (page) => {
+      const answer = (source: string, device: 'cpu' | 'webgpu'): Promise<string> =>
+        page.evaluate(
+          async ([from, on]) => {
+            const engine = await Pronk.load(from, { device: on, threads: 1 });
+            const ids = await engine.tokenize('the cat, a hat.');
+            const tokens: (number | null)[] = [];
+            for await (const { token } of engine.generate(ids, { temperature: 0, maxTokens: 24, ignoreEos: true }))
+              tokens.push(token);
+            await engine.unload();
+            return JSON.stringify({ ids, tokens });
+          },
+          [source, device] as const,
+        );
+      const expected = await answer('models/tiny.gguf', 'cpu');
+      expect(await answer(server.url, 'cpu')).toBe(expected);
+      await server.close();
+      expect(await answer(server.url, 'webgpu')).toBe(expected);
+      const kept = await page.evaluate(async () => (await Pronk.cache.list()).map(({ name }) => name).sort());
+      expect(kept).toEqual(['tiny.gguf', ...server.files.keys()].sort());
     });
   });
 

@@ -66,6 +66,19 @@ describe('/bench', () => {
     });
   });
 
+  it('fits the model to the GPU, which can be stopped', async (test) => {
+    const gpu = { ...settings, device: 'webgpu' };
+    await chat.visit(test, { path: '/bench/?model=/models/chatty.gguf', settings: gpu }, async (page) => {
+      await page.getByRole('button', { name: 'Try them' }).click();
+      await page.getByText('Trying …').waitFor();
+      expect(await page.getByRole('button', { name: 'Measure' }).isDisabled()).toBe(true);
+      expect(await findings(page, 'bench with a GPU')).toEqual([]);
+      await page.getByRole('button', { name: 'Stop' }).click();
+      await page.getByRole('button', { name: 'Try them' }).waitFor();
+      expect(await page.getByText('could not be measured').count()).toBe(0);
+    });
+  });
+
   it('has an address of its own', async (test) => {
     await chat.visit(test, { path: '/bench/', settings }, async (page) => {
       await page.getByRole('heading', { name: 'Speed' }).waitFor();
