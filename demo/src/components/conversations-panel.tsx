@@ -41,10 +41,8 @@ function ConversationsPanel() {
       class="card panel panel-right"
       popover="auto"
       aria-label="Kept conversations"
-      onToggle={() => {
-        asked.value = '';
-        void listConversations();
-      }}
+      onBeforeToggle={() => (asked.value = '')}
+      onToggle={() => void listConversations()}
     >
       <h2>Conversations</h2>
       {messages.value.length > 0 && <TitleField />}
