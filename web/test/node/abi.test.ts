@@ -11,14 +11,23 @@ const compile = (name: string): WebAssembly.Module =>
   new WebAssembly.Module(readFileSync(new URL(`../../dist/${name}`, import.meta.url)));
 const wasm = compile('pronk.wasm');
 
+type Interface =
+  | 'CommonExports'
+  | 'ModuleExports'
+  | 'TuningExports'
+  | 'TuneExports'
+  | 'ThreadExports'
+  | 'FolderExports';
+
 /** Names of an interface's functions, with their numbers of parameters. */
-type Interface = 'ModuleExports' | 'TuningExports' | 'TuneExports' | 'ThreadExports';
 function declaredExports(name: Interface): [string, number][] {
   const source = readFileSync(new URL('../../src/runtime/module.ts', import.meta.url), 'utf8');
-  const body = new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(source)![1]!;
-  const functions = body.matchAll(/(pronk_\w+)\((.*?)\): (?:number|void);/gs);
+  const body = new RegExp(`export interface ${name}(?: extends \\w+)? \\{(.*?)\\n\\}`, 's').exec(source)![1]!;
+  const functions = body.matchAll(/((?:pronk|folder)_\w+)\((.*?)\): (?:number|void);/gs);
   return Array.from(functions, ([, name, list]) => [name!, list!.split(',').filter((text) => text.trim()).length]);
 }
+
+const engineExports = [...declaredExports('CommonExports'), ...declaredExports('ModuleExports')];
 
 const fakeDevice = {
   addEventListener() {},
@@ -36,14 +45,14 @@ describe('the WASM module', () => {
   it('exports the functions that the package declares, with as many parameters', async () => {
     const found = exportsOf(await instantiate(wasm, null));
     expect(found.length).toBeGreaterThan(20);
-    const declared = [...declaredExports('ModuleExports'), ...declaredExports('TuningExports'), ['pronk_gpu_event', 3]];
+    const declared = [...engineExports, ...declaredExports('TuningExports'), ['pronk_gpu_event', 3]];
     expect(found.sort()).toEqual(declared.sort());
   });
 
   it('is for the CPU alone where its memory is shared: with threads, and without a GPU', async () => {
     const threads = compile('pronk-threads.wasm');
     const module = await instantiate(threads, null, chooseModule(2).memory);
-    const declared = [...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')];
+    const declared = [...engineExports, ...declaredExports('ThreadExports')];
     expect(exportsOf(module).sort()).toEqual(declared.sort());
     const imports = WebAssembly.Module.imports(threads).map(({ name }) => name);
     expect(imports.sort()).toEqual(['log', 'memory']);
@@ -73,6 +82,13 @@ describe('the WASM module', () => {
       'unload',
     ];
     expect(others.sort()).toEqual(first.map((name) => `pronk_${name}`));
+  });
+
+  it('knows no engine where it reads folders', () => {
+    const declared = [...declaredExports('CommonExports'), ...declaredExports('FolderExports')];
+    const all = WebAssembly.Module.exports(compile('pronk-folder.wasm')).map(({ name }) => name);
+    const found = all.filter((name) => /^(pronk|folder)_/.test(name));
+    expect(found.sort()).toEqual(declared.map(([name]) => name).sort());
   });
 
   it('imports only functions that the host has, and all of them', () => {
