@@ -42,7 +42,12 @@ class RemoteFolder : public testing::Test {
   }
 
   using ModelSpec = test::ModelSpec;
-  const test::Folder folder_ = test::folder_of({}, 2);
+  const test::Folder folder_ = [] {
+    test::Folder folder = test::folder_of({}, 2);
+    folder.texts["tokenizer.json"] =
+        R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}})";
+    return folder;
+  }();
   test::HttpServer server_;
   std::string cache_, url_;
 };

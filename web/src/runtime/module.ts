@@ -15,7 +15,6 @@ export interface CommonExports {
 }
 
 export interface ModuleExports extends CommonExports {
-  pronk_gpu_event(kind: number, id: number, length: number): number;
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
   pronk_plan(

@@ -35,7 +35,7 @@ describe('the page without a network', () => {
     const text = readFileSync(join(pageRoot, 'sw.js'), 'utf8');
     const files = JSON.parse(/const files = (\[.*?\]);/.exec(text)![1]!) as string[];
     const assets = readdirSync(join(pageRoot, 'assets')).map((name) => `assets/${name}`);
-    const rare = /^assets\/(lazy|xgrammar-bundle)-/;
+    const rare = /^assets\/(lazy|xgrammar-bundle|pronk-folder)-/;
     expect(files.filter((name) => name.startsWith('assets/'))).toEqual(
       assets.filter((name) => !rare.test(name)).sort(),
     );
