@@ -73,7 +73,8 @@ struct Kernels {
   std::string_view name;  // of the instruction set
   bool (*runs_here)();    // this machine has it
   u32 quant_bytes;        // that an activation's quant takes
-  u32 panel_rows;         // ranges that start at multiples of it are the fastest
+  // Ranges that start at multiples of it are the fastest: of products of integers, of floats.
+  u32 panel_rows, float_panel_rows;
   void (*quantize)(Rows<const float> x, const QuantizedRows& out);
   // Null where the format has no integer dot product: its weights are decoded and multiplied as floats.
   MultiplyQuantized* (*quantized)(const formats::Format& format);

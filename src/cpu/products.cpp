@@ -83,12 +83,13 @@ const QuantizedRows& Products<Real>::quantize(graph::ValueId id, Rows<const Real
   return quantized_;
 }
 
-// Rows of a matrix that are a part: whole panels, and as many parts for each thread. row: the multiply-adds of one.
+// Rows of a matrix that are a part: whole panels, and as many parts for each thread. row: the multiply-adds of one;
+// panel: its rows.
 template <class Real>
-u32 Products<Real>::part_rows(u32 rows, u64 row) const {
-  const u64 all = rows * row, panels = ceil_div(rows, kernels_.panel_rows);
+u32 Products<Real>::part_rows(u32 rows, u64 row, u32 panel) const {
+  const u64 all = rows * row, panels = ceil_div(rows, panel);
   const u64 parts = all < least_shared ? 1 : align_up(ceil_div(all, part_products), pool_.threads());
-  return u32(ceil_div(panels, parts) * kernels_.panel_rows);
+  return u32(ceil_div(panels, parts) * panel);
 }
 
 // Rows of the first `part` parts (multiply_part).
@@ -119,12 +120,13 @@ u64 Products<Real>::step(std::span<const ProductCall<Real>> calls, u64& part, u6
   if (calls[0].has_slots()) return multiply_slots(calls[0], part, budget);
   const Rows<Real>& x = calls[0].x;
   const u64 row = std::max<u64>(u64(x.count) * x.width, 1);
-  u32 rows = 0;
+  u32 rows = 0, panel = 0;
   for (const ProductCall<Real>& call : calls) {
     rows += call.weights.rows;
+    panel = std::max(panel, panel_rows(call));
     if (quantized(call)) quantize(call.op->x, x, 1);
   }
-  const u32 step = part_rows(rows, row);
+  const u32 step = part_rows(rows, row, panel);
   u64 all = 0;
   for (const ProductCall<Real>& call : calls) all += ceil_div(call.weights.rows, step);
   const u64 count = std::clamp<u64>(budget / (row * step), 1, all - part);
@@ -143,7 +145,7 @@ u64 Products<Real>::multiply_slots(const ProductCall<Real>& call, u64& part, u64
   if (part == 0) assign_slots(call);
   if (quantized(call)) quantize(call.op->x, call.x, call.x.width / call.weights.cols);
   const u32 rows = call.out.width / call.op->slots, slots_of_group = call.x.count * call.op->slots / group_count_;
-  const u32 step = part_rows(rows, u64(slots_of_group) * call.weights.cols);
+  const u32 step = part_rows(rows, u64(slots_of_group) * call.weights.cols, panel_rows(call));
   const u64 parts = ceil_div(rows, step), all = parts * group_count_;
   const auto rows_before = [&](u64 p) { return p / parts * rows + std::min<u64>(p % parts * step, rows); };
   u64 made = 0;

@@ -66,10 +66,13 @@ class Products {
   void multiply_part(std::span<const ProductCall<Real>> calls, u32 step, u64 part);
   u64 multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget);
   bool quantized(const ProductCall<Real>& call) const { return quantizes_ && kernels_.quantized(*call.weights.format); }
+  u32 panel_rows(const ProductCall<Real>& call) const {
+    return quantized(call) ? kernels_.panel_rows : kernels_.float_panel_rows;
+  }
   void multiply(const Matrix& matrix, RowRange range, Rows<const Real> x, const QuantizedRows* quantized,
                 const Real* bias, Rows<Real> out);
   const QuantizedRows& quantize(graph::ValueId id, Rows<const Real> x, u32 parts);
-  u32 part_rows(u32 rows, u64 row) const;
+  u32 part_rows(u32 rows, u64 row, u32 panel) const;
   void assign_slots(const ProductCall<Real>& call);
   u32 end_of_batch(const ProductCall<Real>& call, u32 group) const;
   bool gathers(const ProductCall<Real>& call, const SlotGroup& group) const;

@@ -18,8 +18,11 @@ gpu::Limits boundless() {
 
 Result<GpuBackend> make_gpu_backend(const files::Gguf& file, const models::Model& model, const LoadOptions& options,
                                     u32 context, gpu::Device& device) {
-  const PlanOptions asked{
-      .context = context, .kv = options.kv, .all_logits = options.scoring, .tuning = options.tuning};
+  const PlanOptions asked{.context = context,
+                          .kv = options.kv,
+                          .all_logits = options.scoring,
+                          .tuning = options.tuning,
+                          .activations = options.activations};
   PRONK_TRY(GpuPlan plan, plan_gpu(model, asked, device.limits(), device.features()));
   auto runner = std::make_unique<GpuRunner>(model, std::move(plan), device, options.self_test && device.computes(),
                                             options.prefill_chunk);

@@ -1,11 +1,9 @@
 #include "wasm/folder.h"
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/check.h"
 #include "convert/job.h"
 #include "sources/folder.h"
 
@@ -23,21 +21,8 @@ struct Instance {
 };
 
 Instance instance;
-std::string result;
-ErrorCode error_code = ErrorCode::internal;
 
-i32 give(std::string text) {
-  result = std::move(text);
-  return 0;
-}
-
-i32 failed(const Error& error) {
-  result = error.message;
-  error_code = error.code == ErrorCode::unspecified ? ErrorCode::bad_model : error.code;
-  return -1;
-}
-
-i32 misused(std::string message) { return failed({std::move(message), ErrorCode::internal}); }
+i32 bad_model(const Error& error) { return failed(error, ErrorCode::bad_model); }
 
 template <class Names>
 std::string lines(const Names& names) {
@@ -90,30 +75,19 @@ FolderTensor describe(u64 index) {
 using namespace pronk;
 using namespace pronk::wasm;
 
-u8* pronk_alloc(u32 bytes) { return pronk_realloc(nullptr, bytes); }
-u8* pronk_realloc(u8* memory, u32 bytes) {
-  void* moved = std::realloc(memory, bytes == 0 ? 1 : bytes);
-  CHECK(moved != nullptr);
-  return static_cast<u8*>(moved);
-}
-void pronk_free(u8* memory) { std::free(memory); }
-const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
-u32 pronk_result_len() { return u32(result.size()); }
-i32 pronk_error_code() { return i32(error_code); }
-
 i32 folder_file_names() {
   if (!instance.source) return give(lines(sources::folder_file_names().first(2)));
   return give(lines(sources::other_file_names(instance.first_file)));
 }
 
 i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length) {
-  const std::string_view file(reinterpret_cast<const char*>(name), name_length);
+  const std::string_view file = text_of(name, name_length);
   if (!instance.source) {
     instance.source = sources::folder_source(file);
     instance.first_file = file;
   }
-  const Status added = instance.source->add_file(file, std::string(reinterpret_cast<const char*>(bytes), length));
-  return added ? 0 : failed(added.error());
+  const Status added = instance.source->add_file(file, std::string(text_of(bytes, length)));
+  return added ? 0 : bad_model(added.error());
 }
 
 i32 folder_weight_files() {
@@ -125,14 +99,14 @@ double folder_header(const u8* bytes, u32 length, double size) {
   if (!instance.source || instance.source->weights_added() == instance.source->weight_files().size())
     return misused("no weight file is awaited");
   const auto needed = instance.source->add_header({bytes, length}, size < 0 ? std::nullopt : std::optional(u64(size)));
-  return needed ? double(*needed) : failed(needed.error());
+  return needed ? double(*needed) : bad_model(needed.error());
 }
 
 i32 folder_head() {
   if (!instance.source || instance.source->weights_added() < instance.source->weight_files().size())
     return misused("a weight file is missing");
   auto bytes = head();
-  return bytes ? give(std::move(*bytes)) : failed(bytes.error());
+  return bytes ? give(std::move(*bytes)) : bad_model(bytes.error());
 }
 
 double folder_tensors() {

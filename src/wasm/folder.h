@@ -2,21 +2,11 @@
 // convert` does, so that the engine and its module know no other. The host gives it the small files and the headers of
 // the weight files; it answers with the head of the file and where the rest comes from.
 //
-// Conventions, memory and errors are those of wasm/abi.h.
+// Conventions are those of wasm/abi.h.
 #pragma once
 
+#include "wasm/call.h"
 #include "wasm/host_types.h"
-
-#define PRONK_EXPORT(name) extern "C" __attribute__((export_name(#name), visibility("default")))
-
-using pronk::i32, pronk::u32, pronk::u8;
-
-PRONK_EXPORT(pronk_alloc) u8* pronk_alloc(u32 bytes);
-PRONK_EXPORT(pronk_realloc) u8* pronk_realloc(u8* memory, u32 bytes);
-PRONK_EXPORT(pronk_free) void pronk_free(u8* memory);
-PRONK_EXPORT(pronk_result_ptr) const u8* pronk_result_ptr();
-PRONK_EXPORT(pronk_result_len) u32 pronk_result_len();
-PRONK_EXPORT(pronk_error_code) i32 pronk_error_code();
 
 // Result: names of small files, one a line: before the first is added those of which a folder has one, the first of
 // them that is there; then those that it may have besides.

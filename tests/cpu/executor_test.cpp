@@ -289,7 +289,7 @@ TEST(Executor, AdvancesByBoundedSlices) {
   const auto at_once = whole.run(f.tokens, 0, true);
   const u64 all = whole.work().multiply_adds;
   const test::Heads& heads = shape.heads;
-  const u64 smallest = std::max({u64(1) << 17, u64(best_kernels().panel_rows) * 32 * shape.feed_forward,
+  const u64 smallest = std::max({u64(1) << 17, u64(best_kernels().float_panel_rows) * 32 * shape.feed_forward,
                                  u64(32) * shape.feed_forward, 2 * u64(80) * 32 * heads.query * heads.dim / heads.kv});
   for (const u64 of_a_thread : {u64(1), u64(10'000), u64(200'000), u64(3'000'000)}) {
     for (const u32 threads : {1u, 3u}) {

@@ -129,8 +129,10 @@ TEST_P(KernelsOf, FloatProductsOfEveryFormat) {
   const Kernels& kernels = *GetParam();
   u32 seed = 1;
   for (const formats::Format& format : formats::table()) {
-    std::vector<Case> all{{7, 256, 1}, {19, 1280, 6}, {4, 768, 9}};
-    if (format.block_weights == 1) all.insert(all.end(), {{5, 13, 1}, {6, 1029, 1}, {5, 13, 6}, {9, 1030, 5}});
+    std::vector<Case> all{{7, 256, 1}, {5, 1280, 3}, {19, 1280, 6}, {4, 768, 9}, {71, 512, 19}};
+    if (format.block_weights == 1) {
+      all.insert(all.end(), {{5, 13, 1}, {6, 1029, 1}, {5, 1029, 2}, {5, 13, 6}, {9, 1030, 5}, {32, 264, 16}});
+    }
     for (const Case& c : all) {
       Product product(format, c, ++seed);
       const Rows<const float> x = product.activations();

@@ -11,6 +11,10 @@ constexpr u8 panel_bias = 0;
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats8;
+constexpr u32 float_vectors = 2;
+constexpr u32 float_tokens = 6;
+
 // Sums of four neighbouring products. The instruction adds pairs in 16 bits, saturated: 127 · 127 · 2 fits, and so does
 // 128 · 127 · 2, which is why signed weights give their sign to the quants.
 PRONK_INLINE __m256i pair_sums(__m256i magnitudes, __m256i quants) { return _mm256_maddubs_epi16(magnitudes, quants); }

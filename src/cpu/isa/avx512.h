@@ -11,6 +11,10 @@ constexpr u8 panel_bias = 128;  // the instruction wants unsigned weights
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats16;
+constexpr u32 float_vectors = 2;
+constexpr u32 float_tokens = 8;
+
 template <bool is_signed>
 PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {
   const __m256i weights = __m256i(w), quants = load_vector<__m256i>(x), zero = _mm256_setzero_si256();

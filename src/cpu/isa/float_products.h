@@ -1,10 +1,10 @@
 // Products of weights as floats and activations as floats: of formats whose weights are floats, of those with no
 // integer dot product, and of all when activations are kept as floats.
 
-constexpr u32 float_rows = 4;    // rows of weights that share each load of an activation
-constexpr u32 float_tokens = 4;  // activations that share each load of a weight
-
-using FloatTile = float[float_rows][piece_weights];
+constexpr u32 additive_rows = 4;       // rows of codes that share each load of an activation
+constexpr u32 float_panel_tokens = 4;  // from so many activations on, a panel is worth its filling
+constexpr u32 float_panel_columns = unit_weights;
+constexpr u32 float_panel_rows = float_vectors * sizeof(FloatLanes) / sizeof(float);
 
 // The sum of vectors from code books (formats/additive.h) for eight weights of a group, from weight `part` of it on.
 template <class Code>
@@ -37,19 +37,20 @@ template <class Code>
 void multiply_one_additive(const Matrix& matrix, RowRange range, const float* x, const float* bias, float* out) {
   const u32 group = matrix.format->block_weights, block = matrix.format->block_bytes;
   const u64 row_bytes = matrix.row_bytes();
-  for (u32 n = range.first; n < range.end; n += float_rows) {
-    const u8* codes[float_rows];
-    for (u32 r = 0; r < float_rows; ++r) {
+  for (u32 n = range.first; n < range.end; n += additive_rows) {
+    const u8* codes[additive_rows];
+    for (u32 r = 0; r < additive_rows; ++r) {
       codes[r] = matrix.bytes + (n + r < range.end ? n + r : range.end - 1) * row_bytes;
     }
-    Floats8 sums[float_rows] = {};
+    Floats8 sums[additive_rows] = {};
     for (u32 k = 0, at = 0; k < matrix.cols; k += group, at += block) {
       for (u32 part = 0; part < group; part += 8) {
         const Floats8 activations = load_vector<Floats8>(x + k + part);
-        for (u32 r = 0; r < float_rows; ++r) sums[r] += sum_of_books<Code>(matrix, codes[r] + at, part) * activations;
+        for (u32 r = 0; r < additive_rows; ++r)
+          sums[r] += sum_of_books<Code>(matrix, codes[r] + at, part) * activations;
       }
     }
-    for (u32 r = 0; r < float_rows && n + r < range.end; ++r) {
+    for (u32 r = 0; r < additive_rows && n + r < range.end; ++r) {
       out[n + r] = matrix.tables.scales[n + r] * sum_of(sums[r]) + (bias ? bias[n + r] : 0);
     }
   }
@@ -57,7 +58,7 @@ void multiply_one_additive(const Matrix& matrix, RowRange range, const float* x,
 
 // A piece of a row as floats, with zeros up to a whole vector.
 template <class Dot>
-PRONK_INLINE void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
+void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
   if constexpr (requires { Dot::weight_bytes; }) {
     const u8* at = matrix.bytes + row * matrix.row_bytes() + u64(first) * Dot::weight_bytes;
     u32 i = 0;
@@ -74,24 +75,6 @@ PRONK_INLINE void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 co
   } else {
     decode_piece(matrix, row, first, count, out);
     for (u32 i = count; i % 8 != 0; ++i) out[i] = 0;
-  }
-}
-
-// out[t][r] += Σ_k w[r][k] · x[t][k] for k < length, whole vectors.
-template <u32 tokens>
-PRONK_INLINE void add_floats(const FloatTile& w, const float* x, u64 stride, u32 length, u32 rows, Rows<float> out,
-                             u32 t, u32 n) {
-  Floats8 sums[tokens][float_rows] = {};
-  for (u32 k = 0; k < length; k += 8) {
-    Floats8 weights[float_rows];
-    for (u32 r = 0; r < float_rows; ++r) weights[r] = load_vector<Floats8>(w[r] + k);
-    for (u32 j = 0; j < tokens; ++j) {
-      const Floats8 activations = load_vector<Floats8>(x + j * stride + k);
-      for (u32 r = 0; r < float_rows; ++r) sums[j][r] += weights[r] * activations;
-    }
-  }
-  for (u32 j = 0; j < tokens; ++j) {
-    for (u32 r = 0; r < rows; ++r) out[t + j][n + r] += sum_of(sums[j][r]);
   }
 }
 
@@ -119,23 +102,107 @@ PRONK_INLINE void multiply_one(const Matrix& matrix, RowRange range, const float
   }
 }
 
-template <class Dot>
-void multiply_many(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out) {
-  alignas(64) FloatTile tile = {};
-  for (u32 n = range.first; n < range.end; n += float_rows) {
-    const u32 rows = range.end - n < float_rows ? range.end - n : float_rows;
+// ---- Few activations: row by row
+
+using DecodeFloats = void(const Matrix& matrix, u32 row, u32 first, u32 count, float* out);  // as decode_floats
+
+// Each row is decoded once for all activations.
+void multiply_by_decoded_rows(DecodeFloats* decode, const Matrix& matrix, RowRange range, Rows<const float> x,
+                              const float* bias, Rows<float> out) {
+  alignas(64) float row[piece_weights];
+  for (u32 n = range.first; n < range.end; ++n) {
+    for (u32 t = 0; t < x.count; ++t) out[t][n] = bias ? bias[n] : 0;
+    for (u32 first = 0; first < matrix.cols; first += piece_weights) {
+      const u32 count = matrix.cols - first < piece_weights ? matrix.cols - first : piece_weights;
+      decode(matrix, n, first, count, row);
+      for (u32 t = 0; t < x.count; ++t) out[t][n] += dot_floats(row, x[t] + first, count);
+    }
+  }
+}
+
+// ---- Many: panels
+
+// Some columns of as many rows of weights as there are lanes, a column in float_vectors vectors.
+using FloatPanel = float[float_panel_columns][float_panel_rows];
+
+// Eight columns of eight rows, those of `from` float_panel_columns apart, into a panel.
+PRONK_INLINE void transpose8(const float* from, float* to) {
+  Floats8 pairs[8], fours[8];
+  for (u32 i = 0; i < 8; i += 2) {
+    const Floats8 a = load_vector<Floats8>(from + i * float_panel_columns);
+    const Floats8 b = load_vector<Floats8>(from + (i + 1) * float_panel_columns);
+    pairs[i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (u32 i = 0; i < 8; ++i) {
+    const Floats8 a = pairs[i / 4 * 4 + i % 4 / 2], b = pairs[i / 4 * 4 + i % 4 / 2 + 2];
+    fours[i] = i % 2 == 0 ? __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+                          : __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+  for (u32 i = 0; i < 4; ++i) {  // columns i and i + 4 of rows 0 to 3, of rows 4 to 7
+    store_vector(to + i * float_panel_rows, __builtin_shufflevector(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11));
+    store_vector(to + (i + 4) * float_panel_rows,
+                 __builtin_shufflevector(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15));
+  }
+}
+
+// Rows from n on. What lanes have that stand for no row is of no meaning.
+void fill_float_panel(DecodeFloats* decode, const Matrix& matrix, u32 n, u32 rows, u32 first, u32 count,
+                      FloatPanel& panel) {
+  alignas(64) float decoded[8][float_panel_columns] = {};
+  for (u32 r = 0; r < float_panel_rows; r += 8) {
+    for (u32 i = 0; i < 8 && r + i < rows; ++i) decode(matrix, n + r + i, first, count, decoded[i]);
+    for (u32 k = 0; k < count; k += 8) transpose8(&decoded[0][k], &panel[k][r]);
+  }
+}
+
+// sums[j] += Σ_k panel[k] · x[j][k] for k < count
+PRONK_INLINE void add_float_tile(const FloatPanel& panel, const float* const* x, u32 count,
+                                 FloatLanes (&sums)[float_tokens][float_vectors]) {
+  for (u32 k = 0; k < count; ++k) {
+    FloatLanes weights[float_vectors];
+    __builtin_memcpy(weights, panel[k], sizeof weights);
+    for (u32 j = 0; j < float_tokens; ++j) {
+      const FloatLanes activation = FloatLanes(x[j][k]);
+      for (u32 i = 0; i < float_vectors; ++i) sums[j][i] += weights[i] * activation;
+    }
+  }
+}
+
+// out[t][n + r] += panel · x for the activations from t on that one tile holds. Where fewer are left, the last one
+// stands in for the others.
+void multiply_float_tile(const FloatPanel& panel, Rows<const float> x, u32 t, u32 first, u32 count, Rows<float> out,
+                         u32 n, u32 rows) {
+  const u32 tokens = x.count - t < float_tokens ? x.count - t : float_tokens;
+  alignas(64) float edge[float_tokens][float_panel_rows] = {};
+  const float* x_rows[float_tokens];
+  float* to[float_tokens];
+  for (u32 j = 0; j < float_tokens; ++j) {
+    x_rows[j] = x[t + (j < tokens ? j : tokens - 1)] + first;
+    to[j] = j < tokens && rows == float_panel_rows ? out[t + j] + n : edge[j];
+    for (u32 r = 0; j < tokens && to[j] == edge[j] && r < rows; ++r) edge[j][r] = out[t + j][n + r];
+  }
+  FloatLanes sums[float_tokens][float_vectors];
+  for (u32 j = 0; j < float_tokens; ++j) __builtin_memcpy(sums[j], to[j], sizeof sums[j]);
+  add_float_tile(panel, x_rows, count, sums);
+  for (u32 j = 0; j < float_tokens; ++j) {
+    __builtin_memcpy(to[j], sums[j], sizeof sums[j]);
+    for (u32 r = 0; j < tokens && to[j] == edge[j] && r < rows; ++r) out[t + j][n + r] = edge[j][r];
+  }
+}
+
+void multiply_by_float_panels(DecodeFloats* decode, const Matrix& matrix, RowRange range, Rows<const float> x,
+                              const float* bias, Rows<float> out) {
+  alignas(64) FloatPanel panel;
+  for (u32 n = range.first; n < range.end; n += float_panel_rows) {
+    const u32 rows = range.end - n < float_panel_rows ? range.end - n : float_panel_rows;
     for (u32 t = 0; t < x.count; ++t) {
       for (u32 r = 0; r < rows; ++r) out[t][n + r] = bias ? bias[n + r] : 0;
     }
-    for (u32 first = 0; first < matrix.cols; first += piece_weights) {
-      const u32 count = matrix.cols - first < piece_weights ? matrix.cols - first : piece_weights;
-      const u32 length = (count + 7) / 8 * 8;
-      for (u32 r = 0; r < rows; ++r) decode_floats<Dot>(matrix, n + r, first, count, tile[r]);
-      u32 t = 0;
-      for (; t + float_tokens <= x.count; t += float_tokens) {
-        add_floats<float_tokens>(tile, x[t] + first, x.stride, length, rows, out, t, n);
-      }
-      for (; t < x.count; ++t) add_floats<1>(tile, x[t] + first, x.stride, length, rows, out, t, n);
+    for (u32 first = 0; first < matrix.cols; first += float_panel_columns) {
+      const u32 count = matrix.cols - first < float_panel_columns ? matrix.cols - first : float_panel_columns;
+      fill_float_panel(decode, matrix, n, rows, first, count, panel);
+      for (u32 t = 0; t < x.count; t += float_tokens) multiply_float_tile(panel, x, t, first, count, out, n, rows);
     }
   }
 }
@@ -149,5 +216,6 @@ void multiply_floats(const Matrix& matrix, RowRange range, Rows<const float> x, 
         formats::additive_code_bits(*matrix.format) == 8 ? multiply_one_additive<u8> : multiply_one_additive<u16>;
     return multiply(matrix, range, x[0], bias, out[0]);
   }
-  multiply_many<Dot>(matrix, range, x, bias, out);
+  const auto multiply = x.count < float_panel_tokens ? multiply_by_decoded_rows : multiply_by_float_panels;
+  multiply(decode_floats<Dot>, matrix, range, x, bias, out);
 }

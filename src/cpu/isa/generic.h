@@ -12,6 +12,10 @@ constexpr u8 panel_bias = 0;       // flips bits of signed weights in a panel: 1
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats4;       // of a panel of floats
+constexpr u32 float_vectors = 2;  // of rows in such a panel: its rows are the lanes of so many
+constexpr u32 float_tokens = 4;   // activations that share each load of it
+
 // Eight sums of products of 32 weights and quants: the first four together are those of the first 16, the others those
 // of the rest. Unsigned weights are at most 127.
 template <bool is_signed>

@@ -57,6 +57,7 @@ constexpr Kernels kernels_named(std::string_view name) {
           .runs_here = runs_here,
           .quant_bytes = sizeof(Quant),
           .panel_rows = panel_rows,
+          .float_panel_rows = float_panel_rows,
           .quantize = quantize,
           .quantized = find_quantized,
           .floats = any_floats,

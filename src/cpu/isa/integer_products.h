@@ -182,10 +182,18 @@ PRONK_INLINE void add_tile(const AnyPanel& panel, u32 parts, const QuantizedRows
 template <u32 tokens, class AnyPanel>
 void multiply_tile(const AnyPanel& panel, u32 parts, const QuantizedRows& x, u32 t, u32 first, Rows<float> out, u32 n) {
   const u32 rows = out.width - n < panel_rows ? out.width - n : panel_rows;
+  alignas(64) float edge[tokens][panel_rows] = {};  // in the place of results that are no whole vector
+  const bool whole = rows == panel_rows;
   PanelFloats sums[tokens];
-  for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(&sums[j], out[t + j] + n, rows * sizeof(float));
+  for (u32 j = 0; j < tokens; ++j) {
+    for (u32 r = 0; !whole && r < rows; ++r) edge[j][r] = out[t + j][n + r];
+    sums[j] = load_vector<PanelFloats>(whole ? out[t + j] + n : edge[j]);
+  }
   add_tile<tokens>(panel, parts, x, t, first, sums);
-  for (u32 j = 0; j < tokens; ++j) __builtin_memcpy(out[t + j] + n, &sums[j], rows * sizeof(float));
+  for (u32 j = 0; j < tokens; ++j) {
+    store_vector(whole ? out[t + j] + n : edge[j], sums[j]);
+    for (u32 r = 0; !whole && r < rows; ++r) out[t + j][n + r] = edge[j][r];
+  }
 }
 
 template <class AnyPanel>

@@ -11,6 +11,10 @@ constexpr u8 panel_bias = 0;
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats4;
+constexpr u32 float_vectors = 2;
+constexpr u32 float_tokens = 8;
+
 // Unsigned weights are at most 127, so that signed ones serve for both.
 template <bool is_signed>
 PRONK_INLINE Ints8 dot32(const Bytes32& w, const Quant* x) {

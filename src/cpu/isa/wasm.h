@@ -11,6 +11,10 @@ constexpr u8 panel_bias = 0;
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats4;
+constexpr u32 float_vectors = 2;
+constexpr u32 float_tokens = 4;
+
 template <bool is_signed>
 PRONK_INLINE v128_t low_wide(v128_t bytes) {
   return is_signed ? wasm_i16x8_extend_low_i8x16(bytes) : wasm_u16x8_extend_low_u8x16(bytes);

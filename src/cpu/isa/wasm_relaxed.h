@@ -11,6 +11,10 @@ constexpr u8 panel_bias = 0;
 using PanelInts = Lanes<i32, panel_rows>;
 using PanelFloats = Lanes<float, panel_rows>;
 
+using FloatLanes = Floats4;
+constexpr u32 float_vectors = 2;
+constexpr u32 float_tokens = 4;
+
 // The relaxed dot products multiply signed bytes with bytes that have seven bits; whether an eighth is a sign is the
 // host's affair, and the same each time. Where it is not (x86), signed weights give their sign to the quants and are
 // magnitudes of up to 128; where it is (ARM), they are taken as they are: no weight is below −128.

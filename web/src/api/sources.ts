@@ -2,7 +2,7 @@
 import { PronkError } from '../runtime/errors.js';
 import { ofUppermostFolder } from '../runtime/folder-files.js';
 import { hubUrl } from '../runtime/hub.js';
-import type { FileSpec } from '../runtime/types.js';
+import type { EngineOptions, FileSpec } from '../runtime/types.js';
 import { builtinName, builtinUrl } from './builtin.js';
 
 /**
@@ -23,12 +23,7 @@ export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
 export type ModelSource = ModelFile | readonly ModelFile[];
 
 /** Where files come from and are kept. */
-export interface SourceOptions {
-  /**
-   * Whether files from URLs are kept and read again from where they are kept: OPFS in browsers, in Node
-   * $XDG_CACHE_HOME/pronk or ~/.cache/pronk, or the folder that is given here. Default true.
-   */
-  cache?: boolean | string;
+export interface SourceOptions extends Pick<EngineOptions, 'cache'> {
   /** What `hf:` stands for in place of https://huggingface.co: a mirror. */
   hubEndpoint?: string;
 }

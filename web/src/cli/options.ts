@@ -36,6 +36,7 @@ const commands: Record<string, { takes: string; does: string; options: Record<st
       cors: { value: 'ORIGIN', help: 'the web pages that may ask, such as http://localhost:5173, or *' },
       'api-key': { value: 'KEY', help: 'that requests must bring; default: the variable PRONK_API_KEY' },
       'max-body': { value: 'BYTES', help: 'of a request, default 8 MiB' },
+      sessions: { value: 'N', help: 'conversations whose cache is kept while memory has room, default 8' },
       embeddings: { help: 'loads a text model to make embeddings' },
     },
   },

@@ -9,6 +9,7 @@
 // `data` and `hashes` are flushed before `have` moves on, so that no crash leaves an entry that promises too much.
 import { PronkError } from './errors.js';
 import { sha256, toHex } from './hash.js';
+import type { TextStore } from './kernel-tuning.js';
 import { fileName } from './source.js';
 
 export const cachePart = 4 << 20;
@@ -44,7 +45,7 @@ export interface EntryFiles {
 }
 
 /** Where entries live. */
-export interface CacheFolder {
+export interface CacheFolder extends TextStore {
   keys(): Promise<string[]>;
   /** The text of entry.json; null: there is none. */
   readInfo(key: string): Promise<string | null>;

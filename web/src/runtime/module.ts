@@ -86,6 +86,25 @@ export interface ModuleExports extends CommonExports {
   pronk_unload(): void;
 }
 
+/** What those with a GPU back end export beside them (src/wasm/tuning.h; pronk_gpu_event: see GpuModule). */
+export interface TuningExports {
+  pronk_adapter(): number;
+  pronk_set_tuning(text: number, length: number): number;
+}
+
+/** What pronk-tune.wasm exports beside TuningExports and the first of ModuleExports (src/wasm/tune.h). */
+export interface TuneExports {
+  pronk_tune(
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    embeddings: number,
+    seconds: number,
+  ): number;
+  pronk_tune_pump(): number;
+}
+
 /** What pronk-folder.wasm exports (src/wasm/folder.h). */
 export interface FolderExports extends CommonExports {
   folder_file_names(): number;
@@ -105,6 +124,9 @@ export interface ThreadExports {
   pronk_thread_lost(): void;
   pronk_end_threads(): void;
 }
+
+/** Which of them a module has is known to who chose it. */
+export type AllExports = ModuleExports & GpuModule & TuningExports & TuneExports & ThreadExports;
 
 /** What more instances of a module, in other workers, are made of. */
 export interface SharedModule {
@@ -231,20 +253,24 @@ export class WasmModule<Exports extends CommonExports> {
 }
 
 /** An instance of an engine. */
-export class EngineModule extends WasmModule<ModuleExports> {
+export class EngineModule extends WasmModule<AllExports> {
+  constructor(exports: ModuleExports, lastLog?: () => string, shared?: SharedModule | null) {
+    super(exports as AllExports, lastLog, shared);
+  }
+
   /** The stack of a new thread of a shared module. */
   makeStack(): number {
-    return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
+    return this.run((exports) => exports.pronk_thread_stack()) >>> 0;
   }
 
   /** Lets the threads of a shared module return, also after a trap. */
   endThreads(): void {
-    (this.exports as unknown as ThreadExports).pronk_end_threads();
+    this.exports.pronk_end_threads();
   }
 
   /** Of the plain module; those of shared memory are for the CPU alone. */
-  get gpuSide(): ModuleExports & GpuModule {
-    return this.exports as ModuleExports & GpuModule;
+  get gpuSide(): AllExports {
+    return this.exports;
   }
 }
 

@@ -14,6 +14,7 @@ const urls: Record<ModuleName, () => URL> = {
   plain: () => new URL('../pronk.wasm', import.meta.url),
   threads: () => new URL('../pronk-threads.wasm', import.meta.url),
   relaxed: () => new URL('../pronk-relaxed.wasm', import.meta.url),
+  tune: () => new URL('../pronk-tune.wasm', import.meta.url),
 };
 const folderUrl = (): URL => new URL('../pronk-folder.wasm', import.meta.url);
 
@@ -40,8 +41,8 @@ function missingForThreads(): string {
 export const isFirefox = (): boolean => /\bFirefox\//.test(navigator.userAgent);
 
 export const browserPlatform: Omit<Platform, 'startThread'> = {
-  async instantiate(gpu, threads, folder) {
-    const { name, memory } = chooseModule(threads);
+  async instantiate(gpu, work, folder) {
+    const { name, memory } = chooseModule(work);
     return instantiate(await compile(moduleFiles[name], urls[name], folder), gpu, memory);
   },
   folderModule: async (folder) => instantiateFolder(await compile(folderModuleFile, folderUrl, folder)),
@@ -55,6 +56,7 @@ export const browserPlatform: Omit<Platform, 'startThread'> = {
     if (navigator.gpu) return navigator.gpu;
     return isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs https or localhost';
   },
+  texts: async (cache) => (cache === false ? null : openOpfs()),
   source(spec) {
     switch (spec.kind) {
       case 'url':

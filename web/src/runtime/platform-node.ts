@@ -23,8 +23,8 @@ async function compile(file: string): Promise<WebAssembly.Module> {
 }
 
 export const nodePlatform: Platform = {
-  async instantiate(gpu, threads) {
-    const { name, memory } = chooseModule(threads);
+  async instantiate(gpu, work) {
+    const { name, memory } = chooseModule(work);
     return instantiate(await compile(moduleFiles[name]), gpu, memory);
   },
   folderModule: async () => instantiateFolder(await compile(folderModuleFile)),
@@ -50,6 +50,9 @@ export const nodePlatform: Platform = {
       const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
       return missing ? 'the npm package webgpu is not installed' : messageOf(error);
     }
+  },
+  async texts(cache) {
+    return cache === false ? null : new PlainFolder(typeof cache === 'string' ? cache : defaultCacheFolder());
   },
   source(spec) {
     switch (spec.kind) {

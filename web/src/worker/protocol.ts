@@ -15,6 +15,7 @@ import type {
   SamplingOptions,
   Stats,
   TokenizeOptions,
+  TuneResult,
 } from '../runtime/types.js';
 
 interface Model {
@@ -26,6 +27,7 @@ interface Model {
 export interface Calls {
   plan: { arguments: Model; value: Plan };
   load: { arguments: Model; value: EngineInfo };
+  tune: { arguments: Model & { seconds: number }; value: TuneResult };
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: {

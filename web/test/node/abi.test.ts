@@ -42,7 +42,8 @@ describe('the WASM module', () => {
   it('exports the functions that the package declares, with as many parameters', async () => {
     const found = exportsOf(await instantiate(wasm, null));
     expect(found.length).toBeGreaterThan(20);
-    expect(found.sort()).toEqual([...declaredExports('ModuleExports'), ['pronk_gpu_event', 3]].sort());
+    const declared = [...declaredExports('ModuleExports'), ...declaredExports('TuningExports'), ['pronk_gpu_event', 3]];
+    expect(found.sort()).toEqual(declared.sort());
   });
 
   it('of folders exports what the package declares, and wants only a log', () => {
@@ -68,6 +69,25 @@ describe('the WASM module', () => {
     expect(() => module.call((m) => m.pronk_plan(1, 16, 0, 0, 0, 0, 2))).toThrow(
       'this module computes on the CPU only',
     );
+  });
+
+  it('has no model where it measures kernels: a header, and what it is for', async () => {
+    const found = exportsOf(await instantiate(compile('pronk-tune.wasm'), null));
+    const beside = [...declaredExports('TuningExports'), ...declaredExports('TuneExports'), ['pronk_gpu_event', 3]];
+    expect(found).toEqual(expect.arrayContaining(beside));
+    const others = found.map(([name]) => name).filter((name) => !beside.some(([known]) => known === name));
+    const first = [
+      'alloc',
+      'error_code',
+      'free',
+      'header',
+      'realloc',
+      'result_len',
+      'result_ptr',
+      'split_names',
+      'unload',
+    ];
+    expect(others.sort()).toEqual(first.map((name) => `pronk_${name}`));
   });
 
   it('imports only functions that the host has, and all of them', () => {

@@ -21,7 +21,7 @@ function packed(): string[] {
 
 it('the tarball has all that users need and nothing else', () => {
   const files = packed();
-  const modules = ['', '-threads', '-relaxed', '-folder'].map((name) => `dist/pronk${name}.wasm`);
+  const modules = ['', '-threads', '-relaxed', '-tune', '-folder'].map((name) => `dist/pronk${name}.wasm`);
   const needed = ['LICENSE', 'README.md', 'package.json', ...modules, 'dist/worker/worker.js'];
   const entries = ['dist/api/index.js', 'dist/api/node.js', 'dist/api/index.d.ts', 'dist/pronk-box.gguf'];
   expect(files).toEqual(expect.arrayContaining([...needed, ...entries]));

@@ -66,7 +66,7 @@ export class FakeModule {
     this.resultLength = bytes.length;
     return 0;
   }
-  private text(text: string): number {
+  text(text: string): number {
     return this.result(new TextEncoder().encode(text));
   }
   error(code: ErrorCode, text: string): number {

@@ -29,6 +29,7 @@ export function fakePlatform(
     async gpu() {
       return gpu;
     },
+    texts: async () => null,
     source(spec) {
       if (spec.kind === 'url') return new UrlSource(spec.url, { delays: [1, 1] });
       if (spec.kind === 'blob') return new BlobSource(spec.blob);
