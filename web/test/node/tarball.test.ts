@@ -26,7 +26,7 @@ it('the tarball has all that users need and nothing else', () => {
   const entries = ['dist/api/index.js', 'dist/api/node.js', 'dist/api/index.d.ts', 'dist/pronk-box.gguf'];
   expect(files).toEqual(expect.arrayContaining([...needed, ...entries]));
   const kinds =
-    /^(LICENSE|README\.md|package\.json|dist\/pronk(-threads|-relaxed|-folder)?\.wasm|dist\/pronk-box\.gguf|dist\/.*\.(js|js\.map|d\.ts))$/;
+    /^(LICENSE|README\.md|package\.json|dist\/pronk(-threads|-relaxed|-tune|-folder)?\.wasm|dist\/pronk-box\.gguf|dist\/.*\.(js|js\.map|d\.ts))$/;
   expect(files.filter((file) => !kinds.test(file))).toEqual([]);
   expect(files.filter((file) => /\.test\./.test(file))).toEqual([]);
 });
