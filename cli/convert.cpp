@@ -33,6 +33,7 @@ struct Input {
 Result<Input> open_folder(const std::string& folder) {
   Input input;
   std::unique_ptr<sources::Source> source;
+  if (is_url(folder)) return fail(ErrorCode::unsupported, "convert takes folders of this machine, not " + folder);
   for (const std::string_view name : sources::folder_file_names()) {
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(name)));
     if (!contents) continue;
@@ -52,7 +53,8 @@ Result<Input> open_folder(const std::string& folder) {
 }
 
 Result<Input> open_input(const std::string& name) {
-  if (const std::string folder = folder_of(name); !folder.empty()) return open_folder(folder);
+  PRONK_TRY(const std::string location, resolve_location(name));
+  if (const std::string folder = folder_of(location); !folder.empty()) return open_folder(folder);
   Input input;
   PRONK_TRY(input.model, open_model(name));
   return input;

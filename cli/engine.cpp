@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "gpu/native.h"
 #include "sha256.h"
+#include "sources/tokenizer_files.h"
 #include "tune/tuning_file.h"
 
 namespace pronk::cli {
@@ -122,13 +123,13 @@ Status add_header(Model& model, OpenModel& open, const std::string& location, co
 }
 
 Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& options) {
-  if (is_url(folder)) return fail(ErrorCode::unsupported, "folders of servers are not supported yet: " + folder);
   auto model = std::make_shared<Model>();
   OpenModel open;
   const auto names = Model::folder_files();
   bool known = false;  // by one of the first two
   for (std::size_t i = 0; i < names.size(); ++i) {
-    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(names[i])));
+    const bool needed = (i == 1 && !known) || names[i] == sources::tokenizer_file_names()[0];
+    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(names[i]), options, needed));
     known = known || contents;
     if (!known && i == 1) {
       return fail(folder + " is no folder of a model: it has neither " + std::string(names[0]) + " nor " +

@@ -415,6 +415,8 @@ HttpFile::~HttpFile() = default;
 const std::string& HttpFile::url() const { return state_->url; }
 void HttpFile::close() { state_->stop(), state_->spill.clear(), state_->spilled = 0; }
 
+long HttpFile::status() const { return state_->status; }
+
 const RemoteInfo& HttpFile::info() const {
   static const RemoteInfo nothing;
   return state_->first ? *state_->first : nothing;

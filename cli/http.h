@@ -50,7 +50,8 @@ class HttpFile {
   Result<u64> read(u64 position, std::span<u8> into, u64 until = ~u64{0});
   // Asks for a response that starts at `position` and waits for its head: info() is known then.
   Status open(u64 position, u64 until, bool retry);
-  void close();  // hangs up
+  void close();         // hangs up
+  long status() const;  // of the last response; 0: none came
 
  private:
   struct State;

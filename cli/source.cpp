@@ -89,22 +89,22 @@ class UrlSource final : public ByteSource {
   HttpFile http_;
 };
 
-// hf:owner/repo[@revision]/path
+// hf:owner/repo[@revision][/path]
 Result<std::string> hugging_face_url(const std::string& name) {
   const auto bad = [&] {
-    return fail("'" + name + "' is not hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf");
+    return fail("'" + name + "' is not hf:owner/repo, hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf");
   };
   const std::string rest = name.substr(3);
   const std::size_t owner_end = rest.find('/');
-  const std::size_t repo_end = owner_end == rest.npos ? rest.npos : rest.find('/', owner_end + 1);
-  if (repo_end == rest.npos) return bad();
+  if (owner_end == rest.npos) return bad();
+  const std::size_t repo_end = std::min(rest.find('/', owner_end + 1), rest.size());
   std::string repo = rest.substr(0, repo_end), revision = "main";
-  const std::string path = rest.substr(repo_end + 1);
+  const std::string path = rest.substr(std::min(repo_end + 1, rest.size()));  // empty: all of it
   if (const std::size_t at = repo.find('@'); at != repo.npos) {
     revision = repo.substr(at + 1);
     repo.resize(at);
   }
-  const bool whole = owner_end > 0 && repo.back() != '/' && !revision.empty() && !path.empty() && path.back() != '/';
+  const bool whole = owner_end > 0 && repo.back() != '/' && !revision.empty() && (path.empty() || path.back() != '/');
   if (!whole || rest.find("..") != rest.npos || rest.find_first_of("?#\\ ") != rest.npos) return bad();
   const char* endpoint = std::getenv("PRONK_HF_ENDPOINT");
   std::string base = endpoint && endpoint[0] ? endpoint : "https://huggingface.co";
@@ -149,7 +149,7 @@ std::vector<std::string> part_locations(const std::string& location) {
 
 std::string folder_of(const std::string& location) {
   std::error_code error;
-  if (!is_url(location) && std::filesystem::is_directory(location, error))
+  if (is_url(location) ? location.ends_with('/') : std::filesystem::is_directory(location, error))
     return location.ends_with('/') ? location : location + "/";
   const std::size_t name = location.rfind('/') + 1;  // 0 when there is no slash
   const std::string_view file = std::string_view(location).substr(name);
@@ -158,16 +158,46 @@ std::string folder_of(const std::string& location) {
   return name == 0 ? "./" : location.substr(0, name);
 }
 
-Result<std::optional<std::string>> read_whole(const std::string& path) {
-  constexpr u64 largest = 256 << 20;
-  std::error_code error;
-  if (!std::filesystem::exists(path, error) && !error) return std::nullopt;
-  PRONK_TRY(const auto source, FileSource::open(path));
-  if (source->size() > largest) return fail(path + ": larger than 256 MiB");
-  std::string text(source->size(), 0);
-  PRONK_TRY(const u64 got, source->read(0, {reinterpret_cast<u8*>(text.data()), text.size()}, text.size()));
-  text.resize(got);
+namespace {
+
+// Why a server's file could not be opened: whether there is none, or nobody answers.
+struct Absence {
+  bool missing = false, unreachable = false;
+};
+Absence look_for(const std::string& url) {
+  HttpFile http(url);
+  if (http.open(0, 1, false)) return {};
+  const long status = http.status();
+  return {.missing = status == 403 || status == 404 || status == 410, .unreachable = status == 0};
+}
+
+Result<std::string> read_text(const std::string& location, const SourceOptions& options) {
+  constexpr u64 largest = 256 << 20, part = 1 << 20;
+  PRONK_TRY(const auto source, open_source(location, options));
+  std::string text;
+  for (u64 got = part; got > 0;) {
+    const u64 have = text.size();
+    if (have > largest) return fail(location + ": larger than 256 MiB");
+    text.resize(have + part);
+    PRONK_TRY(got, source->read(have, {reinterpret_cast<u8*>(text.data()) + have, part}, unknown_size));
+    text.resize(have + got);
+  }
+  PRONK_OK(source->finish());
   return text;
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> read_whole(const std::string& location, const SourceOptions& options, bool needed) {
+  std::error_code error;
+  if (!is_url(location) && !std::filesystem::exists(location, error) && !error) return std::nullopt;
+  auto text = read_text(location, options);
+  if (!text && is_url(location)) {
+    const Absence absence = look_for(location);
+    if (absence.missing || (absence.unreachable && !needed)) return std::nullopt;
+  }
+  if (!text) return std::unexpected(text.error());
+  return std::move(*text);
 }
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
@@ -210,14 +240,16 @@ Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& opti
 }
 
 Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOptions& options) {
-  const std::string folder = folder_of(name);
+  PRONK_TRY(const std::string location, resolve_location(name));
+  const std::string folder = folder_of(location);
   if (folder.empty()) {
     PRONK_TRY(const files::Gguf file, read_gguf(name, options));
     return text::Tokenizer::from_metadata(file.metadata);
   }
   text::TokenizerFiles files;
   for (const std::string_view file : sources::tokenizer_file_names()) {
-    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file)));
+    const bool needed = file == sources::tokenizer_file_names()[0];
+    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file), options, needed));
     if (contents) *sources::tokenizer_file(files, file) = std::move(*contents);
   }
   auto tokenizer = sources::tokenizer_of(files);

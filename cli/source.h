@@ -50,17 +50,20 @@ std::string cache_folder(const Args& args);      // of --cache; empty when there
 SourceOptions source_options(const Args& args);  // of both
 
 // -m as given: a path stays; an http(s) URL is put into its one spelling; "hf:owner/repo/file.gguf" and
-// "hf:owner/repo@revision/file.gguf" become URLs of Hugging Face (or of $PRONK_HF_ENDPOINT).
+// "hf:owner/repo@revision/file.gguf" become URLs of Hugging Face (or of $PRONK_HF_ENDPOINT), "hf:owner/repo" and
+// "hf:owner/repo@revision" that of the folder, which ends with a slash.
 Result<std::string> resolve_location(const std::string& name);
 bool is_url(const std::string& location);
 // All parts of a split model in order, from the location of any; else the location alone.
 std::vector<std::string> part_locations(const std::string& location);
 
-// The folder, with a slash at its end, when that is what a location names: itself, or its config.json or index of
-// safetensors. Empty for any other location.
+// The folder, with a slash at its end, when that is what a location names: itself (a URL by its slash), or its
+// config.json or index of safetensors. Empty for any other location.
 std::string folder_of(const std::string& location);
-// All of a small file; nullopt when there is none of that name.
-Result<std::optional<std::string>> read_whole(const std::string& path);
+// All of a small file; nullopt when there is none of that name. Of a server that cannot be reached all files are there
+// that the cache has, and no others, but where one is `needed` that is an error.
+Result<std::optional<std::string>> read_whole(const std::string& location, const SourceOptions& options = {},
+                                              bool needed = true);
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options);
 

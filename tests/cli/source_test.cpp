@@ -120,8 +120,13 @@ TEST_F(Source, Locations) {
             "http://127.0.0.1:9/o/r/resolve/v1.0/sub/file.gguf");
   ::unsetenv("PRONK_HF_ENDPOINT");
   EXPECT_EQ(resolve_location("hf:o/r/f").value_or(""), "https://huggingface.co/o/r/resolve/main/f");
-  for (const char* bad : {"hf:", "hf:file.gguf", "hf:owner/file.gguf", "hf:/repo/file", "hf:owner/repo/",
-                          "hf:owner//file", "hf:o/r@/f", "hf:o/../f/g"}) {
+  EXPECT_EQ(resolve_location("hf:o/r").value_or(""), "https://huggingface.co/o/r/resolve/main/");
+  EXPECT_EQ(resolve_location("hf:o/r@v1").value_or(""), "https://huggingface.co/o/r/resolve/v1/");
+  EXPECT_EQ(folder_of("https://h/o/r/"), "https://h/o/r/");
+  EXPECT_EQ(folder_of("https://h/o/config.json"), "https://h/o/");
+  EXPECT_EQ(folder_of("https://h/o/r"), "");
+  for (const char* bad : {"hf:", "hf:file.gguf", "hf:/repo/file", "hf:owner/", "hf:owner/repo/f/", "hf:owner//file",
+                          "hf:o/r@/f", "hf:o/../f/g"}) {
     EXPECT_FALSE(resolve_location(bad)) << bad;
   }
   EXPECT_EQ(resolve_location("HTTP://Host:80/a b#part").value_or(""), "http://Host/a%20b");
