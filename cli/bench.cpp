@@ -13,6 +13,8 @@
 #include "commands.h"
 #include "cpu/processors.h"
 #include "engine.h"
+#include "gpu_rates.h"
+#include "kernel_times.h"
 #include "machine.h"
 
 namespace pronk::cli {
@@ -132,7 +134,44 @@ Result<std::vector<Measured>> measure(Engine& engine, const Sizes& sizes) {
   return results;
 }
 
-// Of what the machine can do at most, or null without it (a GPU).
+// The kernels of a submission of prefill and of some decoded tokens, at a depth.
+Result<KernelTimes> measure_kernels(Engine& engine, const Sizes& sizes, u32 depth) {
+  constexpr u32 most_decoded = 8;
+  const auto timed = [&](const std::vector<u32>& prompt, u32 count) -> Result<KernelTimes> {
+    if (!gpu::start_timing(*engine.device())) return fail("the adapter has no timestamp queries to time kernels with");
+    PRONK_OK(generate(engine, prompt, count));
+    PRONK_TRY(const auto dispatches, gpu::stop_timing(*engine.device()));
+    return sum_up(dispatches);
+  };
+  Prompts prompts(engine.model().vocab_size(), depth);
+  PRONK_OK(generate(engine, prompts.of(depth, 1), 2));
+  PRONK_TRY(KernelTimes times, timed(prompts.of(depth, 1), std::clamp(sizes.generated, 1u, most_decoded)));
+  times.depth = depth;
+  times.prefilled = std::min(engine.prefill_chunk(), sizes.prompt > 0 ? sizes.prompt - 1 : 0);
+  if (times.prefilled == 0) return times;
+  PRONK_TRY(KernelTimes prefill, timed(prompts.of(depth, times.prefilled + 1), 1));
+  times.prefill = std::move(prefill.prefill);
+  return times;
+}
+
+void print_kernels(std::string_view of, const std::vector<KernelTime>& kernels, double tokens) {
+  const double all = total_ms(kernels);
+  std::printf("\nkernels of %s, %.3f ms\n%8s %7s %10s  kernel\n", std::string(of).c_str(), all / tokens, "ms", "share",
+              "dispatches");
+  for (const KernelTime& kernel : kernels) {
+    std::printf("%8.3f %5.1f %% %10.0f  %s\n", kernel.milliseconds / tokens, 100 * kernel.milliseconds / all,
+                kernel.dispatches / tokens, kernel.kernel.c_str());
+  }
+}
+
+void print_kernels(const KernelTimes& times) {
+  const std::string behind = " at depth " + std::to_string(times.depth);
+  if (times.prefilled > 0)
+    print_kernels("a prefill of " + std::to_string(times.prefilled) + " tokens" + behind, times.prefill, 1);
+  print_kernels("a decoded token" + behind, times.decode, times.decoded);
+}
+
+// Of what the machine can do at most, or null when that was not measured (a GPU's without --kernels).
 using Machine = std::optional<MachineRates>;
 
 void print(const std::vector<Measured>& results, const Machine& machine) {
@@ -150,6 +189,13 @@ void print(const std::vector<Measured>& results, const Machine& machine) {
     std::puts("");
   }
   if (!machine) return;
+  if (machine->threads == 0) {
+    std::printf(
+        "this GPU: %.2f GB/s copied, %.1f Gmadd/s of f32; share: of decode in what is read, of prefill in what is "
+        "multiplied\n",
+        machine->read_bytes / 1e9, machine->multiply_adds / 1e9);
+    return;
+  }
   std::printf(
       "%u thread%s of this machine: %.2f GB/s read, %.1f Gmadd/s of 8 bits (%s); share: of decode in what is "
       "read, of prefill in what is multiplied\n",
@@ -170,10 +216,23 @@ void print_csv(const std::vector<Measured>& results, const Machine& machine) {
   }
 }
 
-void print_json(const std::vector<Measured>& results, const Machine& machine) {
-  using Json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
+
+Json kernels_json(const std::vector<KernelTime>& kernels, double tokens) {
+  Json list = Json::array();
+  const double all = total_ms(kernels);
+  for (const KernelTime& kernel : kernels) {
+    list.push_back({{"kernel", kernel.kernel},
+                    {"dispatches", kernel.dispatches / tokens},
+                    {"milliseconds", kernel.milliseconds / tokens},
+                    {"share", all > 0 ? kernel.milliseconds / all : 0}});
+  }
+  return list;
+}
+
+void print_json(const std::vector<Measured>& results, const Machine& machine, const std::vector<KernelTimes>& kernels) {
   Json out;
-  out["threads"] = machine ? Json(machine->threads) : Json();
+  out["threads"] = machine && machine->threads > 0 ? Json(machine->threads) : Json();
   out["read_bytes_per_second"] = machine ? Json(machine->read_bytes) : Json();
   out["multiply_adds_per_second"] = machine ? Json(machine->multiply_adds) : Json();
   out["instruction_set"] = machine ? Json(machine->instruction_set) : Json();
@@ -190,6 +249,12 @@ void print_json(const std::vector<Measured>& results, const Machine& machine) {
                               {"cache_bytes_per_token", m.cache_bytes()},
                               {"multiply_adds_per_token", m.multiply_adds()},
                               {"share", machine ? Json(share(m, *machine)) : Json()}});
+  }
+  for (const KernelTimes& times : kernels) {
+    out["kernels"].push_back({{"depth", times.depth},
+                              {"prefilled", times.prefilled},
+                              {"prefill", kernels_json(times.prefill, 1)},
+                              {"decode", kernels_json(times.decode, times.decoded)}});
   }
   std::puts(out.dump().c_str());
 }
@@ -209,8 +274,24 @@ std::expected<std::vector<u32>, Failure> parse_depths(std::string_view list) {
   return depths;
 }
 
+// A GPU is measured where its kernels are, once the engine has given it back.
+Result<Machine> machine_rates(const EngineChoice& choice, std::unique_ptr<Engine> engine) {
+  if (!engine->device()) {
+    const u32 threads = choice.options.threads > 0 ? choice.options.threads : cpu::default_threads();
+    return measure_machine(threads);
+  }
+  if (!choice.timestamps) return std::nullopt;
+  engine.reset();
+  PRONK_TRY(const auto device, open_device(choice.backend));
+  PRONK_TRY(const GpuRates rates, measure_gpu(*device));
+  return MachineRates{
+      .threads = 0, .read_bytes = rates.copied_bytes, .multiply_adds = rates.multiply_adds, .instruction_set = "f32"};
+}
+
 Outcome run(const Args& args) {
   if (args.flag("--json") && args.flag("--csv")) return bad_usage("pronk bench: give either --json or --csv");
+  if (args.flag("--kernels") && args.flag("--csv"))
+    return bad_usage("pronk bench: --kernels is not for --csv; --json has them");
   Sizes sizes;
   sizes.prompt = u32(args.integer("-p", sizes.prompt));
   sizes.generated = u32(args.integer("-n", sizes.generated));
@@ -220,18 +301,24 @@ Outcome run(const Args& args) {
   }
   if (sizes.prompt + sizes.generated == 0) return bad_usage("pronk bench: -p and -n are both 0");
   PRONK_TRY(EngineChoice choice, engine_choice(args));
+  choice.timestamps = args.flag("--kernels");
   const u32 deepest = *std::max_element(sizes.depths.begin(), sizes.depths.end());
   if (!args.has("--ctx")) choice.options.context = deepest + std::max(sizes.prompt, sizes.generated + 1) + 2;
-  PRONK_TRY(const auto engine, open_engine(choice));
+  PRONK_TRY(auto engine, open_engine(choice));
+  if (choice.timestamps && !engine->device()) return bad_usage("pronk bench: --kernels needs a GPU");
   PRONK_TRY(const std::vector<Measured> results, measure(*engine, sizes));
-  const u32 threads = choice.options.threads > 0 ? choice.options.threads : cpu::default_threads();
-  const Machine machine = engine->device() ? std::nullopt : Machine(measure_machine(threads));
+  std::vector<KernelTimes> kernels;
+  for (const u32 depth : choice.timestamps ? sizes.depths : std::vector<u32>()) {
+    PRONK_TRY(kernels.emplace_back(), measure_kernels(*engine, sizes, depth));
+  }
+  PRONK_TRY(const Machine machine, machine_rates(choice, std::move(engine)));
   if (args.flag("--json")) {
-    print_json(results, machine);
+    print_json(results, machine, kernels);
   } else if (args.flag("--csv")) {
     print_csv(results, machine);
   } else {
     print(results, machine);
+    for (const KernelTimes& times : kernels) print_kernels(times);
   }
   return {};
 }
@@ -257,6 +344,9 @@ constexpr Option options[] = {
      .help = "how often each is measured (default 5)",
      .minimum = 1,
      .maximum = 1000},
+    {.name = "--kernels",
+     .kind = OptionKind::flag,
+     .help = "also the time of each kernel on a GPU that has timestamp queries, and what the GPU can do at most"},
     {.name = "--json", .kind = OptionKind::flag, .help = "one JSON object; README.md has its keys"},
     {.name = "--csv", .kind = OptionKind::flag, .help = "lines of comma-separated values"},
     backend_option,

@@ -1,7 +1,6 @@
 // pronk convert: any model that pronk opens from files, as one GGUF file.
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -9,15 +8,13 @@
 
 #include "base/quote.h"
 #include "commands.h"
+#include "convert/job.h"
 #include "file.h"
 #include "files/gguf_writer.h"
 #include "formats/additive.h"
-#include "formats/pieces.h"
 #include "recipes.h"
 #include "source.h"
 #include "sources/folder.h"
-#include "sources/tokenizer_files.h"
-#include "text/gguf_keys.h"
 
 namespace pronk::cli {
 
@@ -26,20 +23,19 @@ namespace {
 using files::TensorInfo;
 
 constexpr u64 part_weights = 1 << 16;  // decoded at a time; a whole number of blocks of any format
+constexpr u64 part_units = 1 << 15;    // made at a time
 
 struct Input {
   ModelFile model;
-  std::optional<text::TokenizerFiles> tokenizer;  // of a folder that has one
+  text::TokenizerFiles tokenizer;  // of a folder that has one
 };
 
 Result<Input> open_folder(const std::string& folder) {
   Input input;
   std::unique_ptr<sources::Source> source;
-  text::TokenizerFiles texts;
   for (const std::string_view name : sources::folder_file_names()) {
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(name)));
     if (!contents) continue;
-    if (std::string* text = sources::tokenizer_file(texts, name)) *text = *contents;
     if (!source) source = sources::folder_source(name);
     PRONK_OK(source->add_file(name, std::move(*contents)));
   }
@@ -51,7 +47,7 @@ Result<Input> open_folder(const std::string& folder) {
     input.model.files.push_back(std::move(file));
   }
   PRONK_TRY(input.model.gguf, source->header());
-  if (!texts.tokenizer.empty()) input.tokenizer = std::move(texts);
+  input.tokenizer = source->tokenizer_files();
   return input;
 }
 
@@ -62,13 +58,8 @@ Result<Input> open_input(const std::string& name) {
   return input;
 }
 
-// A tensor of the file that is written, made from those of the source.
-struct Job {
-  std::string name;
-  const TensorInfo* tensor = nullptr;
-  u32 type = 0;
-  std::vector<u64> shape;
-  const formats::Format* to = nullptr;                   // null: bytes as they are
+struct Job : convert::Job {
+  const formats::Format* to = nullptr;                   // of the recipe; null: as the source stores it
   const TensorInfo *books = nullptr, *scales = nullptr;  // of an additive matrix that becomes a plain one
 };
 
@@ -83,12 +74,11 @@ class Conversion {
  private:
   Status add(const TensorInfo& tensor);
   Status add_additive(const TensorInfo& codes);
-  Status write_pieces(const Job& job, const files::Sink& sink) const;
+  Status write_made(const Job& job, const files::Sink& sink) const;
   Status write_encoded(const Job& job, const files::Sink& sink) const;
   Status write_additive(const Job& job, const files::Sink& sink) const;
   std::vector<float> floats(const TensorInfo& tensor) const;
-  // Blocks of a tensor, put together where they come in pieces.
-  std::vector<u8> blocks(const TensorInfo& tensor, const formats::Format& format, u64 first, u64 count) const;
+  std::vector<u8> made(const TensorInfo& tensor, u64 first, u64 units) const;
 
   const ModelFile& model_;
   const Recipe* recipe_;  // null: as stored
@@ -104,24 +94,23 @@ Status Conversion::plan() {
 
 Status Conversion::add(const TensorInfo& tensor) {
   const formats::Format* from = formats::find(tensor.type);
-  Job job{.name = tensor.name, .tensor = &tensor, .type = tensor.type};
-  job.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dims);
+  PRONK_TRY(convert::Job stored, convert::job_of(tensor));
+  Job job{std::move(stored)};
   if (recipe_ && tensor.name.ends_with(".codes")) return add_additive(tensor);
   if (recipe_ && (tensor.name.ends_with(".codebooks") || tensor.name.ends_with(".scales"))) return {};
-  if (recipe_ && tensor.dims == 2 && tensor.name.ends_with("weight")) {
+  if (recipe_ && tensor.added == 0 && tensor.dims == 2 && tensor.name.ends_with("weight")) {
     if (!from) return fail("tensor " + pronk::quoted(tensor.name) + " has a type that pronk does not read");
     job.to = &recipe_format(*recipe_, about_, tensor.name, tensor.shape[0]);
     if (job.to == from) job.to = nullptr;
+    if (job.to) job.type = job.to->ggml_type;
   }
-  if (tensor.added != 0) job.to = formats::find("F32");
-  if (job.to) job.type = job.to->ggml_type;
   jobs_.push_back(std::move(job));
   return {};
 }
 
 Status Conversion::add_additive(const TensorInfo& codes) {
   const std::string stem = codes.name.substr(0, codes.name.size() - std::string_view("codes").size());
-  Job job{.name = stem + "weight", .tensor = &codes};
+  Job job{{.name = stem + "weight", .tensor = &codes}};
   job.books = model_.gguf.find(stem + "codebooks");
   job.scales = model_.gguf.find(stem + "scales");
   const bool there = job.books && job.scales && codes.dims == 3;
@@ -136,26 +125,20 @@ Status Conversion::add_additive(const TensorInfo& codes) {
   return {};
 }
 
-std::vector<u8> Conversion::blocks(const TensorInfo& tensor, const formats::Format& format, u64 first,
-                                   u64 count) const {
-  std::vector<u8> out(count * format.block_bytes);
-  const u8* bytes = model_.bytes(tensor).data();
-  if (!tensor.scales) {
-    std::memcpy(out.data(), bytes + first * format.block_bytes, out.size());
-    return out;
-  }
-  const formats::Pieces& pieces = *formats::find_pieces(tensor.type);
-  const u8* scales = model_.files[tensor.scales->file].bytes().data() + tensor.scales->offset;
-  pieces.place(0, bytes + first * pieces.bytes[0], count, out.data());
-  pieces.place(1, scales + first * pieces.bytes[1], count, out.data());
-  return out;
+std::vector<u8> Conversion::made(const TensorInfo& tensor, u64 first, u64 units) const {
+  const convert::Unit unit = *convert::unit_of(tensor.type, tensor.scales.has_value());
+  const std::vector<convert::Input> inputs = convert::inputs_of(tensor);
+  const u8* from[2] = {};
+  for (u32 i = 0; i < inputs.size(); ++i)
+    from[i] = model_.files[inputs[i].file].bytes().data() + inputs[i].offset + first * unit.of_inputs[i];
+  return convert::make(tensor.type, inputs.size() > 1, tensor.added, units, from);
 }
 
-Status Conversion::write_pieces(const Job& job, const files::Sink& sink) const {
-  const formats::Format& format = *formats::find(job.tensor->type);
-  const u64 total = job.tensor->weights() / format.block_weights;
-  for (u64 at = 0; at < total; at += part_weights)
-    PRONK_OK(sink(blocks(*job.tensor, format, at, std::min(part_weights, total - at))));
+Status Conversion::write_made(const Job& job, const files::Sink& sink) const {
+  const convert::Unit unit = *convert::unit_of(job.tensor->type, job.tensor->scales.has_value());
+  const u64 total = job.tensor->bytes / unit.of_inputs[0];
+  for (u64 at = 0; at < total; at += part_units)
+    PRONK_OK(sink(made(*job.tensor, at, std::min(part_units, total - at))));
   return {};
 }
 
@@ -167,13 +150,16 @@ Status write_floats(std::span<const float> weights, const formats::Format& to, c
 
 Status Conversion::write_encoded(const Job& job, const files::Sink& sink) const {
   const formats::Format& from = *formats::find(job.tensor->type);
+  const u8* const bytes = model_.bytes(*job.tensor).data();
   const u64 total = job.tensor->weights();
   std::vector<float> weights;
   for (u64 at = 0; at < total; at += part_weights) {
     weights.resize(std::min(part_weights, total - at));
-    const u64 count = weights.size() / from.block_weights;
-    from.decode(blocks(*job.tensor, from, at / from.block_weights, count).data(), count, weights.data());
-    for (float& weight : weights) weight += job.tensor->added;
+    const u64 first = at / from.block_weights, count = weights.size() / from.block_weights;
+    if (job.tensor->scales)
+      from.decode(made(*job.tensor, first, count).data(), count, weights.data());
+    else
+      from.decode(bytes + first * from.block_bytes, count, weights.data());
     PRONK_OK(write_floats(weights, *job.to, sink));
   }
   return {};
@@ -203,24 +189,17 @@ Status Conversion::write_additive(const Job& job, const files::Sink& sink) const
 Status Conversion::write(const Job& job, const files::Sink& sink) const {
   if (job.books) return write_additive(job, sink);
   if (job.to) return write_encoded(job, sink);
-  return job.tensor->scales ? write_pieces(job, sink) : sink(model_.bytes(*job.tensor));
+  return job.copied() ? sink(model_.bytes(*job.tensor)) : write_made(job, sink);
 }
 
 Status write_metadata(const Input& input, const Recipe* recipe, files::GgufWriter& writer) {
-  const files::Metadata& metadata = input.model.gguf.metadata;
-  for (u64 i = 0; i < metadata.size(); ++i) {
-    const std::string_view key = metadata.key(i);
-    const bool left_out = key.starts_with("split.") || key == "general.alignment" ||
-                          (recipe && (key == "general.file_type" || key == "general.quantization_version"));
-    if (!left_out) writer.add_entry(metadata.raw(i));
-  }
+  constexpr std::string_view of_type[] = {"general.file_type", "general.quantization_version"};
   if (recipe) {
-    writer.add_u32("general.file_type", recipe->file_type);
-    writer.add_u32("general.quantization_version", 2);
+    writer.add_u32(of_type[0], recipe->file_type);
+    writer.add_u32(of_type[1], 2);
   }
-  if (input.tokenizer) return text::write_gguf_keys(*input.tokenizer, writer);
-  if (!metadata.has("tokenizer.ggml.model")) writer.add_string("tokenizer.ggml.model", "none");
-  return {};
+  const std::span<const std::string_view> replaced(of_type, recipe ? 2 : 0);
+  return convert::write_metadata(input.model.gguf.metadata, input.tokenizer, replaced, writer);
 }
 
 // To a name of its own beside OUT first, so that OUT is whole or is not there. What is no file (/dev/stdout) is written

@@ -162,10 +162,10 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
   return open;
 }
 
-Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend) {
+Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend, bool timestamps) {
   if (backend == "cpu") return nullptr;
   const bool any = backend == "webgpu";
-  auto device = gpu::create_native_device({.hardware_only = !any});
+  auto device = gpu::create_native_device({.hardware_only = !any, .timestamps = timestamps});
   if (device || any) return device;
   std::fprintf(stderr, "pronk: %s; running on the CPU\n", device.error().message.c_str());
   return nullptr;
@@ -208,7 +208,7 @@ std::shared_ptr<const kernels::Tuning> stored_tuning(const std::string& folder, 
 }  // namespace
 
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open) {
-  PRONK_TRY(auto device, open_device(choice.backend));
+  PRONK_TRY(auto device, open_device(choice.backend, choice.timestamps));
   LoadOptions options = choice.options;
   if (device) options.tuning = stored_tuning(choice.tuning_folder, device->info());
   PRONK_TRY(auto engine, Engine::create(open.model, options, std::move(device)));

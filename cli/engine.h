@@ -53,6 +53,7 @@ constexpr Option threads_option{.name = "--threads",
 struct EngineChoice {
   std::string location;  // as resolve_location() gives it
   std::string_view backend;
+  bool timestamps = false;  // for gpu::start_timing()
   LoadOptions options;
   std::string tuning_folder;  // where measured choices lie; empty: none are used
   bool any_model = false;     // an encoder, too, though it has no logits
@@ -67,7 +68,7 @@ struct OpenModel {
 };
 Result<OpenModel> open_headers(const std::string& location, const SourceOptions& options);
 // Null: the CPU, because it was asked for, or because there is no adapter but software (said on stderr).
-Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend);
+Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend, bool timestamps = false);
 // Where the choices that were measured on a device lie, in a folder.
 std::string tuning_path(const std::string& folder, const gpu::AdapterInfo& adapter);
 // Loads everything and waits until the engine is ready.

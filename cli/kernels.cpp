@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "file.h"
 #include "gpu/null.h"
+#include "tune/tuner.h"
 
 namespace pronk::cli {
 namespace {
@@ -25,16 +26,38 @@ Status write(const std::string& path, std::string_view text) {
   return file.close();
 }
 
+std::unique_ptr<gpu::Device> device_of(const Args& args) {
+  gpu::NullOptions device;
+  device.features.subgroups = args.text("--variant") == "subgroups";
+  device.features.integer_dot_product = true;
+  device.limits.max_buffer_size = device.limits.max_storage_buffer_binding_size = u64{1} << 40;
+  return std::make_unique<gpu::NullDevice>(std::move(device));
+}
+
+// The candidate wherever a kernel has it.
+Result<std::shared_ptr<const kernels::Tuning>> choose_everywhere(const Model& model, const LoadOptions& options,
+                                                                 gpu::Device& device, const std::string& candidate) {
+  PRONK_TRY(const auto tuner, tune::Tuner::create(model, options, device, 0));
+  auto tuning = std::make_shared<kernels::Tuning>();
+  for (const tune::Problem& problem : tuner->problems()) {
+    for (const u32 each : problem.candidates) {
+      if (kernels::candidate_name(problem.kernel, each) == candidate) tuning->choose(problem.key, candidate);
+    }
+  }
+  if (tuning->choices().empty()) return fail("no kernel of the model has a candidate " + candidate);
+  return tuning;
+}
+
 Outcome run(const Args& args) {
   PRONK_TRY(EngineChoice choice, engine_choice(args));
   choice.any_model = true;
   choice.source.header_only = true;
   PRONK_TRY(const OpenModel open, open_headers(choice.location, choice.source));
-  gpu::NullOptions device;
-  device.features.subgroups = args.text("--variant") == "subgroups";
-  device.limits.max_buffer_size = device.limits.max_storage_buffer_binding_size = u64{1} << 40;
-  PRONK_TRY(const auto engine,
-            Engine::create(open.model, choice.options, std::make_unique<gpu::NullDevice>(std::move(device))));
+  auto device = device_of(args);
+  if (const std::string candidate(args.text("--candidate")); !candidate.empty()) {
+    PRONK_TRY(choice.options.tuning, choose_everywhere(*open.model, choice.options, *device, candidate));
+  }
+  PRONK_TRY(const auto engine, Engine::create(open.model, choice.options, std::move(device)));
   const std::filesystem::path folder(args.text("--dump"));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -54,6 +77,9 @@ constexpr Option options[] = {
     {.name = "--variant",
      .help = "the optional features of the device (default core: none)",
      .choices = "core|subgroups"},
+    {.name = "--candidate",
+     .value = "NAME",
+     .help = "what `pronk tune` may choose, such as 16x4x32+int8, wherever a kernel has it (default: as untuned)"},
     context_option,
     kv_option,
     kv_values_option,

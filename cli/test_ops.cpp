@@ -472,7 +472,7 @@ Status each_candidate(const Choice& choice, const gpu::Device& device, MatMulKer
   for (const formats::Format& format : formats::table()) {
     if (!choice.wants(format) || (choice.format.empty() && format.name != "F32" && format.name != "Q4_0")) continue;
     for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
-      if (!kernels::runs(tuned, i, device.limits(), device.features())) continue;
+      if (!kernels::runs(tuned, i, device.limits(), kernels::features_for(format, device.features()))) continue;
       kernels::MatMulKind kind = matmul_kinds[i % std::size(matmul_kinds)];
       kind.format = &format;
       const engine::MatMulSpec spec{.kernel = kernel,

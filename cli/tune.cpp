@@ -59,8 +59,8 @@ Result<kernels::Tuning> measure(const Args& args, const EngineChoice& choice, gp
     for (int i = 0; i < 600 && !device.has_event(); ++i) gpu::wait(device, std::chrono::seconds(1));
     if (!device.has_event()) return fail("the device has been silent for ten minutes");
   }
-  if (tuner->verdicts().size() < tuner->problem_count())
-    std::printf("%zu of %zu measured in the time there was\n", tuner->verdicts().size(), tuner->problem_count());
+  if (tuner->verdicts().size() < tuner->problems().size())
+    std::printf("%zu of %zu measured in the time there was\n", tuner->verdicts().size(), tuner->problems().size());
   return tuner->tuning();
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Plugin } from 'vite';
 
 // What loads when it is first needed is kept when it has been.
-const notAtOnce = /^assets\/(lazy|xgrammar-bundle)-|^sw\.js$|^index\.html$|\.map$/;
+const notAtOnce = /^assets\/(lazy|xgrammar-bundle|pronk-tune|pronk-folder)-|^sw\.js$|^index\.html$|\.map$/;
 
 export function offline(): Plugin {
   let folder = '';

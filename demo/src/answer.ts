@@ -1,5 +1,5 @@
 // One answer of the model, from the package's chat API: as parts of a message, at most once a frame.
-import type { ChatChunkChoice, ChatRequest, FinishReason, Pronk, TokenLogprob, ToolCall, Usage } from 'pronk';
+import type { ChatChunkChoice, ChatRequest, FinishReason, Session, TokenLogprob, ToolCall, Usage } from 'pronk';
 import { PronkError } from 'pronk';
 import type { Figures, Message } from './message';
 
@@ -7,7 +7,7 @@ export type Parts = Pick<Message, 'text' | 'reasoning' | 'calls' | 'probabilitie
 
 /** Streams the answer; `show` gets what there is of it, `tokens` how many tokens that are about. */
 export async function streamAnswer(
-  engine: Pronk,
+  { chat, plan }: Pick<Session, 'chat' | 'plan'>,
   request: ChatRequest,
   signal: AbortSignal,
   show: (parts: Parts, tokens: number) => void,
@@ -16,10 +16,7 @@ export async function streamAnswer(
   const calm = atMostEvery(40, () => show(gathered.parts(), gathered.chunks));
   try {
     const options = { stream: true as const, stream_options: { include_usage: true } };
-    for await (const { choices, usage } of await engine.chat.completions.create(
-      { ...request, ...options },
-      { signal },
-    )) {
+    for await (const { choices, usage } of await chat.completions.create({ ...request, ...options }, { signal })) {
       if (usage) gathered.usage = usage;
       if (choices[0] && gathered.add(choices[0])) calm.ask();
     }
@@ -29,7 +26,7 @@ export async function streamAnswer(
   } finally {
     calm.now();
   }
-  return gathered.figures(engine.plan.contextLength);
+  return gathered.figures(plan.contextLength);
 }
 
 const timed = 256; // tokens whose time is kept
@@ -88,6 +85,8 @@ class Gathered {
       context,
       firstTokenMs: this.first === 0 ? 0 : this.first - this.start,
       tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : 0,
+      prompt: this.usage?.prompt_tokens ?? 0,
+      reused: this.usage?.prompt_tokens_details.cached_tokens ?? 0,
       finish: this.cancelled ? 'cancelled' : full ? 'context-full' : this.finish,
       left: 0,
     };

@@ -9,6 +9,7 @@ import { busy, model, open, settled, until } from './model';
 import { notice, problem, report } from './problems';
 import { type Chat, chatRequest, leftOut, storyPrompt } from './prompt';
 import { sampling, temperature } from './sampling';
+import { countWaiting, sessionOf } from './sessions';
 import { noteSpeed } from './speed';
 import { runTool, tools } from './tools';
 
@@ -29,7 +30,7 @@ export const brokenTemplate = signal<{ engine: Pronk; goOnWithout: boolean } | n
 const toolRounds = 3; // calls in a row before the person has the word again
 
 let stopCurrent: (() => void) | null = null;
-let lastCut: { engine: Pronk; conversation: string; firstMessage: number } | null = null;
+const cuts = new WeakMap<Pronk, Map<string, number>>(); // the first message of each conversation's last prompt
 
 export function send(): void {
   const text = draft.value;
@@ -169,18 +170,21 @@ async function answerChat(engine: Pronk, signal: AbortSignal, began: { id: numbe
     temperature: temperature.value,
     ...(isPlain(engine) && { template: '' }),
   };
-  const goesOn = lastCut?.engine === engine && lastCut.conversation === conversationId();
-  const least = goesOn ? said.filter(({ id }) => id < lastCut!.firstMessage).length : 0;
+  if (!cuts.has(engine)) cuts.set(engine, new Map());
+  const firstOf = cuts.get(engine)!;
+  const first = firstOf.get(conversationId()) ?? 0;
+  const least = said.filter(({ id }) => id < first).length;
   const { left, tokens: asked } = await leftOut(engine, chat, least);
   promptTokens.value = asked;
-  lastCut = { engine, conversation: conversationId(), firstMessage: said[left]!.id };
-  const figures = await streamAnswer(engine, chatRequest(chat, left), signal, (parts, tokens) => {
+  firstOf.set(conversationId(), said[left]!.id);
+  const session = await sessionOf(engine, conversationId());
+  const figures = await streamAnswer(session, chatRequest(chat, left), signal, (parts, tokens) => {
     if (tokens === 0) return;
     answering.value = 'writing';
     written.value = tokens;
     conversation.replace(begin(began, false), parts);
   });
-  noteSpeedOf(engine, figures);
+  noteWork(engine, figures);
   if (began.id !== null || !signal.aborted)
     conversation.replace(begin(began, false), { figures: { ...figures, left } });
 }
@@ -195,7 +199,8 @@ async function tellStory(engine: Pronk, signal: AbortSignal, began: { id: number
   const id = begin(began, true);
   const { topK, topP, minP, maxTokens, seed, repetition } = sampling.value;
   const options = { temperature: temperature.value, topK, topP, minP, maxTokens, repetitionPenalty: repetition };
-  const generation = engine.generate(tokens, { ...options, ...(seed !== null && { seed }) });
+  const session = await sessionOf(engine, conversationId());
+  const generation = session.generate(tokens, { ...options, ...(seed !== null && { seed }) });
   signal.addEventListener('abort', () => generation.cancel(), { once: true });
   let text = start;
   const calm = atMostEvery(40, () => conversation.replace(id, { text }));
@@ -207,16 +212,18 @@ async function tellStory(engine: Pronk, signal: AbortSignal, began: { id: number
   }
   calm.now();
   const figures = figuresOf(await generation.result, left);
-  noteSpeedOf(engine, figures);
+  noteWork(engine, figures);
   conversation.replace(id, { figures });
 }
 
-function noteSpeedOf({ plan }: Pronk, { tokens, tokensPerSecond }: Figures): void {
+function noteWork(engine: Pronk, { tokens, tokensPerSecond }: Figures): void {
+  const { plan } = engine;
+  void countWaiting(engine);
   noteSpeed(plan.device, plan.name || plan.architecture, plan.memory.weights, tokens, tokensPerSecond);
 }
 
 function figuresOf(result: GenerationResult, left: number): Figures {
-  const { promptTokens, generatedTokens: tokens, finishReason: finish } = result;
+  const { promptTokens: prompt, reusedTokens: reused, generatedTokens: tokens, finishReason: finish } = result;
   const { tokensPerSecond, firstTokenMs } = result.timings;
-  return { tokensPerSecond, firstTokenMs, tokens, context: promptTokens + tokens, finish, left };
+  return { tokensPerSecond, firstTokenMs, tokens, prompt, reused, context: prompt + tokens, finish, left };
 }

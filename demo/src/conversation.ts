@@ -3,6 +3,7 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import * as store from './conversation-store';
 import type { Message } from './message';
 import { ownSampling } from './sampling';
+import { closeSession } from './sessions';
 import { endOf, pathTo } from './tree';
 
 /** All messages with their branches, and the end of the branch that is shown. */
@@ -124,6 +125,7 @@ export async function reopenConversation(id: string): Promise<boolean> {
 
 export async function removeConversation(id: string): Promise<void> {
   await store.remove(id);
+  void closeSession(id);
   await listConversations();
 }
 

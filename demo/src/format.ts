@@ -34,8 +34,13 @@ export function duration(totalSeconds: number): string {
   return `${Math.round(totalSeconds / 60)} min`;
 }
 
+/** Of tokens a second. */
+export function speed(value: number): string {
+  return value >= 100 ? whole(Math.round(value)) : value.toFixed(1);
+}
+
 export function rate(tokensPerSecond: number): string {
-  return `${tokensPerSecond >= 100 ? Math.round(tokensPerSecond) : tokensPerSecond.toFixed(1)} tokens/s`;
+  return `${speed(tokensPerSecond)} tokens/s`;
 }
 
 /** The time of today, else the day. */

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 
 export interface HubFile {
-  path: string;
+  path: string; // empty: the repository is one model
   bytes: number; // of all parts, where it is split
 }
 
@@ -55,10 +55,34 @@ async function fetchFiles(name: string): Promise<HubFile[]> {
     throw new Error('There is no such model on Hugging Face, or it asks for a sign-in.');
   }
   if (!response.ok) throw new Error(`Hugging Face answers with the status ${response.status}.`);
-  const files = ggufFiles(await response.json());
+  const list: unknown = await response.json();
+  const files = ggufFiles(list);
+  const whole = files.length === 0 ? folderModel(list) : null;
+  if (whole) return [whole];
   if (files.length === 0)
     throw new Error('It has no GGUF files. Often another repository has them: its name ends in -GGUF.');
   return files;
+}
+
+/** Whether files of these names are a model of safetensors or MLC's. */
+export function isModelFolder(names: readonly string[]): boolean {
+  return names.includes('mlc-chat-config.json') || (names.includes('config.json') && names.some(isSafetensors));
+}
+
+const isSafetensors = (name: string): boolean => name.endsWith('.safetensors');
+
+/** The model that a repository of safetensors or MLC's is, by a list of its files (anything); null: it is none. */
+export function folderModel(found: unknown): HubFile | null {
+  const names: string[] = [];
+  let bytes = 0;
+  for (const entry of Array.isArray(found) ? (found as unknown[]) : []) {
+    const { path, size } = (entry ?? {}) as { path?: unknown; size?: unknown };
+    if (typeof path !== 'string') continue;
+    names.push(path);
+    const weights = !path.includes('/') && (isSafetensors(path) || /^params_shard_\d+\.bin$/.test(path));
+    if (weights && typeof size === 'number') bytes += size;
+  }
+  return isModelFolder(names) ? { path: '', bytes } : null;
 }
 
 /** The models in a list of files (anything), the smallest first; a split one once. */

@@ -5,6 +5,8 @@ export interface Figures {
   tokensPerSecond: number;
   firstTokenMs: number;
   tokens: number;
+  prompt: number; // tokens of the prompt; 0: not known
+  reused: number; // of them, those whose work was done before
   context: number; // tokens of the context in use after it; 0: not known
   finish: FinishReason;
   left: number; // messages that did not fit
@@ -31,10 +33,11 @@ const isObject = (found: unknown): found is Record<string, unknown> => typeof fo
 
 function acceptFigures(found: unknown): Figures | null {
   if (!isObject(found)) return null;
-  const { tokensPerSecond, firstTokenMs, tokens, finish, left, context = 0 } = found as unknown as Figures;
-  const numbers = [tokensPerSecond, firstTokenMs, tokens, left, context];
+  const { tokensPerSecond, firstTokenMs, tokens, finish, left } = found as unknown as Figures;
+  const { context = 0, prompt = 0, reused = 0 } = found as Partial<Figures>;
+  const numbers = [tokensPerSecond, firstTokenMs, tokens, left, context, prompt, reused];
   if (!numbers.every((number) => Number.isFinite(number) && number >= 0) || !finishes.includes(finish)) return null;
-  return { tokensPerSecond, firstTokenMs, tokens, context, finish, left };
+  return { tokensPerSecond, firstTokenMs, tokens, prompt, reused, context, finish, left };
 }
 
 function acceptCalls(found: unknown): ToolCall[] {

@@ -2,6 +2,9 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { type KvType, type LoadProgress, type ModelSource, type Notice, type Plan, Pronk, PronkError } from 'pronk';
 import 'pronk/builtin';
+import type { Given } from './dropped';
+import { isModelFolder } from './hub';
+import { folderName } from './kept';
 import { hints, notice, problem, report } from './problems';
 import { device, engineOptions, settings, suitingTemperature } from './settings';
 
@@ -199,11 +202,16 @@ export async function reload(): Promise<void> {
   await choose(lastChoice.value, true);
 }
 
-export function openFiles(files: File[]): void {
+export function openFiles({ files, folder }: Given): void {
+  if (isModelFolder(files.map(({ name }) => name))) {
+    return void choose({ source: files, name: folder || 'Model', url: null, builtin: false }, false);
+  }
   const models = files.filter((file) => /\.gguf$/i.test(file.name));
   if (models.length === 0) {
     if (files.length === 0) return;
-    const detail = `${files[0]!.name} does not end in .gguf`;
+    const detail = folder
+      ? `${folder} has neither a GGUF file nor a config.json with safetensors`
+      : `${files[0]!.name} does not end in .gguf`;
     problem.value = { title: 'This is not a model file', detail, hint: hints['bad-model']!, retry: false };
     return;
   }
@@ -214,7 +222,8 @@ export function openFiles(files: File[]): void {
 export function openUrl(text: string, load: boolean): void {
   const url = URL.canParse(text, document.baseURI) ? new URL(text, document.baseURI) : null;
   if (!url || !/^(https?|hf):$/.test(url.protocol)) {
-    const hint = 'It should be owner/repo of Hugging Face, or start with https:// and end in .gguf.';
+    const hint =
+      'It should be owner/repo of Hugging Face, or start with https:// and end in .gguf, or in a slash for a folder.';
     problem.value = { title: 'This is not an address', detail: text, hint, retry: false };
     return;
   }
@@ -222,12 +231,7 @@ export function openUrl(text: string, load: boolean): void {
 }
 
 function fileName({ pathname, hostname }: URL): string {
-  const last = pathname.split('/').pop() || hostname;
-  try {
-    return decodeURIComponent(last);
-  } catch {
-    return last; // has a % that begins no character
-  }
+  return folderName(pathname.replace(/\/(?:config|mlc-chat-config)\.json$/, '/')) || hostname;
 }
 
 export function openBox(): void {

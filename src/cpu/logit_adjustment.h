@@ -1,5 +1,5 @@
-// What changes a model's logits before a token is sampled: penalties, biases and a mask. The definition that the GPU's
-// kernel sample_adjust follows.
+// What changes a model's logits before a token is sampled: penalties, biases and a mask. The definition that
+// sample_adjust.wgsl follows.
 //
 // For a token that is in the answer `count` times, in this order:
 //   repetition  of one in the prompt or the answer a logit above 0 is divided by the penalty, another multiplied by it

@@ -1,8 +1,7 @@
 #include <optional>
 
 #include "engine/cpu_runner.h"
-#include "engine/gpu_plan.h"
-#include "engine/gpu_runner.h"
+#include "engine/gpu_backend.h"
 #include "engine/loader.h"
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
@@ -48,15 +47,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   if (!parts->plan.fits()) return fail(parts->plan.refusal_code, parts->plan.refusal);
   const u32 context = parts->plan.context;
   if (device) {
-    PRONK_TRY(
-        engine::GpuPlan plan,
-        engine::plan_gpu(
-            inner, {.context = context, .kv = options.kv, .all_logits = options.scoring, .tuning = options.tuning},
-            device->limits(), device->features()));
-    auto runner = std::make_unique<engine::GpuRunner>(inner, std::move(plan), *device,
-                                                      options.self_test && device->computes(), options.prefill_chunk);
-    parts->loader = std::make_unique<engine::StagedLoader>(model->parts_->file, inner.graph, runner->sink());
-    parts->runner = std::move(runner);
+    PRONK_TRY(engine::GpuBackend gpu, engine::make_gpu_backend(model->parts_->file, inner, options, context, *device));
+    parts->runner = std::move(gpu.runner);
+    parts->loader = std::move(gpu.loader);
   } else {
     PRONK_OK(cpu::check_kernels_choice());
     auto memory = std::make_unique<engine::WeightMemory>(model->parts_->file, inner.graph);

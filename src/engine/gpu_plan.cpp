@@ -43,8 +43,8 @@ void add_readback(GpuPlan& plan) {
     plan.buffers.push_back({label, bytes, gpu::usage_map_read | gpu::usage_copy_dst, gpu::MemoryKind::readback});
     return u32(plan.buffers.size() - 1);
   };
-  for (u32 i = 0; i < steps_in_flight && !plan.sampling.empty(); ++i)
-    plan.token_readback.push_back(add("sampled token", 4));
+  for (u32 i = 0; i < DecodePace::most_reads && !plan.sampling.empty(); ++i)
+    plan.token_readback.push_back(add("sampled tokens", DecodePace::most_tokens * 4));
   if (!plan.sampling.empty()) plan.logits_readback = add("logits", u64(plan.output_width) * sizeof(float) + 4);
   if (plan.options.all_logits) plan.output_readback = add("output", plan.all_outputs.size);
 }
@@ -80,7 +80,7 @@ Status check_limits(const GpuPlan& plan, const gpu::Limits& limits) {
   for (const Dispatch& dispatch : plan.prefill) {
     PRONK_OK(check_dispatch(plan, dispatch, plan.options.chunk, limits));
   }
-  for (const auto* program : {&plan.decode, &plan.adjust, &plan.sampling}) {
+  for (const auto* program : {&plan.decode, &plan.blocks, &plan.adjusted_blocks, &plan.sampling}) {
     for (const Dispatch& dispatch : *program) PRONK_OK(check_dispatch(plan, dispatch, 1, limits));
   }
   return {};

@@ -1,6 +1,7 @@
 // All that a device will be asked for, decided before anything is: buffers, pipelines, bindings, dispatches. Pure data.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -8,17 +9,19 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/decode_pace.h"
 #include "engine/weight_plan.h"
 #include "gpu/device.h"
+#include "graph/activations.h"
 #include "graph/checkpoints.h"
 #include "graph/kv_type.h"
+#include "graph/saved_state.h"
 #include "kernels/launch.h"
 #include "models/model.h"
 
 namespace pronk::engine {
 
 constexpr u32 max_end_tokens = 64;
-constexpr u32 steps_in_flight = 6;  // decode steps submitted before the first of them is read
 
 struct PlanOptions {
   u32 context = 0;  // tokens the KV cache holds, at least 1
@@ -26,8 +29,9 @@ struct PlanOptions {
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
   bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
-  std::shared_ptr<const kernels::Tuning> tuning =
-      nullptr;  // measured choices; buffers and bindings do not depend on it
+  // Measured choices, of activations of 8 bits only where those may be; buffers and bindings do not depend on them.
+  std::shared_ptr<const kernels::Tuning> tuning = nullptr;
+  graph::Activations activations = graph::Activations::q8;
 };
 
 struct Kernel {
@@ -52,9 +56,10 @@ struct GpuPlan {
 
   std::vector<Dispatch> prefill;  // one chunk of the prompt
   std::vector<Dispatch> decode;   // one token up to the graph's output; empty when tokens see later ones
-  std::vector<Dispatch> adjust;   // then this, in runs with penalties, biases or masks
-  std::vector<Dispatch> greedy;   // then one of these; empty when the output is hidden states, as adjust is
-  std::vector<Dispatch> sampling;
+  // Then the first or, in runs with penalties, biases or masks, the second of these, and one of the others. All are
+  // empty when the output is hidden states.
+  std::vector<Dispatch> blocks, adjusted_blocks;
+  std::vector<Dispatch> greedy, sampling;
 
   // Where the host writes and reads.
   Range prefill_state, prefill_tokens, decode_state, next_token, sampled, sample_params, end_tokens;
@@ -73,13 +78,14 @@ struct GpuPlan {
   };
   std::vector<Checkpoint> checkpoints;                       // of all recurrent states
   std::vector<std::pair<Range, std::vector<u8>>> constants;  // written once after creation
-  std::vector<u32> token_readback;                           // buffers of four bytes, used in turn
+  std::vector<u32> token_readback;                           // buffers of DecodePace::most_tokens
   u32 logits_readback = ~0u;                                 // buffer for a token's logits, then itself
   u32 output_readback = ~0u;                                 // buffer for all_outputs, or ~0
   u64 activations_lower_bound = 0;
 
   // Positions beyond a window that a KV state has room for: what may have been written and must not be kept.
-  u32 slack() const { return options.chunk + steps_in_flight; }
+  // That is a prefill chunk or the decode steps in flight, with what a run behind them goes back by.
+  u32 slack() const { return std::max(options.chunk, DecodePace::most + graph::saved_slack); }
 
   u64 bytes(gpu::MemoryKind kind) const;
 };

@@ -46,16 +46,7 @@ class Lowering {
   // Of the program that holds it.
   Activation output() { return activation(graph_.output); }
 
-  void add_adjust() {
-    emit(kernels::lower_adjust(plan_.output_width, {.params = bind(plan_.adjust_params),
-                                                    .state = bind_state(),
-                                                    .fed = bind(plan_.next_token),
-                                                    .mask = bind(plan_.mask),
-                                                    .adjustments = bind(plan_.adjustments),
-                                                    .logits = bind(*draft_.output)}));
-  }
-
-  void add_sampling() {
+  void add_sampling(std::vector<DraftDispatch>& adjusted_blocks) {
     const u32 vocab = plan_.output_width;
     const kernels::SamplingOperands operands{
         .params = bind(plan_.sample_params),
@@ -66,6 +57,12 @@ class Lowering {
         .end_tokens = bind(plan_.end_tokens),
         .next_token = bind(plan_.next_token),
         .sampled = bind(plan_.sampled)};
+    const kernels::AdjustOperands adjust{.params = bind(plan_.adjust_params),
+                                         .fed = bind(plan_.next_token),
+                                         .mask = bind(plan_.mask),
+                                         .adjustments = bind(plan_.adjustments)};
+    emit(std::move(kernels::lower_sampling(vocab, true, operands, adjust).front()));
+    adjusted_blocks.swap(program_);
     for (Launch& launch : kernels::lower_sampling(vocab, false, operands)) emit(std::move(launch));
   }
 
@@ -164,7 +161,9 @@ class Lowering {
         kernels::MatMul chosen = product;
         const kernels::TunedKernel tuned = kernels::tuned(each);
         const std::string key = kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols);
-        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features_);
+        gpu::Features features = kernels::features_for(*matrix.format, features_);
+        if (plan_.options.activations == graph::Activations::f32) features.integer_dot_product = false;
+        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
         return kernels::lower(chosen, each, operands, limits_, features_);
       };
       emit_matmul(lowered, MatMulKernel::batch);
@@ -551,8 +550,7 @@ Draft lower_graph(const graph::Graph& graph, const graph::FusedGraph& fused, con
   decode.add_graph();
   draft.output = decode.output();
   if (plan.options.hidden) return draft;
-  lowering(draft.adjust, one_token).add_adjust();
-  lowering(draft.sampling, one_token).add_sampling();
+  lowering(draft.sampling, one_token).add_sampling(draft.adjusted_blocks);
   return draft;
 }
 

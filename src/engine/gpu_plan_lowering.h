@@ -20,7 +20,8 @@ struct DraftDispatch {
 };
 
 struct Draft {
-  std::vector<DraftDispatch> prefill, decode, adjust, sampling;
+  std::vector<DraftDispatch> prefill, decode, sampling;
+  std::vector<DraftDispatch> adjusted_blocks;  // in place of the first of sampling
   std::vector<u64> activation_bytes;
   std::optional<Activation> output;       // of the decoded token
   std::optional<Activation> all_outputs;  // of each token of a prefill, when it is to make them

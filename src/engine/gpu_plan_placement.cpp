@@ -41,7 +41,7 @@ struct Lifetimes {
 
 Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan& plan) {
   Lifetimes lifetimes(draft.activation_bytes);
-  // Not draft.adjust: it works in place on logits that sampling reads after it.
+  // Not draft.adjusted_blocks, which works in place on logits that sampling reads after it.
   for (const auto* program : {&draft.prefill, &draft.decode, &draft.sampling}) {
     for (const DraftDispatch& dispatch : *program)
       lifetimes.add(dispatch, plan.pipelines[dispatch.kernel.pipeline].bindings);
@@ -72,9 +72,13 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   };
   plan.prefill = program_of(draft.prefill);
   plan.decode = program_of(draft.decode);
-  plan.adjust = program_of(draft.adjust);
+  plan.adjusted_blocks = program_of(draft.adjusted_blocks);
   plan.sampling = program_of(draft.sampling);
-  if (!plan.sampling.empty()) plan.greedy = {plan.sampling.front(), plan.sampling.back()};
+  if (!plan.sampling.empty()) {
+    plan.blocks = {plan.sampling.front()};
+    plan.sampling.erase(plan.sampling.begin());
+    plan.greedy = {plan.sampling.back()};
+  }
   if (draft.output) plan.output = placed(*draft.output);
   if (draft.all_outputs) plan.all_outputs = placed(*draft.all_outputs);
   return {};

@@ -30,7 +30,8 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test, u32 first_chunk)
+GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test, u32 first_chunk,
+                     u32 first_steps)
     : model_(model),
       plan_(std::move(plan)),
       device_(device),
@@ -38,14 +39,14 @@ GpuRunner::GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& devi
       features_(device.features()),
       test_(device),
       scratch_(scratch_bytes),
-      pace_(first_chunk, plan_.options.chunk) {
+      pace_(first_chunk, plan_.options.chunk),
+      decode_pace_(first_steps) {
   for (const gpu::PipelineDesc& desc : plan_.pipelines) pipelines_.push_back(device_.create_pipeline(desc));
   pipelines_pending_ = u32(pipelines_.size());
   for (const graph::RopeTable& rope : model_.graph.ropes) {
     if (const WeightId id = rope.factors_at(plan_.options.context); id != WeightId::none) factors_[id];
   }
-  slot_generation_.assign(plan_.token_readback.size() + 1, 0);
-  arrived_.resize(slot_generation_.size());
+  reads_.resize(plan_.token_readback.size() + 1);
 }
 
 // Not before there is something to write: until then the device's compiler can have the memory.
@@ -54,7 +55,8 @@ void GpuRunner::create_buffers() {
   for (const gpu::BufferDesc& desc : plan_.buffers) buffers_.push_back(device_.create_buffer(desc));
   prefill_ = prepare(plan_.prefill);
   decode_ = prepare(plan_.decode);
-  adjust_ = prepare(plan_.adjust);
+  blocks_ = prepare(plan_.blocks);
+  adjusted_blocks_ = prepare(plan_.adjusted_blocks);
   greedy_ = prepare(plan_.greedy);
   sampling_ = prepare(plan_.sampling);
   for (const auto& [range, bytes] : plan_.constants) write_range(range, bytes.data(), bytes.size());
@@ -272,8 +274,7 @@ Status GpuRunner::take_in(const gpu::Event& event) {
         if (save_generation_ == generation_) saved_ = event.bytes;
         save_generation_ = 0;
       } else {
-        if (event.id == logits_slot()) take_logits(event.bytes);
-        arrived_[event.id] = load_le<u32>(event.bytes.data() + event.bytes.size() - 4);
+        token_read(event.id, event.bytes);
         return take_tokens();
       }
       return {};
@@ -350,8 +351,8 @@ void GpuRunner::use_safer_kernels() {
   }
   pipelines_ = std::move(pipelines);
   plan_.pipelines = std::move(safer->pipelines);
-  for (const auto program :
-       {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::adjust, &GpuPlan::greedy, &GpuPlan::sampling})
+  for (const auto program : {&GpuPlan::prefill, &GpuPlan::decode, &GpuPlan::blocks, &GpuPlan::adjusted_blocks,
+                             &GpuPlan::greedy, &GpuPlan::sampling})
     take_kernels(plan_.*program, (*safer).*program);
 }
 
@@ -364,6 +365,7 @@ void GpuRunner::start(Run run) {
   ++generation_;
   tokens_.clear();
   fed_ = submitted_ = received_ = 0;
+  decode_pace_.start();
   forward_ = false;
   mask_.reset();
   counters_at_decode_.reset();
@@ -539,22 +541,37 @@ void GpuRunner::begin_decode() {
 
 void GpuRunner::write_adjustments() {
   CHECK(run_.adjustments.size() == plan_.output_width);
-  const kernels::AdjustParams p =
-      kernels::adjust_params(run_.sampling, plan_.output_width, run_.first_step, run_.masked);
+  const kernels::AdjustParams p = kernels::adjust_params(run_.sampling, run_.first_step, run_.masked);
   write_range(plan_.adjust_params, &p, sizeof p);
   write_range(plan_.adjustments, run_.adjustments.data(), run_.adjustments.size() * sizeof run_.adjustments[0]);
 }
 
+void GpuRunner::submit_steps() {
+  if (run_.masked || run_.top_logprobs) return submit_step_in_parts();
+  const u32 at_once = decode_pace_.steps_a_read(), before = submitted_;
+  const double begin = device_.now_ms();
+  for (u32 slot = 0; slot < logits_slot() && submitted_ < run_.count; ++slot) {
+    if (reads_[slot].generation != 0 || steps_in_flight() + at_once > decode_pace_.steps()) continue;
+    const u32 steps = std::min(at_once, run_.count - submitted_);
+    for (u32 i = 0; i < steps; ++i) submit_step(buffers_[plan_.token_readback[slot]], i * 4);
+    read_tokens(slot, steps);
+  }
+  if (submitted_ > before) decode_pace_.submitted(submitted_ - before, device_.now_ms() - begin);
+}
+
 // With a mask or log probabilities one step at a time, in two parts: as far as its logits, and the rest, which may have
 // to wait for the mask.
-void GpuRunner::submit_steps() {
-  const u32 first = run_.top_logprobs ? logits_slot() : 0;
-  const u32 end = run_.top_logprobs ? logits_slot() + 1 : run_.masked ? 1 : logits_slot();
-  for (u32 slot = first; slot < end && submitted_ < run_.count; ++slot) {
-    if (slot_generation_[slot] != 0) continue;
-    if ((run_.masked || run_.top_logprobs) && !forward_) begin_forward();
-    if (!run_.masked || mask_) submit_step(slot);
+void GpuRunner::submit_step_in_parts() {
+  const u32 slot = run_.top_logprobs ? logits_slot() : 0;
+  if (reads_[slot].generation != 0 || submitted_ == run_.count) return;
+  if (!forward_) begin_forward();
+  if (run_.masked && !mask_) return;
+  if (run_.top_logprobs) {
+    submit_step(buffers_[plan_.logits_readback], logits_bytes());
+  } else {
+    submit_step(buffers_[plan_.token_readback[slot]], 0);
   }
+  read_tokens(slot, 1);
 }
 
 void GpuRunner::begin_forward() {
@@ -579,47 +596,57 @@ void GpuRunner::mask(std::vector<u32> allowed) {
   mask_ = std::move(allowed);
 }
 
-void GpuRunner::submit_step(u32 slot) {
+// The token goes to where the read-back buffer has a place for it.
+void GpuRunner::submit_step(gpu::BufferId readback, u64 offset) {
   if (mask_) write_range(plan_.mask, mask_->data(), mask_->size() * 4);
   mask_.reset();
   device_.begin();
   const bool from_begin = !std::exchange(forward_, false);
   if (from_begin) replay(decode_, 1, true);
-  const bool logits = slot == logits_slot();
-  const u64 before = logits ? logits_bytes() : 0;
-  const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
-  if (!run_.adjustments.empty()) replay(adjust_, 1, true);
+  replay(run_.adjustments.empty() ? blocks_ : adjusted_blocks_, 1, true);
   replay(graph::is_greedy(run_.sampling) ? greedy_ : sampling_, 1, true);
-  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, before, 4);
+  device_.copy_buffer(buffers_[plan_.sampled.buffer], plan_.sampled.offset, readback, offset, 4);
   if (from_begin) keep_states(checkpoints_.follow(run_.position + fed_ + submitted_ + 1));
   device_.submit();
-  device_.read(readback, 0, before + 4, slot);
-  slot_generation_[slot] = generation_;
-  slot_order_.push_back(slot);
   ++submitted_;
   wrote_to(run_.position + fed_ + submitted_);
   recurrent_at_.reset();
 }
 
-void GpuRunner::take_logits(std::span<const u8> bytes) {
-  logits_.resize(plan_.output_width);
-  std::memcpy(logits_.data(), bytes.data(), logits_.size() * sizeof(float));
+void GpuRunner::read_tokens(u32 slot, u32 steps) {
+  const bool logits = slot == logits_slot();
+  const gpu::BufferId readback = buffers_[logits ? plan_.logits_readback : plan_.token_readback[slot]];
+  device_.read(readback, 0, (logits ? logits_bytes() : 0) + steps * 4, slot);
+  reads_[slot] = {.generation = generation_, .steps = steps, .submitted_ms = device_.now_ms()};
+  read_order_.push_back(slot);
+}
+
+void GpuRunner::token_read(u32 slot, std::span<const u8> bytes) {
+  TokenRead& read = reads_[slot];
+  if (slot == logits_slot()) {
+    logits_.resize(plan_.output_width);
+    std::memcpy(logits_.data(), bytes.data(), logits_.size() * sizeof(float));
+    bytes = bytes.subspan(logits_bytes());
+  }
+  std::memcpy(read.tokens.data(), bytes.data(), read.steps * 4);
+  read.arrived = true;
 }
 
 // Reads may finish in any order; tokens come out in the order of their steps.
 Status GpuRunner::take_tokens() {
-  while (!slot_order_.empty() && arrived_[slot_order_.front()]) {
-    const u32 slot = slot_order_.front();
-    slot_order_.pop_front();
-    PRONK_OK(token_read(slot, *std::exchange(arrived_[slot], {})));
+  while (!read_order_.empty() && reads_[read_order_.front()].arrived) {
+    const TokenRead read = std::exchange(reads_[read_order_.front()], {});
+    read_order_.pop_front();
+    if (read.generation != generation_) continue;
+    const bool ahead = !run_.masked && !run_.top_logprobs;
+    for (u32 i = 0; i < read.steps && phase_ == Phase::decode; ++i) PRONK_OK(take_token(read.tokens[i]));
+    if (ahead && phase_ == Phase::decode)
+      decode_pace_.arrived(received_, submitted_, read.submitted_ms, device_.now_ms());
   }
   return {};
 }
 
-Status GpuRunner::token_read(u32 slot, u32 token) {
-  const bool current = slot_generation_[slot] == generation_;
-  slot_generation_[slot] = 0;
-  if (!current || phase_ != Phase::decode) return {};
+Status GpuRunner::take_token(u32 token) {
   if (token == kernels::bad_logits) return no_token(run_);
   cached_ = run_.position + u32(run_.tokens.size()) + received_;
   ++received_;
@@ -638,7 +665,9 @@ Status GpuRunner::token_read(u32 slot, u32 token) {
 }
 
 u32 GpuRunner::steps_in_flight() const {
-  return u32(std::count_if(slot_generation_.begin(), slot_generation_.end(), [](u32 g) { return g != 0; }));
+  u32 steps = 0;
+  for (const TokenRead& read : reads_) steps += read.steps;
+  return steps;
 }
 
 // ---- Scoring: one chunk or step at a time
@@ -717,7 +746,7 @@ Range GpuRunner::place_of(const graph::StateRun& run) const {
 
 // As much as the buffer for logits takes, which nothing else needs now; a run that was cancelled may still be using it.
 void GpuRunner::submit_save() {
-  if (save_generation_ != 0 || !saved_.empty() || slot_generation_[logits_slot()] != 0) return;
+  if (save_generation_ != 0 || !saved_.empty() || reads_[logits_slot()].generation != 0) return;
   const gpu::BufferId readback = buffers_[plan_.logits_readback];
   const u64 most = logits_bytes() / 4 * 4;
   u64 filled = 0;

@@ -1,13 +1,15 @@
-// Replays a GpuPlan on a device. The decode loop lives on the GPU: several steps are submitted ahead, and the host
-// reads back the four bytes of each sampled token.
+// Replays a GpuPlan on a device. The decode loop lives on the GPU: several steps are submitted ahead (decode_pace), and
+// the host reads back the four bytes of each sampled token, of several at once when they take long to come.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 
+#include "engine/decode_pace.h"
 #include "engine/gpu_plan.h"
 #include "engine/loader.h"
 #include "engine/op_run.h"
@@ -23,8 +25,10 @@ class GpuRunner final : public Runner, private WeightSink {
   // Creates every pipeline of the plan, and its buffers and bind groups when the first weights come. model and device
   // must outlive it. self_test: before it is ready the kernels calculate something small; wrong ones are replaced by
   // safer ones, or are an error.
-  // first_chunk: tokens of the first prefill submission, 0 for the default.
-  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false, u32 first_chunk = 0);
+  // first_chunk: tokens of the first prefill submission, 0 for the default. first_steps: decode steps in flight at
+  // first.
+  GpuRunner(const models::Model& model, GpuPlan plan, gpu::Device& device, bool self_test = false, u32 first_chunk = 0,
+            u32 first_steps = DecodePace::least);
 
   WeightSink& sink() { return *this; }
   Status weights_done() override;
@@ -100,15 +104,17 @@ class GpuRunner final : public Runner, private WeightSink {
   void start_self_test();
   Status end_self_test(std::span<const u8> bytes);
   void use_safer_kernels();
+  void token_read(u32 slot, std::span<const u8> bytes);
   Status take_tokens();
-  Status token_read(u32 slot, u32 token);
-  void take_logits(std::span<const u8> bytes);
+  Status take_token(u32 token);
   void submit_chunks();
   void submit_chunk(u32 rows, bool small_batch);
   void measure_chunks();
   void begin_decode();
   void submit_steps();
-  void submit_step(u32 slot);
+  void submit_step_in_parts();
+  void submit_step(gpu::BufferId readback, u64 offset);
+  void read_tokens(u32 slot, u32 steps);
   void begin_forward();
   void write_adjustments();
   u64 logits_bytes() const { return u64(plan_.output_width) * sizeof(float); }
@@ -127,7 +133,7 @@ class GpuRunner final : public Runner, private WeightSink {
   gpu::Device& device_;
   std::vector<gpu::BufferId> buffers_;
   std::vector<gpu::PipelineId> pipelines_;
-  Program prefill_, decode_, adjust_, greedy_, sampling_;
+  Program prefill_, decode_, blocks_, adjusted_blocks_, greedy_, sampling_;
   u32 pipelines_pending_ = 0;
   bool tested_ = false;     // the kernels compute right, or nobody asked
   gpu::Features features_;  // that the kernels make use of
@@ -165,10 +171,17 @@ class GpuRunner final : public Runner, private WeightSink {
   std::optional<u32> recurrent_at_;
   graph::Checkpoints checkpoints_;
   std::optional<gpu::Counters> counters_at_decode_;
-  std::vector<u32> slot_generation_;  // of the run that each read-back buffer serves; 0: free. The last: of logits
-  std::deque<u32> slot_order_;        // slots of the steps in flight, oldest first
-  std::vector<std::optional<u32>> arrived_;  // what was read into each slot and not taken yet
-  std::vector<float> logits_;                // that came with a token
+  struct TokenRead {
+    u32 generation = 0;  // of the run that it serves; 0: free
+    u32 steps = 0;
+    double submitted_ms = 0;
+    bool arrived = false;
+    std::array<u32, DecodePace::most_tokens> tokens{};
+  };
+  DecodePace decode_pace_;
+  std::vector<TokenRead> reads_;  // by each read-back buffer, its slot. The last: of logits and a token
+  std::deque<u32> read_order_;    // slots of the reads in flight, oldest first
+  std::vector<float> logits_;     // that came with a token
   std::deque<Sampled> tokens_;
   std::vector<float> rows_, rows_out_;
   bool rows_ready_ = false;

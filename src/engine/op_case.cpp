@@ -13,29 +13,40 @@
 
 namespace pronk::engine {
 
+namespace {
+
+kernels::SamplingOperands sampling_operands(OpCase& c, const kernels::SampleParams& params,
+                                            const std::vector<float>& logits, u32 step) {
+  kernels::StepState state;
+  state.step = step, state.remaining = 10;
+  return {.params = add_operand(c, params_of(params)),
+          .state = add_operand(c, params_of(state)),
+          .logits = add_operand(c, memory_of(logits)),
+          .blocks = add_operand(c, Memory(align_up(kernels::sample_blocks_bytes(params.vocab), 16))),
+          .candidates = add_operand(c, Memory(align_up(kernels::sample_candidates_bytes(params.vocab), 16))),
+          .end_tokens = add_operand(c, Memory(16)),
+          .next_token = add_operand(c, Memory(16)),
+          .sampled = add_operand(c, Memory(16))};
+}
+
+void expect_token(OpCase& c, const kernels::SamplingOperands& operands, u32 token) {
+  for (const kernels::Operand memory : {operands.next_token, operands.sampled})
+    c.answers.push_back({u32(memory), OpAnswer::Type::u32, {double(token)}, {Match::same}});
+}
+
+}  // namespace
+
 OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed) {
   const auto logits = made_up_floats(vocab, seed, 3);
   const kernels::SampleParams p = kernels::sample_params(sampling, vocab, 1000, 0);
-  kernels::StepState state;
-  state.step = seed, state.remaining = 10;
   OpCase c{.op = "sampling", .format = "f32", .shape = std::to_string(vocab)};
   c.variant = p.greedy ? "greedy" : "temperature";
   if (!p.greedy && p.top_k > 0) c.variant += "+top_k";
   if (!p.greedy && p.top_p < 1) c.variant += "+top_p";
   if (!p.greedy && sampling.min_p > 0) c.variant += "+min_p";
-  const kernels::SamplingOperands operands{
-      .params = add_operand(c, params_of(p)),
-      .state = add_operand(c, params_of(state)),
-      .logits = add_operand(c, memory_of(logits)),
-      .blocks = add_operand(c, Memory(align_up(kernels::sample_blocks_bytes(vocab), 16))),
-      .candidates = add_operand(c, Memory(align_up(kernels::sample_candidates_bytes(vocab), 16))),
-      .end_tokens = add_operand(c, Memory(16)),
-      .next_token = add_operand(c, Memory(16)),
-      .sampled = add_operand(c, Memory(16))};
+  const kernels::SamplingOperands operands = sampling_operands(c, p, logits, seed);
   for (kernels::Launch& launch : kernels::lower_sampling(vocab, p.greedy, operands)) add_step(c, std::move(launch));
-  const double token = *cpu::sample(logits, sampling, seed);
-  for (const kernels::Operand memory : {operands.next_token, operands.sampled})
-    c.answers.push_back({u32(memory), OpAnswer::Type::u32, {token}, {Match::same}});
+  expect_token(c, operands, *cpu::sample(logits, sampling, seed));
   return c;
 }
 
@@ -72,21 +83,19 @@ OpCase adjust_case(u32 vocab, bool masked, u32 seed) {
   std::vector<u32> mask(kernels::mask_bytes(vocab) / 4);
   for (u32 i = 0; i < mask.size(); ++i) mask[i] = seed * 0x9e3779b9u ^ i * 0x85ebca6bu;
   const u32 fed = vocab / 2;
-  kernels::StepState state;
-  state.step = 5, state.remaining = 10;
   OpCase c{.op = "adjust_logits", .format = "f32", .shape = std::to_string(vocab)};
   c.variant = masked ? "masked" : "";
   c.tolerance = 1e-6;
-  const kernels::AdjustOperands operands{
-      .params = add_operand(c, params_of(kernels::adjust_params(sampling, vocab, 4, masked))),
-      .state = add_operand(c, params_of(state)),
+  const kernels::SamplingOperands operands =
+      sampling_operands(c, kernels::sample_params(sampling, vocab, 1000, 0), logits, 5);
+  const kernels::AdjustOperands adjust{
+      .params = add_operand(c, params_of(kernels::adjust_params(sampling, 4, masked))),
       .fed = add_operand(c, memory_of_bytes(&fed, sizeof fed)),
       .mask = add_operand(c, memory_of_bytes(mask.data(), mask.size() * 4)),
-      .adjustments = add_operand(c, memory_of_bytes(tokens.data(), tokens.size() * sizeof tokens[0])),
-      .logits = add_operand(c, memory_of(logits))};
-  add_step(c, kernels::lower_adjust(vocab, operands));
+      .adjustments = add_operand(c, memory_of_bytes(tokens.data(), tokens.size() * sizeof tokens[0]))};
+  for (kernels::Launch& launch : kernels::lower_sampling(vocab, true, operands, adjust)) add_step(c, std::move(launch));
   ++tokens[fed].count;
-  OpAnswer counts{u32(operands.adjustments), OpAnswer::Type::u32, {}, {}};
+  OpAnswer counts{u32(adjust.adjustments), OpAnswer::Type::u32, {}, {}};
   OpAnswer values = unchanged(u32(operands.logits), logits);
   for (u32 i = 0; i < vocab; ++i) {
     const bool allowed = !masked || (mask[i / 32] >> (i % 32) & 1) != 0;
@@ -95,7 +104,9 @@ OpCase adjust_case(u32 vocab, bool masked, u32 seed) {
     counts.values.insert(counts.values.end(), {double(tokens[i].count), double(std::bit_cast<u32>(tokens[i].bias))});
   }
   counts.match.assign(counts.values.size(), Match::same);
-  c.answers = {std::move(counts), std::move(values)};
+  expect_token(c, operands, u32(std::max_element(values.values.begin(), values.values.end()) - values.values.begin()));
+  c.answers.push_back(std::move(counts));
+  c.answers.push_back(std::move(values));
   return c;
 }
 

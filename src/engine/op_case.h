@@ -136,7 +136,7 @@ OpCase conv1d_case(kernels::Conv1d conv, u32 tokens, u32 seed);
 OpCase delta_rule_case(kernels::DeltaRule rule, u32 tokens, u32 seed);
 OpCase scan_case(kernels::Scan scan, u32 tokens, u32 seed);
 
-// Penalties, biases and, when masked, a mask.
+// Greedy, with penalties, biases and, when masked, a mask.
 OpCase adjust_case(u32 vocab, bool masked, u32 seed);
 OpCase sampling_case(u32 vocab, const graph::SamplingParams& sampling, u32 seed);
 

@@ -31,6 +31,27 @@ struct MatMulInput {
   }
 };
 
+bool int8(const MatMulSpec& s) {
+  const bool matvec = s.kernel != MatMulKernel::gemm && s.candidate;
+  return matvec && kernels::matvec_tiles(s.kernel == MatMulKernel::batch)[*s.candidate].int8;
+}
+
+// Sixteen to a scale.
+void round_to_int8(std::span<double> row) {
+  for (std::size_t first = 0; first < row.size(); first += 16) {
+    const auto some = row.subspan(first, std::min<std::size_t>(16, row.size() - first));
+    double largest = 0;
+    for (const double v : some) largest = std::max(largest, std::fabs(v));
+    for (double& v : some) v = largest > 0 ? std::nearbyint(v * 127 / largest) * largest / 127 : 0;
+  }
+}
+
+// A number near the middle between two bytes may become either: of sixteen numbers the largest, 127 times as much, is
+// at most four times their root mean square.
+double matmul_tolerance(const MatMulSpec& s) {
+  return sum_tolerance(s.cols) + (int8(s) ? 4.0 / 127 / std::sqrt(double(s.cols)) : 0);
+}
+
 OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {
   const std::vector<double> x = doubles(in.x), norm = doubles(in.norm), bias = doubles(in.bias);
   const u32 stride = u32(align_up(s.cols, 8));
@@ -41,6 +62,7 @@ OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {
     const graph::Norm op{.x = {}, .group = s.cols, .eps = matmul_eps};
     cpu::norm<double>(op, rows, std::span(norm).first(s.cols), {}, rows);
   }
+  for (u32 t = 0; int8(s) && t < s.tokens; ++t) round_to_int8(std::span(normed).subspan(u64(t) * stride, s.cols));
   const auto product = [&](u32 first) {
     std::vector<double> out(u64(s.tokens) * s.rows);
     cpu::matmul<double>(in.w.on_cpu(first, s.rows), rows, s.kind.bias ? &bias[bias_base] : nullptr,
@@ -119,7 +141,7 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
            .format = std::string(s.kind.format->name),
            .variant = matmul_variant(s.kind)};
   c.shape = by(s.rows, s.cols) + (s.tokens > 1 ? " x " + std::to_string(s.tokens) : "");
-  c.tolerance = sum_tolerance(s.cols);
+  c.tolerance = matmul_tolerance(s);
   c.bytes = in.w.gpu.size();
   c.operations = 2 * u64(in.w.rows) * s.cols * s.tokens;
   const kernels::MatMulOperands operands{.state = add_state(c, 0, s.tokens),

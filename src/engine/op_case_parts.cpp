@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/half.h"
+#include "formats/additive.h"
 
 namespace pronk::engine {
 namespace {
@@ -133,16 +135,23 @@ MadeUpMatrix::MadeUpMatrix(const formats::Format& f, u32 r, u32 c, u32 seed)
     : format(f),
       rows(r),
       cols(c),
-      file(made_up_blocks(f, u64(r) * (c / f.block_weights), seed, 1 / std::sqrt(float(c)))),
-      gpu(part(0, r, extent)) {}
+      file(made_up_blocks(f, u64(r) * (c / f.block_weights), seed, 1 / std::sqrt(float(c)))) {
+  if (formats::is_additive(f)) {
+    books = made_up_floats(u64(formats::additive_books(f)) * book_entries * f.block_weights, seed + 1);
+    for (float& number : books) number = f16_to_f32(f32_to_f16(number));
+    scales = made_up_floats(r, seed + 2, 0.3f / std::sqrt(float(c)), 1 / std::sqrt(float(c)));
+  }
+  gpu = part(0, r, extent);
+}
 
 cpu::Matrix MadeUpMatrix::on_cpu(u32 first, u32 count) const {
-  const u64 row_bytes = u64(cols) / format.block_weights * format.block_bytes;
-  return {&format, file.data() + first * row_bytes, count, cols};
+  return cpu::Matrix{&format, file.data(), rows, cols, {books.data(), scales.data(), book_entries}}.some_rows(first,
+                                                                                                              count);
 }
 
 Memory MadeUpMatrix::part(u32 first, u32 count, formats::GpuExtent& layout) const {
-  layout = formats::gpu_extent(format, count, cols);
+  layout = books.empty() ? formats::gpu_extent(format, count, cols)
+                         : formats::additive_extent(format, count, cols, books.size());
   Memory bytes(layout.bytes);
   const u64 row_blocks = cols / format.block_weights;
   const u64 padded_blocks = formats::gpu_row_weights(format, cols) / format.block_weights;
@@ -153,6 +162,14 @@ Memory MadeUpMatrix::part(u32 first, u32 count, formats::GpuExtent& layout) cons
     }
     format.repack(file.data() + (first + row) * row_blocks * format.block_bytes, row_blocks, planes);
   }
+  if (books.empty()) return bytes;
+  const bool floats = formats::additive_code_bits(format) == 8;
+  for (u64 i = 0; i < books.size(); ++i) {
+    u8* at = bytes.data() + layout.plane_offset[1] + i * (floats ? 4 : 2);
+    const u16 half = f32_to_f16(books[i]);
+    std::memcpy(at, floats ? static_cast<const void*>(&books[i]) : &half, floats ? 4 : 2);
+  }
+  std::memcpy(bytes.data() + layout.plane_offset[2], &scales[first], count * sizeof(float));
   return bytes;
 }
 
@@ -175,6 +192,9 @@ std::vector<u8> made_up_blocks(const formats::Format& format, u64 count, u32 see
   if (format.encode) {
     const auto values = made_up_floats(own * format.block_weights, seed, spread);
     format.encode(values.data(), own, bytes.data());
+  } else if (!format.decode) {  // codes of an additive format: any are good
+    Bits random(seed);
+    for (u8& byte : std::span(bytes).first(own * size)) byte = u8(random.next());
   } else {
     Bits random(seed);
     std::vector<float> weights(format.block_weights);

@@ -77,6 +77,8 @@ struct MadeUpMatrix {
   u32 rows, cols;
   formats::GpuExtent extent;  // of gpu
   Memory file, gpu;
+  std::vector<float> books, scales;  // of an additive format
+  static constexpr u32 book_entries = 64;
 
   MadeUpMatrix(const formats::Format& format, u32 rows, u32 cols, u32 seed);
   // Rows [first, first + count) as in the file.

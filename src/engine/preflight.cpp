@@ -5,9 +5,7 @@
 #include "base/units.h"
 #include "cpu/processors.h"
 #include "engine/cpu_runner.h"
-#include "engine/gpu_plan.h"
-#include "engine/gpu_runner.h"
-#include "engine/loader.h"
+#include "engine/gpu_backend.h"
 #include "engine/weight_memory.h"
 
 namespace pronk::engine {
@@ -15,14 +13,6 @@ namespace {
 
 constexpr u32 default_context = 4096, default_encoder_context = 512;
 constexpr u32 most_context = 1 << 24;
-
-// Of a device that refuses nothing: for the figures of a plan that another refuses.
-gpu::Limits boundless() {
-  gpu::Limits limits;
-  limits.max_buffer_size = limits.max_storage_buffer_binding_size = u64{1} << 50;
-  limits.max_compute_workgroups_per_dimension = 1u << 31;
-  return limits;
-}
 
 }  // namespace
 
@@ -68,17 +58,10 @@ std::string Preflight::figures_and_less(const Plan& plan) const {
 Preflight::Sizes Preflight::at(u32 context, graph::KvTypes kv) const {
   Sizes sizes;
   if (limits_) {
-    if (const Status loadable = StagedLoader::check(model_.graph); !loadable) sizes.refuse(loadable.error());
-    const PlanOptions options{.context = context, .kv = kv, .all_logits = options_.scoring};
-    auto plan = plan_gpu(model_, options, *limits_, *features_);
-    if (!plan) {  // the figures are wanted all the same
-      if (sizes.refusal.empty()) sizes.refuse(plan.error());
-      plan = plan_gpu(model_, options, boundless(), *features_);
-    }
-    if (!plan) return sizes;
-    sizes.memory = planned_memory(*plan);
-    sizes.memory.staging += StagedLoader::part_bytes;
-    sizes.activations_lower_bound = plan->activations_lower_bound;
+    const GpuSizes gpu = gpu_sizes(model_, options_, context, kv, *limits_, *features_);
+    sizes.memory = gpu.memory;
+    sizes.activations_lower_bound = gpu.activations_lower_bound;
+    if (!gpu.possible) sizes.refuse(gpu.possible.error());
   } else {
     sizes.memory = CpuRunner::plan(model_, context, kv, options_.scoring, options_.activations, options_.threads);
     sizes.memory.weights = WeightMemory(file_, model_.graph).bytes();

@@ -60,20 +60,16 @@ class Cases {
   static u32 cols(const formats::Format& format) { return u32(align_up(least_cols, format.block_weights)); }
   u32 width(graph::ValueId id) const { return id == graph::ValueId::none ? 0 : fused_.values[u32(id)].width; }
   u32 floats(WeightId id) const { return id == WeightId::none ? 0 : graph_[id].rows * graph_[id].cols; }
-  u32 format_of(WeightId id) const { return u32(graph_[id].format - formats::table().data()); }
-
-  // Additive weights are not made up for cases.
-  bool additive(WeightId id) const { return graph_[id].books != WeightId::none; }
+  // Tells formats apart.
+  u32 format_of(WeightId id) const { return u32(reinterpret_cast<std::uintptr_t>(graph_[id].format)); }
 
   void add(const graph::Embed& op) {
-    if (additive(op.table)) return;
     const formats::Format& format = *graph_[op.table].format;
     if (fresh(op, {format_of(op.table), op.by_position})) push(embed_case(format, 5, cols(format), 1, op.by_position));
   }
 
   void add(const graph::FusedMatMul& op) {
     const WeightId weight = op.parts[0].weight;
-    if (additive(weight)) return;
     const kernels::MatMulKind kind{graph_[weight].format, op.norm != WeightId::none, !part_biases(op).empty(),
                                    op.epilogue, op.gate};
     const bool gates = op.epilogue == graph::Epilogue::gate || op.epilogue == graph::Epilogue::gated;
@@ -85,6 +81,8 @@ class Cases {
       // Without measured choices there is but one.
       const u32 end = plan_.options.tuning ? kernels::candidate_count(kernels::tuned(kernel)) : first + 1;
       for (u32 candidate = plan_.options.tuning ? 0 : first; candidate < end; ++candidate) {
+        if (!kernels::runs(kernels::tuned(kernel), candidate, limits_, kernels::features_for(*kind.format, features_)))
+          continue;
         if (!planned(kernels::matmul_pipeline(kernel, kind, candidate))) continue;
         const MatMulSpec spec{.kernel = kernel,
                               .kind = kind,

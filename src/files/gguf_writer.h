@@ -42,6 +42,7 @@ class GgufWriter {
 
   u64 tensor_count() const { return tensors_.size(); }
   u64 tensor_bytes(u64 index) const { return tensors_[index].bytes; }
+  u64 tensor_offset(u64 index) const { return tensors_[index].offset; }  // from the end of the header
 
   // The file up to its first tensor, padded to the alignment.
   std::vector<u8> header() const;

@@ -1,5 +1,5 @@
 fn two_halves(word: u32) -> vec2<f32> {
-  return vec2<f32>(half_to_float(word & 0xffffu), half_to_float(word >> 16u));
+  return vec2<f32>(half_to_float(word), upper_half(word));
 }
 
 fn load8(unit: u32) -> Eight {

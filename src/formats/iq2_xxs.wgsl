@@ -20,9 +20,10 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 128.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let indices = weights1[2u * block];
   let group = weights1[2u * block + 1u];
   let a = point_of(indices, group, 0u);
@@ -30,5 +31,5 @@ fn load32(row: u32, u: u32) -> Block {
   let c = point_of(indices, group, 2u);
   let d = point_of(indices, group, 3u);
   let scale = vec2<f32>(scale_of(block, group));
-  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -128.0 * scale);
+  return Bytes(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y), scale, vec2<f32>());
 }

@@ -23,9 +23,10 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 128.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let upper = upper_of(block);
   let signs = weights1[params.plane1 + block];
   let first = weights1[2u * block];
@@ -35,5 +36,5 @@ fn load32(row: u32, u: u32) -> Block {
   let c = point_of(last, upper >> 4u, signs >> 16u);
   let d = point_of(last >> 16u, upper >> 6u, signs >> 24u);
   let scale = vec2<f32>(scale_of(block));
-  return Block(bytes32(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y)), scale, -128.0 * scale);
+  return Bytes(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y), scale, vec2<f32>());
 }

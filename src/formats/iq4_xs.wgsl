@@ -6,5 +6,5 @@ fn scales_of(block: u32) -> vec2<f32> {
   let group = block & 7u;
   let first = weights1[head];
   let scale = ((weights1[head + 1u] >> (4u * group)) & 15u) | (((first >> (16u + 2u * group)) & 3u) << 4u);
-  return vec2<f32>(half_to_float(first & 0xffffu) * (f32(scale) - 32.0));
+  return vec2<f32>(half_to_float(first) * (f32(scale) - 32.0));
 }

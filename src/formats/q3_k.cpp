@@ -2,8 +2,9 @@
 // bytes of lower bits, 12 bytes of scales, an f16 d. Weight 128h + 32k + l has bits 2k, 2k + 1 of lower byte 32h + l
 // and bit 4h + k of third byte l. Scale g has its low nibble in scale byte g % 8 (low half for g < 8) and its upper two
 // bits in byte 8 + g % 4 at bit 2 · (g / 4).
-// On the GPU plane 0 has the lower bits (16 words a block), plane 1 the third bits (8 words), both as pack.h says;
-// plane 2 the scales: two words of nibbles, nibble g % 8 of word g / 8, then a word with the upper bits at bit 2g;
+// On the GPU plane 0 has the lower bits (16 words a block), plane 1 the third bits (8 words), both as pack.h says,
+// the bits of a byte of plane 1 then in the order 4 5 0 1 6 7 2 3, in which four shifts put them into nibbles of plane
+// 0; plane 2 the scales: two words of nibbles, nibble g % 8 of word g / 8, then a word with the upper bits at bit 2g;
 // plane 3 d.
 #include <algorithm>
 #include <cstring>
@@ -77,6 +78,8 @@ void repack(const u8* blocks, u64 count, std::span<u8* const> planes) {
     unpack_scales(blocks, scales);
     pack_fours<2>(quants, block_weights, 0, planes[0] + b * lower_bytes);
     pack_fours<1>(quants, block_weights, 2, planes[1] + b * third_bytes);
+    for (u8& bits : std::span(planes[1] + b * third_bytes, third_bytes))
+      bits = u8((bits & 0x03) << 2 | (bits & 0x0c) << 4 | (bits & 0x30) >> 4 | (bits & 0xc0) >> 2);
     u32 words[3] = {};
     for (u32 g = 0; g < groups; ++g) {
       words[g / 8] |= u32(scales[g] & 15) << 4 * (g % 8);

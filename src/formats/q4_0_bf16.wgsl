@@ -11,10 +11,11 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 8.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let words = weights4[block];
   let d = scale_at(block);
-  return Block(bytes32(lower_nibbles(words), upper_nibbles(words)), vec2<f32>(d), vec2<f32>(-8.0 * d));
+  return Bytes(lower_nibbles(words), upper_nibbles(words), vec2<f32>(d), vec2<f32>());
 }

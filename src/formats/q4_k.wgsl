@@ -5,7 +5,7 @@ fn scale_of(block: u32, group: u32) -> vec2<f32> {
   let upper = head.w >> (group * 4u);
   let scale = (lower & 15u) | ((upper & 3u) << 4u);
   let offset = ((lower >> 4u) & 15u) | ((upper & 12u) << 2u);
-  return vec2<f32>(half_to_float(head.x & 0xffffu) * f32(scale), half_to_float(head.x >> 16u) * f32(offset));
+  return vec2<f32>(half_to_float(head.x) * f32(scale), upper_half(head.x) * f32(offset));
 }
 
 fn load8(unit: u32) -> Eight {
@@ -17,9 +17,10 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 0.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let s = scale_of((row + u) >> 5u, (u >> 2u) & 7u);
-  let words = weights4[(row + u) >> 2u];
-  return Block(bytes32(lower_nibbles(words), upper_nibbles(words)), s.xx, -s.yy);
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let s = scale_of((row + n) >> 3u, n & 7u);
+  let words = weights4[row + n];
+  return Bytes(lower_nibbles(words), upper_nibbles(words), s.xx, -s.yy);
 }

@@ -9,9 +9,10 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 16.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let d = half_at(params.plane2, block);
-  return Block(five_bits(weights4[block], weights1[params.plane1 + block]), vec2<f32>(d), vec2<f32>(-16.0 * d));
+  return five_bits(weights4[block], weights1[params.plane1 + block], d, 0.0);
 }

@@ -9,11 +9,12 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 16u;  // see products.wgsl
+const ZERO = 32.0;
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let groups = bitcast<i32>(weights1[params.plane2 + (block >> 1u)]);
-  let at = (u & 4u) * 4u;
+  let at = (n & 1u) * 16u;
   let codes = vec2<i32>(groups << (24u - at), groups << (16u - at)) >> vec2<u32>(24u);
   let s = half_at(params.plane3, block >> 3u) * vec2<f32>(codes);
   let words = weights4[block];
@@ -22,5 +23,5 @@ fn load32(row: u32, u: u32) -> Block {
   let last = weights1[bits + 1u];
   let lo = lower_nibbles(words) | (vec4<u32>(first << 4u, first, last << 4u, last) & vec4<u32>(0x30303030u));
   let hi = upper_nibbles(words) | (vec4<u32>(first << 2u, first >> 2u, last << 2u, last >> 2u) & vec4<u32>(0x30303030u));
-  return Block(bytes32(lo, hi), s, -32.0 * s);
+  return Bytes(lo, hi, s, vec2<f32>());
 }

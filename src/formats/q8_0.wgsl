@@ -8,12 +8,12 @@ fn load8(unit: u32) -> Eight {
 }
 
 const GROUP = 32u;  // see products.wgsl
+const ZERO = 128.0;
 
-// Signed bytes as unsigned ones, 128 more.
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+// Signed bytes as unsigned ones.
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
   let first = weights4[2u * block] ^ vec4<u32>(0x80808080u);
   let last = weights4[2u * block + 1u] ^ vec4<u32>(0x80808080u);
-  let d = half_at(params.plane1, block);
-  return Block(bytes32(vec4<u32>(first.xz, last.xz), vec4<u32>(first.yw, last.yw)), vec2<f32>(d), vec2<f32>(-128.0 * d));
+  return Bytes(vec4<u32>(first.xz, last.xz), vec4<u32>(first.yw, last.yw), vec2<f32>(half_at(params.plane1, block)), vec2<f32>());
 }

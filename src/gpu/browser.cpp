@@ -82,6 +82,7 @@ BrowserDevice::BrowserDevice(const HostDescription& host) {
              .min_uniform_buffer_offset_alignment = host.min_uniform_buffer_offset_alignment};
   features_ = {.shader_f16 = host.shader_f16 != 0,
                .subgroups = host.subgroups != 0,
+               .integer_dot_product = host.integer_dot_product != 0,
                .subgroup_min_size = host.subgroup_min_size,
                .subgroup_max_size = host.subgroup_max_size};
   info_ = {

@@ -80,7 +80,8 @@ struct Limits {
 struct Features {
   bool shader_f16 = false;
   bool subgroups = false;
-  u32 subgroup_min_size = 0;  // 0 when unknown
+  bool integer_dot_product = false;  // WGSL's packed_4x8_integer_dot_product
+  u32 subgroup_min_size = 0;         // 0 when unknown
   u32 subgroup_max_size = 0;
 };
 

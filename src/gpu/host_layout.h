@@ -25,6 +25,7 @@ PRONK_STRUCT(HostDescription,
   (u32, min_uniform_buffer_offset_alignment),
   (u32, shader_f16),  // 0 or 1
   (u32, subgroups),   // 0 or 1
+  (u32, integer_dot_product),  // 0 or 1
   (u32, subgroup_min_size),
   (u32, subgroup_max_size),
   (HostText, vendor),

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "gpu/native_timer.h"
 
 namespace pronk::gpu {
 namespace {
@@ -147,6 +148,9 @@ class NativeDevice final : public Device {
     return std::chrono::duration<double, std::milli>(Clock::now().time_since_epoch()).count();
   }
 
+  bool start_timing();
+  Result<std::vector<DispatchTime>> stop_timing();
+
   // Called by callbacks.
   void on_error(std::string message);
   void on_lost(std::string message);
@@ -175,6 +179,7 @@ class NativeDevice final : public Device {
   Layout layout_of(const std::vector<BindingType>& bindings);
   void push_scopes();
   void pop_scopes(Scope* scope);
+  void begin_pass(PipelineId pipeline);
   void end_pass();
   void flush_writes();
   bool alive(BufferId id, const char* call);
@@ -208,6 +213,9 @@ class NativeDevice final : public Device {
   u64 errors_ = 0;                     // uncaptured errors so far
   PipelineId set_pipeline_ = PipelineId::none;
   BindGroupId set_group_ = BindGroupId::none;
+  bool has_timestamps_ = false;
+  std::vector<std::string> labels_{{}};  // index: PipelineId
+  std::unique_ptr<NativeTimer> timer_;   // while dispatches are timed
 };
 
 // --- opening -------------------------------------------------------------------------------------------------------
@@ -330,10 +338,13 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
   info_ = adapter_info(adapter, features_);
   features_.shader_f16 = !options.no_features && wgpuAdapterHasFeature(adapter, WGPUFeatureName_ShaderF16);
   features_.subgroups = !options.no_features && wgpuAdapterHasFeature(adapter, WGPUFeatureName_Subgroups);
+  features_.integer_dot_product = !options.no_features;  // a part of WGSL that every version of wgpu in use has
   if (!features_.subgroups) features_.subgroup_min_size = features_.subgroup_max_size = 0;
   std::vector<WGPUFeatureName> features;
   if (features_.shader_f16) features.push_back(WGPUFeatureName_ShaderF16);
   if (features_.subgroups) features.push_back(WGPUFeatureName_Subgroups);
+  has_timestamps_ = options.timestamps && wgpuAdapterHasFeature(adapter, WGPUFeatureName_TimestampQuery);
+  if (has_timestamps_) features.push_back(WGPUFeatureName_TimestampQuery);
 
   WGPULimits adapter_limits{};
   if (wgpuAdapterGetLimits(adapter, &adapter_limits) != WGPUStatus_Success) {
@@ -377,6 +388,7 @@ Status NativeDevice::open(WGPUAdapter adapter, const NativeOptions& options) {
 NativeDevice::~NativeDevice() {
   lost_ = true;
   end_pass();
+  timer_.reset();
   if (encoder_) wgpuCommandEncoderRelease(encoder_);
   for (const Buffer& buffer : buffers_) {
     if (buffer.handle) wgpuBufferDestroy(buffer.handle);
@@ -576,6 +588,7 @@ NativeDevice::Layout NativeDevice::layout_of(const std::vector<BindingType>& bin
 void NativeDevice::do_create_pipeline(PipelineId id, const PipelineDesc& desc) {
   CHECK(pipelines_.size() == u32(id));
   pipelines_.push_back(nullptr);
+  labels_.push_back(desc.label);
   pipeline_layouts_.push_back({});
   if (lost_) return;
   const int callbacks = scope_count + (async_pipelines ? 1 : 0);
@@ -643,16 +656,21 @@ void NativeDevice::do_dispatch(PipelineId pipeline, BindGroupId group, u32 x, u3
              " is not ready");
     return;
   }
-  if (pass_ == nullptr) {
-    pass_ = wgpuCommandEncoderBeginComputePass(encoder_, nullptr);
-    set_pipeline_ = PipelineId::none;
-    set_group_ = BindGroupId::none;
-  }
+  if (timer_) end_pass();
+  if (pass_ == nullptr) begin_pass(pipeline);
   if (set_pipeline_ != pipeline) wgpuComputePassEncoderSetPipeline(pass_, pipelines_[u32(pipeline)]);
   if (set_group_ != group) wgpuComputePassEncoderSetBindGroup(pass_, 0, groups_[u32(group)].handle, 0, nullptr);
   set_pipeline_ = pipeline;
   set_group_ = group;
   wgpuComputePassEncoderDispatchWorkgroups(pass_, x, y, z);
+}
+
+void NativeDevice::begin_pass(PipelineId pipeline) {
+  WGPUComputePassDescriptor descriptor{};
+  if (timer_) descriptor.timestampWrites = timer_->next(labels_[u32(pipeline)]);
+  pass_ = wgpuCommandEncoderBeginComputePass(encoder_, &descriptor);
+  set_pipeline_ = PipelineId::none;
+  set_group_ = BindGroupId::none;
 }
 
 void NativeDevice::end_pass() {
@@ -673,6 +691,7 @@ void NativeDevice::do_copy_buffer(BufferId from, u64 from_offset, BufferId to, u
 void NativeDevice::do_submit() {
   if (encoder_ == nullptr) return;
   end_pass();
+  if (timer_) timer_->end_submission();
   const u64 errors_before = errors_;
   const WGPUCommandBuffer commands = wgpuCommandEncoderFinish(encoder_, nullptr);
   wgpuCommandEncoderRelease(encoder_);
@@ -711,6 +730,19 @@ void NativeDevice::do_read(BufferId id, u64 offset, u64 size, u32 ticket) {
                       .userdata2 = nullptr});
 }
 
+bool NativeDevice::start_timing() {
+  if (lost_ || !has_timestamps_) return false;
+  timer_ = std::make_unique<NativeTimer>(device_, queue_);
+  return true;
+}
+
+Result<std::vector<DispatchTime>> NativeDevice::stop_timing() {
+  CHECK(timer_ != nullptr && encoder_ == nullptr);
+  auto times = timer_->read(instance_);
+  timer_.reset();
+  return times;
+}
+
 void NativeDevice::do_notify_done(u32 ticket) {
   if (lost_) return;
   flush_writes();
@@ -742,6 +774,12 @@ Result<std::unique_ptr<Device>> create_native_device(const NativeOptions& option
   wgpuAdapterRelease(*adapter);
   if (!opened) return std::unexpected(opened.error());
   return device;
+}
+
+bool start_timing(Device& device) { return static_cast<NativeDevice&>(device).start_timing(); }
+
+Result<std::vector<DispatchTime>> stop_timing(Device& device) {
+  return static_cast<NativeDevice&>(device).stop_timing();
 }
 
 void wait(Device& device, milliseconds timeout) {

@@ -5,20 +5,25 @@
 
 #include "kernels/embedded.h"
 #include "kernels/kernels.h"
+#include "kernels/shader.h"
 
 namespace pronk::kernels {
 namespace {
 
 // Lanes are no more than blocks: others would have nothing to do.
 constexpr MatVecTile one_token[] = {
-    {16, 4, 32, true},  {16, 4, 32, false}, {8, 4, 32, true},   {8, 8, 32, true},   {16, 2, 32, true},
-    {16, 8, 32, true},  {32, 1, 32, true},  {32, 2, 32, true},  {32, 4, 32, true},  {16, 4, 64, true},
-    {32, 4, 64, true},  {64, 1, 64, true},  {64, 4, 64, true},  {8, 4, 32, false},  {16, 2, 32, false},
-    {32, 1, 32, false}, {32, 2, 32, false}, {16, 4, 64, false}, {32, 4, 64, false}, {64, 1, 64, false},
+    {16, 4, 32, true},       {16, 4, 32, false},       {8, 4, 32, true},        {8, 8, 32, true},
+    {16, 2, 32, true},       {16, 8, 32, true},        {32, 1, 32, true},       {32, 2, 32, true},
+    {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},       {64, 1, 64, true},
+    {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},      {32, 1, 32, false},
+    {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},      {64, 1, 64, false},
+    {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true}, {16, 4, 32, false, true},
+    {32, 2, 32, true, true}, {32, 2, 32, false, true},
 };
 constexpr MatVecTile few_tokens[] = {
-    {8, 2, 8, true},   {8, 2, 8, false}, {8, 4, 8, true},  {4, 2, 8, true},  {4, 4, 8, true},
-    {16, 1, 16, true}, {8, 4, 8, false}, {4, 2, 8, false}, {4, 4, 8, false}, {16, 1, 16, false},
+    {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},        {4, 4, 8, true},
+    {16, 1, 16, true},     {8, 4, 8, false},       {4, 2, 8, false},      {4, 4, 8, false},       {16, 1, 16, false},
+    {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
 };
 constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128}, {16, 128}, {32, 256}, {64, 256}};
 constexpr AttentionTile decode[] = {
@@ -33,9 +38,9 @@ const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
 
 bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch; }
 
-// With a gate, and a code book's sixteen numbers.
+// With a gate, and a code book's sixteen numbers where weights need not be bytes.
 u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
-  constexpr u32 block_bytes = 9 * 16, code_book_bytes = 64;
+  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 0 : 64;
   const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }
@@ -61,7 +66,9 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 }
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
-  return !is_matvec(kernel) || !matvec_tile(kernel, candidate).subgroups || features.subgroups;
+  if (!is_matvec(kernel)) return true;
+  const MatVecTile& tile = matvec_tile(kernel, candidate);
+  return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
 }
 
 std::string joined(std::initializer_list<u32> numbers) {
@@ -97,11 +104,17 @@ u32 candidate_count(TunedKernel kernel) {
 std::string candidate_name(TunedKernel kernel, u32 candidate) {
   if (is_matvec(kernel)) {
     const MatVecTile& tile = matvec_tile(kernel, candidate);
-    return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "");
+    return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "") +
+           (tile.int8 ? "+int8" : "");
   }
   if (kernel == TunedKernel::gemm) return joined({many_tokens[candidate].tokens, many_tokens[candidate].rows});
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
   return joined({tile.threads, tile.vectors, tile.splits});
+}
+
+gpu::Features features_for(const formats::Format& format, gpu::Features features) {
+  features.integer_dot_product = features.integer_dot_product && has_bytes(format);
+  return features;
 }
 
 bool runs(TunedKernel kernel, u32 candidate, const gpu::Limits& limits, const gpu::Features& features) {
@@ -111,7 +124,8 @@ bool runs(TunedKernel kernel, u32 candidate, const gpu::Limits& limits, const gp
          memory_of(kernel, candidate) <= limits.max_compute_workgroup_storage_size;
 }
 
-u32 default_candidate(TunedKernel kernel, const gpu::Features& features) {
+u32 default_candidate(TunedKernel kernel, gpu::Features features) {
+  features.integer_dot_product = false;
   u32 candidate = 0;
   while (!has_features(kernel, candidate, features)) ++candidate;
   return candidate;

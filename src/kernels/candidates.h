@@ -32,6 +32,7 @@ constexpr u32 tuned_kernels = 5;
 struct MatVecTile {
   u32 lanes = 0, rows = 0, blocks = 0;
   bool subgroups = false;  // sums over lanes by shuffles
+  bool int8 = false;       // activations of 8 bits, sixteen to a scale, and integer dot products: never the default
 };
 // Tokens and weight rows of a tile. The depth is an eighth of its rows, see gemm_tile.wgsl.
 struct GemmTile {
@@ -51,10 +52,13 @@ std::span<const AttentionTile> attention_tiles(bool decode);
 u32 candidate_count(TunedKernel kernel);
 // Its constants, such as "16x4x32+subgroups": what files of measured choices call it.
 std::string candidate_name(TunedKernel kernel, u32 candidate);
+// What products with weights of a format can use of a device's features.
+gpu::Features features_for(const formats::Format& format, gpu::Features features);
 // Whether a device can run it, whatever the operation.
 bool runs(TunedKernel kernel, u32 candidate, const gpu::Limits& limits, const gpu::Features& features);
-// The first that needs no feature but these. Those that need none are within the limits that every device has.
-u32 default_candidate(TunedKernel kernel, const gpu::Features& features);
+// The first that needs no feature but these and keeps activations as they are. Those that need none are within the
+// limits that every device has.
+u32 default_candidate(TunedKernel kernel, gpu::Features features);
 
 // What a choice is made for: a kernel, a format and a shape, of which the power of two below counts.
 std::string tuning_key(TunedKernel kernel, const formats::Format& format, u32 rows, u32 cols);

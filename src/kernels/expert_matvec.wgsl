@@ -22,18 +22,13 @@ var<workgroup> tile: array<Activations, TILE>;
 // Each thread brings half a block of the activations from `source` on. Beyond a slot's columns weights are zero.
 fn stage(source: u32, base: u32, local: u32) {
   let unit = 4u * base + 2u * local;
-  let block = local / 2u;
-  let half = local % 2u;
-  var sum = vec4<f32>();
+  var v: array<vec4<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
-    var v = vec4<f32>();
     if (unit + i / 2u < params.row_units) {
-      v = x[source + 2u * unit + i];
+      v[i] = x[source + 2u * unit + i];
     }
-    tile[block].v[4u * half + i] = v;
-    sum += v;
   }
-  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+  keep(local / 2u, local % 2u, v);
 }
 
 // group: its number among those of a slot, and which slot.
@@ -51,10 +46,11 @@ fn matvec(group: vec2<u32>, local: u32) {
   let lane = local % LANES;
   let first_row = group.x * OUT_ROWS;
 
-  var unit_of_row: array<u32, ROWS>;
+  let row_steps = params.row_units * STEP / 4u;
+  var begin_of_row: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
-    unit_of_row[r] = (matrix * params.rows + row) * params.row_units;
+    begin_of_row[r] = (matrix * params.rows + row) * row_steps;
   }
   prepare(local);
   var sums: array<f32, SUMS>;
@@ -65,7 +61,7 @@ fn matvec(group: vec2<u32>, local: u32) {
     for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
       let v = tile[b];
       for (var r = 0u; r < ROWS; r++) {
-        sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+        sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
       }
     }
   }

@@ -38,13 +38,10 @@ void add_gate(Shader& shader, const MatMulKind& kind) {
   shader.function(gates ? kind.gate : graph::Function::silu_gate, gates);
 }
 
-PipelineDesc sample(std::string_view name, std::vector<BindingType> bindings) {
-  return Shader(name)
-      .params<SampleParams>("SampleParams")
-      .constants(sample_tile)
-      .add("sample_common")
-      .add(name)
-      .finish(std::move(bindings));
+Shader sample(std::string_view name) {
+  Shader shader(name);
+  shader.params<SampleParams>("SampleParams").constants(sample_tile).add("sample_common").add(name);
+  return shader;
 }
 
 }  // namespace
@@ -58,7 +55,7 @@ PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) 
   shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
-      .products(*kind.format)
+      .products(*kind.format, tile.int8)
       .add("matvec")
       .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
@@ -163,7 +160,6 @@ u64 rope_table_bytes(u32 rotated, u32 context) { return (64 + ceil_div(context, 
 
 u64 sample_blocks_bytes(u32 vocab) { return ceil_div(vocab, sample_tile.BLOCK) * 3 * sizeof(u32); }
 u64 sample_candidates_bytes(u32 vocab) { return (u64(vocab) + 1) * sizeof(u32); }
-u32 adjust_grid(u32 vocab) { return u32(ceil_div(vocab, sample_tile.WORKGROUP)); }
 u64 mask_bytes(u32 vocab) { return ceil_div(vocab, 32) * sizeof(u32); }
 u32 sample_grid(u32 vocab) { return u32(ceil_div(vocab, sample_tile.TILE)); }
 
@@ -184,9 +180,8 @@ SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32
   return p;
 }
 
-AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 vocab, u32 first_step, bool masked) {
+AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 first_step, bool masked) {
   AdjustParams p;
-  p.vocab = vocab;
   p.first_step = first_step;
   p.masked = masked;
   p.repetition = sampling.repetition_penalty;
@@ -195,16 +190,16 @@ AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 vocab, u32
   return p;
 }
 
-PipelineDesc sample_adjust() {
-  return Shader("sample_adjust")
-      .params<AdjustParams>("AdjustParams")
-      .constants(sample_tile)
-      .add("sample_common")
-      .add("sample_adjust")
-      .finish({uniform, uniform, read, read, write, write});
+PipelineDesc sample_blocks(bool adjust) {
+  Shader shader = sample("sample_blocks");
+  if (!adjust) return shader.add("sample_logits").finish({uniform, uniform, read, write, write});
+  return shader.params<AdjustParams>("AdjustParams")
+      .with("sample_adjust")
+      .finish({uniform, uniform, write, write, write, uniform, read, read, write});
 }
-PipelineDesc sample_blocks() { return sample("sample_blocks", {uniform, uniform, read, write, write}); }
-PipelineDesc sample_filter() { return sample("sample_filter", {uniform, uniform, read, read, write}); }
-PipelineDesc sample_pick() { return sample("sample_pick", {uniform, read, read, read, read, write, write, write}); }
+PipelineDesc sample_filter() { return sample("sample_filter").finish({uniform, uniform, read, read, write}); }
+PipelineDesc sample_pick() {
+  return sample("sample_pick").finish({uniform, read, read, read, read, write, write, write});
+}
 
 }  // namespace pronk::kernels

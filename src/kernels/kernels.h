@@ -82,15 +82,12 @@ u32 sample_grid(u32 vocab);  // workgroups of blocks and filter
 // The settings as the kernels read them. A filter whose setting is NaN or out of range is off.
 SampleParams sample_params(const graph::SamplingParams& sampling, u32 vocab, u32 context, u32 end_count);
 
-AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 vocab, u32 first_step, bool masked);
-u32 adjust_grid(u32 vocab);
+AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 first_step, bool masked);
 u64 mask_bytes(u32 vocab);
-// 0 AdjustParams, 1 StepState, 2 the token that was fed, 3 mask, 4 graph::TokenAdjustment of each token, 5 logits,
-// in place. Grid: adjust_grid().
-gpu::PipelineDesc sample_adjust();
-// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. Grid: sample_grid().
-gpu::PipelineDesc sample_blocks();
-// filter: as blocks. Needed only when not greedy.
+// blocks: 0 SampleParams, 1 StepState, 2 logits, 3 blocks, 4 candidates. To adjust the logits, in place: 5
+// AdjustParams, 6 the token that was fed, 7 mask, 8 graph::TokenAdjustment of each token. Grid: sample_grid().
+gpu::PipelineDesc sample_blocks(bool adjust);
+// filter: as blocks that adjust nothing. Needed only when not greedy.
 gpu::PipelineDesc sample_filter();
 // pick: 0 SampleParams, 1 logits, 2 blocks, 3 candidates, 4 end tokens, 5 StepState, 6 next token, 7 sampled. Grid: 1.
 gpu::PipelineDesc sample_pick();

@@ -148,15 +148,15 @@ Launch lower(const Embed& e, const EmbedOperands& o) {
       {embed_grid(p.row_units)},       {Scale::Axis::y}};
 }
 
-Launch lower_adjust(u32 vocab, const AdjustOperands& o) {
-  return {sample_adjust(),      {}, {o.params, o.state, o.fed, o.mask, o.adjustments, o.logits}, nullptr,
-          {adjust_grid(vocab)}, {}};
-}
-
-std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& o) {
+std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& o,
+                                   const std::optional<AdjustOperands>& adjust) {
   const std::vector<Operand> shared{o.params, o.state, o.logits, o.blocks, o.candidates};
   const Grid grid{sample_grid(vocab)};
-  std::vector<Launch> launches{{sample_blocks(), {}, shared, nullptr, grid, {}}};
+  std::vector<Launch> launches{{sample_blocks(adjust.has_value()), {}, shared, nullptr, grid, {}}};
+  if (adjust) {
+    for (const Operand more : {adjust->params, adjust->fed, adjust->mask, adjust->adjustments})
+      launches[0].operands.push_back(more);
+  }
   if (!greedy) launches.push_back({sample_filter(), {}, shared, nullptr, grid, {}});
   launches.push_back({sample_pick(),
                       {},

@@ -293,16 +293,16 @@ struct ScanOperands {
 };
 Launch lower(const Scan& scan, const ScanOperands& operands);
 
+// Where logits are changed before a token is sampled. `params` is written before each run: AdjustParams.
 struct AdjustOperands {
-  Operand params, state, fed, mask, adjustments, logits;
+  Operand params, fed, mask, adjustments;
 };
-// Before sampling, where logits are to be changed. `params` is written before each run: AdjustParams.
-Launch lower_adjust(u32 vocab, const AdjustOperands& operands);
-
 struct SamplingOperands {
   Operand params, state, logits, blocks, candidates, end_tokens, next_token, sampled;
 };
 // Blocks, filter and pick; greedy sampling does without the filter. `params` is written before each run: SampleParams.
-std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& operands);
+// adjust: the first of them, which reads each logit, changes it too.
+std::vector<Launch> lower_sampling(u32 vocab, bool greedy, const SamplingOperands& operands,
+                                   const std::optional<AdjustOperands>& adjust = std::nullopt);
 
 }  // namespace pronk::kernels

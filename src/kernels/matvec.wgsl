@@ -27,23 +27,18 @@ fn stage(first_token: u32, base: u32, local: u32) -> f32 {
   let unit = 4u * base + local % (2u * TILE) * 2u;
   let token = min(first_token + local / (2u * TILE), max(state.rows, 1u) - 1u);
   let source = params.x_base + token * params.x_stride + 2u * unit;
-  let block = local / 2u;
-  let half = local % 2u;
   var square = 0.0;
-  var sum = vec4<f32>();
+  var v: array<vec4<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
-    var v = vec4<f32>();
     if (unit + i / 2u < params.row_units) {
-      v = x[source + i];
+      v[i] = x[source + i];
     }
     if (NORM) {
-      square += dot(v, v);
-      v *= norm[2u * unit + i];
+      square += dot(v[i], v[i]);
+      v[i] *= norm[2u * unit + i];
     }
-    tile[block].v[4u * half + i] = v;
-    sum += v;
   }
-  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+  keep(local / 2u, local % 2u, v);
   return square;
 }
 
@@ -56,12 +51,13 @@ fn matvec(group: vec2<u32>, local: u32) {
   let first_row = group.x * OUT_ROWS;
   let first_token = group.y * TOKENS;
 
-  var unit_of_row: array<u32, WEIGHT_ROWS>;
+  let row_steps = params.row_units * STEP / 4u;
+  var begin_of_row: array<u32, WEIGHT_ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     let row = min(first_row + local / LANES * ROWS + r, params.rows - 1u);
-    unit_of_row[r] = row * params.row_units;
+    begin_of_row[r] = row * row_steps;
     if (GATED) {
-      unit_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * params.row_units;
+      begin_of_row[WEIGHT_ROWS - ROWS + r] = (params.rows + row) * row_steps;
     }
   }
 
@@ -76,11 +72,11 @@ fn matvec(group: vec2<u32>, local: u32) {
       if (TOKENS == 1u) {
         let v = tile[b];
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          sums[r] += product(load32(unit_of_row[r], 4u * (base + b)), v);
+          sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
         }
       } else {
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          let w = load32(unit_of_row[r], 4u * (base + b));
+          let w = load32(begin_of_row[r], STEP * (base + b));
           for (var t = 0u; t < TOKENS; t++) {
             sums[t * WEIGHT_ROWS + r] += product(w, tile[t * TILE + b]);
           }

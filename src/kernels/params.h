@@ -158,7 +158,6 @@ PRONK_STRUCT(SampleParams,
 );
 
 PRONK_STRUCT(AdjustParams,
-  (u32, vocab),
   (u32, first_step),  // of the run: what it is fed is of the prompt
   (u32, masked),
   (float, repetition), (float, frequency), (float, presence)

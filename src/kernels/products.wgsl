@@ -5,11 +5,28 @@ struct Activations {
   sums: vec4<f32>,  // of the first and the last sixteen, in x and y; the odd size spreads blocks over the banks
 }
 
-fn product(w: Block, a: Activations) -> f32 {
-  let first = dot(w.q[0], a.v[0]) + dot(w.q[1], a.v[1]) + dot(w.q[2], a.v[2]) + dot(w.q[3], a.v[3]);
-  let last = dot(w.q[4], a.v[4]) + dot(w.q[5], a.v[5]) + dot(w.q[6], a.v[6]) + dot(w.q[7], a.v[7]);
-  if (GROUP == 32u) {
-    return w.scale.x * (first + last) + w.offset.x * (a.sums.x + a.sums.y);
+// Half a block of activations into the tile of the kernel.
+fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
+  var sum = vec4<f32>();
+  for (var i = 0u; i < 4u; i++) {
+    tile[block].v[4u * half + i] = v[i];
+    sum += v[i];
   }
-  return dot(w.scale, vec2<f32>(first, last)) + dot(w.offset, a.sums.xy);
+  tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
+}
+
+fn add_products(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
+  return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
+}
+
+fn product(w: Block, a: Activations) -> f32 {
+  var sums = -ZERO * a.sums.xy;
+  for (var i = 0u; i < 4u; i++) {
+    sums.x = add_products(sums.x, w.q[i], a.v[i]);
+    sums.y = add_products(sums.y, w.q[i + 4u], a.v[i + 4u]);
+  }
+  if (GROUP == 32u) {
+    return w.scale.x * (sums.x + sums.y) + w.offset.x * (a.sums.x + a.sums.y);
+  }
+  return dot(w.scale, sums) + dot(w.offset, a.sums.xy);
 }

@@ -1,8 +1,8 @@
 // First step of sampling: sums up each BLOCK logits. A team of LANES threads takes a block, a workgroup takes TILE logits.
+// logit_at() reads them first, and where the run asks for it changes them.
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read_write> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> candidates: array<u32>;  // how many, then tokens
 
@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var largest = LOWEST;
   var token = first;
   for (var i = first; i < end; i += LANES) {
-    let v = sane(logits[i]);
+    let v = logit_at(i);
     if (v > largest) {
       largest = v;
       token = i;

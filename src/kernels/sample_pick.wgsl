@@ -12,17 +12,22 @@
 @group(0) @binding(6) var<storage, read_write> next_token: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sampled: array<u32>;  // what the host reads
 
+const BINS = 256u;  // as many as there are threads
 const NO_TOKEN = 0xffffffffu;
 const BAD_LOGITS = 0xfffffffeu;
 
 var<workgroup> values: array<f32, WORKGROUP>;
 var<workgroup> tokens: array<u32, WORKGROUP>;
-var<workgroup> bins: array<atomic<u32>, 256>;
+var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> chosen: u32;
 var<workgroup> left: u32;
+var<workgroup> ended: atomic<u32>;  // the token is an end token
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) local: u32) {
+  if (local == 0u) {
+    atomicStore(&ended, 0u);
+  }
   var largest = LOWEST;
   var token = 0u;
   for (var b = local; b < params.blocks; b += WORKGROUP) {
@@ -56,6 +61,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
     }
     draw(local, threshold, largest);
   }
+  if (local < params.end_count && end_tokens[local] == tokens[0]) {
+    atomicStore(&ended, 1u);
+  }
+  workgroupBarrier();
   if (local == 0u) {
     advance(tokens[0], largest > LOWEST && largest <= HIGHEST);
   }
@@ -85,6 +94,32 @@ fn weight(logit: f32, largest: f32, mass: f32) -> u32 {
   return u32(exp((logit - largest) * params.inverse_temperature) / mass * 1073741824.0);
 }
 
+// Adds up the bins from the highest down, and leaves in `chosen` the one with which the sum reaches `left`, and in `left`
+// what that bin has to bring. When all together do not reach it, the lowest that is not empty, and so from there on.
+// A thread a bin.
+fn choose_bin(local: u32) {
+  let wanted = left;
+  let here = atomicLoad(&bins[BINS - 1u - local]);
+  tokens[local] = here;
+  for (var step = 1u; step < BINS; step <<= 1u) {
+    workgroupBarrier();
+    var sum = tokens[local];
+    if (local >= step) {
+      sum += tokens[local - step];
+    }
+    workgroupBarrier();
+    tokens[local] = sum;
+  }
+  workgroupBarrier();
+  let all = tokens[BINS - 1u];
+  let reached = tokens[local];
+  let goal = min(wanted, all);
+  if (reached >= goal && reached - here < goal) {
+    chosen = BINS - 1u - local;
+    left = select(0xffffffffu, wanted - (reached - here), wanted <= all);
+  }
+}
+
 // The order key at which the weights of the candidates, added up from the largest logit down, reach `wanted`. Candidates
 // with keys below `lowest` are left out. A candidate weighs 1 when mass is 0, else its share of the probability.
 fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> u32 {
@@ -94,9 +129,7 @@ fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> 
   }
   for (var shift = 32u; shift > 0u;) {
     shift -= 8u;
-    for (var i = local; i < 256u; i += WORKGROUP) {
-      atomicStore(&bins[i], 0u);
-    }
+    atomicStore(&bins[local], 0u);
     workgroupBarrier();
     for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
       let logit = sane(logits[candidates[1u + c]]);
@@ -110,30 +143,7 @@ fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> 
       }
     }
     workgroupBarrier();
-    if (local == 0u) {
-      var bin = 255u;
-      var remaining = left;
-      var last = 0u;  // the lowest bin that is not empty: the answer when the weights do not reach
-      var reached = false;
-      for (var i = 0u; i < 256u; i++) {
-        let here = atomicLoad(&bins[255u - i]);
-        if (here > 0u) {
-          last = 255u - i;
-        }
-        if (!reached && here >= remaining) {
-          reached = true;
-          bin = 255u - i;
-          left = remaining;
-        }
-        if (!reached) {
-          remaining -= here;
-        }
-      }
-      chosen = select(last, bin, reached);
-      if (!reached) {
-        left = 0xffffffffu;  // from here on, too, the lowest bin is taken
-      }
-    }
+    choose_bin(local);
     workgroupBarrier();
     prefix = (prefix << 8u) | chosen;
     workgroupBarrier();
@@ -211,9 +221,6 @@ fn advance(picked: u32, usable: bool) {
   state.position += 1u;
   state.step += 1u;
   state.remaining -= 1u;
-  var finished = state.remaining == 0u || state.position >= params.context;
-  for (var i = 0u; i < params.end_count; i++) {
-    finished = finished || end_tokens[i] == picked;
-  }
-  state.finished = select(0u, 1u, finished);
+  let finished = state.remaining == 0u || state.position >= params.context;
+  state.finished = select(0u, 1u, finished || atomicLoad(&ended) != 0u);
 }

@@ -61,6 +61,8 @@ bool defines(const formats::Format& format, std::string_view function) {
 
 }  // namespace
 
+bool has_bytes(const formats::Format& format) { return defines(format, "load_bytes"); }
+
 Shader::Shader(std::string_view name) : name_(name) { params<StepState>("StepState"); }
 
 void Shader::add_field(std::string_view name, bool is_float) {
@@ -123,10 +125,18 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
   return defines(format, "scales_of") ? add("code_book") : *this;
 }
 
-Shader& Shader::products(const formats::Format& format) {
-  if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
+Shader& Shader::products(const formats::Format& format, bool int8) {
+  CHECK(has_bytes(format) || !int8);
+  if (int8) {
+    name_ += " int8";
+  } else if (has_bytes(format)) {
+    add("load_bytes");
+  } else {
+    text_ += "const ZERO = 0.0;\nconst STEP = 4u;\n";
+    if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
+  }
   if (!defines(format, "scales_of")) text_ += "fn prepare(local: u32) {}\n";
-  return add("products");
+  return add(int8 ? "products_int8" : "products");
 }
 
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {

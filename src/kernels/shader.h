@@ -18,6 +18,9 @@ constexpr gpu::BindingType uniform = gpu::BindingType::uniform;
 constexpr gpu::BindingType read = gpu::BindingType::storage_read;
 constexpr gpu::BindingType write = gpu::BindingType::storage_read_write;
 
+// Whether a format's fragment gives its weights as bytes.
+bool has_bytes(const formats::Format& format);
+
 class Shader {
  public:
   explicit Shader(std::string_view name);
@@ -47,8 +50,8 @@ class Shader {
   Shader& function(graph::Function function, bool named = true);
   // A weight format's fragment; its table is bound behind everything else.
   Shader& format(const formats::Format& format, u32 table_binding);
-  // Products of 32 of the format's weights at a time.
-  Shader& products(const formats::Format& format);
+  // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
+  Shader& products(const formats::Format& format, bool int8 = false);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
   Shader& cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width);
   gpu::PipelineDesc finish(std::vector<gpu::BindingType> bindings);

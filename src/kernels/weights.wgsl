@@ -9,8 +9,7 @@ fn half_word_at(plane: u32, index: u32) -> u32 {
 }
 
 fn half_at(plane: u32, index: u32) -> f32 {
-  let pair = weights1[plane + (index >> 1u)];
-  return half_to_float((pair >> ((index & 1u) * 16u)) & 0xffffu);
+  return upper_half(weights1[plane + (index >> 1u)] << (((index + 1u) << 4u) & 31u));
 }
 
 // The four bytes of a word as numbers from 0 to 255.
@@ -18,16 +17,19 @@ fn unsigned_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }
 
-// Thirty-two weights: q · scale + offset, with a scale and an offset for each half of them.
+// Thirty-two weights, with a scale and an offset for each half of them: (q - ZERO) · scale + offset.
 struct Block {
   q: array<vec4<f32>, 8>,
   scale: vec2<f32>,
   offset: vec2<f32>,
 }
 
-fn bytes32(lo: vec4<u32>, hi: vec4<u32>) -> array<vec4<f32>, 8> {
-  return array<vec4<f32>, 8>(unsigned_bytes(lo.x), unsigned_bytes(hi.x), unsigned_bytes(lo.y), unsigned_bytes(hi.y),
-                             unsigned_bytes(lo.z), unsigned_bytes(hi.z), unsigned_bytes(lo.w), unsigned_bytes(hi.w));
+// The same with bytes for q: lo.x has the first four, hi.x the next, then lo.y and so on.
+struct Bytes {
+  lo: vec4<u32>,
+  hi: vec4<u32>,
+  scale: vec2<f32>,
+  offset: vec2<f32>,
 }
 
 fn lower_nibbles(words: vec4<u32>) -> vec4<u32> {
@@ -39,10 +41,10 @@ fn upper_nibbles(words: vec4<u32>) -> vec4<u32> {
 }
 
 // Nibbles, and a fifth bit for each: in every byte of `fifth`, bits 2 i and 2 i + 1 belong to word i.
-fn five_bits(words: vec4<u32>, fifth: u32) -> array<vec4<f32>, 8> {
+fn five_bits(words: vec4<u32>, fifth: u32, scale: f32, offset: f32) -> Bytes {
   let lo = vec4<u32>(fifth << 4u, fifth << 2u, fifth, fifth >> 2u) & vec4<u32>(0x10101010u);
   let hi = vec4<u32>(fifth << 3u, fifth << 1u, fifth >> 1u, fifth >> 3u) & vec4<u32>(0x10101010u);
-  return bytes32(lower_nibbles(words) | lo, upper_nibbles(words) | hi);
+  return Bytes(lower_nibbles(words) | lo, upper_nibbles(words) | hi, vec2<f32>(scale), vec2<f32>(offset));
 }
 
 // Of two words whose bytes hold four codes of two bits: in the lowest four bits of each byte those of eight weights.

@@ -1,7 +1,6 @@
 #include "sources/folder.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "sources/huggingface.h"
 #include "sources/mlc.h"
@@ -17,6 +16,14 @@ std::span<const std::string_view> folder_file_names() {
     }
     return all;
   }();
+  return names;
+}
+
+std::vector<std::string_view> other_file_names(std::string_view first_file) {
+  const auto own = first_file == Mlc::file_names()[0] ? Mlc::file_names() : HuggingFace::file_names();
+  std::vector<std::string_view> names(own.begin() + 1, own.end());
+  const auto more = tokenizer_file_names();
+  names.insert(names.end(), more.begin(), more.end());
   return names;
 }
 

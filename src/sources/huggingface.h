@@ -36,6 +36,7 @@ class HuggingFace final : public Source {
   // rope.scaling.type llama3), rows of q and k that GGUF has in another order by rope.halves.
   Result<files::Gguf> header() const override;
   Result<text::Tokenizer> tokenizer() const override { return tokenizer_of(texts_); }
+  const text::TokenizerFiles& tokenizer_files() const override { return texts_; }
 
  private:
   Status read_index(const files::Json& index);

@@ -1,6 +1,7 @@
 #include "sources/mlc.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/quote.h"
@@ -68,6 +69,10 @@ Result<u64> read_shape(JsonValue shape, TensorInfo& tensor) {
     tensor.shape[--at] = size;
   }
   return elements;
+}
+
+std::pair<u32, u64> place_of(const TensorInfo& tensor) {
+  return tensor.scales ? std::pair(tensor.scales->file, tensor.scales->offset) : std::pair(tensor.file, tensor.offset);
 }
 
 Result<TensorInfo> read_tensor(JsonValue record, u32 file, u64 shard_bytes) {
@@ -145,7 +150,8 @@ Status Mlc::read_shard(JsonValue shard) {
   return {};
 }
 
-// Codes and scales become one tensor, named as one that is not quantized.
+// Codes and scales become one tensor, named as one that is not quantized. The compiler gives codes of many bytes a
+// shard of their own, so scales tell the order of its writing: in that order all shards are read from start to end.
 Status Mlc::join_pieces() {
   std::ranges::sort(tensors_, {}, &TensorInfo::name);
   const auto same = std::ranges::adjacent_find(tensors_, {}, &TensorInfo::name);
@@ -174,6 +180,7 @@ Status Mlc::join_pieces() {
     tensor.name = stem + ".weight";
     joined.push_back(std::move(tensor));
   }
+  std::ranges::sort(joined, {}, place_of);
   tensors_ = std::move(joined);
   return {};
 }

@@ -28,6 +28,7 @@ class Mlc final : public Source {
   Result<u64> add_header(std::span<const u8> prefix, std::optional<u64> file_size) override;
   Result<files::Gguf> header() const override;
   Result<text::Tokenizer> tokenizer() const override { return tokenizer_of(texts_); }
+  const text::TokenizerFiles& tokenizer_files() const override { return texts_; }
 
  private:
   Status read_config(std::string contents);

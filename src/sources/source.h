@@ -30,6 +30,7 @@ class Source {
   // When all are there: the whole in GGUF's words, without its vocabulary.
   virtual Result<files::Gguf> header() const = 0;
   virtual Result<text::Tokenizer> tokenizer() const = 0;
+  virtual const text::TokenizerFiles& tokenizer_files() const = 0;  // what that is made of
 };
 
 }  // namespace pronk::sources

@@ -416,9 +416,13 @@ void Decoder::append(std::string_view spelling, bool first, std::string& out) co
   out += text;
 }
 
-Status encode_by_pipeline(const Vocabulary& v, std::string_view text, bool control, std::vector<u32>& out) {
+void Pipeline::decode(std::string_view spelling, bool first, std::string& out) const {
+  decoder.append(spelling, first, out);
+}
+
+Status Pipeline::encode(const Vocabulary& v, std::string_view text, bool control, std::vector<u32>& out) const {
   const u64 most_bytes = std::min<u64>(most_normalized_bytes(text.size()), u64{no_token} - 1);
-  for (const Fragment& fragment : v.pipeline->raw_added.split(text, control)) {
+  for (const Fragment& fragment : raw_added.split(text, control)) {
     if (fragment.token != no_token) {
       out.push_back(fragment.token);
       continue;

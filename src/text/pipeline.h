@@ -108,7 +108,16 @@ struct Decoder {
 
 enum class PieceModel : u8 { bpe, unigram, word_piece, word_level };
 
+struct Vocabulary;
+
+// What it does is called through its table of functions, so that a module that makes no pipeline carries none of that.
 struct Pipeline {
+  virtual ~Pipeline() = default;
+  // Appends the ids of a text; with `control`, control tokens in it are found.
+  virtual Status encode(const Vocabulary& vocabulary, std::string_view text, bool control, std::vector<u32>& out) const;
+  // Appends the text of a token; `first` of all.
+  virtual void decode(std::string_view spelling, bool first, std::string& out) const;
+
   PieceModel model = PieceModel::bpe;
   std::vector<Step> normalizer, pre_tokenizer;
   AddedTokens raw_added;         // looked for in the text as it is
@@ -120,8 +129,5 @@ struct Pipeline {
   std::string continuing_prefix, word_suffix;  // of the spellings inside of a piece and of its last one
   u32 longest_word = 100;                      // word_piece: characters
 };
-
-struct Vocabulary;
-Status encode_by_pipeline(const Vocabulary& vocabulary, std::string_view text, bool control, std::vector<u32>& out);
 
 }  // namespace pronk::text

@@ -108,7 +108,7 @@ Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options
   std::vector<u32> out;
   if (bos) v.prefix.empty() ? out.push_back(v.bos) : void(out = v.prefix);
   if (v.pipeline) {
-    PRONK_OK(encode_by_pipeline(v, utf8, options.parse_special, out));
+    PRONK_OK(v.pipeline->encode(v, utf8, options.parse_special, out));
     if (options.bos != Bos::off) out.insert(out.end(), v.suffix.begin(), v.suffix.end());
     return out;
   }
@@ -147,7 +147,7 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special, bool
   if (v.pipeline) {
     if (v.types[id] == TokenType::control && !render_special) return;
     const auto byte = v.pipeline->decoder.joins_bytes ? byte_of(spelling) : std::nullopt;
-    byte ? out += char(*byte) : (v.pipeline->decoder.append(spelling, first, out), out);
+    byte ? out += char(*byte) : (v.pipeline->decode(spelling, first, out), out);
     return;
   }
   switch (v.types[id]) {

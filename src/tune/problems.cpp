@@ -38,15 +38,15 @@ class Problems {
   }
 
   // Null when a problem with this key is there already.
-  Problem* fresh(TunedKernel kernel, std::string key) {
+  Problem* fresh(TunedKernel kernel, std::string key, const gpu::Features& features) {
     if (!keys_.insert(key).second) return nullptr;
     Problem& problem = problems_.emplace_back();
     problem.kernel = kernel;
     problem.key = std::move(key);
-    const u32 standard = kernels::default_candidate(kernel, features_);
+    const u32 standard = kernels::default_candidate(kernel, features);
     problem.candidates = {standard};
     for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
-      if (i != standard && kernels::runs(kernel, i, limits_, features_)) problem.candidates.push_back(i);
+      if (i != standard && kernels::runs(kernel, i, limits_, features)) problem.candidates.push_back(i);
     }
     return &problem;
   }
@@ -57,6 +57,8 @@ class Problems {
     const engine::Matrix& matrix = plan_.weights.matrix(engine::part_weights(op));
     const kernels::MatMulKind kind{matrix.format, op.norm != graph::WeightId::none, !engine::part_biases(op).empty(),
                                    op.epilogue, op.gate};
+    gpu::Features features = kernels::features_for(*matrix.format, features_);
+    if (plan_.options.activations == graph::Activations::f32) features.integer_dot_product = false;
     const bool logits = op.out == graph_.output && !plan_.options.all_logits;  // of one token alone
     for (const engine::MatrixPart& part : matrix.parts) {
       for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
@@ -64,7 +66,7 @@ class Problems {
                                            {MatMulKernel::gemm, std::min(gemm_tokens, plan_.options.chunk)}}) {
         if (logits && kernel != MatMulKernel::matvec) continue;
         const TunedKernel tuned = kernels::tuned(kernel);
-        Problem* problem = fresh(tuned, kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols));
+        Problem* problem = fresh(tuned, kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols), features);
         if (problem) set_cases(*problem, kernel, kind, u32(std::min<u64>(part.rows, most_rows)), matrix.cols, tokens);
       }
     }
@@ -95,7 +97,7 @@ class Problems {
     if (heads.key != heads.value || heads.values_in_keys || !op.causal) return;
     for (const bool decode : {true, false}) {
       const TunedKernel kernel = decode ? TunedKernel::attention_decode : TunedKernel::attention_prefill;
-      Problem* problem = fresh(kernel, kernels::tuning_key(kernel, heads, plan_.options.kv));
+      Problem* problem = fresh(kernel, kernels::tuning_key(kernel, heads, plan_.options.kv), features_);
       if (problem) set_cases(*problem, heads, decode);
     }
   }

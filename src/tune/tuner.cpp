@@ -27,9 +27,12 @@ Result<std::unique_ptr<Tuner>> Tuner::create(const Model& model, const LoadOptio
   PRONK_TRY(const Plan fitting, preflight.run(false));
   if (!fitting.fits()) return fail(fitting.refusal_code, fitting.refusal);
   PRONK_TRY(const engine::GpuPlan plan,
-            engine::plan_gpu(*loadable.model, {.context = fitting.context, .kv = loadable.options.kv}, device.limits(),
-                             device.features()));
-  return std::make_unique<Tuner>(problems(*loadable.model, plan, device.limits(), device.features()), device, seconds);
+            engine::plan_gpu(
+                *loadable.model,
+                {.context = fitting.context, .kv = loadable.options.kv, .activations = loadable.options.activations},
+                device.limits(), device.features()));
+  return std::make_unique<Tuner>(tune::problems(*loadable.model, plan, device.limits(), device.features()), device,
+                                 seconds);
 }
 
 engine::OpRun::Pipelines Tuner::pipelines() {

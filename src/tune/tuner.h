@@ -31,7 +31,7 @@ class Tuner {
   // An error ends it: the device is lost, or refuses memory.
   Status pump();
   bool done() const { return state_ == State::done; }
-  std::size_t problem_count() const { return problems_.size(); }
+  std::span<const Problem> problems() const { return problems_; }
 
   const kernels::Tuning& tuning() const { return tuning_; }
   std::span<const Verdict> verdicts() const { return verdicts_; }  // of the problems that are over

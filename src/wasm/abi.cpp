@@ -11,74 +11,22 @@
 #include "gpu/device.h"
 #include "pronk/pronk.h"
 #include "text/tokenizer.h"
+#include "wasm/instance.h"
 #include "wasm/json.h"
 
 namespace pronk::wasm {
+
 namespace {
-
-// An embedding under way.
-struct Embedding {
-  graph::Pooling pooling;
-  bool normalized;
-  std::vector<float> rows;
-};
-
-// The one model and conversation of this module.
-struct Instance {
-  std::shared_ptr<Model> model = std::make_shared<Model>();
-  bool headers_done = false;
-  std::unique_ptr<gpu::Device> device;  // between planning and loading
-  std::unique_ptr<Engine> engine;
-  bool embeds = false;                           // instead of generating
-  std::unique_ptr<text::StreamDecoder> decoder;  // of the current generation
-  std::optional<Embedding> embedding;
-  GenerateOptions adjust;  // what pronk_adjust() said for the next generation
-  u32 prompt_tokens = 0, generated_tokens = 0;
-};
-
-Instance instance;
-std::string result;
-ErrorCode error_code = ErrorCode::internal;  // of the last failure
-
-i32 give(std::string text) {
-  result = std::move(text);
-  return 0;
-}
-
-// otherwise: what an error that does not say its kind is, in the call that failed.
-i32 failed(const Error& error, ErrorCode otherwise) {
-  result = error.message;
-  error_code = error.code == ErrorCode::unspecified ? otherwise : error.code;
-  return -1;
-}
-
-i32 misused(std::string message) { return failed({std::move(message)}, ErrorCode::internal); }
 
 template <class T>
 void append(std::string& out, const T& value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-std::string_view text_of(const u8* bytes, u32 length) { return {reinterpret_cast<const char*>(bytes), length}; }
-
 std::vector<u32> ids_of(const u8* bytes, u32 count) {
   std::vector<u32> ids(count);
   std::memcpy(ids.data(), bytes, count * sizeof(u32));
   return ids;
-}
-
-graph::KvType kv_type(i32 kind) {
-  switch (KvKind(kind)) {
-    case kv_f16:
-      return graph::KvType::f16;
-    case kv_f32:
-      return graph::KvType::f32;
-    case kv_q8:
-      return graph::KvType::q8;
-    case kv_q4:
-      return graph::KvType::q4;
-  }
-  return graph::KvType::f16;
 }
 
 // Nullopt: as the model was trained.
@@ -96,26 +44,6 @@ std::optional<graph::Pooling> pooling_of(i32 kind) {
       return graph::Pooling::none;
   }
   return std::nullopt;
-}
-
-LoadOptions load_options(u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
-  const bool largest = context == context_largest;
-  return {.context = largest ? context_default : context,
-          .largest_context = largest,
-          .budget = budget > 0 && budget < 0x1p63 ? u64(budget) : 0,
-          .kv = {kv_type(keys), kv_type(values)},
-          .threads = threads,
-          .embedding = embeddings != 0};
-}
-
-// The device that plans and loading use; null for the CPU.
-Result<gpu::Device*> choose_device(i32 kind) {
-  if (kind == device_cpu) return nullptr;
-  if (instance.engine && instance.engine->device()) return instance.engine->device();
-  if (!instance.device) {
-    PRONK_TRY(instance.device, gpu::make_browser_device());
-  }
-  return instance.device.get();
 }
 
 JsonObject as_json(const MemoryUse& use) {
@@ -217,39 +145,6 @@ std::string stats() {
 using namespace pronk;
 using namespace pronk::wasm;
 
-u8* pronk_alloc(u32 bytes) {
-  u8* memory = static_cast<u8*>(std::malloc(bytes > 0 ? bytes : 1));
-  if (!memory) __builtin_trap();
-  return memory;
-}
-u8* pronk_realloc(u8* memory, u32 bytes) {
-  auto* moved = static_cast<u8*>(std::realloc(memory, bytes > 0 ? bytes : 1));
-  if (!moved) __builtin_trap();
-  return moved;
-}
-void pronk_free(u8* memory) { std::free(memory); }
-const u8* pronk_result_ptr() { return reinterpret_cast<const u8*>(result.data()); }
-u32 pronk_result_len() { return u32(result.size()); }
-i32 pronk_error_code() { return i32(error_code); }
-
-double pronk_header(u32 file, const u8* bytes, u32 length, double file_size) {
-  const auto needed = instance.model->add_header(file, {bytes, length}, file_size < 0 ? ~u64{0} : u64(file_size));
-  if (!needed) return failed(needed.error(), ErrorCode::bad_model);
-  if (*needed > 0) return double(*needed);
-  if (file + 1 < instance.model->file_count()) return 0;
-  const Status status = instance.model->finish_headers();
-  if (!status) return failed(status.error(), ErrorCode::bad_model);
-  instance.headers_done = true;
-  return 0;
-}
-
-i32 pronk_split_names(const u8* name, u32 length) {
-  std::string names;
-  for (const std::string& split : split_file_names(text_of(name, length))) names += (names.empty() ? "" : "\n") + split;
-  give(std::move(names));
-  return i32(instance.model->file_count());
-}
-
 i32 pronk_plan(i32 device, u32 context, i32 keys, i32 values, double budget, i32 embeddings, u32 threads) {
   if (!instance.headers_done) return misused("no header has been read");
   auto text = plan(device, load_options(context, keys, values, budget, embeddings, threads));
@@ -261,6 +156,7 @@ i32 pronk_load(i32 device, u32 context, i32 keys, i32 values, double budget, i32
   if (!instance.headers_done) return misused("no header has been read");
   LoadOptions options = load_options(context, keys, values, budget, embeddings, threads);
   options.prefill_chunk = prefill_chunk;
+  options.tuning = instance.tuning;
   const Status status = load(device, options);
   return status ? 0 : failed(status.error(), ErrorCode::unsupported);
 }
@@ -456,8 +352,3 @@ void pronk_cancel() {
 }
 
 i32 pronk_stats() { return instance.engine ? give(stats()) : misused("no model is loaded"); }
-
-void pronk_unload() {
-  instance = {};
-  result.clear();
-}

@@ -7,20 +7,8 @@
 // Nothing blocks: the host calls pronk_pump() after every event and follows the state that it returns.
 #pragma once
 
+#include "wasm/call.h"
 #include "wasm/host_types.h"
-
-#define PRONK_EXPORT(name) extern "C" __attribute__((export_name(#name), visibility("default")))
-
-using pronk::i32, pronk::u32, pronk::u8;
-
-// Memory for arguments; pronk_alloc never returns null (the module traps when memory is exhausted).
-PRONK_EXPORT(pronk_alloc) u8* pronk_alloc(u32 bytes);
-PRONK_EXPORT(pronk_realloc) u8* pronk_realloc(u8* memory, u32 bytes);  // keeps what it held; memory may be null
-PRONK_EXPORT(pronk_free) void pronk_free(u8* memory);
-PRONK_EXPORT(pronk_result_ptr) const u8* pronk_result_ptr();
-PRONK_EXPORT(pronk_result_len) u32 pronk_result_len();
-// Of the last call that failed; never ErrorCode::unspecified.
-PRONK_EXPORT(pronk_error_code) i32 pronk_error_code();
 
 // Parses the header of a file from its first bytes. Files are given in order of their split index, the only file as 0.
 // Returns 0 when it is complete, else the number of bytes from the start of the file to call again with; -1: error.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/enums.h"
+#include "base/fields.h"
 #include "base/types.h"
 
 namespace pronk::wasm {
@@ -53,6 +54,24 @@ PRONK_PLAIN_ENUM(PoolingKind, i32,
 
 // Instead of a context length.
 PRONK_PLAIN_ENUM(Context, u32, (context_default, 0), (context_largest, 0xffffffff));
+
+// A tensor of the GGUF file that pronk-folder.wasm makes of a folder. Its bytes are a range of a file of the folder
+// where unit is 0; else each `unit` of them are made of as many units of its inputs.
+PRONK_STRUCT(FolderTensor,
+  (double, offset),  // in the GGUF file
+  (double, bytes),
+  (double, first_offset),  // in the input's file
+  (double, first_bytes),
+  (double, second_offset),
+  (double, second_bytes),  // 0: there is one input
+  (double, added),         // for folder_make(), as the type
+  (u32, first_file),
+  (u32, second_file),
+  (u32, unit),
+  (u32, first_unit),
+  (u32, second_unit),
+  (u32, type)
+);
 // clang-format on
 
 }  // namespace pronk::wasm

@@ -17,17 +17,16 @@ std::uintptr_t __stack_chk_guard = 0x7c9d31e5;
 
 }  // extern "C"
 
-// libc++ aborts through this when it may not throw; its own version brings printf.
-namespace std {
-inline namespace __1 {
-[[noreturn]] void __libcpp_verbose_abort(const char* format, ...) noexcept;
-}
-}  // namespace std
-
-void std::__libcpp_verbose_abort(const char* format, ...) noexcept {
-  pronk_host_log(format, __builtin_strlen(format));
+[[noreturn]] static void abort_with(const char* message) {
+  pronk_host_log(message, __builtin_strlen(message));
   __builtin_trap();
 }
+
+// libc++ aborts through these when it may not throw; its own versions bring printf.
+_LIBCPP_BEGIN_NAMESPACE_STD
+[[noreturn]] void __libcpp_verbose_abort(const char* format, ...) noexcept { abort_with(format); }
+_LIBCPP_END_NAMESPACE_STD
+extern "C" [[noreturn]] void __abort_message(const char* format, ...) { abort_with(format); }
 
 // The WASI imports of wasi-libc (preview 1): lld takes these definitions in place of imports. errno values as WASI has
 // them: 8 bad file descriptor, 52 not supported, 70 seek on a pipe.

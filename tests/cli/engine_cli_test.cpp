@@ -350,6 +350,7 @@ TEST_F(EngineCli, BenchMeasuresEachPhaseAtEachDepth) {
       EXPECT_EQ(out.at(key).is_null(), backend != "cpu") << key;
     }
   }
+  expect_error("bench" + model() + " --backend cpu --kernels", 2, "--kernels needs a GPU");
   EXPECT_EQ(run("bench" + model() + " -p 6 -n 0 -r 1 --csv --backend cpu"), 0);
   const std::string csv = read("out");
   EXPECT_EQ(csv.find("phase,depth,tokens,"), 0u);
@@ -357,6 +358,37 @@ TEST_F(EngineCli, BenchMeasuresEachPhaseAtEachDepth) {
   expect_error("bench" + model() + " --backend cpu -d 1,,2", 2, "-d is '1,,2', not numbers of tokens");
   expect_error("bench" + model() + " --backend cpu -p 0 -n 0", 2, "-p and -n are both 0");
   expect_error("bench" + model() + " --backend cpu --json --csv", 2, "either --json or --csv");
+}
+
+// Of a GPU, where the adapter can time them.
+TEST_F(EngineCli, BenchTimesEachKernel) {
+  if (backends_.size() == 1) GTEST_SKIP() << "no WebGPU adapter";
+  const std::string command = "bench" + model() + " -p 6 -n 4 -d 0,9 -r 1 --backend webgpu --kernels --json";
+  if (run(command) != 0) {
+    EXPECT_NE(read("err").find("the adapter has no timestamp queries"), std::string::npos) << read("err");
+    GTEST_SKIP() << read("err");
+  }
+  const json out = json::parse(read("out"));
+  EXPECT_TRUE(out.at("threads").is_null());
+  EXPECT_GT(out.at("read_bytes_per_second"), 0);
+  EXPECT_GT(out.at("multiply_adds_per_second"), 0);
+  EXPECT_GT(out["results"][0]["share"], 0);
+  ASSERT_EQ(out["kernels"].size(), 2u);
+  for (const json& kernels : out["kernels"]) {
+    EXPECT_EQ(kernels["prefilled"], 5);
+    for (const bool decode : {false, true}) {
+      double shares = 0, dispatches = 0, picks = 0;
+      for (const json& kernel : kernels[decode ? "decode" : "prefill"]) {
+        const double count = kernel["dispatches"].get<double>();
+        shares += kernel["share"].get<double>();
+        dispatches += count;
+        if (kernel["kernel"].get<std::string>().starts_with("sample_pick")) picks += count;
+      }
+      EXPECT_NEAR(shares, 1, 1e-6);
+      EXPECT_EQ(dispatches, std::floor(dispatches));  // of a token, or of the chunk, whole
+      EXPECT_EQ(picks, decode ? 1 : 0);
+    }
+  }
 }
 
 TEST_F(EngineCli, GenerateJsonHasItsExactForm) {

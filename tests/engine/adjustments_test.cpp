@@ -219,8 +219,8 @@ TEST_P(Adjustments, RefusalsNameWhatIsWrong) {
   EXPECT_EQ(refusal({.logit_bias = all}), "the logit bias bans all tokens");
 }
 
-// A dispatch more, and only where it is asked for; nothing is created, and several steps stay in flight.
-TEST(AdjustmentsOnADevice, CostADispatch) {
+// They cost no dispatch, nothing is created, and several steps stay in flight.
+TEST(AdjustmentsOnADevice, CostNoDispatch) {
   auto e = test::NullEngine::load(test::model_files({}), {}, {.complete_reads = false});
   ASSERT_TRUE(e) << e.error().message;
   const gpu::Counters before = e->device->counters();
@@ -235,8 +235,10 @@ TEST(AdjustmentsOnADevice, CostADispatch) {
     return dispatches;
   };
   const std::size_t plain = last_step({.max_tokens = 20});
-  EXPECT_EQ(last_step({.max_tokens = 20, .sampling = {.frequency_penalty = 1}}), plain + 1);
-  EXPECT_EQ(last_step({.max_tokens = 20, .logit_bias = {{3, 1}}}), plain + 1);
+  EXPECT_EQ(last_step({.max_tokens = 20, .sampling = {.frequency_penalty = 1}}), plain);
+  EXPECT_EQ(last_step({.max_tokens = 20, .logit_bias = {{3, 1}}}), plain);
+  EXPECT_EQ(last_step({.max_tokens = 20, .sampling = {.temperature = 1, .top_p = 0.5f, .presence_penalty = 1}}),
+            plain + 1);
   EXPECT_EQ(last_step({.max_tokens = 20}), plain);
   EXPECT_EQ(e->device->counters().buffers_created, before.buffers_created);
   EXPECT_EQ(e->device->counters().bind_groups_created, before.bind_groups_created);

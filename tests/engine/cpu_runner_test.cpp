@@ -68,7 +68,7 @@ TEST(CpuRunner, APumpMakesABoundedNumberOfMultiplyAdds) {
     ASSERT_TRUE(runner.pump());
     // The smallest piece of work here is a panel of rows of the widest matrix for a chunk of tokens.
     EXPECT_LT(runner.work().multiply_adds - before,
-              CpuRunner::pump_multiply_adds + cpu::best_kernels().panel_rows * 2048 * 128);
+              CpuRunner::pump_multiply_adds + cpu::best_kernels().float_panel_rows * 2048 * 128);
     pumps = runner.cached_tokens() == cached ? pumps + 1 : 0;
     cached = runner.cached_tokens();
     most_pumps_a_chunk = std::max(most_pumps_a_chunk, pumps);

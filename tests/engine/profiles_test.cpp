@@ -55,9 +55,8 @@ void create(const GpuPlan& plan, gpu::NullDevice& device) {
   device.begin();
   for (const u32 tokens : {plan.options.chunk, std::min(plan.options.chunk, kernels::batch_limit)})
     run(plan.prefill, tokens);
-  run(plan.decode, 1);
-  run(plan.greedy, 1);
-  run(plan.sampling, 1);
+  for (const auto* program : {&plan.decode, &plan.blocks, &plan.adjusted_blocks, &plan.greedy, &plan.sampling})
+    run(*program, 1);
   device.submit();
 }
 

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "formats/additive.h"
 #include "kernels/candidates.h"
 #include "kernels/embedded.h"
 #include "support/engine_driver.h"
@@ -211,20 +212,28 @@ engine::GpuPlan plan_of(const models::Model& model, const engine::PlanOptions& o
   return plan ? std::move(*plan) : engine::GpuPlan{};
 }
 
-// The cases of a plan use each of its pipelines and no other.
-void expect_covered(const ModelSpec& spec, const engine::PlanOptions& options, const gpu::Features& features) {
+models::Model model_of(const ModelSpec& spec) {
   const auto files = test::model_files(spec);
   const auto header = files::parse_gguf(files[0], files[0].size());
-  ASSERT_TRUE(header && header->gguf);
-  const auto model = models::read_model(*header->gguf);
-  ASSERT_TRUE(model) << model.error().message;
-  const engine::GpuPlan plan = plan_of(*model, options, features);
+  CHECK(header && header->gguf);
+  auto model = models::read_model(*header->gguf);
+  EXPECT_TRUE(model) << model.error().message;
+  return model ? std::move(*model) : models::Model{};
+}
+
+// The cases of a plan use each of its pipelines and no other.
+void expect_covered(const models::Model& model, const engine::PlanOptions& options, const gpu::Features& features) {
+  const engine::GpuPlan plan = plan_of(model, options, features);
   std::set<std::string> planned, used;
   for (const gpu::PipelineDesc& kernel : plan.pipelines) planned.insert(kernel.label);
-  for (const engine::OpCase& c : engine::self_test_cases(*model, plan, {}, features)) {
+  for (const engine::OpCase& c : engine::self_test_cases(model, plan, {}, features)) {
     for (const engine::OpStep& step : c.steps) used.insert(step.kernel.label);
   }
-  EXPECT_EQ(used, planned) << spec.arch << " " << spec.matrix;
+  EXPECT_EQ(used, planned) << model.architecture;
+}
+void expect_covered(const ModelSpec& spec, const engine::PlanOptions& options, const gpu::Features& features) {
+  SCOPED_TRACE(spec.matrix);
+  expect_covered(model_of(spec), options, features);
 }
 
 TEST(SelfTestCases, UseEveryPipelineOfThePlan) {
@@ -249,6 +258,26 @@ TEST(SelfTestCases, UseEveryPipelineOfThePlan) {
                      options, features);
     }
   }
+}
+
+// Matrices that are sums of vectors from code books, of several kinds in one model.
+TEST(SelfTestCases, UseEveryPipelineOfAdditiveWeights) {
+  models::Model model = model_of({.layers = 2, .tied = false, .zeros = true});
+  std::vector<graph::Weight>& weights = model.graph.weights;
+  const std::size_t count = weights.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (weights[i].rows == 1) continue;
+    const u32 books = 1 + i % 2, group = 8;
+    weights[i].format = formats::find_additive(24 + i % 3 % 2, books, group);
+    weights[i].books = graph::WeightId(weights.size());
+    weights[i].scales = graph::WeightId(weights.size() + 1);
+    const std::string name = weights[i].name;
+    const u32 rows = weights[i].rows;
+    weights.push_back({name + ".books", formats::find("F32"), books * 256, group});
+    weights.push_back({name + ".scales", formats::find("F32"), 1, rows});
+  }
+  for (const gpu::Features& features : {gpu::Features{}, subgroups()})
+    expect_covered(model, {.context = 300}, features);
 }
 
 TEST(SelfTestCases, ADeviceThatDoesNotComputeIsNotAsked) {

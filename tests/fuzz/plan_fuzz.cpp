@@ -95,7 +95,8 @@ void check_plan(const engine::GpuPlan& plan, const graph::Graph& graph, const gp
   CHECK(!plan.prefill.empty() && plan.decode.empty() == !graph.causal());
   CHECK(plan.greedy.empty() == plan.options.hidden && plan.sampling.empty() == plan.options.hidden);
   for (const gpu::BufferDesc& buffer : plan.buffers) CHECK(buffer.size > 0 && buffer.size <= limits.max_buffer_size);
-  for (const auto* program : {&plan.prefill, &plan.decode, &plan.greedy, &plan.sampling}) {
+  for (const auto* program :
+       {&plan.prefill, &plan.decode, &plan.blocks, &plan.adjusted_blocks, &plan.greedy, &plan.sampling}) {
     for (const engine::Dispatch& dispatch : *program) {
       CHECK(dispatch.bindings.size() == plan.pipelines[dispatch.kernel.pipeline].bindings.size());
       for (const engine::Range& range : dispatch.bindings) {

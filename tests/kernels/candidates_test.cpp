@@ -1,4 +1,6 @@
 // Every candidate of every tuned kernel that the device runs, against the reference in double precision.
+#include <cmath>
+#include <cstring>
 #include <set>
 
 #include "support/op_case_runner.h"
@@ -21,6 +23,13 @@ class Candidates : public OpCaseTest {
   static bool runs(TunedKernel kernel, u32 candidate) {
     return kernels::runs(kernel, candidate, runner().device().limits(), runner().device().features());
   }
+  static bool runs(TunedKernel kernel, u32 candidate, const formats::Format& format) {
+    return kernels::runs(kernel, candidate, runner().device().limits(),
+                         kernels::features_for(format, runner().device().features()));
+  }
+  static bool int8(TunedKernel kernel, u32 candidate) {
+    return kernels::candidate_name(kernel, candidate).ends_with("+int8");
+  }
 
   // A plain format and one with a scale for sixteen weights, and in turn the two kinds that do everything.
   static void check_products(MatMulKernel kernel, u32 tokens) {
@@ -30,7 +39,7 @@ class Candidates : public OpCaseTest {
       for (const char* format : {"F32", "Q6_K"}) {
         const formats::Format& f = *formats::find(format);
         const kernels::MatMulKind kinds[] = {{&f, true, false, Epilogue::gated}, {&f, false, true, Epilogue::add}};
-        if (!runs(tuned, candidate)) continue;
+        if (!runs(tuned, candidate, f)) continue;
         check(engine::matmul_case({.kernel = kernel,
                                    .kind = kinds[round % 2],
                                    .rows = 133,
@@ -87,13 +96,43 @@ TEST_F(Candidates, AttentionOfDecode) {
     }
   }
 }
+
+// Only of formats whose weights are bytes, and of these all.
+TEST_F(Candidates, IntegerProductsOfEveryFormat) {
+  u32 round = 0, without = 0;
+  for (const formats::Format& format : formats::table()) {
+    const bool bytes = kernels::features_for(format, {.integer_dot_product = true}).integer_dot_product;
+    EXPECT_FALSE(kernels::features_for(format, {}).integer_dot_product);
+    without += !bytes;
+    if (!bytes) continue;
+    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch}) {
+      const TunedKernel tuned = kernels::tuned(kernel);
+      u32 candidate = 0;
+      while (!int8(tuned, candidate) || !runs(tuned, candidate, format)) ++candidate;
+      const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
+                                           {&format, false, true, Epilogue::add}};
+      check(engine::matmul_case({.kernel = kernel,
+                                 .kind = kinds[round % 2],
+                                 .rows = 70,
+                                 .cols = u32(align_up(300, format.block_weights)),
+                                 .tokens = kernel == MatMulKernel::batch ? 6u : 1u,
+                                 .candidate = candidate},
+                                runner().device().limits(), runner().device().features(), round));
+      ++round;
+    }
+  }
+  EXPECT_GT(round, 30u);
+  EXPECT_GT(without, 10u);
+}
 #endif
 
 TEST_F(Candidates, TheDefaultRunsEverywhere) {
   for (const TunedKernel kernel : all_kernels) {
     for (const bool subgroups : {false, true}) {
-      const gpu::Features features{.subgroups = subgroups};
-      EXPECT_TRUE(kernels::runs(kernel, kernels::default_candidate(kernel, features), {}, features));
+      const gpu::Features features{.subgroups = subgroups, .integer_dot_product = true};
+      const u32 candidate = kernels::default_candidate(kernel, features);
+      EXPECT_TRUE(kernels::runs(kernel, candidate, {}, features));
+      EXPECT_TRUE(kernels::runs(kernel, candidate, {}, {.subgroups = subgroups}));
     }
   }
 }
@@ -104,16 +143,20 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
   const gpu::Features subgroups{.subgroups = true};
   for (const TunedKernel kernel : all_kernels) {
     std::set<std::string> names;
-    u32 plain = 0, with_subgroups = 0, few_threads = 0;
+    u32 plain = 0, with_subgroups = 0, few_threads = 0, with_integers = 0;
     for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
       EXPECT_TRUE(names.insert(kernels::candidate_name(kernel, i)).second) << kernels::candidate_name(kernel, i);
       plain += kernels::runs(kernel, i, {}, {});
       with_subgroups += kernels::runs(kernel, i, {}, subgroups);
       few_threads += kernels::runs(kernel, i, small, subgroups);
+      with_integers += kernels::runs(kernel, i, {}, {.integer_dot_product = true});
     }
     EXPECT_GT(plain, 1u);
     EXPECT_LT(few_threads, with_subgroups);
-    if (kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch) EXPECT_LT(plain, with_subgroups);
+    if (kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch) {
+      EXPECT_LT(plain, with_subgroups);
+      EXPECT_LT(plain, with_integers);
+    }
   }
   // 256 rows of 32 numbers take 32 KiB.
   gpu::Limits large;
@@ -130,14 +173,14 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
 // A candidate that is said to run within the limits that every device has does, as its text tells.
 TEST_F(Candidates, TextsKeepToTheLimits) {
   const gpu::Limits limits;
-  const kernels::MatMulKind kind{formats::find("IQ4_NL"), true, false, Epilogue::gated};
   u32 checked = 0, refused = 0;
   for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
     const TunedKernel tuned = kernels::tuned(kernel);
     for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
+      const kernels::MatMulKind kind{formats::find(int8(tuned, i) ? "Q4_0" : "IQ4_NL"), true, false, Epilogue::gated};
       const auto use = workgroup_use(kernels::matmul_pipeline(kernel, kind, i).wgsl);
       ASSERT_TRUE(use) << kernels::candidate_name(tuned, i);
-      const bool runs = kernels::runs(tuned, i, limits, {.subgroups = true});
+      const bool runs = kernels::runs(tuned, i, limits, {.subgroups = true, .integer_dot_product = true});
       const bool fits = use->bytes <= limits.max_compute_workgroup_storage_size &&
                         use->threads <= limits.max_compute_invocations_per_workgroup;
       EXPECT_EQ(runs, fits) << kernels::candidate_name(tuned, i) << ": " << use->bytes << " bytes, " << use->threads;
@@ -146,6 +189,23 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
   }
   EXPECT_GT(checked, 30u);
   EXPECT_GT(refused, 0u);
+}
+
+// Rounding hides no infinity and no NaN, which say that a model is damaged.
+TEST_F(Candidates, IntegerProductsOfDamagedActivations) {
+  const formats::Format& format = *formats::find("Q8_0");
+  u32 candidate = 0;
+  while (!int8(TunedKernel::matvec, candidate) || !runs(TunedKernel::matvec, candidate)) ++candidate;
+  for (const float damaged : {INFINITY, -INFINITY, NAN}) {
+    engine::OpCase c = engine::matmul_case({.kind = {&format}, .rows = 1, .cols = 32, .candidate = candidate},
+                                           runner().device().limits(), runner().device().features(), 1);
+    const engine::OpStep& step = c.steps[0];
+    std::memcpy(&c.memory[step.memory[4]][(8 + 5) * sizeof damaged], &damaged, sizeof damaged);
+    ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
+    float got = 0;
+    std::memcpy(&got, &c.memory[step.memory[7]][5 * sizeof got], sizeof got);
+    EXPECT_FALSE(std::isfinite(got)) << damaged;
+  }
 }
 
 TEST_F(Candidates, ChoicesAreFoundByShape) {

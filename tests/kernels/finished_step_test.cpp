@@ -63,6 +63,7 @@ TEST_F(FinishedStep, WritesNothing) {
   spec.kv = graph::KvType::q8;  // with the values transformed back
   expect_nothing_written(engine::attention_case(spec, 1));
   expect_nothing_written(engine::sampling_case(3000, {.temperature = 1, .top_k = 40}, 1));
+  expect_nothing_written(engine::adjust_case(3000, true, 1));
 }
 
 TEST_F(FinishedStep, WritesNothingInOperationsOnRows) {

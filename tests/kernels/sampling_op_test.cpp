@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 
+#include "cpu/logit_adjustment.h"
 #include "cpu/sampler.h"
 #include "support/kernel_runner.h"
 
@@ -15,6 +16,13 @@ using graph::SamplingParams;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
+// What changes the logits before they are sampled; fed: the token that is counted then.
+struct Adjusting {
+  std::vector<graph::TokenAdjustment> tokens;
+  std::vector<u32> mask;  // empty: none
+  u32 fed;
+};
+
 struct Sampled {
   u32 token, next_token, candidates;
   kernels::StepState state;
@@ -23,7 +31,8 @@ struct Sampled {
 class SamplingOp : public KernelTest {
  protected:
   static Sampled sample(const std::vector<float>& logits, const SamplingParams& sampling, kernels::StepState state,
-                        const std::vector<u32>& end_tokens = {}, u32 context = 1000) {
+                        const std::vector<u32>& end_tokens = {}, u32 context = 1000,
+                        const Adjusting* adjusting = nullptr) {
     const u32 vocab = u32(logits.size());
     const kernels::SampleParams p = kernels::sample_params(sampling, vocab, context, u32(end_tokens.size()));
     enum { params, step_state, values, blocks, candidates, ends, next, sampled };
@@ -38,7 +47,19 @@ class SamplingOp : public KernelTest {
     if (!end_tokens.empty()) std::memcpy(memory[ends].data(), end_tokens.data(), end_tokens.size() * 4);
     std::vector<KernelRunner::Step> steps;
     const std::vector<u32> bindings{params, step_state, values, blocks, candidates};
-    steps.push_back({kernels::sample_blocks(), bindings, {kernels::sample_grid(vocab)}});
+    auto block_bindings = bindings;
+    if (adjusting) {
+      const auto add = [&](Bytes bytes) {
+        block_bindings.push_back(u32(memory.size()));
+        memory.push_back(std::move(bytes));
+      };
+      const bool masked = !adjusting->mask.empty();
+      add(params_bytes(kernels::adjust_params(sampling, state.step - 1, masked)));
+      add(bytes_of(std::vector<u32>{adjusting->fed}));
+      add(bytes_of(masked ? adjusting->mask : std::vector<u32>(4)));
+      add(bytes_of(adjusting->tokens));
+    }
+    steps.push_back({kernels::sample_blocks(adjusting != nullptr), block_bindings, {kernels::sample_grid(vocab)}});
     if (!p.greedy) steps.push_back({kernels::sample_filter(), bindings, {kernels::sample_grid(vocab)}});
     steps.push_back(
         {kernels::sample_pick(), {params, values, blocks, candidates, ends, step_state, next, sampled}, {1}});
@@ -136,6 +157,36 @@ TEST_F(SamplingOp, OddLogits) {
   }
 }
 
+// Powers of two as penalties, so that both sides calculate the same logits to the last bit.
+TEST_F(SamplingOp, SameTokenAsTheCpuOfAdjustedLogits) {
+  std::mt19937 random(3);
+  for (u32 round = 0; round < 80 && !HasFailure(); ++round) {
+    const u32 vocab = std::vector<u32>{40, 1025, 5000, 151936}[round % 4], step = 1 + round;
+    SamplingParams s = round % 5 == 0 ? SamplingParams{} : random_params(random, vocab);
+    s.repetition_penalty = 2, s.frequency_penalty = 0.5f, s.presence_penalty = -0.25f;
+    Adjusting adjusting{std::vector<graph::TokenAdjustment>(vocab), {}, u32(random() % vocab)};
+    for (auto& [count, bias] : adjusting.tokens) {
+      count = random() % 3 == 0 ? random() % 5 : 0;
+      if (random() % 7 == 0) count |= graph::in_prompt;
+      if (random() % 3 == 0) bias = float(int(random() % 17) - 8) / 4;
+      if (random() % 9 == 0) bias = graph::ban;
+    }
+    if (round % 2) {
+      adjusting.mask.resize(kernels::mask_bytes(vocab) / 4);
+      for (u32& word : adjusting.mask) word = u32(random());
+    }
+    auto logits = logits_of(round % 5, vocab, round);
+    for (u32 i = 3; i < vocab; i += 50) logits[i] = -infinity;
+    kernels::StepState state;
+    state.step = step, state.remaining = 10;
+    const Sampled got = sample(logits, s, state, {}, 1000, &adjusting);
+    ++adjusting.tokens[adjusting.fed].count;
+    std::vector<float> adjusted;
+    cpu::adjust_logits(logits, s, adjusting.tokens, adjusting.mask, adjusted);
+    EXPECT_EQ(got.token, cpu::sample(adjusted, s, step).value_or(kernels::bad_logits)) << "round " << round;
+  }
+}
+
 // NaN anywhere, with either sign and any payload, or nothing finite: no token, and the text ends.
 TEST_F(SamplingOp, LogitsOfABrokenModelAreToldApart) {
   const auto with = [](u32 at, u32 bits) {
@@ -224,6 +275,10 @@ TEST_F(SamplingOp, TheStateMovesOnAndEnds) {
   EXPECT_EQ(sample(logits, {}, state, {2, 0}).state.finished, 0u);
   EXPECT_NE(sample(logits, {}, state, {}, 8).state.finished, 0u);  // the context is full
   EXPECT_EQ(sample(logits, {}, state, {}, 9).state.finished, 0u);
+  std::vector<u32> ends(64, 7);
+  EXPECT_EQ(sample(logits, {}, state, ends).state.finished, 0u);
+  ends.back() = 1;
+  EXPECT_NE(sample(logits, {}, state, ends).state.finished, 0u);  // whichever of as many as there may be
   state.finished = 1;
   for (const SamplingParams& params : {SamplingParams{}, SamplingParams{.temperature = 1, .top_k = 2, .top_p = 0.5f}}) {
     s = sample(logits, params, state);

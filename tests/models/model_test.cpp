@@ -8,6 +8,7 @@
 #include "support/engine_driver.h"
 #include "support/files.h"
 #include "support/limited_device.h"
+#include "tune/tuner.h"
 
 namespace pronk::test {
 namespace {
@@ -23,6 +24,20 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
     size += double(b[i]) * b[i];
   }
   return std::sqrt(difference / size);
+}
+
+// Σ p (log p - log q) of a row of logits, in nats, on average.
+double mean_divergence(std::span<const float> exact, std::span<const float> got, u64 rows) {
+  const u64 vocab = exact.size() / rows;
+  double divergence = 0;
+  for (u64 row = 0; row < rows; ++row) {
+    const auto a = exact.subspan(row * vocab, vocab), b = got.subspan(row * vocab, vocab);
+    double sum_a = 0, sum_b = 0;
+    for (u64 i = 0; i < vocab; ++i) sum_a += std::exp(double(a[i])), sum_b += std::exp(double(b[i]));
+    for (u64 i = 0; i < vocab; ++i)
+      divergence += std::exp(double(a[i])) / sum_a * (double(a[i]) - b[i] + std::log(sum_b / sum_a));
+  }
+  return divergence / double(rows);
 }
 
 // Null, with the reason in why, when the machine has no adapter.
@@ -277,6 +292,20 @@ class GpuVectors : public GpuModel {
     return floats;
   }
 
+  // Candidate `name` for all products of one token that have it.
+  static std::shared_ptr<const kernels::Tuning> choice(const ModelFiles& files, const LoadOptions& options,
+                                                       const std::string& name) {
+    const auto on = device();
+    const auto model = open_model(files);
+    CHECK(model);
+    const auto tuner = tune::Tuner::create(**model, options, *on, 0);
+    CHECK(tuner);
+    auto tuning = std::make_shared<kernels::Tuning>();
+    for (const tune::Problem& problem : (*tuner)->problems())
+      if (problem.kernel == kernels::TunedKernel::matvec) tuning->choose(problem.key, name);
+    return tuning;
+  }
+
   static void check_logits(KvType kv, double tolerance) {
     std::set<std::string> types;
     double worst = 0;
@@ -325,6 +354,35 @@ class GpuVectors : public GpuModel {
 };
 
 TEST_F(GpuVectors, Logits) { check_logits(KvType::f32, 1e-4); }
+// Decode by integer products, in the limits of ../shared/vectors for activations of 8 bits.
+TEST_F(GpuVectors, LogitsOfIntegerProducts) {
+  u32 models = 0;
+  for (const json& entry : index()["models"]) {
+    const std::string type = entry["type"];
+    if (type != "Q8_0" && !type.starts_with("Q4_") && type != "Q6_K") continue;
+    SCOPED_TRACE(std::string(entry["name"]));
+    const auto file = read_file(folder() + std::string(entry["file"]));
+    ASSERT_TRUE(file);
+    const json& sequence = entry["sequences"][0];
+    const auto expected = exact(sequence);
+    const auto by = [&](graph::Activations activations) {
+      LoadOptions options{.context = 80, .activations = activations, .scoring = true};
+      options.tuning = choice({*file}, options, "8x8x32+int8");
+      const auto loaded = engine({*file}, options, device());
+      return loaded ? logits(*loaded, sequence["tokens"], true) : std::vector<float>();
+    };
+    const std::vector<float> got = by(graph::Activations::q8);
+    ASSERT_EQ(got.size(), expected.size());
+    EXPECT_LE(mean_divergence(expected, got, sequence["tokens"].size()), 1e-3);
+    double largest = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) largest = std::max(largest, std::fabs(double(got[i]) - expected[i]));
+    EXPECT_LE(largest, 0.3);
+    EXPECT_GT(relative_error(got, expected), 1e-3);  // these kernels, and not others
+    if (models++ == 0) EXPECT_LE(relative_error(by(graph::Activations::f32), expected), 1e-3);
+  }
+  EXPECT_GT(models, 8u);
+}
+
 TEST_F(GpuVectors, LogitsWithF16Cache) { check_logits(KvType::f16, 1e-3); }
 TEST_F(GpuVectors, GreedyStory) { check_story({}, KvType::f16); }
 TEST_F(GpuVectors, GreedyStoryWithDefaultLimitsAndNoFeatures) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/decode_pace.h"
 #include "gpu/native.h"
 #include "gpu/null.h"
 #include "kernels/kernels.h"
@@ -144,8 +145,11 @@ struct NullEngine {
     NullEngine result;
     null.read_bytes = [sampled = result.sampled](gpu::BufferId, u64, u64 size) {
       std::vector<u8> bytes(size);
-      const u32 token = size == 4 ? (*sampled)() : 0;
-      if (size == 4) std::memcpy(bytes.data(), &token, 4);
+      if (size > engine::DecodePace::most_tokens * 4) return bytes;  // not a read of tokens
+      for (u64 at = 0; at < size; at += 4) {
+        const u32 token = (*sampled)();
+        std::memcpy(&bytes[at], &token, 4);
+      }
       return bytes;
     };
     auto device = std::make_unique<gpu::NullDevice>(std::move(null));

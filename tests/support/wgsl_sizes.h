@@ -87,13 +87,13 @@ struct WorkgroupUse {
 
 // Nullopt when the text has something that this does not understand.
 inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
-  std::map<std::string, u64> constants, structs;  // structs: bytes, of those of vec4<f32> and arrays of it
+  std::map<std::string, u64> constants, structs;  // structs: bytes, of those whose vectors of four come first
   WorkgroupUse use;
   const auto type_bytes = [&](std::string_view type) -> u64 {
     const auto known = structs.find(std::string(type));
     return known != structs.end()                                    ? known->second
-           : type == "vec4<f32>" || type == "vec3<f32>"              ? 16
-           : type == "vec2<u32>"                                     ? 8
+           : type.starts_with("vec4<") || type == "vec3<f32>"        ? 16
+           : type.starts_with("vec2<")                               ? 8
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
                                                                      : 0;
   };
@@ -108,7 +108,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
       count *= *length;
       type = type.substr(6, comma - 6);
     }
-    return type_bytes(type) > 0 ? std::optional((count * type_bytes(type) + 15) / 16 * 16) : std::nullopt;
+    return type_bytes(type) > 0 ? std::optional(count * type_bytes(type)) : std::nullopt;
   };
   std::string open_struct;
   while (!wgsl.empty()) {
@@ -133,7 +133,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
       if (colon == line.npos || end == line.npos) return std::nullopt;
       const auto bytes = bytes_of(line.substr(colon + 2, end - colon - 2));
       if (!bytes) return std::nullopt;
-      use.bytes += *bytes;
+      use.bytes += (*bytes + 15) / 16 * 16;
     }
     if (const std::size_t at = line.find("@workgroup_size("); at != line.npos) {
       const auto threads = WgslExpression(line.substr(at + 16, line.rfind(')') - at - 16), constants).value();

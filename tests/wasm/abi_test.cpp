@@ -85,6 +85,7 @@ std::string typescript() {
   out += enumeration<gpu::BindingType>("BindingType");
   out += layout<gpu::HostDescription>("HostDescription");
   out += layout<gpu::HostRange>("HostRange");
+  out += layout<wasm::FolderTensor>("FolderTensor");
   return out;
 }
 

@@ -8,7 +8,7 @@ import { bundleJinja, bundleXGrammar } from './bundle.mjs';
 import { withoutModel } from './without-model.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
-const modules = ['pronk.wasm', 'pronk-threads.wasm', 'pronk-relaxed.wasm'];
+const modules = ['', '-threads', '-relaxed', '-tune', '-folder'].map((name) => `pronk${name}.wasm`);
 const builtModule = (name) => join(web, '../build/wasm', name);
 const box = join(web, '../models/pronk-box.gguf');
 const dist = join(web, 'dist');

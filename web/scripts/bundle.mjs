@@ -37,9 +37,15 @@ export function bundleXGrammar(dist) {
 
 // The package is a script for <script> and require(). As a module it gets what it looks for as parameters, so that it
 // takes each place for a worker, where it needs nothing of the platform: its WASM is inside.
-function xgrammarModule(code) {
+function xgrammarModule(original) {
   const exported = 'exports.TokenizerInfo = TokenizerInfo;';
-  if (!code.includes(exported)) throw new Error('web-xgrammar is not as this script knows it');
+  // What only its path for Node would run, and bundlers for the web stumble over.
+  const forNode = ["await import('module')", "require('u' + 'rl')"];
+  let code = original.replace(/\n\/\/# sourceMappingURL=.*/, '');
+  for (const part of [exported, ...forNode]) {
+    if (!code.includes(part)) throw new Error('web-xgrammar is not as this script knows it');
+  }
+  for (const part of forNode) code = code.replaceAll(part, '{}');
   const more = `exports.nextMask = (matcher) => {
     const words = matcher.handle.GetNextTokenBitmask(matcher.vocab_size);
     const mask = binding.vecIntToView(words).slice();
@@ -64,7 +70,7 @@ const exports = {};
 const complaints = [];
 const complain = (text) => complaints.push(String(text));
 (function (${Object.keys(parameters).join(', ')}) {
-${code.replace(/\n\/\/# sourceMappingURL=.*/, '').replace(exported, `${exported}\n${more}`)}
+${code.replace(exported, `${exported}\n${more}`)}
 })(${Object.values(parameters).join(', ')});
 return exports;
 }

@@ -5,8 +5,12 @@ import { answering } from '../chat';
 import * as format from '../format';
 import { busy, model, modelName } from '../model';
 import { report } from '../problems';
+import { closeSession, sessionOf } from '../sessions';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
+import { Tune } from './tune';
+
+const sessionName = 'bench';
 
 export function BenchPage() {
   const rows = useSignal<Row[]>([]);
@@ -20,10 +24,12 @@ export function BenchPage() {
     rows.value = [];
     running.value = busy.value = true;
     try {
-      await measure(state.engine, abort.current.signal, (row) => (rows.value = [...rows.value, row]));
+      const session = await sessionOf(state.engine, sessionName);
+      await measure(session, abort.current.signal, (row) => (rows.value = [...rows.value, row]));
     } catch (error) {
       report('The speed could not be measured', error); // says nothing where it was stopped
     }
+    await closeSession(sessionName);
     running.value = busy.value = false;
   };
   return (
@@ -44,7 +50,7 @@ export function BenchPage() {
           <button
             class="button-main"
             type="button"
-            disabled={state.at !== 'ready' || answering.value !== 'no'}
+            disabled={state.at !== 'ready' || busy.value || answering.value !== 'no'}
             onClick={() => void run()}
           >
             Measure
@@ -56,6 +62,7 @@ export function BenchPage() {
       </div>
       {rows.value.length > 0 && <Table rows={rows.value} />}
       {rows.value.length > 1 && <Plot rows={rows.value} />}
+      {state.at === 'ready' && state.plan.device === 'webgpu' && <Tune engine={state.engine} />}
     </section>
   );
 }
@@ -78,7 +85,7 @@ function Subject() {
   );
 }
 
-const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? tokensPerSecond.toFixed(1) : '–');
+const speed = (tokensPerSecond: number): string => (tokensPerSecond > 0 ? format.speed(tokensPerSecond) : '–');
 
 function Table({ rows }: { rows: readonly Row[] }) {
   return (

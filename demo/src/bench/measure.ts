@@ -1,5 +1,5 @@
 // How fast the loaded model is, by how much it has in mind: through the package's public API.
-import type { Pronk } from 'pronk';
+import type { Session } from 'pronk';
 
 export interface Row {
   depth: number; // tokens in the context before
@@ -20,7 +20,11 @@ export function depthsOf(contextLength: number): number[] {
 }
 
 /** Gives a row for each depth as it is measured, until the signal aborts. */
-export async function measure(engine: Pronk, signal: AbortSignal, onRow: (row: Row) => void): Promise<void> {
+export async function measure(
+  engine: Pick<Session, 'tokenize' | 'generate' | 'plan'>,
+  signal: AbortSignal,
+  onRow: (row: Row) => void,
+): Promise<void> {
   const some = await engine.tokenize(text);
   const options = { temperature: 0, maxTokens: decoded, ignoreEos: true, signal };
   const tokensOf = (count: number): number[] => Array.from({ length: count }, (_, i) => some[i % some.length]!);

@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { answering, stop } from '../chat';
 import { messages, restored } from '../conversation';
+import { dropped } from '../dropped';
 import { choosing, model, next, open, openFiles } from '../model';
 import { Bench, benchIsOpen } from './bench-route';
 import { Composer } from './composer';
@@ -68,7 +69,7 @@ function useFileDrop(): boolean {
           event.preventDefault();
           depth = 0;
           dragging.value = false;
-          openFiles(Array.from(event.dataTransfer?.files ?? []));
+          if (event.dataTransfer) void dropped(event.dataTransfer).then(openFiles);
         },
       ],
     ];

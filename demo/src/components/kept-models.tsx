@@ -1,18 +1,19 @@
-// The model files that this browser keeps, so that they need no second download.
+// The models that this browser keeps, so that they need no second download.
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { type CacheEntry, Pronk } from 'pronk';
+import { Pronk } from 'pronk';
 import * as format from '../format';
+import { type KeptFile, keptModels } from '../kept';
 import { openUrl } from '../model';
 import { report } from '../problems';
 
 /** compact: only where there are some, to open or delete. */
 export function KeptModels({ compact = false, close }: { compact?: boolean; close?(): void }) {
-  const entries = useSignal<CacheEntry[] | null>(null);
+  const entries = useSignal<KeptFile[] | null>(null);
   const show = async (change?: Promise<unknown>): Promise<void> => {
     try {
       await change;
-      entries.value = await Pronk.cache.list();
+      entries.value = keptModels(await Pronk.cache.list());
     } catch (error) {
       if (!change) return; // storage is forbidden: nothing is kept
       report('The kept models cannot be changed', error);
@@ -70,6 +71,6 @@ export function KeptModels({ compact = false, close }: { compact?: boolean; clos
   );
 }
 
-function sizeText({ bytes, size, complete }: CacheEntry): string {
+function sizeText({ bytes, size, complete }: KeptFile): string {
   return complete ? format.bytes(bytes) : `${format.bytes(bytes)} of ${format.bytes(size)}, goes on from there`;
 }

@@ -2,6 +2,7 @@
 import { contextUsed } from '../chat';
 import * as format from '../format';
 import { model } from '../model';
+import { waitingBytes } from '../sessions';
 
 export function Meter() {
   const state = model.value;
@@ -13,7 +14,7 @@ export function Meter() {
     <div class="meter">
       <meter aria-label="Context in use" aria-valuetext={text} min={0} max={contextLength} value={used} />
       <span class="meter-text">
-        {text} · {format.bytes(memory.total)}
+        {text} · {format.bytes(memory.total + waitingBytes(state.engine))}
       </span>
     </div>
   );

@@ -73,5 +73,7 @@ function Work() {
     dispatchesPerToken > 0
       ? `A token is ${format.whole(Math.round(dispatchesPerToken))} dispatches in ${submitsPerToken.toFixed(1)} submissions`
       : `A token is the work of ${now.threads === 1 ? 'one thread' : `${now.threads} threads`}`;
-  return <>{`${work}; ${format.bytes(now.allocated.total)} are allocated.`}</>;
+  const waiting =
+    now.sessionBytes > 0 ? `, and ${format.bytes(now.sessionBytes)} more for the other conversations` : '';
+  return <>{`${work}; ${format.bytes(now.allocated.total)} are allocated${waiting}.`}</>;
 }

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { messages } from '../conversation';
+import { chosen } from '../dropped';
 import { hubName, showRepository } from '../hub';
 import { cancel, choosing, model, openBox, openFiles, openUrl } from '../model';
 import { CatalogueList } from './catalogue-list';
@@ -18,6 +19,7 @@ export function Picker() {
       <Head />
       <div class="picker-box">
         <FileButton />
+        <FolderButton />
         <AddressForm />
         <RepositoryFiles />
       </div>
@@ -75,7 +77,35 @@ function FileButton() {
         tabIndex={-1}
         aria-label="Model file"
         onChange={(event) => {
-          openFiles(Array.from(event.currentTarget.files ?? []));
+          openFiles({ files: Array.from(event.currentTarget.files ?? []), folder: '' });
+          event.currentTarget.value = '';
+        }}
+      />
+    </>
+  );
+}
+
+/** Of safetensors or MLC's. */
+function FolderButton() {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <p class="picker-hint">
+        or{' '}
+        <button class="button-link" type="button" onClick={() => input.current?.click()}>
+          choose a folder
+        </button>{' '}
+        of safetensors or MLC weights
+      </p>
+      <input
+        ref={input}
+        class="hidden"
+        type="file"
+        {...{ webkitdirectory: true }}
+        tabIndex={-1}
+        aria-label="Model folder"
+        onChange={(event) => {
+          openFiles(chosen(Array.from(event.currentTarget.files ?? [])));
           event.currentTarget.value = '';
         }}
       />

@@ -4,6 +4,8 @@ import { repository } from '../hub';
 import { openUrl } from '../model';
 import { CloseIcon } from './icons';
 
+const hubSource = (name: string, path: string): string => (path === '' ? `hf:${name}` : `hf:${name}/${path}`);
+
 export function RepositoryFiles() {
   const shown = repository.value;
   if (!shown) return null;
@@ -24,8 +26,8 @@ export function RepositoryFiles() {
       <ul>
         {shown.files?.map(({ path, bytes }) => (
           <li key={path}>
-            <button class="past-open" type="button" onClick={() => openUrl(`hf:${shown.name}/${path}`, false)}>
-              <span class="past-title">{path}</span>
+            <button class="past-open" type="button" onClick={() => openUrl(hubSource(shown.name, path), false)}>
+              <span class="past-title">{path || 'The weights as they are'}</span>
               <span class="field-hint">{format.bytes(bytes)}</span>
             </button>
           </li>

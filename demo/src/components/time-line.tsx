@@ -1,6 +1,6 @@
 // When each token of an answer came, as a picture: the prompt first, then a stretch for each token.
 import * as format from '../format';
-import type { Message } from '../message';
+import type { Figures, Message } from '../message';
 
 const width = 1000;
 
@@ -12,7 +12,7 @@ export function TimeLine({ message }: { message: Message }) {
   const mean = (end - times[0]!) / gaps.length;
   const slowest = Math.max(...gaps);
   const x = (time: number): number => (width * time) / end;
-  const text = `The prompt took ${format.seconds(times[0]!)}; then a token took ${mean.toFixed(1)} ms, the slowest ${format.seconds(slowest)}.`;
+  const text = `The prompt${promptText(message.figures)} took ${format.seconds(times[0]!)}; then a token took ${mean.toFixed(1)} ms on average, the slowest ${format.seconds(slowest)}.`;
   return (
     <details class="time-line">
       <summary>Time line</summary>
@@ -32,4 +32,11 @@ export function TimeLine({ message }: { message: Message }) {
       <p class="note">{text}</p>
     </details>
   );
+}
+
+function promptText(figures: Figures | null): string {
+  if (!figures || figures.prompt === 0) return '';
+  const { prompt, reused } = figures;
+  const read = reused > 0 ? `, ${format.whole(reused)} of them read before` : '';
+  return ` (${format.whole(prompt)} ${prompt === 1 ? 'token' : 'tokens'}${read})`;
 }

@@ -11,8 +11,17 @@ import type {
   SamplingOptions,
   Stats,
   TokenizeOptions,
+  TuneResult,
 } from '../runtime/types.js';
-import { checkConstraint, checkEngineOptions, checkNames, checkText, textsOf, tokensOf } from '../runtime/validate.js';
+import {
+  checkConstraint,
+  checkEngineOptions,
+  checkNames,
+  checkSeconds,
+  checkText,
+  textsOf,
+  tokensOf,
+} from '../runtime/validate.js';
 import type { Connect } from '../worker/client.js';
 import type { GivenWorker } from '../worker/connect-worker.js';
 import { ModelWorker } from '../worker/model-worker.js';
@@ -48,6 +57,13 @@ export interface GenerateOptions extends SamplingOptions {
 
 /** How texts become vectors. */
 export interface EmbedOptions extends EmbeddingOptions {
+  signal?: AbortSignal;
+}
+
+/** How long kernels are measured. */
+export interface TuneOptions {
+  /** At most; what matters most for decode comes first. Default 60. */
+  seconds?: number;
   signal?: AbortSignal;
 }
 
@@ -98,6 +114,7 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
+const tuneNames: Record<keyof TuneOptions, true> = { seconds: true, signal: true };
 const sessionNames: Record<keyof SessionOptions, true> = { from: true };
 const tokenizeNames: Record<keyof TokenizeOptions, true> = { special: true, bos: true };
 
@@ -107,9 +124,9 @@ export function checkLoadOptions(options: LoadOptions): void {
 }
 
 function engineOptions(home: Home, given: EngineOptions): EngineOptions {
-  const { contextSize, device, kv, threads, memoryBudget, embeddings, wasmUrl } = given;
+  const { contextSize, device, kv, threads, memoryBudget, embeddings, cache, wasmUrl } = given;
   const budget = memoryBudget ?? (contextSize === 'auto' ? home.defaultBudget() : undefined);
-  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings, wasmUrl };
+  const options = { contextSize, device, kv, threads, memoryBudget: budget, embeddings, cache, wasmUrl };
   checkEngineOptions(options);
   return options;
 }
@@ -143,6 +160,18 @@ export class Engine {
   protected static async planFiles(home: Home, files: FileSpec[], options: LoadOptions): Promise<Plan> {
     const { onProgress, signal } = options;
     return new ModelWorker(home.connect, files, engineOptions(home, options)).plan({ onProgress, signal });
+  }
+
+  /**
+   * Measures the kernels that this model uses on this GPU, beside the loaded model and in a worker of its own, and keeps
+   * the fastest for the next load; for other models, too, where shapes are the same. It takes the GPU's time: call it when
+   * nobody waits for an answer. Each kernel computes right before it is measured. Errors: 'no-webgpu'; 'aborted'.
+   */
+  async tune(options: TuneOptions = {}): Promise<TuneResult> {
+    checkNames('options', options, tuneNames);
+    const { seconds = 60, signal } = options;
+    checkSeconds(seconds);
+    return this.worker.tune(seconds, { signal });
   }
 
   /** What the model costs: bytes by kind, as allocated. */

@@ -17,7 +17,7 @@ export type { CacheEntry, ModelCache } from '../runtime/cache.js';
 export { PronkError, type PronkErrorCode } from '../runtime/errors.js';
 export type * from '../runtime/types.js';
 export type { GivenWorker } from '../worker/connect-worker.js';
-export type { EmbedOptions, GenerateOptions, LoadOptions, SessionOptions } from './engine.js';
+export type { EmbedOptions, GenerateOptions, LoadOptions, SessionOptions, TuneOptions } from './engine.js';
 export type { Generation } from './generation.js';
 export type { EnginePlace } from './in-thread.js';
 export type { ChatCompletions } from './openai/chat.js';

@@ -1,11 +1,13 @@
 // pull, list and rm: the models that are kept on this machine.
 import { Pronk } from '../api/node.js';
-import { fileSpecs } from '../api/sources.js';
 import type { ModelCache } from '../runtime/cache.js';
 import { PronkError } from '../runtime/errors.js';
+import { findFolder } from '../runtime/folder-files.js';
+import { FolderModule } from '../runtime/folder-module.js';
+import { openFolder } from '../runtime/folder-source.js';
 import { hubUrl } from '../runtime/hub.js';
 import { nodePlatform } from '../runtime/platform-node.js';
-import { splitSiblings } from '../runtime/source.js';
+import { type ByteSource, splitSiblings } from '../runtime/source.js';
 import type { FileSpec } from '../runtime/types.js';
 import { type Flags, textOf } from './options.js';
 import { clearProgress, megabytes, showProgress } from './progress.js';
@@ -23,7 +25,10 @@ function cacheOf(flags: Flags): ModelCache {
 function addressesOf(name: string): string[] {
   const url = hubUrl(name, hubEndpoint()) ?? name;
   if (!/^https?:/i.test(url) || !URL.canParse(url)) {
-    throw new PronkError('bad-argument', `'${name}' is no URL and not of the form hf:owner/repo/file.gguf`);
+    throw new PronkError(
+      'bad-argument',
+      `'${name}' is no URL and not of the form hf:owner/repo or hf:owner/repo/file.gguf`,
+    );
   }
   return splitSiblings(new URL(url).href);
 }
@@ -31,14 +36,18 @@ function addressesOf(name: string): string[] {
 export async function pullModel(flags: Flags, names: string[]): Promise<void> {
   if (names.length !== 1) throw new PronkError('bad-argument', 'pull wants one model');
   const hub = /^hf:/i.test(names[0]!);
-  for (const url of addressesOf(names[0]!)) {
-    const [spec] = fileSpecs(url, (href) => ({ kind: 'url', url: href }), { cache: textOf(flags, 'cache') ?? true });
-    await pullFile({ ...(spec as FileSpec & { kind: 'url' }), hub });
+  const cache = textOf(flags, 'cache') ?? true;
+  const given: FileSpec[] = addressesOf(names[0]!).map((url) => ({ kind: 'url', url, cache, hub }));
+  const found = await findFolder(nodePlatform, given);
+  if (Array.isArray(found)) {
+    for (const spec of found) await pullSource(nodePlatform.source(spec));
+    return;
   }
+  const module = async (): Promise<FolderModule> => new FolderModule(await nodePlatform.folderModule());
+  await pullSource(await openFolder(found, module));
 }
 
-async function pullFile(spec: FileSpec & { kind: 'url' }): Promise<void> {
-  const source = nodePlatform.source(spec);
+async function pullSource(source: ByteSource): Promise<void> {
   let at = 0;
   try {
     for (;;) {

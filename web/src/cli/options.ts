@@ -12,7 +12,11 @@ interface Option {
 }
 
 const loading: Record<string, Option> = {
-  model: { short: 'm', value: 'MODEL', help: 'a path, a URL, hf:owner/repo/file.gguf, or builtin (the default)' },
+  model: {
+    short: 'm',
+    value: 'MODEL',
+    help: 'a file or folder, a URL, hf:owner/repo or hf:owner/repo/file.gguf, or builtin (the default)',
+  },
   device: { value: 'auto|webgpu|cpu', help: 'default auto' },
   context: { value: 'TOKENS|auto', help: 'of prompt and answer together' },
   kv: { value: 'f16|q8_0|q4_0|f32', help: 'type of the KV cache' },
@@ -32,6 +36,7 @@ const commands: Record<string, { takes: string; does: string; options: Record<st
       cors: { value: 'ORIGIN', help: 'the web pages that may ask, such as http://localhost:5173, or *' },
       'api-key': { value: 'KEY', help: 'that requests must bring; default: the variable PRONK_API_KEY' },
       'max-body': { value: 'BYTES', help: 'of a request, default 8 MiB' },
+      sessions: { value: 'N', help: 'conversations whose cache is kept while memory has room, default 8' },
       embeddings: { help: 'loads a text model to make embeddings' },
     },
   },
@@ -59,7 +64,7 @@ export function options(command: string): NonNullable<ParseArgsConfig['options']
 export function helpOf(command?: string): string {
   if (command === undefined) {
     const lines = Object.entries(commands).map(([name, { does }]) => `  ${name.padEnd(8)}${does}\n`);
-    return `pronk COMMAND [OPTIONS]\nRuns language models from GGUF files.\n\n${lines.join('')}\npronk COMMAND --help tells a command's options.\n`;
+    return `pronk COMMAND [OPTIONS]\nRuns language models from GGUF files and folders of safetensors.\n\n${lines.join('')}\npronk COMMAND --help tells a command's options.\n`;
   }
   const { takes, does, options: own } = commands[command]!;
   const rows = Object.entries(own).map(([name, { short, value, help }]) => {

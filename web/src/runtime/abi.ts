@@ -139,12 +139,13 @@ export const HostDescription = {
     minUniformBufferOffsetAlignment: { type: 'u32', offset: 48, bytes: 4 },
     shaderF16: { type: 'u32', offset: 52, bytes: 4 },
     subgroups: { type: 'u32', offset: 56, bytes: 4 },
-    subgroupMinSize: { type: 'u32', offset: 60, bytes: 4 },
-    subgroupMaxSize: { type: 'u32', offset: 64, bytes: 4 },
-    vendor: { type: 'text', offset: 68, bytes: 128 },
-    architecture: { type: 'text', offset: 196, bytes: 128 },
-    device: { type: 'text', offset: 324, bytes: 128 },
-    description: { type: 'text', offset: 452, bytes: 128 },
+    integerDotProduct: { type: 'u32', offset: 60, bytes: 4 },
+    subgroupMinSize: { type: 'u32', offset: 64, bytes: 4 },
+    subgroupMaxSize: { type: 'u32', offset: 68, bytes: 4 },
+    vendor: { type: 'text', offset: 72, bytes: 128 },
+    architecture: { type: 'text', offset: 200, bytes: 128 },
+    device: { type: 'text', offset: 328, bytes: 128 },
+    description: { type: 'text', offset: 456, bytes: 128 },
   },
 } as const;
 
@@ -155,5 +156,24 @@ export const HostRange = {
     size: { type: 'f64', offset: 8, bytes: 8 },
     buffer: { type: 'u32', offset: 16, bytes: 4 },
     unused: { type: 'u32', offset: 20, bytes: 4 },
+  },
+} as const;
+
+export const FolderTensor = {
+  bytes: 80,
+  fields: {
+    offset: { type: 'f64', offset: 0, bytes: 8 },
+    bytes: { type: 'f64', offset: 8, bytes: 8 },
+    firstOffset: { type: 'f64', offset: 16, bytes: 8 },
+    firstBytes: { type: 'f64', offset: 24, bytes: 8 },
+    secondOffset: { type: 'f64', offset: 32, bytes: 8 },
+    secondBytes: { type: 'f64', offset: 40, bytes: 8 },
+    added: { type: 'f64', offset: 48, bytes: 8 },
+    firstFile: { type: 'u32', offset: 56, bytes: 4 },
+    secondFile: { type: 'u32', offset: 60, bytes: 4 },
+    unit: { type: 'u32', offset: 64, bytes: 4 },
+    firstUnit: { type: 'u32', offset: 68, bytes: 4 },
+    secondUnit: { type: 'u32', offset: 72, bytes: 4 },
+    type: { type: 'u32', offset: 76, bytes: 4 },
   },
 } as const;

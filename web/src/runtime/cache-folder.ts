@@ -63,7 +63,19 @@ export class PlainFolder implements CacheFolder {
   async writeInfo(key: string, text: string): Promise<void> {
     const lock = lockedHere.get(join(this.root, key));
     if (lock && !(await lock.held())) throw new Error('another program has taken the entry over');
-    const path = join(this.root, key, 'entry.json');
+    await this.replace(join(this.root, key, 'entry.json'), text);
+  }
+
+  async readText(name: string): Promise<string | null> {
+    return readFile(join(this.root, name), 'utf8').catch(() => null);
+  }
+
+  async writeText(name: string, text: string): Promise<void> {
+    await mkdir(this.root, { recursive: true });
+    await this.replace(join(this.root, name), text);
+  }
+
+  private async replace(path: string, text: string): Promise<void> {
     const fresh = `${path}.${process.pid}.${++written}`;
     await writeFile(fresh, text);
     await rename(fresh, path);

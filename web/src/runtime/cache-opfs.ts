@@ -46,21 +46,19 @@ class OpfsFolder implements CacheFolder {
   }
 
   async writeInfo(key: string, text: string): Promise<void> {
-    const file = (await this.file(key, infoName, true))!;
-    if ('createWritable' in file) {
-      const stream = await file.createWritable();
-      await stream.write(text);
-      return stream.close();
-    }
-    // Safari before 26, in a worker. A crash may leave a part of it, which counts as no entry.
-    const handle = await (file as FileHandle).createSyncAccessHandle!();
+    await replaceText((await this.file(key, infoName, true))!, text);
+  }
+
+  async readText(name: string): Promise<string | null> {
     try {
-      handle.truncate(0);
-      writeAll(handle, 0, new TextEncoder().encode(text));
-      handle.flush();
-    } finally {
-      handle.close();
+      return await (await (await this.root.getFileHandle(name)).getFile()).text();
+    } catch {
+      return null;
     }
+  }
+
+  async writeText(name: string, text: string): Promise<void> {
+    await replaceText(await this.root.getFileHandle(name, { create: true }), text);
   }
 
   async open(key: string, write: boolean): Promise<EntryFiles | null> {
@@ -125,6 +123,23 @@ class OpfsFolder implements CacheFolder {
       if (!create && isNamed(error, 'NotFoundError')) return null;
       throw error;
     }
+  }
+}
+
+async function replaceText(file: FileSystemFileHandle, text: string): Promise<void> {
+  if ('createWritable' in file) {
+    const stream = await file.createWritable();
+    await stream.write(text);
+    return stream.close();
+  }
+  // Safari before 26, in a worker. A crash may leave a part of it, which counts as no entry.
+  const handle = await (file as FileHandle).createSyncAccessHandle!();
+  try {
+    handle.truncate(0);
+    writeAll(handle, 0, new TextEncoder().encode(text));
+    handle.flush();
+  } finally {
+    handle.close();
   }
 }
 

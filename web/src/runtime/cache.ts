@@ -9,6 +9,7 @@
 // `data` and `hashes` are flushed before `have` moves on, so that no crash leaves an entry that promises too much.
 import { PronkError } from './errors.js';
 import { sha256, toHex } from './hash.js';
+import type { TextStore } from './kernel-tuning.js';
 import { fileName } from './source.js';
 
 export const cachePart = 4 << 20;
@@ -44,7 +45,7 @@ export interface EntryFiles {
 }
 
 /** Where entries live. */
-export interface CacheFolder {
+export interface CacheFolder extends TextStore {
   keys(): Promise<string[]>;
   /** The text of entry.json; null: there is none. */
   readInfo(key: string): Promise<string | null>;
@@ -160,13 +161,16 @@ export class ModelCache {
     return (await this.list()).reduce((sum, entry) => sum + entry.bytes, 0);
   }
 
-  /** Whether there was such an entry. A model that is being loaded cannot be deleted: an error 'cache'. */
+  /**
+   * Whether there was such an entry; of a folder (an address that ends with a slash) its files. A model that is being
+   * loaded cannot be deleted: an error 'cache'.
+   */
   async delete(url: string | URL): Promise<boolean> {
     const folder = await this.folder();
     if (!folder) return false;
-    const key = await this.key(url);
-    if (!(await folder.keys()).includes(key)) return false;
-    if (await folder.remove(key)) return true;
+    const removed = [];
+    for (const key of await this.keysOf(folder, url)) removed.push(await folder.remove(key));
+    if (!removed.includes(false)) return removed.length > 0;
     throw new PronkError('cache', `${fileName(this.address(String(url)))} is being loaded and cannot be deleted now`);
   }
 
@@ -181,18 +185,32 @@ export class ModelCache {
     if (busy > 0) throw new PronkError('cache', `${busy} of the cached files are being loaded and were not deleted`);
   }
 
-  /** A pinned file is only deleted by delete(), never to make room. false: there is no such entry. */
+  /** A pinned file (or those of a folder) is only deleted by delete(), never to make room. false: there is no such entry. */
   async pin(url: string | URL, pinned = true): Promise<boolean> {
     const folder = await this.folder();
-    if (!folder) return false;
-    const key = await this.key(url);
-    const info = parseInfo(await folder.readInfo(key));
-    if (!info) return false;
-    await writeEntry(folder, key, { ...info, pinned });
-    return true;
+    let found = false;
+    for (const key of folder ? await this.keysOf(folder, url) : []) {
+      const info = parseInfo(await folder!.readInfo(key));
+      if (!info) continue;
+      await writeEntry(folder!, key, { ...info, pinned });
+      found = true;
+    }
+    return found;
   }
 
-  private key(url: string | URL): Promise<string> {
-    return keyOf(this.address(String(url)));
+  /** Of the entry with that address, or of all files right in that folder. */
+  private async keysOf(folder: CacheFolder, url: string | URL): Promise<string[]> {
+    const address = this.address(String(url));
+    const keys = await folder.keys();
+    if (!address.endsWith('/')) {
+      const key = await keyOf(address);
+      return keys.filter((each) => each === key);
+    }
+    const within: string[] = [];
+    for (const key of keys) {
+      const info = parseInfo(await folder.readInfo(key));
+      if (info?.url.startsWith(address) && !info.url.slice(address.length).includes('/')) within.push(key);
+    }
+    return within;
   }
 }

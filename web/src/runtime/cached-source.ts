@@ -33,15 +33,20 @@ export function cachedUrl(
   hooks: Pick<CacheHooks, 'folder' | 'startHash'>,
   http: HttpOptions = {},
 ): ByteSource {
-  if (!spec.cache) return new UrlSource(spec.url, http);
+  const options = spec.longRequests ? { ...longRequests, ...http } : http;
+  if (!spec.cache) return new UrlSource(spec.url, options);
   const file = hubFile(spec.url, spec.hub);
-  return new CachedSource(spec.url, new UrlSource(spec.url, { ...http, browserCache: false }), {
+  const { sha256 } = spec;
+  return new CachedSource(spec.url, new UrlSource(spec.url, { ...options, browserCache: false }), {
     ...hooks,
     fixed: isFixed(file),
-    ...(file && { knownHash: () => hubHash(file, http.fetch) }),
+    ...(sha256 === undefined
+      ? file && { knownHash: () => hubHash(file, http.fetch) }
+      : sha256 !== null && { knownHash: async () => sha256 }),
   });
 }
 
+const longRequests: HttpOptions = { connections: 1, partBytes: 256 << 20 };
 const smallGap = 16 << 20; // bytes between what is kept and what is asked for that are read to close it
 const smallTail = 1 << 20; // bytes behind the last one asked for that are read to make an entry whole
 

@@ -17,6 +17,7 @@ import { messageOf, moduleError, PronkError, type PronkErrorCode, throwIfAborted
 import { type GpuGrant, GpuHost, requestDevice } from './gpu.js';
 import type { Vocabulary } from './grammar/grammars.js';
 import { planFromJson, statsFromJson } from './json.js';
+import { finishTuning, type TextStore, takeTuning } from './kernel-tuning.js';
 import { LoadRate } from './load-rate.js';
 import { ModelFiles } from './model-files.js';
 import type { EngineModule } from './module.js';
@@ -43,6 +44,7 @@ import type {
   Stats,
   TokenizeOptions,
   TokenMask,
+  TuneResult,
 } from './types.js';
 import { checkEmbedding, checkIds, checkSampling } from './validate.js';
 
@@ -102,6 +104,8 @@ export class EngineHost {
     return this.files?.notes ?? [];
   }
 
+  private texts: TextStore | null = null;
+
   /** Called when the CPU has fewer threads than it was to have, with the reason. */
   onFewerThreads: (why: string) => void = () => {};
 
@@ -118,22 +122,51 @@ export class EngineHost {
     onProgress: OnProgress = () => {},
     signal?: AbortSignal,
     deviceNote?: string,
+    tunes = false,
   ): Promise<EngineHost> {
     const host = new EngineHost(platform);
     try {
       host.options = options;
       host.deviceNote = deviceNote;
       await host.chooseDevice(signal);
-      await host.instantiate();
+      await host.instantiate(tunes);
+      if (host.gpuHost) host.texts = await platform.texts(options.cache ?? true);
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
-      host.files = new ModelFiles(host.module, platform, files);
+      host.files = new ModelFiles(host.module, platform, files, options.wasmUrl);
       await host.files.readHeaders(signal);
       return host;
     } catch (error) {
       await host.close();
       throw toPronkError(error);
+    }
+  }
+
+  /** Measures the kernels that a model would use on the GPU, for `seconds` at most, and keeps what is fastest. */
+  static async tune(
+    platform: Platform,
+    files: FileSpec[],
+    options: HostOptions,
+    seconds: number,
+    signal?: AbortSignal,
+  ): Promise<TuneResult> {
+    const onGpu: HostOptions = { ...options, device: 'webgpu' };
+    const host = await EngineHost.open(platform, files, onGpu, undefined, signal, undefined, true);
+    try {
+      await takeTuning(host.module, host.texts);
+      const [, context, keys, values, budget, embeddings] = host.loadArguments();
+      host.module.call((m) => m.pronk_tune(context, keys, values, budget, embeddings, seconds));
+      const next = async (): Promise<void> => {
+        if (host.failure) throw host.failure;
+        await host.untilEvent(true, signal);
+        host.unseenEvents = 0;
+      };
+      return await finishTuning(host.module, host.texts, next, signal);
+    } catch (error) {
+      throw toPronkError(error);
+    } finally {
+      await host.close();
     }
   }
 
@@ -165,6 +198,7 @@ export class EngineHost {
     if (refusal) throw refusal;
     this.driving = true;
     try {
+      if (this.device === 'webgpu') await takeTuning(this.module, this.texts);
       this.module.call((m) => m.pronk_load(...this.loadArguments(), firstChunk));
       this.startThreads();
       await this.compileKernels(plan.fileBytes, onProgress, signal);
@@ -358,7 +392,7 @@ export class EngineHost {
     const found = await this.findGpu(choice === 'auto' || this.options.hardwareOnly === true);
     if (typeof found !== 'string') {
       this.grant = found; // even when aborted meanwhile: close() has to find it
-      this.gpuHost = new GpuHost(found.device, found.info);
+      this.gpuHost = new GpuHost(found.device, found.info, found.integerDotProduct);
       this.device = 'webgpu';
       void found.device.lost.then((lost) => this.onLost(lost));
       throwIfAborted(signal);
@@ -380,9 +414,9 @@ export class EngineHost {
     }
   }
 
-  private async instantiate(): Promise<void> {
+  private async instantiate(tunes: boolean): Promise<void> {
     const wanted = this.device === 'cpu' ? countThreads(this.options.threads, this.platform.threads()) : 0;
-    this.module = await this.platform.instantiate(this.gpuHost, wanted, this.options.wasmUrl);
+    this.module = await this.platform.instantiate(this.gpuHost, tunes ? 'tune' : wanted, this.options.wasmUrl);
     this.threads = this.module.shared ? wanted : Math.min(wanted, 1);
   }
 

@@ -115,7 +115,7 @@ async function openHost(context: TestContext): Promise<void> {
   }
   module = new FakeModule();
   device = grant.device;
-  host = new GpuHost(grant.device, grant.info);
+  host = new GpuHost(grant.device, grant.info, grant.integerDotProduct);
   host.attach(module, () => wake());
   gpu = host.imports();
 }

@@ -29,13 +29,14 @@ function bufferUsage(bits: number): GPUBufferUsageFlags {
 export interface GpuRequest {
   forceFallback?: boolean; // only an adapter that runs on the CPU
   defaultLimits?: boolean; // the limits every WebGPU device has, not the adapter's own
-  noFeatures?: boolean; // neither shader-f16 nor subgroups
+  noFeatures?: boolean; // neither shader-f16 nor subgroups, nor what WGSL may have besides
   hardwareOnly?: boolean; // no adapter that runs on the CPU
 }
 
 export interface GpuGrant {
   device: GPUDevice;
   info: GPUAdapterInfo;
+  integerDotProduct: boolean; // WGSL has packed_4x8_integer_dot_product
 }
 
 // Limits that kernels or the plan can use; all others stay at their defaults.
@@ -89,7 +90,9 @@ export async function requestDevice(gpu: GPU, request: GpuRequest = {}): Promise
   }
   const requiredFeatures = request.noFeatures ? [] : wantedFeatures.filter((name) => adapter.features.has(name));
   const device = await adapter.requestDevice({ label: 'pronk', requiredFeatures, requiredLimits });
-  return { device, info: adapter.info };
+  const language = request.noFeatures ? undefined : gpu.wgslLanguageFeatures;
+  const integerDotProduct = language?.has('packed_4x8_integer_dot_product') ?? false;
+  return { device, info: adapter.info, integerDotProduct };
 }
 
 /** What the host needs of the WASM module once it is instantiated. */
@@ -156,6 +159,7 @@ export class GpuHost {
   constructor(
     private readonly device: GPUDevice,
     private readonly info: GPUAdapterInfo,
+    private readonly integerDotProduct = false,
   ) {
     device.addEventListener('uncapturederror', this.uncaptured);
     void device.lost.then((lost) => {
@@ -306,6 +310,7 @@ export class GpuHost {
       minUniformBufferOffsetAlignment: limits.minUniformBufferOffsetAlignment,
       shaderF16: features.has('shader-f16') ? 1 : 0,
       subgroups: subgroups ? 1 : 0,
+      integerDotProduct: this.integerDotProduct ? 1 : 0,
       subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
       vendor: info.vendor ?? '',

@@ -1,4 +1,12 @@
 // What the head of an HTTP answer says.
+import { PronkError } from './errors.js';
+
+/** The server has no such file. Stores that do not list their files to everyone say 403. */
+export class FileMissing extends PronkError {}
+
+export function isMissing(response: Response): boolean {
+  return [403, 404, 410].includes(response.status);
+}
 
 export function discard(response: Response): void {
   void response.body?.cancel().catch(() => {});

@@ -64,6 +64,12 @@ export class Connection {
     }
   }
 
+  /** Nothing is expected of the server until the next watch(). */
+  rest(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
   private failure(error: unknown): unknown {
     if (this.outer?.aborted) return error;
     if (this.late) return new Interrupted(`the server sent nothing for ${Math.round(this.patience / 1000)} s`);

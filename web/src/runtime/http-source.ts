@@ -1,7 +1,7 @@
 // A file over HTTP: several Range requests at once where the server answers them, one body from its start where not.
 import { type BodyReader, readBody } from './body-reader.js';
 import { isAbort, messageOf, PronkError, throwIfAborted } from './errors.js';
-import { discard, httpError, lengthOf, retryAfter, validatorOf } from './http-answer.js';
+import { discard, FileMissing, httpError, isMissing, lengthOf, retryAfter, validatorOf } from './http-answer.js';
 import { Connection, Interrupted } from './http-connection.js';
 import { Part } from './http-part.js';
 import { pause } from './pause.js';
@@ -14,6 +14,8 @@ export interface HttpOptions {
   /** Requests in flight; each holds a part. */
   connections?: number;
   partBytes?: number;
+  /** Bytes of a part that are held at most; a longer one comes as fast as it is read, so it wants `connections` 1. */
+  heldBytes?: number;
   /** Milliseconds without a byte after which a connection counts as broken. */
   patience?: number;
   /** Most milliseconds that a server's Retry-After is obeyed for. */
@@ -26,6 +28,7 @@ const defaults = {
   delays: [250, 1000, 4000] as readonly number[],
   connections: 4,
   partBytes: 4 << 20,
+  heldBytes: 4 << 20,
   patience: 30_000,
   longestWait: 30_000,
 };
@@ -141,15 +144,14 @@ export class UrlSource implements ByteSource {
       this.topUp(run);
       const part = run.parts[0];
       if (!part) return new Uint8Array(0); // the file ends here
+      part.release();
       await part.progress();
       if (part.start + part.given < offset && part.filled > part.given) {
         part.given = Math.min(part.filled, offset - part.start);
         continue;
       }
       if (part.filled > part.given) {
-        const bytes = part.bytes.subarray(part.given, Math.min(part.filled, part.given + most));
-        part.given += bytes.length;
-        return bytes;
+        return part.give(most);
       }
       if (this.size >= 0 && part.start + part.given >= this.size) return new Uint8Array(0);
       if (part.error !== null) throw part.error;
@@ -176,10 +178,14 @@ export class UrlSource implements ByteSource {
     return (this.run = { parts: [], next: offset, end, abort, signal, unlink });
   }
 
+  private get partBuffer(): number {
+    return Math.min(this.options.partBytes, this.options.heldBytes);
+  }
+
   // The first part has been given out.
   private drop(run: Run): void {
     const part = run.parts.shift()!;
-    if (part.bytes.length === this.options.partBytes) this.spare.push(part.bytes);
+    if (part.bytes.length === this.partBuffer) this.spare.push(part.bytes);
   }
 
   private topUp(run: Run): void {
@@ -189,8 +195,8 @@ export class UrlSource implements ByteSource {
     const end = this.size < 0 ? run.end : Math.min(run.end, this.size);
     while (run.parts.length < width && run.next < end) {
       const length = Math.min(this.options.partBytes, end - run.next);
-      const whole = length === this.options.partBytes;
-      const bytes = (whole && this.spare.pop()) || new Uint8Array(length);
+      const held = Math.min(length, this.partBuffer);
+      const bytes = (held === this.partBuffer && this.spare.pop()) || new Uint8Array(held);
       const part = new Part(run.next, run.next + length, bytes);
       run.next = part.end;
       run.parts.push(part);
@@ -273,7 +279,12 @@ export class UrlSource implements ByteSource {
     const reader = readBody(response.body!);
     try {
       while (part.filled < part.length) {
-        const { done, value } = await request.watch(reader.read());
+        if (part.room === 0) {
+          request.rest();
+          await part.hasRoom(request.signal);
+          throwIfAborted(request.signal);
+        }
+        const { done, value } = await request.watch(reader.read(part.room));
         if (!done) {
           part.add(value);
         } else if (this.size < 0) {
@@ -390,7 +401,8 @@ export class UrlSource implements ByteSource {
       discard(response);
       if (response.status === 416 && this.size >= 0) throw this.changedError();
       if (asked !== this.url) throw new Interrupted(httpError(response)); // it was good for a time
-      throw new PronkError('network', `${this.name}: ${httpError(response)}`);
+      const failure = isMissing(response) ? FileMissing : PronkError;
+      throw new failure('network', `${this.name}: ${httpError(response)}`);
     }
     const validator = validatorOf(response);
     if (this.validator !== null && validator !== null && validator !== this.validator) {

@@ -6,23 +6,26 @@ export const hubEndpoint = 'https://huggingface.co';
 
 const patience = 10_000; // milliseconds
 
-interface HubFile {
+export interface HubFile {
   endpoint: string;
   repo: string; // owner/name
   revision: string;
   path: string;
 }
 
-/** The address of `hf:owner/repo/file.gguf` or `hf:owner/repo@revision/folder/file.gguf`; null: the text is none. */
+/**
+ * The address of `hf:owner/repo/file.gguf` or `hf:owner/repo@revision/folder/file.gguf`, and of `hf:owner/repo` or a
+ * folder in it, which then ends with a slash; null: the text is none.
+ */
 export function hubUrl(text: string, endpoint = hubEndpoint): string | null {
   if (!/^hf:/i.test(text)) return null;
-  const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/]+))?\/([^?#]+)$/i.exec(text);
+  const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/]+))?(?:\/([^?#]*))?$/i.exec(text);
   if (!match) {
-    const forms = 'hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf';
+    const forms = 'hf:owner/repo, hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf';
     throw new PronkError('bad-argument', `'${text}' is not of the form ${forms}`);
   }
-  const [, owner, repo, revision = 'main', path] = match;
-  const encoded = path!.split('/').map(encodeURIComponent).join('/');
+  const [, owner, repo, revision = 'main', path = ''] = match;
+  const encoded = path.split('/').map(encodeURIComponent).join('/');
   return `${endpoint.replace(/\/+$/, '')}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
 }
 
@@ -42,8 +45,18 @@ export function isFixed(file: HubFile | null): boolean {
   return file !== null && /^[0-9a-f]{40}$/.test(file.revision);
 }
 
-/** The file's SHA-256 in hex as the hub's list of files has it; null where it cannot be had. */
-export async function hubHash(file: HubFile, fetchText: typeof fetch = (...a) => fetch(...a)): Promise<string | null> {
+/** A file as the hub's list of files has it. */
+export interface HubEntry {
+  path: string;
+  /** In hex; null: the list tells none. */
+  sha256: string | null;
+}
+
+/** The files in the folder that a file is in; null where the list cannot be had. */
+export async function hubList(
+  file: HubFile,
+  fetchText: typeof fetch = (...a) => fetch(...a),
+): Promise<HubEntry[] | null> {
   const folder = file.path.split('/').slice(0, -1).map(encodeURIComponent).join('/');
   const list = `${file.endpoint}/api/models/${file.repo}/tree/${file.revision}${folder && `/${folder}`}`;
   const abort = new AbortController();
@@ -52,12 +65,21 @@ export async function hubHash(file: HubFile, fetchText: typeof fetch = (...a) =>
     const response = await fetchText(list, { signal: abort.signal });
     if (!response.ok) return null;
     const entries = (await response.json()) as { path?: unknown; lfs?: { oid?: unknown } }[];
-    const oid = entries.find((entry) => entry.path === file.path)?.lfs?.oid;
-    const hash = typeof oid === 'string' ? oid.replace(/^sha256:/, '').toLowerCase() : '';
-    return /^[0-9a-f]{64}$/.test(hash) ? hash : null;
+    return entries.flatMap(({ path, lfs }) => (typeof path === 'string' ? [{ path, sha256: sha256Of(lfs?.oid) }] : []));
   } catch {
-    return null; // without it the length is all that is checked
+    return null;
   } finally {
     clearTimeout(timer);
   }
+}
+
+function sha256Of(oid: unknown): string | null {
+  const hash = typeof oid === 'string' ? oid.replace(/^sha256:/, '').toLowerCase() : '';
+  return /^[0-9a-f]{64}$/.test(hash) ? hash : null;
+}
+
+/** The file's SHA-256 in hex as the hub has it; null where it cannot be had: then the length is all that is checked. */
+export async function hubHash(file: HubFile, fetchText?: typeof fetch): Promise<string | null> {
+  const entries = await hubList(file, fetchText);
+  return entries?.find((entry) => entry.path === file.path)?.sha256 ?? null;
 }

@@ -1,5 +1,8 @@
 // The files of one model: their headers into the WASM module, then their weights, a part at a time.
 import { PronkError } from './errors.js';
+import { findFolder } from './folder-files.js';
+import { FolderModule } from './folder-module.js';
+import { openFolder } from './folder-source.js';
 import type { EngineModule } from './module.js';
 import type { Platform } from './platform.js';
 import { type ByteSource, splitIndex, splitSiblings } from './source.js';
@@ -11,19 +14,19 @@ const mostBytes = 4 << 20; // of weights before progress is told
 export class ModelFiles {
   /** What the sources had to say once they were closed; see ByteSource.note. */
   readonly notes: string[] = [];
-  private sources: ByteSource[];
+  private sources: ByteSource[] = [];
   private tails: (Tail | undefined)[] = []; // of each file
 
   constructor(
     private readonly module: EngineModule,
-    platform: Platform,
-    files: FileSpec[],
-  ) {
-    this.sources = inOrder(expandSplit(files).map((spec) => platform.source(spec)));
-  }
+    private readonly platform: Platform,
+    private readonly files: FileSpec[],
+    private readonly wasmUrl?: string,
+  ) {}
 
   /** Gives the module the header of each file, in order. */
   async readHeaders(signal?: AbortSignal): Promise<void> {
+    this.sources = await this.open(signal);
     for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
     const first = this.sources[0]!;
     const count = this.module.withText(first.name, (at, length) =>
@@ -34,10 +37,18 @@ export class ModelFiles {
     throw new PronkError('bad-argument', `the model is split into ${count} files, and all are needed: ${names}`);
   }
 
+  private async open(signal?: AbortSignal): Promise<ByteSource[]> {
+    const { platform, wasmUrl } = this;
+    const found = await findFolder(platform, this.files);
+    if (Array.isArray(found)) return inOrder(expandSplit(found).map((spec) => platform.source(spec)));
+    const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule(wasmUrl));
+    return [await openFolder(found, module, signal)];
+  }
+
   private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {
     const head = new Head(this.module);
     try {
-      for (let wanted = firstHeaderBytes; ; ) {
+      for (let wanted = source.headBytes ?? firstHeaderBytes; ; ) {
         const before = head.length;
         await head.fill(source, wanted, signal);
         const more = this.module.call((m) => m.pronk_header(index, head.at, head.length, source.size));

@@ -4,7 +4,10 @@ export const moduleFiles = {
   plain: 'pronk.wasm',
   threads: 'pronk-threads.wasm',
   relaxed: 'pronk-relaxed.wasm',
+  tune: 'pronk-tune.wasm',
 } as const;
+/** What reads folders. */
+export const folderModuleFile = 'pronk-folder.wasm';
 export type ModuleName = keyof typeof moduleFiles;
 
 export interface ModuleChoice {
@@ -36,8 +39,12 @@ function makeSharedMemory(): WebAssembly.Memory | null {
   return null;
 }
 
-/** threads: that the CPU is to have; 0: a GPU does the work. */
-export function chooseModule(threads: number): ModuleChoice {
+/** What a module is for: the CPU with so many threads; 0: a GPU; 'tune': measuring a GPU's kernels. */
+export type Work = number | 'tune';
+
+export function chooseModule(work: Work): ModuleChoice {
+  if (work === 'tune') return { name: 'tune', memory: null };
+  const threads = work;
   const relaxed = threads > 0 && WebAssembly.validate(relaxedSimd);
   const memory = threads > 1 || relaxed ? makeSharedMemory() : null;
   if (!memory) return { name: 'plain', memory: null };

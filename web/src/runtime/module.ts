@@ -1,17 +1,20 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
 import { messageOf, moduleError, PronkError } from './errors.js';
-import type { GpuHost } from './gpu.js';
+import type { GpuHost, GpuModule } from './gpu.js';
 
-export interface ModuleExports {
+/** What every module has. */
+export interface CommonExports {
   memory: WebAssembly.Memory;
   _initialize?(): void;
-  pronk_gpu_event(kind: number, id: number, length: number): number;
   pronk_alloc(bytes: number): number;
   pronk_realloc(at: number, bytes: number): number;
   pronk_free(at: number): void;
   pronk_result_ptr(): number;
   pronk_result_len(): number;
   pronk_error_code(): number;
+}
+
+export interface ModuleExports extends CommonExports {
   pronk_header(file: number, at: number, length: number, fileSize: number): number;
   pronk_split_names(at: number, length: number): number;
   pronk_plan(
@@ -83,6 +86,36 @@ export interface ModuleExports {
   pronk_unload(): void;
 }
 
+/** What those with a GPU back end export beside them (src/wasm/tuning.h; pronk_gpu_event: see GpuModule). */
+export interface TuningExports {
+  pronk_adapter(): number;
+  pronk_set_tuning(text: number, length: number): number;
+}
+
+/** What pronk-tune.wasm exports beside TuningExports and the first of ModuleExports (src/wasm/tune.h). */
+export interface TuneExports {
+  pronk_tune(
+    context: number,
+    keys: number,
+    values: number,
+    budget: number,
+    embeddings: number,
+    seconds: number,
+  ): number;
+  pronk_tune_pump(): number;
+}
+
+/** What pronk-folder.wasm exports (src/wasm/folder.h). */
+export interface FolderExports extends CommonExports {
+  folder_file_names(): number;
+  folder_add_file(name: number, nameLength: number, at: number, length: number): number;
+  folder_weight_files(): number;
+  folder_header(at: number, length: number, size: number): number;
+  folder_head(): number;
+  folder_tensors(): number;
+  folder_make(type: number, added: number, units: number, first: number, second: number): number;
+}
+
 /** What a module of shared memory exports beside them (src/wasm/threads.h). */
 export interface ThreadExports {
   __stack_pointer: WebAssembly.Global;
@@ -91,6 +124,9 @@ export interface ThreadExports {
   pronk_thread_lost(): void;
   pronk_end_threads(): void;
 }
+
+/** Which of them a module has is known to who chose it. */
+export type AllExports = ModuleExports & GpuModule & TuningExports & TuneExports & ThreadExports;
 
 /** What more instances of a module, in other workers, are made of. */
 export interface SharedModule {
@@ -102,7 +138,7 @@ const encodeText = new TextEncoder();
 const decodeText = new TextDecoder();
 
 /** An instance, with each failure as a PronkError. After a trap every call fails: the instance is not to be trusted. */
-export class EngineModule {
+export class WasmModule<Exports extends CommonExports> {
   private trapped: PronkError | null = null;
 
   /**
@@ -110,13 +146,13 @@ export class EngineModule {
    * instance.
    */
   constructor(
-    private readonly exports: ModuleExports,
+    protected readonly exports: Exports,
     private readonly lastLog: () => string = () => '',
     readonly shared: SharedModule | null = null,
   ) {}
 
   /** Runs `use` on the exports; a negative number becomes the module's error. */
-  call(use: (exports: ModuleExports) => number): number {
+  call(use: (exports: Exports) => number): number {
     const value = this.run(use);
     if (value < 0) throw this.error();
     return value;
@@ -128,7 +164,7 @@ export class EngineModule {
     return moduleError(code, this.resultText());
   }
 
-  run<T>(use: (exports: ModuleExports) => T): T {
+  run<T>(use: (exports: Exports) => T): T {
     if (this.trapped) throw this.trapped;
     try {
       return use(this.exports);
@@ -214,24 +250,32 @@ export class EngineModule {
   resultObject(): Record<string, unknown> {
     return JSON.parse(this.resultText()) as Record<string, unknown>;
   }
+}
+
+/** An instance of an engine. */
+export class EngineModule extends WasmModule<AllExports> {
+  constructor(exports: ModuleExports, lastLog?: () => string, shared?: SharedModule | null) {
+    super(exports as AllExports, lastLog, shared);
+  }
 
   /** The stack of a new thread of a shared module. */
   makeStack(): number {
-    return this.run((exports) => (exports as unknown as ThreadExports).pronk_thread_stack()) >>> 0;
+    return this.run((exports) => exports.pronk_thread_stack()) >>> 0;
   }
 
   /** Lets the threads of a shared module return, also after a trap. */
   endThreads(): void {
-    (this.exports as unknown as ThreadExports).pronk_end_threads();
+    this.exports.pronk_end_threads();
   }
 
-  get gpuSide(): ModuleExports {
+  /** Of the plain module; those of shared memory are for the CPU alone. */
+  get gpuSide(): AllExports {
     return this.exports;
   }
 }
 
 /**
- * Instantiates a compiled module; without a GpuHost its GPU is one that is not there. memory: of a shared module; null
+ * Instantiates a compiled engine; without a GpuHost its GPU is one that is not there. memory: of a shared module; null
  * for the plain one.
  */
 export async function instantiate(
@@ -239,25 +283,36 @@ export async function instantiate(
   gpu: GpuHost | null,
   memory: WebAssembly.Memory | null = null,
 ): Promise<EngineModule> {
+  const host = { ...(gpu?.imports() ?? { gpu_describe: () => 0 }), ...(memory && { memory }) };
+  const { exports, lastLog } = await start<ModuleExports>(compiled, host);
+  return new EngineModule(exports, lastLog, memory && { compiled, memory });
+}
+
+export async function instantiateFolder(compiled: WebAssembly.Module): Promise<WasmModule<FolderExports>> {
+  const { exports, lastLog } = await start<FolderExports>(compiled, {});
+  return new WasmModule(exports, lastLog);
+}
+
+async function start<Exports extends CommonExports>(
+  compiled: WebAssembly.Module,
+  host: Record<string, WebAssembly.ImportValue>,
+): Promise<{ exports: Exports; lastLog: () => string }> {
   let lines = '';
-  let exports: ModuleExports | null = null;
+  let exports: Exports | null = null;
   const pronk: Record<string, WebAssembly.ImportValue> = {
     log: (at: number, length: number) => {
       const bytes = new Uint8Array(exports!.memory.buffer, at >>> 0, length >>> 0);
       lines = (lines + decodeText.decode(bytes.slice())).slice(-400);
     },
-    ...(gpu?.imports() ?? { gpu_describe: () => 0 }),
+    ...host,
   };
-  if (memory) pronk['memory'] = memory;
   for (const { module, name } of WebAssembly.Module.imports(compiled)) {
     if (module !== 'pronk') throw new PronkError('internal', `the module imports '${module}.${name}'`);
     pronk[name] ??= () => {
       throw new Error(`there is no host function '${name}'`);
     };
   }
-  const instance = await WebAssembly.instantiate(compiled, { pronk });
-  exports = instance.exports as unknown as ModuleExports;
+  exports = (await WebAssembly.instantiate(compiled, { pronk })).exports as unknown as Exports;
   exports._initialize?.();
-  const lastLog = (): string => lines.trim().split('\n').pop() ?? '';
-  return new EngineModule(exports, lastLog, memory && { compiled, memory });
+  return { exports, lastLog: () => lines.trim().split('\n').pop() ?? '' };
 }

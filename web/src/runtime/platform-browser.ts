@@ -1,27 +1,27 @@
-// A browser, in a worker.
+// A browser. Who starts its threads depends on where the engine runs: see thread-worker.ts.
 
 import { openOpfs } from './cache-opfs.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
-import { instantiate } from './module.js';
-import { chooseModule, type ModuleName, moduleFiles } from './module-choice.js';
+import { instantiate, instantiateFolder } from './module.js';
+import { chooseModule, folderModuleFile, type ModuleName, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
 import { Sha256 } from './sha256.js';
 import { BlobSource, MemorySource } from './source.js';
-import { startScript } from './start-script.js';
-import type { FromThread } from './threads.js';
 
 // Bundlers find files by this very form of the expression.
 const urls: Record<ModuleName, () => URL> = {
   plain: () => new URL('../pronk.wasm', import.meta.url),
   threads: () => new URL('../pronk-threads.wasm', import.meta.url),
   relaxed: () => new URL('../pronk-relaxed.wasm', import.meta.url),
+  tune: () => new URL('../pronk-tune.wasm', import.meta.url),
 };
+const folderUrl = (): URL => new URL('../pronk-folder.wasm', import.meta.url);
 
 /** folder: where the modules are, in place of beside the package. */
-async function compile(name: ModuleName, folder: string | undefined): Promise<WebAssembly.Module> {
+async function compile(file: string, own: () => URL, folder: string | undefined): Promise<WebAssembly.Module> {
   try {
-    const response = await fetch(folder === undefined ? urls[name]() : new URL(moduleFiles[name], folder));
+    const response = await fetch(folder === undefined ? own() : new URL(file, folder));
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     // compileStreaming() demands the type application/wasm, which not every server gives.
     if (response.headers.get('content-type')?.startsWith('application/wasm')) {
@@ -29,42 +29,34 @@ async function compile(name: ModuleName, folder: string | undefined): Promise<We
     }
     return await WebAssembly.compile(await response.arrayBuffer());
   } catch (error) {
-    throw new PronkError('network', `${moduleFiles[name]} cannot be loaded: ${messageOf(error)}`, { cause: error });
+    throw new PronkError('network', `${file} cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
 }
 
 function missingForThreads(): string {
-  if (/\bFirefox\//.test(navigator.userAgent)) return 'Firefox has hung with them, for a reason not found yet';
   if (!crossOriginIsolated) return 'the page is not cross-origin isolated (headers COOP and COEP)';
   return typeof SharedArrayBuffer === 'undefined' ? 'this browser has no SharedArrayBuffer' : '';
 }
 
-export const browserPlatform: Platform = {
-  async instantiate(gpu, threads, folder) {
-    const { name, memory } = chooseModule(threads);
-    return instantiate(await compile(name, folder), gpu, memory);
+export const isFirefox = (): boolean => /\bFirefox\//.test(navigator.userAgent);
+
+export const browserPlatform: Omit<Platform, 'startThread'> = {
+  async instantiate(gpu, work, folder) {
+    const { name, memory } = chooseModule(work);
+    return instantiate(await compile(moduleFiles[name], urls[name], folder), gpu, memory);
   },
-  // Where nobody has tested them, threads are for those who ask.
+  folderModule: async (folder) => instantiateFolder(await compile(folderModuleFile, folderUrl, folder)),
+  listFolder: async () => null,
+  // Where nobody has tested them, threads are for those who ask. navigator.userAgentData is Chromium's.
   threads: () => ({
-    processors: 'userAgentData' in navigator ? navigator.hardwareConcurrency || 1 : 1,
+    processors: 'userAgentData' in navigator || isFirefox() ? navigator.hardwareConcurrency || 1 : 1,
     missing: missingForThreads(),
   }),
-  startThread(start, onMessage) {
-    const own = (): Worker =>
-      new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'pronk thread' });
-    const worker = startScript(own, './thread.js', import.meta.url, { type: 'module', name: 'pronk thread' });
-    worker.onmessage = ({ data }: MessageEvent<FromThread>) => onMessage(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      onMessage({ type: 'ended', why: event.message || "a thread's script did not load" });
-    };
-    worker.postMessage(start);
-    return { end() {} }; // see thread.ts
-  },
   async gpu() {
     if (navigator.gpu) return navigator.gpu;
     return isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs https or localhost';
   },
+  texts: async (cache) => (cache === false ? null : openOpfs()),
   source(spec) {
     switch (spec.kind) {
       case 'url':

@@ -1,14 +1,14 @@
 // Node, in the calling thread.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
 import { createNodeGpu } from './gpu-node.js';
-import { instantiate } from './module.js';
-import { chooseModule, moduleFiles } from './module-choice.js';
+import { instantiate, instantiateFolder } from './module.js';
+import { chooseModule, folderModuleFile, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
 import { BlobSource, MemorySource } from './source.js';
 import { PathSource } from './source-node.js';
@@ -23,9 +23,17 @@ async function compile(file: string): Promise<WebAssembly.Module> {
 }
 
 export const nodePlatform: Platform = {
-  async instantiate(gpu, threads) {
-    const { name, memory } = chooseModule(threads);
+  async instantiate(gpu, work) {
+    const { name, memory } = chooseModule(work);
     return instantiate(await compile(moduleFiles[name]), gpu, memory);
+  },
+  folderModule: async () => instantiateFolder(await compile(folderModuleFile)),
+  async listFolder(path) {
+    try {
+      return await readdir(path);
+    } catch {
+      return null; // a file, or nothing, of which its reader tells
+    }
   },
   threads: () => ({ processors: availableParallelism(), missing: '' }),
   startThread(start, onMessage) {
@@ -42,6 +50,9 @@ export const nodePlatform: Platform = {
       const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
       return missing ? 'the npm package webgpu is not installed' : messageOf(error);
     }
+  },
+  async texts(cache) {
+    return cache === false ? null : new PlainFolder(typeof cache === 'string' ? cache : defaultCacheFolder());
   },
   source(spec) {
     switch (spec.kind) {

@@ -14,6 +14,8 @@ export interface ByteSource {
    */
   read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
+  /** Bytes of the header, where they are known: no more are read before the plan is made. */
+  readonly headBytes?: number;
   /** Bytes given so far that came from the cache and not from the network. */
   readonly fromCache?: number;
   /** Why the cache does not keep this file, for a person; '' or undefined: nothing to say. */

@@ -1,5 +1,5 @@
-// The script of a thread's worker in a browser. It ends with the engine's worker, when that is terminated: Chromium never
-// ends a worker one of whose own is just ending. Only where the engine's worker lives on does it end by itself.
+// The script of a thread's worker in a browser. A page that made it ends it. Of an engine in a thread of the caller's it ends
+// by itself, later: Chromium never ends a worker one of whose own is just ending.
 import { pause } from './pause.js';
 import { runThread } from './thread-instance.js';
 import type { ThreadStart } from './threads.js';

@@ -36,11 +36,15 @@ export interface EngineOptions {
    */
   embeddings?: boolean;
   /**
-   * Threads of the CPU, where it does the work; default: by the number of processors, at most 8, in browsers that are not
-   * Chromium 1. In a browser only a page that is cross-origin isolated can have more than one;
-   * Firefox has one.
+   * Threads of the CPU, where it does the work; default: by the number of processors, at most 8, in browsers that are
+   * neither Chromium nor Firefox 1. In a browser only a page that is cross-origin isolated can have more than one.
    */
   threads?: number;
+  /**
+   * Whether files from URLs, and what tune() measures, are kept and read again from where they are kept: OPFS in browsers,
+   * in Node $XDG_CACHE_HOME/pronk or ~/.cache/pronk, or the folder that is given here. Default true.
+   */
+  cache?: boolean | string;
   /** In a browser: the folder of pronk.wasm and its like, with a slash at its end; default: beside the package. */
   wasmUrl?: string;
 }
@@ -190,10 +194,14 @@ export interface Logprobs {
  * What an answer must be: a JSON object, JSON of a schema, or a text of a grammar in EBNF as the W3C writes it, whose first
  * rule is `root`.
  */
-export type Constraint =
+export type Constraint = (
   | { kind: 'json' }
   | { kind: 'schema'; schema: Record<string, unknown> }
-  | { kind: 'grammar'; grammar: string };
+  | { kind: 'grammar'; grammar: string }
+) & {
+  /** A token, such as that of </think>: anything but an end may come before it, what must be so after it. */
+  after?: number;
+};
 
 /** How the vectors of a text's tokens become one: none keeps them all. */
 export type Pooling = 'mean' | 'cls' | 'last' | 'none';
@@ -269,6 +277,25 @@ export interface Stats {
   recoveries: number;
 }
 
+/** Of kernels measured on this device: see Engine.tune(). */
+export interface TuneResult {
+  /** Kernels and shapes of the model that offer a choice. */
+  problems: number;
+  /** Of those that were measured in the time there was; the others keep what they had. */
+  choices: TunedKernel[];
+}
+
+/** What was measured of one kernel. */
+export interface TunedKernel {
+  /** The kernel, the weights' format and the shape. */
+  kernel: string;
+  standard: string;
+  /** What the next load takes; the standard one where nothing gains 3 % on it. */
+  fastest: string;
+  standardMicroseconds: number;
+  fastestMicroseconds: number;
+}
+
 /** A model file as it travels to the engine. */
 export type FileSpec =
   | {
@@ -278,6 +305,10 @@ export type FileSpec =
       cache?: boolean | string;
       /** The server is a hub like Hugging Face, which tells hashes. */
       hub?: boolean;
+      /** Of the whole file in hex, where it is known already; null: nobody tells it. */
+      sha256?: string | null;
+      /** Read by few long requests, one at a time: what is read from several files in turn. */
+      longRequests?: boolean;
     }
   | { kind: 'blob'; blob: Blob }
   | { kind: 'bytes'; bytes: Uint8Array }

@@ -71,6 +71,11 @@ export function checkEngineOptions(options: EngineOptions): void {
   checkFlag('embeddings', options.embeddings);
 }
 
+/** Of measuring. */
+export function checkSeconds(seconds: number): void {
+  inRange('seconds', seconds, 1, 36000);
+}
+
 const kvTypes = ['f16', 'f32', 'q8_0', 'q4_0'] as const;
 
 function checkKv(kv: EngineOptions['kv']): void {
@@ -124,6 +129,7 @@ export function checkConstraint(constraint: Constraint): void {
   if (constraint.kind === 'schema' && (typeof constraint.schema !== 'object' || constraint.schema === null)) {
     throw bad(`constraint.schema is ${String(constraint.schema)}, not an object`);
   }
+  if (constraint.after !== undefined) whole('constraint.after', constraint.after, 0, 2 ** 32 - 1);
 }
 
 export function checkEmbedding(options: EmbeddingOptions): Required<EmbeddingOptions> {

@@ -3,7 +3,8 @@
 import { messageOf, PronkError } from '../runtime/errors.js';
 import { startScript } from '../runtime/start-script.js';
 import type { Connect } from './client.js';
-import type { FromWorker, Start, Started } from './protocol.js';
+import { PageThreads } from './page-threads.js';
+import type { FromWorker, NewThread, Start, Started } from './protocol.js';
 
 const options = { type: 'module', name: 'pronk' } as const;
 
@@ -43,8 +44,10 @@ const connectBy =
   (onMessage, onCrash) => {
     const worker = start();
     const life = new AbortController();
-    worker.onmessage = ({ data }: MessageEvent<FromWorker | Started>) => {
+    const threads = new PageThreads();
+    worker.onmessage = ({ data }: MessageEvent<FromWorker | Started | NewThread>) => {
       if (data.type === 'started') void watch(data.lock, life.signal, onCrash);
+      else if (data.type === 'thread') threads.start(data);
       else onMessage(data);
     };
     worker.onerror = (event) => {
@@ -58,6 +61,7 @@ const connectBy =
       close: () => {
         life.abort();
         worker.terminate();
+        threads.end();
       },
     };
   };

@@ -1,7 +1,7 @@
 // A model in its worker, seen from the API: started once, and again by the first call after a crash.
 import { PronkError, toPronkError } from '../runtime/errors.js';
 import { RecoveryLimit } from '../runtime/recovery-limit.js';
-import type { EngineInfo, EngineOptions, FileSpec, Notice, Plan } from '../runtime/types.js';
+import type { EngineInfo, EngineOptions, FileSpec, Notice, Plan, TuneResult } from '../runtime/types.js';
 import { type CallListeners, type Connect, EngineClient } from './client.js';
 import type { CallName, Calls } from './protocol.js';
 
@@ -30,6 +30,16 @@ export class ModelWorker {
     const client = new EngineClient(this.connect);
     try {
       return await this.callWithModel(client, 'plan', listeners);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Measures its kernels, in a worker of its own. */
+  async tune(seconds: number, listeners: CallListeners): Promise<TuneResult> {
+    const client = new EngineClient(this.connect);
+    try {
+      return await this.callWithModel(client, 'tune', listeners, { seconds });
     } finally {
       client.close();
     }
@@ -99,10 +109,11 @@ export class ModelWorker {
     }
   }
 
-  private async callWithModel<Name extends 'plan' | 'load'>(
+  private async callWithModel<Name extends 'plan' | 'load' | 'tune'>(
     client: EngineClient,
     name: Name,
     listeners: CallListeners,
+    more = {},
   ): Promise<Calls[Name]['value']> {
     const { signal } = listeners;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -111,7 +122,11 @@ export class ModelWorker {
     };
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return await client.call(name, { files: this.files, options: this.options }, listeners);
+      return await client.call(
+        name,
+        { files: this.files, options: this.options, ...more } as Calls[Name]['arguments'],
+        listeners,
+      );
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);

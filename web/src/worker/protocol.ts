@@ -1,5 +1,6 @@
 // The messages between the API and the engine's worker. Each call has an id; its answers carry it.
 import type { PronkErrorCode } from '../runtime/errors.js';
+import type { ThreadStart } from '../runtime/threads.js';
 import type {
   Constraint,
   EmbeddingOptions,
@@ -14,6 +15,7 @@ import type {
   SamplingOptions,
   Stats,
   TokenizeOptions,
+  TuneResult,
 } from '../runtime/types.js';
 
 interface Model {
@@ -25,6 +27,7 @@ interface Model {
 export interface Calls {
   plan: { arguments: Model; value: Plan };
   load: { arguments: Model; value: EngineInfo };
+  tune: { arguments: Model & { seconds: number }; value: TuneResult };
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: {
@@ -58,6 +61,13 @@ export type FromWorker =
 /** The first message to a browser's worker, which then says that it has started. */
 export interface Start {
   type: 'start';
+}
+
+/** A browser's worker wants a thread of its page; what that says (FromThread) goes through the port. */
+export interface NewThread {
+  type: 'thread';
+  start: ThreadStart;
+  port: MessagePort;
 }
 
 /** A browser's worker holds this lock (Web Locks) for as long as it lives. */

@@ -55,6 +55,7 @@ export class EngineServer {
         await host.close();
       }
     },
+    tune: ({ files, options, seconds }, _id, signal) => EngineHost.tune(this.platform, files, options, seconds, signal),
     load: async ({ files, options }, id, signal) => {
       if (this.keeper) throw new PronkError('internal', 'this worker has a model already');
       const keeper = new EngineKeeper(this.platform, files, options, (notice, info) => {

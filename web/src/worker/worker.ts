@@ -1,9 +1,12 @@
 // The script of the dedicated worker; also pronk/worker, for a worker of the caller's that has other things to do besides.
 import { browserPlatform } from '../runtime/platform-browser.js';
+import { startThreadByPage } from './page-threads.js';
 import type { Start, Started, ToWorker } from './protocol.js';
 import { EngineServer } from './server.js';
 
-const server = new EngineServer(browserPlatform, (message) => self.postMessage(message));
+const server = new EngineServer({ ...browserPlatform, startThread: startThreadByPage }, (message) =>
+  self.postMessage(message),
+);
 self.addEventListener('message', ({ data }: MessageEvent<ToWorker | Start | null>) => {
   if (data?.type === 'start') holdLock();
   else if (data?.type === 'call' || data?.type === 'abort') void server.receive(data);

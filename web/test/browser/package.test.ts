@@ -7,12 +7,17 @@ import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
+import type { ChatRequest, CompletionRequest } from '../../src/api/openai/types.js';
 import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
+import { serveFolder } from '../support/folder-server.js';
 import { boxGolden, cosine, encoderPath, goldenEmbeddings } from '../support/golden.js';
 import { storiesPath, storyReferences } from '../support/references.js';
+import { everyField, forcedRequest, moodRequest, storyRequest, weatherRequest } from '../support/requests.js';
+import { tinyFolder } from '../support/tiny-folder.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 declare const Pronk: typeof Api.Pronk; // in the page
+declare const engine: Api.Pronk; // there too, where a test has made it
 
 const folder = mkdtempSync(join(tmpdir(), 'pronk-page-'));
 const tinyPath = join(folder, 'tiny.gguf');
@@ -53,7 +58,57 @@ async function withPage(origin: string, use: (page: Page) => Promise<void>): Pro
   }
 }
 
+const create = (page: Page, request: ChatRequest) =>
+  page.evaluate((given) => engine.chat.completions.create({ ...given, stream: false }), request);
+
+const chunksOf = (page: Page, request: ChatRequest) =>
+  page.evaluate(async (given) => {
+    const all = [];
+    for await (const chunk of await engine.chat.completions.create({ ...given, stream: true })) all.push(chunk);
+    return all;
+  }, request);
+
 describe('the package in Chromium', () => {
+  it('takes the requests that the server takes, whole and streamed', async (context) => {
+    if (!browser || !boxGolden()) return context.skip();
+    await withPage(tiny.origin, async (page) => {
+      await page.evaluate(async () => {
+        Object.assign(window, { engine: await Pronk.load('builtin', { device: 'cpu', threads: 1 }) });
+      });
+      const { choices, usage } = await create(page, everyField);
+      expect(usage.total_tokens).toBe(usage.prompt_tokens + usage.completion_tokens);
+      const said = choices.map(({ message }) => message.content);
+      expect(new Set(said).size).toBe(2);
+      const streamed = ['', ''];
+      for (const { choices: parts } of await chunksOf(page, everyField)) {
+        for (const { index, delta } of parts) streamed[index] += delta.content ?? '';
+      }
+      expect(streamed).toEqual(said); // the same seed, the same text
+      for (const { logprobs, message } of choices) {
+        expect(logprobs!.content!.map(({ token }) => token).join('')).toBe(message.content);
+        expect(logprobs!.content!.every(({ top_logprobs: top }) => top.length === 2)).toBe(true);
+      }
+      const wrong = { ...everyField, temperature: 7 };
+      await expect(create(page, wrong)).rejects.toThrow('temperature');
+
+      const mood = JSON.parse((await create(page, moodRequest)).choices[0]!.message.content!) as { mood: string };
+      expect(['good', 'bad']).toContain(mood.mood);
+      expect((await create(page, forcedRequest)).choices[0]).toMatchObject({
+        finish_reason: 'tool_calls',
+        message: { tool_calls: [{ function: { name: 'set_mood' } }] },
+      });
+      const weather = { name: 'get_weather', arguments: '{"city": "Paris"}' };
+      const called = (await create(page, weatherRequest)).choices[0]!.message.tool_calls;
+      expect(called).toMatchObject([{ function: weather }]);
+      const deltas = (await chunksOf(page, weatherRequest)).flatMap(
+        ({ choices: [one] }) => one?.delta.tool_calls ?? [],
+      );
+      expect(deltas.map((delta) => delta.function?.arguments ?? '').join('')).toBe(weather.arguments);
+      const goOn = (given: CompletionRequest) => engine.completions.create({ ...given, stream: false });
+      expect((await page.evaluate(goOn, storyRequest)).choices[0]!.text).toMatch(/\w/);
+    });
+  });
+
   it('continues stories260K on WebGPU as the reference', async (context) => {
     const references = storyReferences();
     if (!browser || !stories || !references) return context.skip();
@@ -80,6 +135,32 @@ describe('the package in Chromium', () => {
         readbackBytesPerToken: 4,
       });
       expect(made.stats.counters.dispatchesPerToken).toBeLessThanOrEqual(8 * 5 + 6);
+    });
+  });
+
+  it('says of a folder what it says of the same model as a GGUF file, also without the network', async (context) => {
+    if (!browser) return context.skip();
+    const server = await serveFolder(tinyFolder(2));
+    await withPage(tiny.origin, async (page) => {
+      const answer = (source: string, device: 'cpu' | 'webgpu'): Promise<string> =>
+        page.evaluate(
+          async ([from, on]) => {
+            const engine = await Pronk.load(from, { device: on, threads: 1 });
+            const ids = await engine.tokenize('the cat, a hat.');
+            const tokens: (number | null)[] = [];
+            for await (const { token } of engine.generate(ids, { temperature: 0, maxTokens: 24, ignoreEos: true }))
+              tokens.push(token);
+            await engine.unload();
+            return JSON.stringify({ ids, tokens });
+          },
+          [source, device] as const,
+        );
+      const expected = await answer('models/tiny.gguf', 'cpu');
+      expect(await answer(server.url, 'cpu')).toBe(expected);
+      await server.close();
+      expect(await answer(server.url, 'webgpu')).toBe(expected);
+      const kept = await page.evaluate(async () => (await Pronk.cache.list()).map(({ name }) => name).sort());
+      expect(kept).toEqual(['tiny.gguf', ...server.files.keys()].sort());
     });
   });
 

@@ -1,11 +1,12 @@
 // The models that the page offers, repositories of Hugging Face, and what is kept.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import type { BrowserContext, Page, Route } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { findings } from '../support/axe.js';
 import { chatPage, noModel, pageRoot } from '../support/chat-page.js';
+import { tinyFolder } from '../support/tiny-folder.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
 const chat = chatPage();
@@ -35,7 +36,8 @@ describe('models.json', () => {
 /** Hugging Face as it is for the page: a list of files, and one model behind each of their names. */
 async function playHub(context: BrowserContext, asked: string[] = []): Promise<void> {
   const headers = { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' };
-  const model = Buffer.from(tinyModel({ chatTemplate: chatMl, name: 'Played' })[0]!);
+  const gguf = Buffer.from(tinyModel({ chatTemplate: chatMl, name: 'Played' })[0]!);
+  const folder = new Map([...tinyFolder(2)].map(([name, bytes]) => [name, Buffer.from(bytes)]));
   await context.route('https://huggingface.co/**', async (route: Route) => {
     const { pathname } = new URL(route.request().url());
     asked.push(pathname);
@@ -43,6 +45,10 @@ async function playHub(context: BrowserContext, asked: string[] = []): Promise<v
       return route.fulfill({ status: 204, headers: { ...headers, 'access-control-allow-headers': '*' } });
     }
     if (pathname.includes('/api/models/own/none/')) return route.fulfill({ status: 404, headers });
+    if (pathname.includes('/own/weights/tree/')) {
+      const files = [...folder].map(([path, { length }]) => ({ type: 'file', path, size: length }));
+      return route.fulfill({ json: files, headers });
+    }
     if (pathname.includes('/tree/')) {
       const files = [
         { type: 'file', path: 'b-Q8_0.gguf', size: 2_000_000 },
@@ -51,6 +57,7 @@ async function playHub(context: BrowserContext, asked: string[] = []): Promise<v
       ];
       return route.fulfill({ json: files, headers });
     }
+    const model = pathname.startsWith('/own/weights/') ? (folder.get(pathname.split('/').pop()!) ?? gguf) : gguf;
     const range = /^bytes=(\d+)-(\d*)$/.exec((await route.request().headerValue('range')) ?? '');
     const start = range ? Number(range[1]) : 0;
     const end = range?.[2] ? Math.min(Number(range[2]), model.length - 1) : model.length - 1;
@@ -105,6 +112,40 @@ describe('the catalogue', () => {
         expect(new URL(page.url()).searchParams.get('model')).toBe('hf:own/played-GGUF/a-Q4_0.gguf');
       },
     );
+  });
+});
+
+describe('weights as they are', () => {
+  it('are opened from a repository that has no GGUF file, and kept as one model', async (test) => {
+    await chat.visit(test, { path: noModel, settings, before: (context) => playHub(context) }, async (page) => {
+      await openAddress(page, 'own/weights');
+      const files = page.getByRole('region', { name: 'Files of own/weights' });
+      await files.getByRole('button', { name: /^The weights as they are/ }).click();
+      await page.getByRole('heading', { name: 'weights', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Load model' }).click();
+      await page.getByRole('textbox', { name: 'Message' }).waitFor();
+      expect(new URL(page.url()).searchParams.get('model')).toBe('hf:own/weights');
+      await page.locator('.chip').click();
+      await page.getByRole('button', { name: 'Another model' }).click();
+      const kept = page.getByRole('region', { name: 'Kept models' });
+      await kept.getByText('weights', { exact: true }).waitFor();
+      expect(await kept.getByRole('listitem').count()).toBe(1);
+      await kept.getByRole('button', { name: 'Delete weights' }).click();
+      await kept.waitFor({ state: 'detached' });
+    });
+  });
+
+  it('are opened from a folder that is chosen', async (test) => {
+    const path = join(chat.folder, 'my-model');
+    mkdirSync(path);
+    for (const [name, bytes] of tinyFolder(2)) writeFileSync(join(path, name), bytes);
+    await chat.visit(test, { path: noModel, settings }, async (page) => {
+      await page.getByLabel('Model folder').setInputFiles(path);
+      await page.getByRole('heading', { name: 'my-model', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Load model' }).click();
+      await page.getByRole('textbox', { name: 'Message' }).waitFor();
+      expect(await findings(page, 'folder')).toEqual([]);
+    });
   });
 });
 

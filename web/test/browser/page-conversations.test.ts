@@ -18,6 +18,17 @@ async function ask(page: Page, text: string): Promise<void> {
 const bubbles = (page: Page): Promise<string[]> => page.locator('.bubble').allInnerTexts();
 const answers = (page: Page): Promise<number> => page.locator('.answer .figures').count();
 
+/** Of the prompt of the last answer: its tokens, and those that were read before. */
+async function read(page: Page): Promise<{ prompt: number; before: number }> {
+  const text = await page.locator('.time-line').last().locator('svg').getAttribute('aria-label');
+  const [, prompt, before = '0'] = /^The prompt \((\d+) tokens(?:, (\d+) of them read before)?\) took/.exec(text!)!;
+  return { prompt: Number(prompt), before: Number(before) };
+}
+const open = async (page: Page, name: RegExp): Promise<void> => {
+  await page.getByRole('button', { name: 'Conversations' }).click();
+  await page.getByRole('button', { name }).click();
+};
+
 describe('branches', () => {
   it('keep what was said before an edit, and each answer, over a reload', async (test) => {
     await chat.visit(test, { path: chattyModel, settings }, async (page) => {
@@ -51,6 +62,66 @@ describe('branches', () => {
       expect(await answers(page)).toBe(2);
       await page.getByRole('button', { name: 'Next message' }).click();
       expect(await bubbles(page)).toEqual(['another first']);
+    });
+  });
+});
+
+describe('what is computed of conversations', () => {
+  const question = (i: number): string => `question ${i} of a few words`;
+
+  const memory = async (page: Page): Promise<string> => {
+    await page.locator('.chip').click();
+    const text = await page.getByText(/are allocated/).innerText();
+    await page.keyboard.press('Escape');
+    return text;
+  };
+  const kept = /are allocated, and [\d.]+ [KM]B more for the other conversations\./;
+
+  it('is there when one comes back to them, for the last four, and goes with them', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      for (let i = 1; i <= 5; i++) {
+        if (i > 1) await page.getByRole('button', { name: 'New chat' }).click();
+        await page.getByText('What shall we talk about?').waitFor();
+        await ask(page, question(i));
+      }
+      const first = await read(page);
+      await open(page, /^question 4/);
+      await page.locator('.bubble', { hasText: question(4) }).waitFor();
+      await ask(page, 'and then');
+      const again = await read(page);
+      expect(again.prompt).toBeGreaterThan(first.prompt + 4);
+      expect(again.before).toBeGreaterThanOrEqual(first.prompt - 1);
+      await open(page, /^question 1/); // the fifth took its place
+      await page.locator('.bubble', { hasText: question(1) }).waitFor();
+      await ask(page, 'and then');
+      expect((await read(page)).before).toBeLessThan(first.prompt - 4);
+      expect(await memory(page)).toMatch(kept);
+      for (const i of [2, 3, 4, 5]) {
+        await page.getByRole('button', { name: 'Conversations' }).click();
+        await page.getByRole('button', { name: new RegExp(`^Delete “question ${i}`) }).click();
+        await page.getByRole('button', { name: new RegExp(`^Delete “question ${i} .* for good`) }).click();
+        await page.keyboard.press('Escape');
+      }
+      await until(async () => !kept.test(await memory(page)), 'nothing is kept of those that are deleted');
+    });
+  });
+});
+
+describe('what no longer fits of a conversation', () => {
+  it('is left out of its next prompt too, whichever was open meanwhile', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      const long = (i: number): string => `message ${i} ${'of many words '.repeat(3)}`.slice(0, 40);
+      const figures = page.locator('.answer .figures');
+      for (let i = 1; i <= 4; i++) await ask(page, long(i));
+      expect(await figures.last().innerText()).toMatch(/were left out/);
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await page.getByText('What shall we talk about?').waitFor();
+      await ask(page, 'another');
+      await open(page, /^message 1/);
+      await page.locator('.bubble', { hasText: long(4) }).waitFor();
+      await ask(page, long(5));
+      const { prompt, before } = await read(page);
+      expect(before).toBeGreaterThan(prompt / 2);
     });
   });
 });

@@ -36,7 +36,7 @@ describe('the preflight', () => {
       await field.press('Enter');
       await page.locator('.answer .figures').waitFor();
       await page.getByText('Time line').click();
-      await page.getByRole('img', { name: /^The prompt took .*; then a token took .* ms/ }).waitFor();
+      await page.getByRole('img', { name: /^The prompt \(\d+ tokens\) took .*; then a token took .* ms/ }).waitFor();
       expect(await page.locator('.time-token').count()).toBeGreaterThan(1);
       await page.locator('.chip').click();
       await page.getByText(/A token is the work of .*; .* are allocated\./).waitFor();
@@ -58,11 +58,24 @@ describe('/bench', () => {
       const rows = page.locator('.bench-table tbody tr');
       await until(async () => (await rows.count()) >= 2, 'two depths are measured');
       await page.getByRole('button', { name: 'Measure' }).waitFor();
-      for (const row of await rows.allInnerTexts()) expect(row).toMatch(/^[\d,]+\s+(–|[\d.]+)\s+[\d.]+$/);
+      for (const row of await rows.allInnerTexts()) expect(row).toMatch(/^[\d,]+\s+(–|[\d.,]+)\s+[\d.,]+$/);
       await page.locator('.plot canvas').waitFor();
       expect(await findings(page, 'bench')).toEqual([]);
       await page.getByRole('button', { name: 'Back to the conversation' }).click();
       await page.getByRole('textbox', { name: 'Message' }).waitFor();
+    });
+  });
+
+  it('fits the model to the GPU, which can be stopped', async (test) => {
+    const gpu = { ...settings, device: 'webgpu' };
+    await chat.visit(test, { path: '/bench/?model=/models/chatty.gguf', settings: gpu }, async (page) => {
+      await page.getByRole('button', { name: 'Try them' }).click();
+      await page.getByText('Trying …').waitFor();
+      expect(await page.getByRole('button', { name: 'Measure' }).isDisabled()).toBe(true);
+      expect(await findings(page, 'bench with a GPU')).toEqual([]);
+      await page.getByRole('button', { name: 'Stop' }).click();
+      await page.getByRole('button', { name: 'Try them' }).waitFor();
+      expect(await page.getByText('could not be measured').count()).toBe(0);
     });
   });
 

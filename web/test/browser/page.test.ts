@@ -53,6 +53,18 @@ describe('the chat page', () => {
     });
   });
 
+  it('can be written in although the model in the box does not come', async (test) => {
+    if (!boxGolden()) return test.skip();
+    let asked = false;
+    const hold = (context: BrowserContext) => context.route(/\.gguf$/, () => (asked = true)); // and no answer
+    await chat.visit(test, { path: '/?device=cpu', before: hold }, async (page) => {
+      await page.getByRole('textbox', { name: 'Message' }).fill('typed');
+      await expect.poll(() => asked).toBe(true);
+      expect(await page.evaluate(() => performance.getEntriesByName('pronk:ready').length)).toBe(0);
+      expect(await page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('typed');
+    });
+  });
+
   it('opens with the model in the box and chats, also when asked before it is ready', async (test) => {
     const cases = boxGolden();
     if (!cases) return test.skip();

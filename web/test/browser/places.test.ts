@@ -26,11 +26,11 @@ let open: Server[] = []; // two origins without a content policy, readable from 
 const answering = `import { Pronk } from './dist/api/index.js';
 import { inThread } from './dist/api/in-thread.js';
 import './dist/api/builtin-model.js';
-export async function answer(content) {
+export async function answer({ content, format }) {
   try {
     const engine = await Pronk.load('builtin', { device: 'cpu', worker: inThread });
     const messages = [{ role: 'user', content }];
-    const { choices } = await engine.chat.completions.create({ messages, temperature: 0 });
+    const { choices } = await engine.chat.completions.create({ messages, temperature: 0, response_format: format });
     await engine.unload();
     return choices[0].message.content;
   } catch (error) {
@@ -49,7 +49,8 @@ addEventListener('message', ({ data }) => { if (data === 'ping') postMessage({ t
   'answering.js': answering,
   'shared.js': `import { answer } from './answering.js';
 onconnect = ({ ports: [port] }) => { port.onmessage = async ({ data }) => port.postMessage(await answer(data)); };`,
-  'service.js': `import { answer } from './answering.js';
+  'service.js': `import './dist/api/constraints.js';
+import { answer } from './answering.js';
 onmessage = (event) => event.waitUntil(answer(event.data).then((text) => event.source.postMessage(text)));`,
 };
 
@@ -159,19 +160,22 @@ describe('the package runs', () => {
         const { port } = new SharedWorker('shared.js', { type: 'module' });
         const shared = await new Promise((resolve) => {
           port.onmessage = ({ data }) => resolve(data);
-          port.postMessage('Who are you?');
+          port.postMessage({ content: 'Who are you?' });
         });
         const registration = await navigator.serviceWorker.register('service.js', { type: 'module' });
         await navigator.serviceWorker.ready;
-        const service = await new Promise((resolve) => {
-          navigator.serviceWorker.onmessage = ({ data }) => resolve(data);
-          navigator.serviceWorker.startMessages();
-          registration.active!.postMessage('Who are you?');
-        });
-        return [shared, service];
+        navigator.serviceWorker.startMessages();
+        const service = (request: object) =>
+          new Promise((resolve) => {
+            navigator.serviceWorker.onmessage = ({ data }) => resolve(data);
+            registration.active!.postMessage(request);
+          });
+        const free = await service({ content: 'Who are you?' });
+        const format = { type: 'grammar', grammar: 'root ::= ("yes" | "no") "!"' };
+        return [shared, free, await service({ content: 'Are you there?', format })];
       }),
     );
-    expect(said).toEqual([whoIs, whoIs]);
+    expect(said).toEqual([whoIs, whoIs, expect.stringMatching(/^(yes|no)!$/)]);
   });
 
   it('from another origin', async () => {

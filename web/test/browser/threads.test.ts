@@ -173,6 +173,8 @@ describe('threads in Chromium', () => {
       });
       await loadBox(page, 3);
       await untilServing(page, 3);
+      // Made by the page, all of them: a worker of a worker is what Firefox may hang in making.
+      expect(await page.evaluate(() => (window as unknown as { made: Worker[] }).made.length)).toBe(3);
       await page.evaluate(async () => {
         const { made } = window as unknown as { made: Worker[] };
         const generation = engine.generate('Once', { maxTokens: 2000, ignoreEos: true });

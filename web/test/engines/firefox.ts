@@ -58,7 +58,7 @@ function start(): Promise<Tab> {
 export const firefox: BrowserEngine = {
   name: 'Firefox',
   complete: true,
-  threads: false,
+  threads: true,
   slowGpu: false,
   missing: () => missingFile(setpriv, executablePath, lavapipe()),
   start,

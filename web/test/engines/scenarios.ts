@@ -123,7 +123,7 @@ function killWorkers(tab: Tab) {
       window.Worker = class extends Worker {
         constructor(url: string | URL, options?: WorkerOptions) {
           super(url, options);
-          made.push(this);
+          if (options?.name === 'pronk') made.push(this); // the others are threads
         }
       };
       const notices: string[] = [];

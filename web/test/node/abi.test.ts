@@ -12,7 +12,8 @@ const compile = (name: string): WebAssembly.Module =>
 const wasm = compile('pronk.wasm');
 
 /** Names of an interface's functions, with their numbers of parameters. */
-function declaredExports(name: 'ModuleExports' | 'ThreadExports'): [string, number][] {
+type Interface = 'ModuleExports' | 'TuningExports' | 'TuneExports' | 'ThreadExports';
+function declaredExports(name: Interface): [string, number][] {
   const source = readFileSync(new URL('../../src/runtime/module.ts', import.meta.url), 'utf8');
   const body = new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(source)![1]!;
   const functions = body.matchAll(/(pronk_\w+)\((.*?)\): (?:number|void);/gs);
@@ -35,16 +36,43 @@ describe('the WASM module', () => {
   it('exports the functions that the package declares, with as many parameters', async () => {
     const found = exportsOf(await instantiate(wasm, null));
     expect(found.length).toBeGreaterThan(20);
-    expect(found.sort()).toEqual(declaredExports('ModuleExports').sort());
+    const declared = [...declaredExports('ModuleExports'), ...declaredExports('TuningExports'), ['pronk_gpu_event', 3]];
+    expect(found.sort()).toEqual(declared.sort());
   });
 
-  it('exports more where its memory is shared, and imports only that', async () => {
-    const { memory } = chooseModule(2);
+  it('is for the CPU alone where its memory is shared: with threads, and without a GPU', async () => {
     const threads = compile('pronk-threads.wasm');
-    const found = exportsOf(await instantiate(threads, null, memory));
-    expect(found.sort()).toEqual([...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')].sort());
-    const imports = (module: WebAssembly.Module) => WebAssembly.Module.imports(module).map(({ name }) => name);
-    expect(imports(threads).sort()).toEqual([...imports(wasm), 'memory'].sort());
+    const module = await instantiate(threads, null, chooseModule(2).memory);
+    const declared = [...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')];
+    expect(exportsOf(module).sort()).toEqual(declared.sort());
+    const imports = WebAssembly.Module.imports(threads).map(({ name }) => name);
+    expect(imports.sort()).toEqual(['log', 'memory']);
+
+    const model = tinyModel()[0]!;
+    module.withBytes(model, (at) => module.call((m) => m.pronk_header(0, at, model.length, model.length)));
+    expect(module.call((m) => m.pronk_plan(0, 16, 0, 0, 0, 0, 2))).toBe(0);
+    expect(() => module.call((m) => m.pronk_plan(1, 16, 0, 0, 0, 0, 2))).toThrow(
+      'this module computes on the CPU only',
+    );
+  });
+
+  it('has no model where it measures kernels: a header, and what it is for', async () => {
+    const found = exportsOf(await instantiate(compile('pronk-tune.wasm'), null));
+    const beside = [...declaredExports('TuningExports'), ...declaredExports('TuneExports'), ['pronk_gpu_event', 3]];
+    expect(found).toEqual(expect.arrayContaining(beside));
+    const others = found.map(([name]) => name).filter((name) => !beside.some(([known]) => known === name));
+    const first = [
+      'alloc',
+      'error_code',
+      'free',
+      'header',
+      'realloc',
+      'result_len',
+      'result_ptr',
+      'split_names',
+      'unload',
+    ];
+    expect(others.sort()).toEqual(first.map((name) => `pronk_${name}`));
   });
 
   it('imports only functions that the host has, and all of them', () => {

@@ -50,4 +50,6 @@ it('leaves grammars, templates and the AI SDK out of a page that only generates'
   expect(inputs).not.toContain('api/ai-sdk.js');
   expect(inputs).not.toContain('api/template/jinja.js');
   expect(inputs.filter((name) => name.includes('xgrammar'))).toEqual([]);
+  const constrained = await bundle("import 'pronk/constraints'; import { inThread } from 'pronk/in-thread'; inThread;");
+  expect(constrained.inputs).toContain('runtime/grammar/xgrammar-bundle.js');
 });

@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, describe, expect, it } from 'vitest';
 import { serveBytes } from '../support/file-server.js';
+import { serveFolder } from '../support/folder-server.js';
 import { boxGolden } from '../support/golden.js';
+import { tinyFolder } from '../support/tiny-folder.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -79,6 +81,27 @@ describe('the cache', () => {
     }
     const wrong = await run('pull', 'model.gguf');
     expect(wrong).toMatchObject({ status: 2, error: expect.stringContaining("'model.gguf'") });
+  });
+});
+
+describe('a folder', () => {
+  it('is pulled, used without its server, and removed', async () => {
+    const server = await serveFolder(tinyFolder(2));
+    const cache = ['--cache', join(folder, 'folders')];
+    let pulled: Ended;
+    try {
+      pulled = await run('pull', server.url, ...cache);
+    } finally {
+      await server.close();
+    }
+    expect(pulled).toMatchObject({ status: 0, out: expect.stringMatching(/^main +\d\.\d MB\n$/) });
+    expect((await run('list', ...cache)).out.trim().split('\n')).toHaveLength(server.files.size);
+    const child = start('chat', '-m', server.url, '--device', 'cpu', '--threads', '1', '--context', '64', ...cache);
+    const end = ended(child);
+    child.stdin.write('the cat\n/exit\n');
+    expect(await end).toMatchObject({ status: 0, error: expect.not.stringContaining('pronk: ') });
+    expect(await run('rm', server.url, ...cache)).toMatchObject({ status: 0 });
+    expect(await run('list', ...cache)).toMatchObject({ status: 0, out: '' });
   });
 });
 

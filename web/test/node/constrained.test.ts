@@ -103,6 +103,20 @@ describe.skipIf(!hasBox)('a constraint', () => {
     expect(text).toMatch(/^(yes|no)!$/);
   });
 
+  it('may begin after a token of the answer', async () => {
+    const [after] = (await engine.tokenize('</tool_call>', { special: true, bos: 'off' })) as [number];
+    const constraint = { kind: 'grammar' as const, grammar: 'root ::= ("yes" | "no") "!"', after };
+    const logitBias = { [after]: 8 }; // that it comes at all
+    const pieces: { text: string; token: number | null }[] = [];
+    for await (const piece of engine.generate('Once', { constraint, logitBias, seed: 3 })) pieces.push(piece);
+    const at = pieces.findIndex(({ token }) => token === after);
+    expect(at).toBeGreaterThan(0);
+    const text = pieces.slice(at + 1).map((piece) => piece.text);
+    expect(text.join('')).toMatch(/^(yes|no)!$/);
+    const wrong = engine.generate('Once', { constraint: { kind: 'json', after: -1 } });
+    await expect(wrong.result).rejects.toMatchObject({ code: 'bad-argument' });
+  });
+
   it('that cannot be kept is an error, and the engine goes on', async () => {
     const format = { type: 'json_schema' as const, json_schema: { name: 'a', schema: { not: {} } } };
     const message = expect.stringContaining('the schema.not is not supported');

@@ -92,6 +92,22 @@ describe.skipIf(!hasBox)('a mask', () => {
     expect([...seen].sort()).toEqual(['no.', 'yes.']);
   });
 
+  it('that begins later lets all but ends through before', async () => {
+    const after = vocabulary.pieces.findIndex((bytes) => new TextDecoder().decode(bytes) === '.');
+    const mask = await grammars.mask({ kind: 'json', after });
+    const allows = (id: number): boolean => ((mask.next()![id >> 5]! >>> (id & 31)) & 1) === 1;
+    const free = (): boolean[] => vocabulary.pieces.map((_, id) => allows(id));
+    for (const token of [7, 300, 2047]) {
+      expect(free()).toEqual(vocabulary.pieces.map((_, id) => !vocabulary.ends.includes(id)));
+      mask.accept(token);
+    }
+    mask.accept(after);
+    const begins = free().flatMap((allowed, id) => (allowed ? [new TextDecoder().decode(vocabulary.pieces[id])] : []));
+    expect(begins.length).toBeGreaterThan(0);
+    expect(begins.every((text) => text.startsWith('{'))).toBe(true);
+    mask.close();
+  });
+
   it('refuses a token that it does not allow', async () => {
     const mask = await grammars.mask({ kind: 'json' });
     const wrong = vocabulary.pieces.findIndex((bytes) => new TextDecoder().decode(bytes) === 'a');

@@ -16,6 +16,10 @@ const { Pronk } = (await import(`${dist}/api/node.js`).catch(() => {
 })) as typeof import('../../src/api/node.js');
 const { OpenAiServer } = (await import(`${dist}/cli/server.js`)) as typeof import('../../src/cli/server.js');
 
+const { Conversations } = (await import(
+  `${dist}/cli/conversations.js`
+)) as typeof import('../../src/cli/conversations.js');
+
 const hasBox = boxGolden() !== null;
 const clients = 8;
 const rounds = Number(process.env['PRONK_LOAD_ROUNDS'] ?? 5); // answers that each client asks for
@@ -26,7 +30,7 @@ let origin: string;
 beforeAll(async () => {
   if (!hasBox) return;
   engine = await Pronk.load('builtin', { device: 'cpu', threads: 1, contextSize: 256 });
-  server = new OpenAiServer(engine, { host: '127.0.0.1', port: 0, maxBody: 100_000 });
+  server = new OpenAiServer(new Conversations(engine, 4), { host: '127.0.0.1', port: 0, maxBody: 100_000 });
   origin = await server.listen();
 });
 afterAll(async () => {
@@ -49,13 +53,14 @@ async function answer(of: OpenAI, who: number, round: number): Promise<string> {
   return text;
 }
 
-// Of JavaScript after a collection, and of the WASM module.
+// Of JavaScript and its buffers after a collection, and of the WASM module.
 async function memory(): Promise<{ javascript: number; module: number }> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   await new Promise((resolve) => setImmediate(resolve));
   collect();
-  return { javascript: process.memoryUsage().heapUsed, module: (await engine.stats()).heapBytes };
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return { javascript: heapUsed + arrayBuffers, module: (await engine.stats()).heapBytes };
 }
 
 describe.skipIf(!hasBox)('the server', () => {

@@ -6,6 +6,14 @@ import type { Pronk as PronkType } from '../../src/api/node.js';
 import type { RequestOptions } from '../../src/api/openai/types.js';
 import type { ServerOptions, OpenAiServer as ServerType } from '../../src/cli/server.js';
 import { boxGolden, encoderPath } from '../support/golden.js';
+import {
+  user as ask,
+  everyField,
+  forcedRequest,
+  moodRequest,
+  storyRequest,
+  weatherRequest,
+} from '../support/requests.js';
 
 const dist = '../../dist';
 const missing = () => {
@@ -14,12 +22,17 @@ const missing = () => {
 const { Pronk } = (await import(`${dist}/api/node.js`).catch(missing)) as typeof import('../../src/api/node.js');
 const { OpenAiServer } = (await import(`${dist}/cli/server.js`)) as typeof import('../../src/cli/server.js');
 
+const { Conversations } = (await import(
+  `${dist}/cli/conversations.js`
+)) as typeof import('../../src/cli/conversations.js');
+
 const hasBox = boxGolden() !== null;
 let engine: PronkType;
 let base: string;
 
+type ServedEngine = ConstructorParameters<typeof ServerType>[0];
 const closers: (() => Promise<void>)[] = [];
-async function start(of: PronkType, options: Partial<ServerOptions> = {}): Promise<[ServerType, string]> {
+async function start(of: ServedEngine, options: Partial<ServerOptions> = {}): Promise<[ServerType, string]> {
   const made = new OpenAiServer(of, { host: '127.0.0.1', port: 0, maxBody: 100_000, ...options });
   closers.push(() => made.stop(0));
   return [made, await made.listen()];
@@ -37,7 +50,6 @@ afterAll(async () => {
 
 const clientOf = (origin: string, apiKey = 'secret') => new OpenAI({ baseURL: `${origin}/v1`, apiKey, maxRetries: 0 });
 const client = () => clientOf(base);
-const ask = (content: string) => [{ role: 'user' as const, content }];
 const model = 'any';
 
 describe.skipIf(!hasBox)('the client of OpenAI', () => {
@@ -73,30 +85,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('may set every field, by itself and in a stream', async () => {
-    const fields = {
-      max_completion_tokens: 12,
-      temperature: 0.7,
-      top_p: 0.9,
-      top_k: 30,
-      min_p: 0.01,
-      seed: 5,
-      n: 2,
-      stop: ['###', '\n\n\n'],
-      user: 'me',
-      frequency_penalty: 0.5,
-      presence_penalty: 0.5,
-      repetition_penalty: 1.05,
-      logit_bias: { '5': -100 },
-      logprobs: true,
-      top_logprobs: 2,
-      response_format: { type: 'text' as const },
-      tools: [{ type: 'function' as const, function: { name: 'get_time', parameters: {} } }],
-      tool_choice: 'none' as const,
-      parallel_tool_calls: false,
-      enable_thinking: false,
-      chat_template_kwargs: { any: 1 },
-    };
-    const request = { model, messages: ask('Tell me a story.'), ...fields };
+    const request = { model, ...everyField };
     const { choices } = await client().chat.completions.create(request);
     const said = choices.map(({ message }) => message.content);
     expect(new Set(said).size).toBe(2); // a seed of its own for each
@@ -114,20 +103,9 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('is given JSON of a schema, and a call that it asks for by name', async () => {
-    const schema = { type: 'object', properties: { mood: { enum: ['good', 'bad'] } }, required: ['mood'] };
-    const messages = ask('How are you?');
-    const { choices } = await client().chat.completions.create({
-      model,
-      messages,
-      response_format: { type: 'json_schema', json_schema: { name: 'mood', schema, strict: true } },
-    });
+    const { choices } = await client().chat.completions.create({ model, ...moodRequest });
     expect(['good', 'bad']).toContain((JSON.parse(choices[0]!.message.content!) as { mood: string }).mood);
-    const stream = client().chat.completions.stream({
-      model,
-      messages,
-      tools: [{ type: 'function', function: { name: 'set_mood', parameters: schema } }],
-      tool_choice: { type: 'function', function: { name: 'set_mood' } },
-    });
+    const stream = client().chat.completions.stream({ model, ...forcedRequest });
     const made = (await stream.finalChatCompletion()).choices[0]!;
     expect(made).toMatchObject({
       finish_reason: 'tool_calls',
@@ -148,21 +126,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('has tools called, by the helper of the client too', async () => {
-    const request = {
-      model,
-      messages: ask('What is the weather in Paris?'),
-      temperature: 0,
-      tools: [
-        {
-          type: 'function' as const,
-          function: {
-            name: 'get_weather',
-            description: 'Get the weather in a city',
-            parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-          },
-        },
-      ],
-    };
+    const request = { model, ...weatherRequest };
     const whole = await client().chat.completions.create(request);
     expect(whole.choices[0]!.finish_reason).toBe('tool_calls');
     const made = await client().chat.completions.stream(request).finalChatCompletion();
@@ -173,7 +137,7 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
   });
 
   it('goes on with a text', async () => {
-    const request = { model, prompt: 'Once upon a time', max_tokens: 10, temperature: 0 };
+    const request = { model, ...storyRequest };
     const { choices } = await client().completions.create(request);
     let text = '';
     for await (const chunk of await client().completions.create({ ...request, stream: true })) {
@@ -219,6 +183,21 @@ describe.skipIf(!hasBox)('the client of OpenAI', () => {
     for (const sum of sums) alone.push(await one(sum));
     expect(new Set(alone).size).toBe(8);
     expect(await Promise.all(sums.map(one))).toEqual(alone);
+  });
+
+  it('finds what was computed of its conversation, whoever asked meanwhile', async () => {
+    const of = clientOf((await start(new Conversations(engine, 3)))[1]);
+    const begun = ['Who are you?', 'Tell me a story about a dog.', 'What is the weather in Paris?'].map(ask);
+    const chats: OpenAI.ChatCompletionMessageParam[][] = [...begun];
+    for (const round of [0, 1, 2]) {
+      for (const messages of chats) {
+        const request = { model, messages, temperature: 0, max_completion_tokens: 24 };
+        const { choices, usage } = await of.chat.completions.create(request);
+        const unread = usage!.prompt_tokens - usage!.prompt_tokens_details!.cached_tokens!;
+        if (round > 0) expect(unread).toBeLessThan(20); // a question, but none of the answers before it
+        messages.push(choices[0]!.message, { role: 'user', content: 'And then?' });
+      }
+    }
   });
 
   it('that leaves in mid-stream ends its answer, and one that waits its place in the queue', async () => {

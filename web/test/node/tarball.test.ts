@@ -21,12 +21,12 @@ function packed(): string[] {
 
 it('the tarball has all that users need and nothing else', () => {
   const files = packed();
-  const modules = ['dist/pronk.wasm', 'dist/pronk-threads.wasm', 'dist/pronk-relaxed.wasm'];
+  const modules = ['', '-threads', '-relaxed', '-tune', '-folder'].map((name) => `dist/pronk${name}.wasm`);
   const needed = ['LICENSE', 'README.md', 'package.json', ...modules, 'dist/worker/worker.js'];
   const entries = ['dist/api/index.js', 'dist/api/node.js', 'dist/api/index.d.ts', 'dist/pronk-box.gguf'];
   expect(files).toEqual(expect.arrayContaining([...needed, ...entries]));
   const kinds =
-    /^(LICENSE|README\.md|package\.json|dist\/pronk(-threads|-relaxed)?\.wasm|dist\/pronk-box\.gguf|dist\/.*\.(js|js\.map|d\.ts))$/;
+    /^(LICENSE|README\.md|package\.json|dist\/pronk(-threads|-relaxed|-folder)?\.wasm|dist\/pronk-box\.gguf|dist\/.*\.(js|js\.map|d\.ts))$/;
   expect(files.filter((file) => !kinds.test(file))).toEqual([]);
   expect(files.filter((file) => /\.test\./.test(file))).toEqual([]);
 });

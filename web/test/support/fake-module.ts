@@ -13,6 +13,7 @@ import {
   State,
   TokenizeFlags,
 } from '../../src/runtime/abi.js';
+import type { GpuModule } from '../../src/runtime/gpu.js';
 import type { ModuleExports } from '../../src/runtime/module.js';
 
 const magic = 0x454b4146;
@@ -65,7 +66,7 @@ export class FakeModule {
     this.resultLength = bytes.length;
     return 0;
   }
-  private text(text: string): number {
+  text(text: string): number {
     return this.result(new TextEncoder().encode(text));
   }
   error(code: ErrorCode, text: string): number {
@@ -93,7 +94,7 @@ export class FakeModule {
     return { weights, kv_cache: 2048, activations: 512, staging: spaceBytes, readback: 16 };
   }
 
-  readonly exports: ModuleExports = {
+  readonly exports: ModuleExports & GpuModule = {
     memory: this.memory,
     pronk_gpu_event: () => 0,
     pronk_alloc: (bytes) => this.alloc(bytes),

@@ -22,9 +22,14 @@ export function fakePlatform(
     startThread() {
       throw new Error('no thread in this test');
     },
+    async folderModule() {
+      throw new Error('no folder in this test');
+    },
+    listFolder: async () => null,
     async gpu() {
       return gpu;
     },
+    texts: async () => null,
     source(spec) {
       if (spec.kind === 'url') return new UrlSource(spec.url, { delays: [1, 1] });
       if (spec.kind === 'blob') return new BlobSource(spec.blob);

@@ -222,10 +222,32 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer>[] 
   return sparseTinyModel(options).map((file) => file.subarray(0, file.length));
 }
 
+type TinyTensor = Tensor & { data: Float32Array<ArrayBuffer> };
+
+interface TinyParts {
+  shape: Shape;
+  vocabulary: { tokens: string[]; metadata: [string, Value][] };
+  tensors: TinyTensor[];
+}
+
+/** What the model is made of. */
+export function tinyParts(options: TinyOptions = {}): TinyParts {
+  const vocabulary = options.largeVocabulary ? largeVocabulary() : smallVocabulary();
+  const shape = options.wide ? wideShape : tinyShape;
+  const next = normalNumbers(options.seed ?? 1);
+  const tensors = tensorList(vocabulary.tokens.length, options.largeVocabulary === true, shape).map((tensor) => {
+    const count = tensor.dims.reduce((a, b) => a * b, 1);
+    return {
+      ...tensor,
+      data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()),
+    };
+  });
+  return { shape, vocabulary, tensors };
+}
+
 /** The same, for files too large to be made. */
 export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
-  const { tokens, metadata: vocabulary } = options.largeVocabulary ? largeVocabulary() : smallVocabulary();
-  const shape = options.wide ? wideShape : tinyShape;
+  const { shape, vocabulary, tensors } = tinyParts(options);
   const metadata: [string, Value][] = [
     ['general.architecture', { text: 'llama' }],
     ['llama.block_count', { u32: shape.layers }],
@@ -236,19 +258,10 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
     ['llama.attention.head_count_kv', { u32: shape.kvHeads }],
     ['llama.attention.layer_norm_rms_epsilon', { f32: 1e-5 }],
     ['llama.rope.dimension_count', { u32: shape.headSize }],
-    ...vocabulary,
+    ...vocabulary.metadata,
   ];
   if (options.name !== null) metadata.push(['general.name', { text: options.name ?? 'Tiny test model' }]);
   if (options.chatTemplate) metadata.push(['tokenizer.chat_template', { text: options.chatTemplate }]);
-
-  const next = normalNumbers(options.seed ?? 1);
-  const tensors = tensorList(tokens.length, options.largeVocabulary === true, shape).map((tensor) => {
-    const count = tensor.dims.reduce((a, b) => a * b, 1);
-    return {
-      ...tensor,
-      data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()),
-    };
-  });
   const shards = options.shards ?? 1;
   const share = Math.ceil(tensors.length / shards);
   return Array.from({ length: shards }, (_, i) => {
@@ -266,7 +279,7 @@ export function sparseTinyModel(options: TinyOptions = {}): SparseFile[] {
   });
 }
 
-function writeFile(metadata: [string, Value][], tensors: (Tensor & { data: Float32Array })[], spread = 32): SparseFile {
+function writeFile(metadata: [string, Value][], tensors: TinyTensor[], spread = 32): SparseFile {
   const alignment = 32;
   const header = new Writer();
   header.u32(0x46554747); // GGUF

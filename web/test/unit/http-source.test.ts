@@ -50,6 +50,40 @@ async function idle(server: FileServer): Promise<void> {
 
 const isAll = (read: Buffer): boolean => read.equals(bytes);
 
+describe('one long request', () => {
+  const long: HttpOptions = { ...small, connections: 1, partBytes: 1 << 20, heldBytes: 100_000 };
+
+  it('gives all bytes, by reads of any length and over gaps', async () => {
+    const [source, server] = await open({}, long);
+    const next = randomNumbers(3);
+    for (let at = 0; at < size; ) {
+      const part = await source.read(at, 1 + Math.floor(next() * 150_000), size);
+      expect(Buffer.compare(part, bytes.subarray(at, at + part.length))).toBe(0);
+      at += part.length + Math.floor(next() * 2000);
+    }
+    expect(server.requests).toHaveLength(3);
+    expect(server.sent).toBeLessThanOrEqual(size);
+  });
+
+  it('goes on after cuts where it stood', async () => {
+    const [source] = await open({ breakAfter: (n) => (n < 20 ? 70_000 + 10_000 * n : undefined), breakPause: 0 }, long);
+    expect(isAll(await readAll(source))).toBe(true);
+  });
+
+  it('waits for a slow reader, and ends when the reading is aborted', async () => {
+    const [source, server] = await open({}, { ...long, patience: 2000 });
+    const abort = new AbortController();
+    await source.read(0, 1000, size, abort.signal);
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a server may be silent
+    const more = await readAll(source, 1000, 500_000, abort.signal); // more than is held
+    expect(Buffer.compare(more, bytes.subarray(1000, 500_000))).toBe(0);
+    expect(server.requests).toHaveLength(1);
+    abort.abort();
+    await expect(source.read(500_000, 10, size, abort.signal)).rejects.toMatchObject({ code: 'aborted' });
+    await vi.waitFor(() => expect(server.open).toBe(0));
+  });
+});
+
 describe('several requests at once', () => {
   it('give the bytes in order, four in flight and no more', async () => {
     const gate = withResolvers();

@@ -10,7 +10,10 @@ describe('hf: names', () => {
     expect(hubUrl('hf:owner/repo@v1.0/a b/m#1.gguf'.replace('#', '%23'))).toBe(`${base}/v1.0/a%20b/m%25231.gguf`);
     expect(hubUrl('hf:owner/repo/m.gguf', 'http://mirror/x/')).toBe('http://mirror/x/owner/repo/resolve/main/m.gguf');
     expect(hubUrl('https://h/m.gguf')).toBeNull();
-    for (const bad of ['hf:', 'hf:owner', 'hf:owner/repo', 'hf:owner/repo/', 'hf:ow ner/repo/m', 'hf:owner/repo@/m']) {
+    expect(hubUrl('hf:owner/repo')).toBe(`${base}/main/`);
+    expect(hubUrl('hf:owner/repo@v1/')).toBe(`${base}/v1/`);
+    expect(hubUrl('hf:owner/repo/sub/')).toBe(`${base}/main/sub/`);
+    for (const bad of ['hf:', 'hf:owner', 'hf:owner/', 'hf:ow ner/repo/m', 'hf:owner/repo@/m', 'hf:owner/repo?x']) {
       expect(() => hubUrl(bad)).toThrowError(expect.objectContaining({ code: 'bad-argument' }));
     }
   });

@@ -67,6 +67,39 @@ describe('the constraint of a request', () => {
     });
   });
 
+  it('begins after the reasoning where the template has opened it, and what comes then is the answer', async () => {
+    const opened = new FakeTextEngine();
+    opened.chatTemplate = "{{ messages[0].content.split('</think>')[0] }}<think>\n";
+    opened.special.push('</think>');
+    opened.answers = [['Hm', '.\n', '</think>', '\n\n{"a": ', '"<think>"}']];
+    const request = { messages, response_format: { type: 'json_object' as const } };
+    const { choices } = await new ChatCompletions(opened).create(request);
+    expect(choices[0]!.message).toMatchObject({ content: '{"a": "<think>"}', reasoning_content: 'Hm.\n' });
+    expect(opened.asked[0]!.options.constraint).toEqual({ kind: 'json', after: opened.id('</think>') });
+
+    opened.answers = [['I call', ' f', '</think>', '{"name": "f", ', '"arguments": {"a": "<think>"}}']];
+    const forced = { messages, tools: [tool('f')], tool_choice: 'required' as const };
+    expect((await new ChatCompletions(opened).create(forced)).choices[0]!.message).toMatchObject({
+      content: null,
+      reasoning_content: 'I call f',
+      tool_calls: [{ function: { name: 'f', arguments: '{"a": "<think>"}' } }],
+    });
+  });
+
+  it('begins at once where no token ends the reasoning, or the template has not opened it', async () => {
+    const answers = [['{"a": 1}']];
+    const template = "{{ messages[0].content.split('</think>')[0] }}<think>\n";
+    const spelled = Object.assign(new FakeTextEngine(), { chatTemplate: template, answers });
+    const closed = Object.assign(new FakeTextEngine(), { chatTemplate: `${template}\n</think>\n`, answers });
+    closed.special.push('</think>');
+    for (const engine of [spelled, closed]) {
+      const format = { type: 'json_object' as const };
+      const { choices } = await new ChatCompletions(engine).create({ messages, response_format: format });
+      expect(engine.asked[0]!.options.constraint).toEqual({ kind: 'json' });
+      expect(choices[0]!.message).toEqual({ role: 'assistant', content: '{"a": 1}', refusal: null });
+    }
+  });
+
   it('leaves JSON that looks like a call as it is', async () => {
     const engine = new FakeTextEngine();
     engine.answers = [['{"name": "f", "arguments": {}}']];

@@ -36,11 +36,15 @@ export class MarkedParser implements AnswerParser {
   private reader: CallReader | null = null;
   private afterCall = false; // what stands between calls is no content
 
-  /** reasons: the prompt has opened the reasoning already. format: null where no tools are offered. */
+  /**
+   * reasons: the prompt has opened the reasoning already. format: null where no tools are offered. once: what comes after
+   * the reasoning is content, whatever it spells.
+   */
   constructor(
-    private readonly marks: ReasoningMarks | null,
+    private marks: ReasoningMarks | null,
     private readonly format: ToolFormat | null,
     reasons = false,
+    private readonly once = false,
   ) {
     this.state = reasons && marks ? 'reasoning' : 'content';
   }
@@ -88,6 +92,7 @@ export class MarkedParser implements AnswerParser {
     if (at < 0) return;
     this.state = 'content';
     this.begun = false;
+    if (this.once) this.marks = null;
   }
 
   private readContent(parts: Part[]): void {

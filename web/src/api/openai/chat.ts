@@ -1,7 +1,7 @@
 // engine.chat.completions.create()
 import type { Constraint } from '../../runtime/types.js';
 import { type AnswerEnd, answer, usageOf } from './answer.js';
-import { type AnswerParser, MarkedParser, reasoningOf } from './answer-parser.js';
+import { type AnswerParser, MarkedParser, type ReasoningMarks, reasoningOf } from './answer-parser.js';
 import { constraintOf } from './constraint.js';
 import { modelName, newId, now, type TextEngine } from './engine.js';
 import { HarmonyParser, harmonyMarks, speaksHarmony } from './harmony.js';
@@ -82,7 +82,17 @@ export class ChatCompletions {
     const prompt = await chatPrompt(this.engine, input).catch((error: unknown) => {
       throw asFieldError(error);
     });
-    return { request, prompt, use, constraint, topLogprobs, hidden: await this.hiddenTokens(prompt.template, use) };
+    const hidden = await this.hiddenTokens(prompt.template, use);
+    const after = constraint && (await this.reasoningEnd(prompt));
+    return { request, prompt, use, constraint: constraint && { ...constraint, ...after }, topLogprobs, hidden };
+  }
+
+  /** Where a constraint begins when the prompt has opened the reasoning, and its end is a token. */
+  private async reasoningEnd(prompt: ChatPrompt): Promise<Pick<Constraint, 'after'>> {
+    const opened = openedReasoning(prompt);
+    if (!opened) return {};
+    const [after, ...more] = await this.engine.tokenize(opened.close, { special: true, bos: 'off' });
+    return more.length === 0 ? { after: after! } : {};
   }
 
   /** Control tokens that the answer's parser has to see. */
@@ -131,7 +141,7 @@ export class ChatCompletions {
     const options = { ...samplingOf(request, index, topLogprobs), signal, ...(constraint && { constraint }) };
     const stops = [...stopsOf(request), ...prompt.stops];
     const answering = answer(this.engine, { tokens: prompt.tokens, options, stops, hidden }, texts);
-    const writer = new DeltaWriter(parserOf(prompt, use, constraint !== undefined), use.parallel);
+    const writer = new DeltaWriter(parserOf(prompt, use, constraint), use.parallel);
     const chunk = (delta: ChatDelta, tokens: TokenLogprob[] = [], finish: ChatFinish | null = null) => {
       const logprobs = topLogprobs === undefined || tokens.length === 0 ? null : { content: tokens, refusal: null };
       return chunkOf({ index, delta, logprobs, finish_reason: finish });
@@ -165,14 +175,22 @@ function templateValues(request: ChatRequest): Record<string, unknown> {
   return { ...further, ...(thinking !== undefined && { enable_thinking: thinking }) };
 }
 
-function parserOf({ template, ending }: ChatPrompt, use: ToolUse, constrained: boolean): AnswerParser {
-  const { tools } = use;
-  // Nothing but the answer comes, whatever form the model has else.
-  if (constrained) return new MarkedParser(null, use.required ? anyFormat : null);
-  if (speaksHarmony(template)) return new HarmonyParser();
+/** The marks of the reasoning that the prompt has opened; null: it has not. */
+function openedReasoning({ template, ending }: ChatPrompt): ReasoningMarks | null {
   const reasoning = reasoningOf(template);
-  const opened = reasoning !== null && ending.trimEnd().endsWith(reasoning.open);
-  return new MarkedParser(reasoning, tools.length > 0 ? toolFormatOf(template) : null, opened);
+  return reasoning && ending.trimEnd().endsWith(reasoning.open) ? reasoning : null;
+}
+
+function parserOf(prompt: ChatPrompt, use: ToolUse, constraint: Constraint | undefined): AnswerParser {
+  const { template } = prompt;
+  const opened = openedReasoning(prompt);
+  if (constraint) {
+    // Nothing but reasoning and the answer comes, whatever form the model has else.
+    const reasons = constraint.after !== undefined;
+    return new MarkedParser(reasons ? opened : null, use.required ? anyFormat : null, reasons, true);
+  }
+  if (speaksHarmony(template)) return new HarmonyParser();
+  return new MarkedParser(reasoningOf(template), use.tools.length > 0 ? toolFormatOf(template) : null, opened !== null);
 }
 
 /** The parts of an answer as deltas. */

@@ -1,6 +1,6 @@
 // Constraints on an answer as masks of tokens, by xgrammar.
 import { messageOf, PronkError } from '../errors.js';
-import type { Constraint } from '../types.js';
+import type { Constraint, TokenMask } from '../types.js';
 import { ByteLimits } from './byte-limits.js';
 import { keptSchema } from './schema.js';
 import { type CompiledGrammar, type Compiler, loadXGrammar, type Matcher, type XGrammar } from './xgrammar.js';
@@ -33,7 +33,7 @@ export class Grammars {
   ) {}
 
   /** A mask for one answer, to be closed after it. A constraint that cannot be kept is an error 'bad-argument'. */
-  async mask(constraint: Constraint): Promise<GrammarMask> {
+  async mask({ after, ...constraint }: Constraint): Promise<TokenMask & { close(): void }> {
     this.ready ??= this.start();
     const started = await this.ready.catch((error: unknown) => {
       this.ready = null;
@@ -42,7 +42,8 @@ export class Grammars {
     const grammar = await this.grammar(started, constraint);
     const { library, vocabulary, limits } = started;
     const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
-    return new GrammarMask(library, matcher, vocabulary, limits, constraint.kind !== 'grammar');
+    const mask = new GrammarMask(library, matcher, vocabulary, limits, constraint.kind !== 'grammar');
+    return after === undefined ? mask : new LaterMask(mask, after, vocabulary);
   }
 
   private async start(): Promise<Started> {
@@ -104,8 +105,7 @@ function schemaOf(constraint: Constraint & { kind: 'json' | 'schema' }): unknown
   return constraint.kind === 'json' ? { type: 'object' } : keptSchema(constraint.schema);
 }
 
-/** A TokenMask. */
-export class GrammarMask {
+export class GrammarMask implements TokenMask {
   private lastByte = 0; // of the answer
 
   constructor(
@@ -138,6 +138,34 @@ export class GrammarMask {
 
   close(): void {
     this.matcher.dispose();
+  }
+}
+
+/** Allows all tokens but ends up to the one that the constraint begins after. */
+class LaterMask implements TokenMask {
+  private begun = false;
+  private readonly free: Uint32Array;
+
+  constructor(
+    private readonly mask: GrammarMask,
+    private readonly after: number,
+    { pieces, ends }: Vocabulary,
+  ) {
+    this.free = new Uint32Array(Math.ceil(pieces.length / 32)).fill(0xffffffff);
+    for (const id of ends) this.free[id >> 5]! &= ~(1 << (id & 31));
+  }
+
+  next(): Uint32Array | null {
+    return this.begun ? this.mask.next() : this.free;
+  }
+
+  accept(token: number): void {
+    if (this.begun) this.mask.accept(token);
+    else this.begun = token === this.after;
+  }
+
+  close(): void {
+    this.mask.close();
   }
 }
 

@@ -1,0 +1,27 @@
+// What the module pronk-folder.wasm exports: it makes one GGUF file of a folder of Hugging Face's or MLC's, as `pronk
+// convert` does, so that the engine and its module know no other. The host gives it the small files and the headers of
+// the weight files; it answers with the head of the file and where the rest comes from.
+//
+// Conventions are those of wasm/abi.h.
+#pragma once
+
+#include "wasm/call.h"
+#include "wasm/host_types.h"
+
+// Result: names of small files, one a line: before the first is added those of which a folder has one, the first of
+// them that is there; then those that it may have besides.
+PRONK_EXPORT(folder_file_names) i32 folder_file_names();
+PRONK_EXPORT(folder_add_file) i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length);
+// After those. Result: the names of the weight files, one a line.
+PRONK_EXPORT(folder_weight_files) i32 folder_weight_files();
+// The first bytes of the next weight file. Returns 0 when they are enough, else how many from its start to call again
+// with. size < 0: unknown.
+PRONK_EXPORT(folder_header) double folder_header(const u8* bytes, u32 length, double size);
+// After the last. Result: the GGUF file up to its first tensor.
+PRONK_EXPORT(folder_head) i32 folder_head();
+// After that. Result: a FolderTensor for each tensor, in the order of the file; its size.
+PRONK_EXPORT(folder_tensors) double folder_tensors();
+
+// Result: so many units of a tensor as its FolderTensor says; wants nothing of what came before. second: 0 where there
+// is one input.
+PRONK_EXPORT(folder_make) i32 folder_make(u32 type, double added, u32 units, const u8* first, const u8* second);

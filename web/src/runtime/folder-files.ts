@@ -1,0 +1,153 @@
+// A model that is a folder of files (Hugging Face's, MLC's): what names one, and its files by their names.
+import { PronkError } from './errors.js';
+import { FileMissing } from './http-answer.js';
+import { type HubEntry, hubFile, hubList } from './hub.js';
+import type { Platform } from './platform.js';
+import { type ByteSource, fileName, splitIndex } from './source.js';
+import type { FileSpec } from './types.js';
+
+type UrlSpec = FileSpec & { kind: 'url' };
+
+/** The files of a folder. */
+export interface FolderFiles {
+  /** For a person. */
+  readonly name: string;
+  /** false: there is no file of that name; null: only opening it can tell. */
+  has(name: string): boolean | null;
+  source(name: string): ByteSource;
+}
+
+/** Of the files of a chosen directory (File.webkitRelativePath) those of its uppermost folder of a model; else all. */
+export function ofUppermostFolder<T>(files: readonly T[]): readonly T[] {
+  const path = (file: T): string => (file instanceof Blob && (file as Partial<File>).webkitRelativePath) || '';
+  const folders = files.map((file) => path(file).replace(/[^/]*$/, ''));
+  const marked = folders.filter((folder, i) =>
+    kinds.some((kind) => folder !== '' && path(files[i]!) === folder + kind),
+  );
+  if (marked.length === 0) return files;
+  const uppermost = marked.reduce((a, b) => (b.split('/').length < a.split('/').length ? b : a));
+  return files.filter((_, i) => folders[i] === uppermost);
+}
+
+/** Names that stand for the folder that they are in; it has one of the first two. */
+const folderMarks = [
+  'mlc-chat-config.json',
+  'config.json',
+  'model.safetensors.index.json',
+  'tensor-cache.json',
+  'ndarray-cache.json',
+];
+const kinds = folderMarks.slice(0, 2);
+
+/**
+ * What the files of a model are: a folder, or the files themselves, in place of a repository the GGUF files in it.
+ */
+export async function findFolder(platform: Platform, files: FileSpec[]): Promise<FolderFiles | FileSpec[]> {
+  const only = files.length === 1 ? files[0] : undefined;
+  if (only?.kind === 'url') return folderOfUrl(platform, only);
+  if (only?.kind === 'path') return (await folderOfPath(platform, only.path)) ?? files;
+  return folderOfBlobs(platform, files) ?? files;
+}
+
+// --- URLs ------------------------------------------------------------------------------------------------------------
+
+async function folderOfUrl(platform: Platform, spec: UrlSpec): Promise<FolderFiles | FileSpec[]> {
+  if (!URL.canParse(spec.url)) return [spec];
+  const { pathname } = new URL(spec.url);
+  const last = pathname.slice(pathname.lastIndexOf('/') + 1);
+  if (last !== '' && !folderMarks.includes(last)) return [spec];
+  const urlOf = (name: string): string => {
+    const url = new URL(spec.url);
+    url.pathname = pathname.slice(0, pathname.length - last.length) + encodeURIComponent(name);
+    return url.href;
+  };
+  const inHub = hubFile(urlOf(kinds[0]!), spec.hub);
+  const list = inHub && (await hubList(inHub));
+  const entries = list && new Map(list.map((entry) => [fileName(entry.path), entry]));
+  const folder = fileName(urlOf('').replace(/\/(?:[?#].*)?$/, '')) || new URL(spec.url).host;
+  const name = inHub ? inHub.repo : folder;
+  if (entries && !isFolder([...entries.keys()])) return ggufFiles(spec, name, [...entries.keys()], urlOf);
+  return new UrlFolder(platform, spec, name, urlOf, entries);
+}
+
+class UrlFolder implements FolderFiles {
+  constructor(
+    private readonly platform: Platform,
+    private readonly spec: UrlSpec,
+    readonly name: string,
+    private readonly urlOf: (name: string) => string,
+    private readonly entries: Map<string, HubEntry> | null,
+  ) {}
+
+  has(name: string): boolean | null {
+    return this.entries?.has(name) ?? null;
+  }
+
+  source(name: string): ByteSource {
+    const told = this.entries && { sha256: this.entries.get(name)?.sha256 ?? null };
+    return this.platform.source({ ...this.spec, ...told, url: this.urlOf(name), longRequests: true });
+  }
+}
+
+function isFolder(names: string[]): boolean {
+  return names.includes(kinds[0]!) || names.some((name) => name.endsWith('.safetensors'));
+}
+
+/** Of a repository that is no folder of weights: its model, if it has one. */
+function ggufFiles(spec: UrlSpec, repo: string, names: string[], urlOf: (name: string) => string): FileSpec[] {
+  const models = names.filter((name) => /\.gguf$/i.test(name));
+  const wholes = models.filter((name) => splitIndex(name) <= 0);
+  if (wholes.length === 1) return models.sort().map((name) => ({ ...spec, url: urlOf(name) }));
+  if (wholes.length === 0) throw new PronkError('bad-model', `${repo} has neither safetensors nor GGUF files`);
+  throw new PronkError('bad-argument', `${repo} has several models, name one of them: ${wholes.sort().join(', ')}`);
+}
+
+// --- files at hand ---------------------------------------------------------------------------------------------------
+
+async function folderOfPath(platform: Platform, path: string): Promise<FolderFiles | null> {
+  const marked = folderMarks.includes(fileName(path));
+  const folder = marked ? path.slice(0, path.length - fileName(path).length) || '.' : path;
+  const names = await platform.listFolder(folder);
+  if (!names) return null;
+  const within = /[\\/]$/.test(folder) ? folder : `${folder}/`;
+  const name = fileName(within.slice(0, -1)) || folder;
+  const specs = new Map(names.map((each): [string, FileSpec] => [each, { kind: 'path', path: within + each }]));
+  if (!kinds.some((kind) => specs.has(kind))) throw new PronkError('bad-model', notOne(name));
+  return new SpecFolder(platform, name, specs);
+}
+
+function folderOfBlobs(platform: Platform, files: FileSpec[]): FolderFiles | null {
+  const specs = new Map<string, FileSpec>();
+  for (const spec of files) {
+    if (spec.kind !== 'blob' || !('name' in spec.blob)) return null;
+    specs.set(String(spec.blob.name), spec);
+  }
+  if (kinds.some((kind) => specs.has(kind))) return new SpecFolder(platform, 'the folder', specs);
+  if ([...specs.keys()].some((name) => name.endsWith('.safetensors'))) {
+    throw new PronkError('bad-argument', notOne('the list of files'));
+  }
+  return null;
+}
+
+class SpecFolder implements FolderFiles {
+  constructor(
+    private readonly platform: Platform,
+    readonly name: string,
+    private readonly specs: Map<string, FileSpec>,
+  ) {}
+
+  has(name: string): boolean {
+    return this.specs.has(name);
+  }
+
+  source(name: string): ByteSource {
+    const spec = this.specs.get(name);
+    if (!spec) throw new FileMissing('network', `${this.name} has no ${name}`);
+    return this.platform.source(spec);
+  }
+}
+
+/** Why something is no folder of a model. */
+export function notOne(name: string): string {
+  return `${name} is no folder of a model: it has neither ${kinds.join(' nor ')}`;
+}

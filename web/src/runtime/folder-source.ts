@@ -1,0 +1,342 @@
+// A folder as one GGUF file, which is put together while it is read.
+import { messageOf, PronkError, throwIfAborted } from './errors.js';
+import { type FolderFiles, notOne } from './folder-files.js';
+import type { FileRange, FolderModule, FolderPart, FolderPlan } from './folder-module.js';
+import { FileMissing } from './http-answer.js';
+import type { ByteSource } from './source.js';
+
+const firstHeaderBytes = 256 << 10;
+const smallBytes = 32 << 20; // of a small file, asked for at once
+const mostSmall = 256 << 20; // bytes of a small file
+const madeBytes = 512 << 10; // of a tensor that are made at a time
+const mostHeld = 1 << 30; // bytes of an input that are held
+const smallGap = 1 << 20; // bytes between tensors that are read with them
+
+/** Reads what a folder has besides its weights. module: anew for each call, so that its memory does not stay. */
+export async function openFolder(
+  files: FolderFiles,
+  module: () => Promise<FolderModule>,
+  signal?: AbortSignal,
+): Promise<FolderSource> {
+  const reader = await module();
+  await addSmallFiles(files, reader, signal);
+  const names = reader.weightFiles();
+  const opened = names.map((name) => new OpenFile(files, name));
+  try {
+    for (const file of opened) await file.readHeader(reader, signal);
+    return new FolderSource(files.name, reader.plan(names), opened, module);
+  } catch (error) {
+    await Promise.all(opened.map((file) => file.close()));
+    throw error;
+  }
+}
+
+// --- small files -----------------------------------------------------------------------------------------------------
+
+async function addSmallFiles(files: FolderFiles, reader: FolderModule, signal?: AbortSignal): Promise<void> {
+  const first = await readFirst(files, reader.fileNames(), signal);
+  reader.addFile(first.name, first.bytes);
+  for (const name of reader.fileNames()) {
+    const file = await readSmall(files, name, first, signal);
+    if (file) reader.addFile(name, file.bytes);
+  }
+}
+
+/** The first of them that is there; or that is kept, where those before it cannot be asked for. */
+async function readFirst(files: FolderFiles, names: string[], signal?: AbortSignal): Promise<SmallFile> {
+  let failure: unknown = null;
+  for (const name of names) {
+    try {
+      const file = await readSmall(files, name, null, signal);
+      if (file && (failure === null || file.cached)) return file;
+    } catch (error) {
+      if (!(error instanceof PronkError) || error.code !== 'network') throw error;
+      failure ??= error;
+    }
+  }
+  throw failure ?? new PronkError('bad-model', notOne(files.name));
+}
+
+interface SmallFile {
+  name: string;
+  bytes: Uint8Array;
+  cached: boolean;
+}
+
+/** null: there is none. first: the one that said what folder it is. */
+async function readSmall(
+  files: FolderFiles,
+  name: string,
+  first: SmallFile | null,
+  signal?: AbortSignal,
+): Promise<SmallFile | null> {
+  if (files.has(name) === false) return null;
+  const source = files.source(name);
+  try {
+    const bytes = await readAll(source, signal);
+    // Servers of web applications answer a name that they do not know with a page.
+    const page = name.endsWith('.json') && /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 64)));
+    return page ? null : { name, bytes, cached: (source.fromCache ?? 0) > 0 };
+  } catch (error) {
+    if (error instanceof FileMissing && files.has(name) === null) return null;
+    // Without a network a folder is what of it is kept. Its tokenizer is too much to go without.
+    const offline = error instanceof PronkError && error.code === 'network' && files.has(name) === null;
+    if (offline && first?.cached && name !== 'tokenizer.json') return null;
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const part = await source.read(length, mostSmall, Math.max(source.size, smallBytes), signal);
+    if (part.length === 0) break;
+    parts.push(new Uint8Array(part)); // a copy: slice() of a Buffer is none
+    length += part.length;
+    if (Math.max(length, source.size) > mostSmall) throw new PronkError('bad-model', `${source.name} is too large`);
+  }
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+// --- files of weights ------------------------------------------------------------------------------------------------
+
+/** A file of weights: opened when it is first read, closed when it is done with, and opened again if need be. */
+class OpenFile {
+  closedFromCache = 0;
+  notes: string[] = [];
+  private source: ByteSource | null = null;
+  private tail: { start: number; bytes: Uint8Array } | null = null; // read with the header
+
+  constructor(
+    private readonly files: FolderFiles,
+    readonly name: string,
+  ) {}
+
+  get fromCache(): number {
+    return this.closedFromCache + (this.source?.fromCache ?? 0);
+  }
+
+  /** Gives the module as much of it as it wants; what lies behind is kept. */
+  async readHeader(reader: FolderModule, signal?: AbortSignal): Promise<void> {
+    const source = this.open();
+    let have = new Uint8Array(0);
+    try {
+      for (let wanted = 0; ; ) {
+        if (wanted > 0) have = await this.readOn(source, have, Math.max(wanted, firstHeaderBytes), signal);
+        if (have.length < wanted) throw new PronkError('bad-model', 'ends inside its header');
+        wanted = reader.header(have, source.size);
+        if (wanted === 0) break;
+      }
+    } catch (error) {
+      const named = error instanceof PronkError && !error.message.startsWith(this.name);
+      throw named ? new PronkError(error.code, `${this.name}: ${error.message}`, { cause: error }) : error;
+    }
+    if (have.length > 0) this.tail = { start: 0, bytes: have };
+  }
+
+  private async readOn(source: ByteSource, have: Uint8Array, to: number, signal?: AbortSignal) {
+    const bytes = new Uint8Array(to);
+    bytes.set(have);
+    let length = have.length;
+    while (length < to) {
+      const part = await source.read(length, to - length, to, signal);
+      if (part.length === 0) break;
+      bytes.set(part, length);
+      length += part.length;
+    }
+    return bytes.subarray(0, length);
+  }
+
+  /** At least one byte. */
+  async read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const { tail } = this;
+    if (tail && offset >= tail.start && offset < tail.start + tail.bytes.length) {
+      return tail.bytes.subarray(offset - tail.start, offset - tail.start + most);
+    }
+    this.tail = null;
+    const part = await this.open().read(offset, most, end, signal);
+    if (part.length === 0) throw new PronkError('bad-model', `${this.name} ends at byte ${offset} of ${end}`);
+    return part;
+  }
+
+  async close(): Promise<void> {
+    const { source } = this;
+    this.source = null;
+    this.tail = null;
+    await source?.close().catch(() => {});
+    this.closedFromCache += source?.fromCache ?? 0;
+    if (source?.note) this.notes.push(`${this.name}: ${source.note}`);
+  }
+
+  private open(): ByteSource {
+    return (this.source ??= this.files.source(this.name));
+  }
+}
+
+// --- the whole -------------------------------------------------------------------------------------------------------
+
+/** How a part is read: which of its inputs is held whole while the other is read with it; -1: none is. */
+interface Reading {
+  held: number;
+  ends: number[]; // how far each input's file is read on from there
+}
+
+export class FolderSource implements ByteSource {
+  note = '';
+  private readonly readings: Reading[];
+  private readonly lastUses: number[]; // of each file, the index of a part; -1: none
+  private at = 0; // the part that was read last
+  private closed = 0; // files whose last use is before this part are closed
+  private held: { part: number; bytes: Uint8Array } | null = null;
+  private made: { part: number; start: number; bytes: Uint8Array } | null = null; // start: in the part
+  private maker: FolderModule | null = null;
+
+  constructor(
+    readonly name: string,
+    private readonly plan: FolderPlan,
+    private readonly files: OpenFile[],
+    private readonly module: () => Promise<FolderModule>,
+  ) {
+    this.readings = readingsOf(plan.parts);
+    this.lastUses = files.map((_, file) => plan.parts.findLastIndex((part) => uses(part, file)));
+  }
+
+  get size(): number {
+    return this.plan.bytes;
+  }
+
+  get headBytes(): number {
+    return this.plan.head.length;
+  }
+
+  get fromCache(): number {
+    return this.files.reduce((sum, file) => sum + file.fromCache, 0);
+  }
+
+  async read(offset: number, most: number, _end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal);
+    const { head, parts } = this.plan;
+    if (offset < head.length) return head.subarray(offset, offset + most);
+    while (this.at > 0 && offset < parts[this.at]!.offset) this.at--;
+    while (this.at < parts.length && offset >= parts[this.at]!.offset + parts[this.at]!.bytes) this.at++;
+    const part = parts[this.at];
+    if (!part) {
+      this.at = Math.max(0, parts.length - 1);
+      return new Uint8Array(0);
+    }
+    if (offset < part.offset) return new Uint8Array(Math.min(most, part.offset - offset)); // padding
+    await this.closeUsed();
+    const within = offset - part.offset;
+    if (part.making) return this.readMade(part, within, most, signal);
+    const input = part.inputs[0]!;
+    const count = Math.min(most, part.bytes - within);
+    return this.files[input.file]!.read(input.offset + within, count, this.readings[this.at]!.ends[0]!, signal);
+  }
+
+  async close(): Promise<void> {
+    this.held = this.made = this.maker = null;
+    await Promise.all(this.files.map((file) => file.close()));
+    this.note = this.files.flatMap(({ notes }) => notes).join('; ');
+  }
+
+  private async closeUsed(): Promise<void> {
+    if (this.closed >= this.at) return;
+    this.closed = this.at;
+    await Promise.all(this.files.filter((_, i) => this.lastUses[i]! < this.at).map((file) => file.close()));
+  }
+
+  private async readMade(part: FolderPart, within: number, most: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const { made } = this;
+    if (made?.part !== this.at || within < made.start || within >= made.start + made.bytes.length) {
+      await this.makeFrom(part, within, signal);
+    }
+    const { start, bytes } = this.made!;
+    return bytes.subarray(within - start, within - start + most);
+  }
+
+  private async makeFrom(part: FolderPart, within: number, signal?: AbortSignal): Promise<void> {
+    const making = part.making!;
+    const index = this.at;
+    const first = Math.floor(within / making.unit);
+    const units = Math.min(Math.ceil(madeBytes / making.unit), part.bytes / making.unit - first);
+    await this.hold(part, signal);
+    const inputs: Uint8Array[] = [];
+    for (const [i, input] of part.inputs.entries()) {
+      const [from, count] = [first * making.inputUnits[i]!, units * making.inputUnits[i]!];
+      const { held, ends } = this.readings[index]!;
+      if (i === held) inputs.push(this.held!.bytes.subarray(from, from + count));
+      else inputs.push(await this.readRange({ ...input, offset: input.offset + from, bytes: count }, ends[i]!, signal));
+    }
+    this.maker ??= await this.module();
+    this.made = { part: index, start: first * making.unit, bytes: this.maker.make(making, units, inputs) };
+  }
+
+  /** The input that is to be there whole. */
+  private async hold(part: FolderPart, signal?: AbortSignal): Promise<void> {
+    const { held, ends } = this.readings[this.at]!;
+    if (held < 0 || this.held?.part === this.at) return;
+    const input = part.inputs[held]!;
+    if (input.bytes > mostHeld) {
+      const { name } = this.files[input.file]!;
+      throw new PronkError('unsupported', `${name}: a tensor of ${input.bytes} bytes is too large to be put together`);
+    }
+    this.held = null;
+    this.held = { part: this.at, bytes: await this.readRange(input, ends[held]!, signal) };
+  }
+
+  private async readRange({ file, offset, bytes }: FileRange, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const all = allocate(bytes, this.files[file]!.name);
+    for (let filled = 0; filled < bytes; ) {
+      const part = await this.files[file]!.read(offset + filled, bytes - filled, end, signal);
+      all.set(part, filled);
+      filled += part.length;
+    }
+    return all;
+  }
+}
+
+function allocate(bytes: number, name: string): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    throw new PronkError('out-of-memory', `${name}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function uses({ inputs }: FolderPart, file: number): boolean {
+  return inputs.some((input) => input.file === file);
+}
+
+/** Each file is to be read from its start to its end, as far as that goes. */
+function readingsOf(parts: FolderPart[]): Reading[] {
+  const readings = parts.map(({ inputs }): Reading => ({ held: heldOf(inputs), ends: [] }));
+  const next = new Map<number, { offset: number; end: number }>(); // of each file, what is read after that
+  for (let i = parts.length - 1; i >= 0; i--) {
+    const { inputs } = parts[i]!;
+    const { held, ends } = readings[i]!;
+    for (const j of inputs.length > 1 ? [1 - held, held] : [0]) {
+      const { file, offset, bytes } = inputs[j]!;
+      const own = offset + bytes;
+      const after = next.get(file);
+      ends[j] = after && after.offset >= own && after.offset - own <= smallGap ? after.end : own;
+      next.set(file, { offset, end: ends[j]! });
+    }
+  }
+  return readings;
+}
+
+// Of two in one file the one that comes first, else the smaller one.
+function heldOf([first, second]: FileRange[]): number {
+  if (!second) return -1;
+  if (first!.file === second.file) return first!.offset < second.offset ? 0 : 1;
+  return first!.bytes < second.bytes ? 0 : 1;
+}
