@@ -1,8 +1,9 @@
 """What AMD's compiler makes of the kernels of weight formats, as CSV: exact figures that need no GPU.
 
-usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset NAME] [--families A,B] TYPE... > bench/kernels.csv
+usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset NAME] [--families A,B] [--candidates A,B] TYPE... > bench/kernels.csv
   --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
   --mesa   Mesa as the tool's own notes say
+  --candidates  of decode, besides the default ones
   TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again
 
 vector_a_weight: vector instructions of a matvec's innermost loop for each weight. fma_share: FMAs among those of a GEMM's main
@@ -75,6 +76,7 @@ def main():
     parser.add_argument("--pronk", default=str(root / "build/native/pronk"))
     parser.add_argument("--preset", default="qwen3-0.6b")
     parser.add_argument("--families", default="navi21,navi31,gfx1201,phoenix")
+    parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8")
     parser.add_argument("types", nargs="+")
     arguments = parser.parse_args()
     print("family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"
@@ -85,7 +87,10 @@ def main():
         for name in arguments.types:
             quiet = {"check": True, "stdout": subprocess.DEVNULL}
             subprocess.run([arguments.pronk, "synth", "--preset", arguments.preset, "--type", name, "--out", model], **quiet)
-            subprocess.run([arguments.pronk, "kernels", "--dump", dump, "-m", model], **quiet)
+            dumping = [arguments.pronk, "kernels", "--dump", dump, "-m", model]
+            subprocess.run(dumping, **quiet)
+            for candidate in arguments.candidates.split(","):  # a format need not have it
+                subprocess.run([*dumping, "--candidate", candidate], **quiet | {"check": False, "stderr": subprocess.DEVNULL})
         kernels = sorted(dump.glob("matvec*.wgsl")) + sorted(dump.glob("gemm*.wgsl")) + sorted(dump.glob("attention*.wgsl"))
         command = [arguments.tool, "--mesa", arguments.mesa, "--work", work, *kernels]
         subprocess.run(command, check=True, cwd=root / "web", stdout=subprocess.DEVNULL)

@@ -217,6 +217,9 @@ TEST_F(EngineCli, KernelsAreWrittenAsFiles) {
     EXPECT_GE(files, 10u);
     EXPECT_EQ(with_subgroups > 0, std::string_view(variant) == "subgroups");
   }
+  ASSERT_EQ(run(kernels + dump + " --candidate 32x2x32"), 0) << read("err");
+  EXPECT_NE(read("out").find("matvec_LANES=32_ROWS=2_TILE=32_TOKENS=1"), std::string::npos) << read("out");
+  expect_error(kernels + dump + " --candidate 33x2x32", 1, "no kernel of the model has a candidate 33x2x32");
   std::filesystem::remove_all(dump);
   expect_error(kernels + path("model.gguf"), 1, "cannot make the folder '" + path("model.gguf") + "'");
   expect_error("kernels" + model(), 2, "--dump is missing");

@@ -128,11 +128,17 @@ describe('GpuHost', () => {
     const at = module.put(new Uint8Array(HostDescription.bytes).fill(255));
     expect(gpu.gpu_describe(at)).toBe(1);
     const view = new DataView(module.memory.buffer, at);
-    const { maxBufferSize, maxStorageBuffersPerShaderStage, maxComputeInvocationsPerWorkgroup, vendor } =
-      HostDescription.fields;
+    const {
+      maxBufferSize,
+      maxStorageBuffersPerShaderStage,
+      maxComputeInvocationsPerWorkgroup,
+      integerDotProduct,
+      vendor,
+    } = HostDescription.fields;
     expect(view.getFloat64(maxBufferSize.offset, true)).toBeGreaterThanOrEqual(256 * 1024 * 1024);
     expect(view.getUint32(maxStorageBuffersPerShaderStage.offset, true)).toBeGreaterThanOrEqual(8);
     expect(view.getUint32(maxComputeInvocationsPerWorkgroup.offset, true)).toBeGreaterThanOrEqual(256);
+    expect(view.getUint32(integerDotProduct.offset, true)).toBe(1); // Dawn has it
     expect(view.getUint8(vendor.offset + vendor.bytes - 1)).toBe(0); // texts end
   });
 
@@ -245,6 +251,7 @@ describe('requestDevice', () => {
     expect(grant.device.limits.maxStorageBuffersPerShaderStage).toBe(8);
     expect(grant.device.features.has('subgroups')).toBe(false);
     expect(grant.device.features.has('shader-f16')).toBe(false);
+    expect(grant.integerDotProduct).toBe(false);
     grant.device.destroy();
   });
 });
