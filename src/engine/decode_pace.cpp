@@ -17,14 +17,13 @@ void DecodePace::arrived(u32 end, u32 submitted, double submitted_ms, double now
   if (gap > burst_share * latency) {
     burst_ms_ = now_ms;
     burst_end_ = submitted;
-    full_ = submitted - received_ + steps_a_read() > steps_;
   }
   smooth_ = gap > spare_share * latency ? 0 : smooth_ + end - received_;
   received_ = end;
   if (burst_end_ != 0 && end >= burst_end_) {
     burst_end_ = 0;
     const bool at_once = now_ms - burst_ms_ < burst_share * latency;
-    if (at_once && full_ && steps_ * host_ms_ < latency / 2) {
+    if (at_once && steps_ * host_ms_ < latency / 2) {
       steps_ = std::min(most, steps_ + steps_ / 2);
       smooth_ = 0;
     }

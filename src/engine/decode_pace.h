@@ -38,7 +38,6 @@ class DecodePace {
   double last_ms_ = 0;  // when a read came
   double burst_ms_ = 0;
   u32 burst_end_ = 0;  // steps that had been submitted when the burst began; 0: they have come
-  bool full_ = false;  // then as many were in flight as might be
   u32 smooth_ = 0;     // steps since the last gap that spares none
 };
 
