@@ -9,8 +9,6 @@ void DecodePace::start() {
   last_ms_ = 1e300;  // no gap before the first
 }
 
-void DecodePace::submitted(u32 steps, double milliseconds) { host_ms_ += (milliseconds / steps - host_ms_) / 4; }
-
 void DecodePace::arrived(u32 end, u32 submitted, double submitted_ms, double now_ms) {
   const double latency = now_ms - submitted_ms, gap = now_ms - last_ms_;
   last_ms_ = now_ms;
@@ -22,8 +20,7 @@ void DecodePace::arrived(u32 end, u32 submitted, double submitted_ms, double now
   received_ = end;
   if (burst_end_ != 0 && end >= burst_end_) {
     burst_end_ = 0;
-    const bool at_once = now_ms - burst_ms_ < burst_share * latency;
-    if (at_once && steps_ * host_ms_ < latency / 2) {
+    if (now_ms - burst_ms_ < burst_share * latency) {
       steps_ = std::min(most, steps_ + steps_ / 2);
       smooth_ = 0;
     }

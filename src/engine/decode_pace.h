@@ -4,7 +4,8 @@
 //
 // It is seen from when tokens come. Where the wait for them is most of a step's time from submission to token, they
 // come in bursts; a burst that brings all steps in flight leaves the GPU without work, and there are to be more. Where
-// they come one by one over that time, as the GPU makes them, there may be fewer.
+// they come one by one over that time, as the GPU makes them, there may be fewer. A host that is busy submitting has
+// always steps in flight when it hears of others.
 #pragma once
 
 #include "base/types.h"
@@ -26,14 +27,11 @@ class DecodePace {
   u32 steps_a_read() const { return u32(ceil_div(steps_, most_reads)); }
 
   void start();  // a run
-  // The host has taken so long to submit so many steps: where it is busy with that, more steps do not help.
-  void submitted(u32 steps, double milliseconds);
   // A read has come that ends with the token of step `end` of the run, of `submitted` steps so far.
   void arrived(u32 end, u32 submitted, double submitted_ms, double now_ms);
 
  private:
   u32 steps_;
-  double host_ms_ = 0;  // to submit a step
   u32 received_ = 0;
   double last_ms_ = 0;  // when a read came
   double burst_ms_ = 0;

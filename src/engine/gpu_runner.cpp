@@ -548,15 +548,13 @@ void GpuRunner::write_adjustments() {
 
 void GpuRunner::submit_steps() {
   if (run_.masked || run_.top_logprobs) return submit_step_in_parts();
-  const u32 at_once = decode_pace_.steps_a_read(), before = submitted_;
-  const double begin = device_.now_ms();
+  const u32 at_once = decode_pace_.steps_a_read();
   for (u32 slot = 0; slot < logits_slot() && submitted_ < run_.count; ++slot) {
     if (reads_[slot].generation != 0 || steps_in_flight() + at_once > decode_pace_.steps()) continue;
     const u32 steps = std::min(at_once, run_.count - submitted_);
     for (u32 i = 0; i < steps; ++i) submit_step(buffers_[plan_.token_readback[slot]], i * 4);
     read_tokens(slot, steps);
   }
-  if (submitted_ > before) decode_pace_.submitted(submitted_ - before, device_.now_ms() - begin);
 }
 
 // With a mask or log probabilities one step at a time, in two parts: as far as its logits, and the rest, which may have
