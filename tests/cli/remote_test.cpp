@@ -203,7 +203,7 @@ TEST_F(Remote, SplitModelsAndHuggingFace) {
   server_.take_requests();
   EXPECT_EQ(tokens("hf:owner/repo@" + commit + "/small.gguf", "", endpoint), expected);
   EXPECT_TRUE(server_.take_requests().empty());
-  expect_error("plan -m hf:repo/file --backend cpu", 1, "is not hf:owner/repo/file.gguf");
+  expect_error("plan -m hf:repo --backend cpu", 1, "is not hf:owner/repo, hf:owner/repo/file.gguf or");
 }
 
 TEST_F(Remote, WrongFilesAreOneLine) {
