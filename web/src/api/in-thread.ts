@@ -8,11 +8,12 @@ import { connectLocally } from '../worker/connect-local.js';
 import { renderJinja } from './template/jinja.js';
 import type { StartTemplateWorker } from './template/renderer.js';
 
-/** A worker's own worker: Firefox may hang for ever in making one. */
+/** A page may not wait for threads, and Firefox may hang for ever in making a worker's own worker. */
 function threads(): ThreadSupport {
   const support = browserPlatform.threads();
-  const hangs = typeof document === 'undefined' && isFirefox();
-  return hangs ? { ...support, missing: 'in Firefox they are for a page, not for a worker' } : support;
+  if (typeof document !== 'undefined')
+    return { ...support, missing: 'a page may not wait for others in its own thread' };
+  return isFirefox() ? { ...support, missing: 'in Firefox a worker may hang in making another' } : support;
 }
 
 /** Where an engine and its templates run. */
