@@ -46,8 +46,6 @@ PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   return Bytes16(wasm_i8x16_swizzle(v128_t(table), v128_t(at)));
 }
 
-PRONK_INLINE Floats8 from_halves(const Lanes<u16, 8>& halves) { return halves_by_bits(halves); }
-
 template <u32 tokens, u32 weights, u32 largest>
 PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelInts* sums) {
   v128_t low[tokens], high[tokens];

@@ -63,8 +63,6 @@ PRONK_INLINE Bytes16 lookup(const Bytes16& table, const Bytes16& at) {
   return Bytes16(wasm_i8x16_relaxed_swizzle(v128_t(table), v128_t(at)));
 }
 
-PRONK_INLINE Floats8 from_halves(const Lanes<u16, 8>& halves) { return halves_by_bits(halves); }
-
 // Pairs are kept in 16 bits as long as they cannot overflow.
 template <u32 tokens, u32 weights, u32 largest>
 PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelInts* sums) {
