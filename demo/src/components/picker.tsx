@@ -53,7 +53,8 @@ function Head() {
     <>
       <h2>A language model, in this tab</h2>
       <p class="lead">
-        Open a GGUF model file. It runs here, on your GPU if you have one: nothing is installed, and not a word leaves this machine.
+        Open a GGUF model file. It runs here, on your GPU if you have one: nothing is installed, and not a word leaves
+        this machine.
       </p>
     </>
   );
