@@ -1,13 +1,8 @@
 // What is kept of models, as a person sees it: the files of a folder are one model.
 
-export interface KeptFile {
-  url: string;
-  name: string;
-  bytes: number;
-  size: number;
-  complete: boolean;
-  pinned: boolean;
-}
+import type { CacheEntry } from 'pronk';
+
+export type KeptFile = Omit<CacheEntry, 'usedAt'>;
 
 const folderOf = (url: string): string => url.replace(/[^/]*$/, '');
 const marksFolder = ({ name }: KeptFile): boolean => name === 'config.json' || name === 'mlc-chat-config.json';

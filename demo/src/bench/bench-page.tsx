@@ -1,37 +1,29 @@
 // #bench: the speed of the loaded model, as a table and a plot.
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
 import { answering } from '../chat';
 import * as format from '../format';
 import { busy, model, modelName } from '../model';
-import { report } from '../problems';
 import { closeSession, sessionOf } from '../sessions';
 import { measure, type Row } from './measure';
 import { Plot } from './plot';
+import { useStoppable } from './stoppable';
 import { Tune } from './tune';
 
 const sessionName = 'bench';
 
 export function BenchPage() {
   const rows = useSignal<Row[]>([]);
-  const running = useSignal(false);
-  const abort = useRef<AbortController | null>(null);
-  useEffect(() => () => abort.current?.abort(), []);
   const state = model.value;
-  const run = async (): Promise<void> => {
+  const { running, start, stop } = useStoppable('The speed could not be measured', async (signal) => {
     if (state.at !== 'ready') return;
-    abort.current = new AbortController();
     rows.value = [];
-    running.value = busy.value = true;
     try {
       const session = await sessionOf(state.engine, sessionName);
-      await measure(session, abort.current.signal, (row) => (rows.value = [...rows.value, row]));
-    } catch (error) {
-      report('The speed could not be measured', error); // says nothing where it was stopped
+      await measure(session, signal, (row) => (rows.value = [...rows.value, row]));
+    } finally {
+      await closeSession(sessionName);
     }
-    await closeSession(sessionName);
-    running.value = busy.value = false;
-  };
+  });
   return (
     <section class="bench" aria-label="Speed">
       <div class="drawer-head">
@@ -43,7 +35,7 @@ export function BenchPage() {
       {state.at === 'ready' ? <Subject /> : <p class="note">Load a model first.</p>}
       <div class="field-buttons">
         {running.value ? (
-          <button class="button" type="button" onClick={() => abort.current?.abort()}>
+          <button class="button" type="button" onClick={stop}>
             Stop
           </button>
         ) : (
@@ -51,7 +43,7 @@ export function BenchPage() {
             class="button-main"
             type="button"
             disabled={state.at !== 'ready' || busy.value || answering.value !== 'no'}
-            onClick={() => void run()}
+            onClick={() => void start()}
           >
             Measure
           </button>

@@ -1,26 +1,15 @@
 // The kernels of the loaded model, measured on this GPU.
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
 import type { Pronk, TuneResult } from 'pronk';
 import { answering } from '../chat';
 import { busy } from '../model';
-import { report } from '../problems';
+import { useStoppable } from './stoppable';
 
 export function Tune({ engine }: { engine: Pronk }) {
   const result = useSignal<TuneResult | null>(null);
-  const running = useSignal(false);
-  const abort = useRef<AbortController | null>(null);
-  useEffect(() => () => abort.current?.abort(), []);
-  const run = async (): Promise<void> => {
-    abort.current = new AbortController();
-    running.value = busy.value = true;
-    try {
-      result.value = await engine.tune({ signal: abort.current.signal });
-    } catch (error) {
-      report('The GPU could not be measured', error); // says nothing where it was stopped
-    }
-    running.value = busy.value = false;
-  };
+  const { running, start, stop } = useStoppable('The GPU could not be measured', async (signal) => {
+    result.value = await engine.tune({ signal });
+  });
   return (
     <>
       <h3>Fit the model to this GPU</h3>
@@ -30,7 +19,7 @@ export function Tune({ engine }: { engine: Pronk }) {
       </p>
       <div class="field-buttons">
         {running.value ? (
-          <button class="button" type="button" onClick={() => abort.current?.abort()}>
+          <button class="button" type="button" onClick={stop}>
             Stop
           </button>
         ) : (
@@ -38,7 +27,7 @@ export function Tune({ engine }: { engine: Pronk }) {
             class="button"
             type="button"
             disabled={busy.value || answering.value !== 'no'}
-            onClick={() => void run()}
+            onClick={() => void start()}
           >
             Try them
           </button>
