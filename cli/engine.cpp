@@ -140,7 +140,11 @@ Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& op
     if (Status added = model->add_file(name, std::move(*contents)); !added)
       return fail(added.error().code, folder + ": " + added.error().message);
   }
-  for (const std::string& name : model->weight_files()) PRONK_OK(add_header(*model, open, folder + name, options));
+  for (const std::string& name : model->weight_files()) {
+    SourceOptions checked = options;
+    checked.md5 = model->weight_md5(u32(open.files.size()));
+    PRONK_OK(add_header(*model, open, folder + name, checked));
+  }
   if (Status read = model->finish_headers(); !read)
     return fail(read.error().code, folder + ": " + read.error().message);
   open.model = std::move(model);

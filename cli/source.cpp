@@ -16,6 +16,7 @@
 #include "http.h"
 #include "pronk/pronk.h"
 #include "sources/tokenizer_files.h"
+#include "whole_check.h"
 
 namespace pronk::cli {
 
@@ -23,8 +24,8 @@ namespace {
 
 class FileSource final : public ByteSource {
  public:
-  static Result<std::unique_ptr<ByteSource>> open(const std::string& path) {
-    auto source = std::unique_ptr<FileSource>(new FileSource(path));
+  static Result<std::unique_ptr<ByteSource>> open(const std::string& path, const std::string& md5) {
+    auto source = std::unique_ptr<FileSource>(new FileSource(path, md5));
     const auto os_error = [&] { return fail(path + ": " + std::strerror(errno)); };
     source->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (source->descriptor_ < 0) return os_error();
@@ -49,6 +50,7 @@ class FileSource final : public ByteSource {
       if (part == 0) break;
       got += u64(part);
     }
+    whole_.add(position, into.first(got));
     return got;
   }
 
@@ -59,16 +61,27 @@ class FileSource final : public ByteSource {
     return std::make_shared<const MappedFile>(std::move(file));
   }
 
+  // Of a mapped file nothing was read so far.
+  Status finish() override {
+    std::vector<u8> rest(whole_.wanted() ? 1 << 20 : 0);
+    while (whole_.wanted() && whole_.position() < size_) {
+      PRONK_TRY(const u64 got, read(whole_.position(), rest, size_));
+      if (got == 0) return fail(path_ + ": has changed its size while it was read");
+    }
+    return whole_.finish(path_);
+  }
+
  private:
-  explicit FileSource(std::string path) : path_(std::move(path)) {}
+  FileSource(std::string path, const std::string& md5) : path_(std::move(path)), whole_("", md5) {}
   std::string path_;
+  WholeCheck whole_;
   int descriptor_ = -1;
   u64 size_ = 0;
 };
 
 class UrlSource final : public ByteSource {
  public:
-  explicit UrlSource(const std::string& url) : http_(url) {}
+  UrlSource(const std::string& url, const std::string& md5) : http_(url), whole_("", md5) {}
   u64 size() const override { return http_.info().size.value_or(unknown_size); }
   void keep_prefix(std::vector<u8> bytes) override { prefix_ = std::move(bytes); }
 
@@ -81,12 +94,17 @@ class UrlSource final : public ByteSource {
       if (part == 0) break;
       got += part;
     }
+    whole_.add(position, into.first(got));
     return got;
   }
+
+  // What was not read is not fetched for this.
+  Status finish() override { return whole_.position() == size() ? whole_.finish(http_.url()) : Status(); }
 
  private:
   std::vector<u8> prefix_;
   HttpFile http_;
+  WholeCheck whole_;
 };
 
 // hf:owner/repo[@revision][/path]
@@ -201,8 +219,8 @@ Result<std::optional<std::string>> read_whole(const std::string& location, const
 }
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
-  if (!is_url(location)) return FileSource::open(location);
-  if (options.cache.empty()) return std::make_unique<UrlSource>(location);
+  if (!is_url(location)) return FileSource::open(location, options.md5);
+  if (options.cache.empty()) return std::make_unique<UrlSource>(location, options.md5);
   return open_cached_source(location, options);
 }
 

@@ -92,7 +92,12 @@ i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length
 
 i32 folder_weight_files() {
   if (!instance.source) return misused("no file was added");
-  return give(lines(instance.source->weight_files()));
+  std::string out;
+  for (u32 file = 0; file < instance.source->weight_files().size(); ++file) {
+    out.append(instance.source->weight_md5(file)).append(" ");
+    out.append(instance.source->weight_files()[file]).append("\n");
+  }
+  return give(std::move(out));
 }
 
 double folder_header(const u8* bytes, u32 length, double size) {

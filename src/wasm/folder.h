@@ -12,7 +12,7 @@
 // them that is there; then those that it may have besides.
 PRONK_EXPORT(folder_file_names) i32 folder_file_names();
 PRONK_EXPORT(folder_add_file) i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length);
-// After those. Result: the names of the weight files, one a line.
+// After those. Result: the weight files, one a line: MD5 in hex or nothing, a space, the name.
 PRONK_EXPORT(folder_weight_files) i32 folder_weight_files();
 // The first bytes of the next weight file. Returns 0 when they are enough, else how many from its start to call again
 // with. size < 0: unknown.

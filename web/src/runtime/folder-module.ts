@@ -5,6 +5,12 @@ import { PronkError } from './errors.js';
 import type { FolderExports, WasmModule } from './module.js';
 import { readStruct } from './struct.js';
 
+export interface WeightFile {
+  name: string;
+  /** Of the whole file, in hex; '': not known. */
+  md5: string;
+}
+
 /** Bytes of a file of the folder. */
 export interface FileRange {
   file: number;
@@ -58,9 +64,12 @@ export class FolderModule {
     );
   }
 
-  weightFiles(): string[] {
+  weightFiles(): WeightFile[] {
     this.module.call((m) => m.folder_weight_files());
-    return this.lines();
+    return this.lines().map((line) => {
+      const space = line.indexOf(' ');
+      return { name: line.slice(space + 1), md5: line.slice(0, space) };
+    });
   }
 
   /** The first bytes of the next weight file; 0: they are enough, else how many it takes. size: -1 when not known. */

@@ -2,6 +2,7 @@
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 import { type FolderFiles, notOne } from './folder-files.js';
 import type { FileRange, FolderModule, FolderPart, FolderPlan } from './folder-module.js';
+import type { RunningHash } from './hash.js';
 import { FileMissing } from './http-answer.js';
 import type { ByteSource } from './source.js';
 
@@ -16,15 +17,17 @@ const smallGap = 1 << 20; // bytes between tensors that are read with them
 export async function openFolder(
   files: FolderFiles,
   module: () => Promise<FolderModule>,
+  startMd5: () => RunningHash,
   signal?: AbortSignal,
 ): Promise<FolderSource> {
   const reader = await module();
   await addSmallFiles(files, reader, signal);
-  const names = reader.weightFiles();
-  const opened = names.map((name) => new OpenFile(files, name));
+  const opened = reader.weightFiles().map(({ name, md5 }) => {
+    return new OpenFile(files, name, md5 ? new Md5Check(md5, startMd5()) : null);
+  });
   try {
     for (const file of opened) await file.readHeader(reader, signal);
-    return new FolderSource(files.name, reader.plan(names), opened, module);
+    return new FolderSource(files.name, reader.plan(opened.map(({ name }) => name)), opened, module);
   } catch (error) {
     await Promise.all(opened.map((file) => file.close()));
     throw error;
@@ -107,6 +110,24 @@ async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8A
   return all;
 }
 
+/** The MD5 of a file of which all bytes pass in order. */
+export class Md5Check {
+  position = 0;
+
+  constructor(
+    private readonly known: string,
+    private readonly hash: RunningHash,
+  ) {}
+
+  /** Returns whether the file is what it should be as far as one can tell. */
+  add(offset: number, bytes: Uint8Array, size: number): boolean {
+    if (offset > this.position || offset + bytes.length <= this.position) return true;
+    this.hash.update(bytes.subarray(this.position - offset));
+    this.position = offset + bytes.length;
+    return this.position !== size || this.hash.digest() === this.known;
+  }
+}
+
 // --- files of weights ------------------------------------------------------------------------------------------------
 
 /** A file of weights: opened when it is first read, closed when it is done with, and opened again if need be. */
@@ -119,6 +140,7 @@ class OpenFile {
   constructor(
     private readonly files: FolderFiles,
     readonly name: string,
+    private readonly check: Md5Check | null,
   ) {}
 
   get fromCache(): number {
@@ -163,9 +185,30 @@ class OpenFile {
       return tail.bytes.subarray(offset - tail.start, offset - tail.start + most);
     }
     this.tail = null;
-    const part = await this.open().read(offset, most, end, signal);
+    const source = this.open();
+    await this.readGap(source, offset, signal);
+    const part = await source.read(offset, most, end, signal);
     if (part.length === 0) throw new PronkError('bad-model', `${this.name} ends at byte ${offset} of ${end}`);
+    await this.count(source, offset, part);
     return part;
+  }
+
+  /** What lies before `offset`, for the hash alone. */
+  private async readGap(source: ByteSource, offset: number, signal?: AbortSignal): Promise<void> {
+    const { check } = this;
+    if (!check || offset - check.position > smallGap) return;
+    while (check.position < offset) {
+      const { position } = check;
+      const part = await source.read(position, offset - position, offset, signal);
+      if (part.length === 0) return;
+      await this.count(source, position, part);
+    }
+  }
+
+  private async count(source: ByteSource, offset: number, part: Uint8Array): Promise<void> {
+    if (this.check?.add(offset, part, source.size) !== false) return;
+    await source.discard?.();
+    throw new PronkError('damaged', `${this.name} is not what its folder promises: its MD5 is another`);
   }
 
   async close(): Promise<void> {

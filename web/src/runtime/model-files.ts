@@ -42,7 +42,7 @@ export class ModelFiles {
     const found = await findFolder(platform, this.files);
     if (Array.isArray(found)) return inOrder(expandSplit(found).map((spec) => platform.source(spec)));
     const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule(wasmUrl));
-    return [await openFolder(found, module, signal)];
+    return [await openFolder(found, module, platform.startMd5, signal)];
   }
 
   private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {

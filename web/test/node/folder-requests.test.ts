@@ -109,7 +109,11 @@ it('is at most 40 requests', async () => {
   } satisfies Platform;
   const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/8b/', cache: false }]);
   if (Array.isArray(found)) throw new Error('no folder');
-  const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+  const source = await openFolder(
+    found,
+    async () => new FolderModule(await platform.folderModule()),
+    platform.startMd5,
+  );
   const planned = requests.length;
   let at = 0;
   for (let part: Uint8Array; (part = await source.read(at, 4 << 20, source.size)).length > 0; ) at += part.length;
