@@ -38,9 +38,9 @@ const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
 
 bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch; }
 
-// With a gate, and a code book's sixteen numbers where weights need not be bytes.
+// With a gate and a code book.
 u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
-  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 0 : 64;
+  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 1024 : 64;
   const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }

@@ -35,7 +35,7 @@ fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
 
 const STEP = 1u;
 
-fn load32(row: u32, n: u32) -> Bytes {
+fn load_block(row: u32, n: u32) -> Bytes {
   return load_bytes(row, n);
 }
 

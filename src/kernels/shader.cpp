@@ -61,7 +61,7 @@ bool defines(const formats::Format& format, std::string_view function) {
 
 }  // namespace
 
-bool has_bytes(const formats::Format& format) { return defines(format, "load_bytes"); }
+bool has_bytes(const formats::Format& format) { return defines(format, "load_bytes") || defines(format, "scales_of"); }
 
 Shader::Shader(std::string_view name) : name_(name) { params<StepState>("StepState"); }
 
@@ -127,15 +127,20 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
 
 Shader& Shader::products(const formats::Format& format, bool int8) {
   CHECK(has_bytes(format) || !int8);
+  const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
   if (int8) {
     name_ += " int8";
-  } else if (has_bytes(format)) {
+  } else if (has_bytes(format) && !has_floats) {
     add("load_bytes");
   } else {
-    text_ += "const ZERO = 0.0;\nconst STEP = 4u;\n";
-    if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
+    text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
+    if (!has_floats) add("load32");
   }
-  if (!defines(format, "scales_of")) text_ += "fn prepare(local: u32) {}\n";
+  if (has_book) {
+    add(int8 ? "code_book_bytes" : "code_book_floats");
+  } else {
+    text_ += "fn prepare(local: u32) {}\n";
+  }
   return add(int8 ? "products_int8" : "products");
 }
 
