@@ -47,8 +47,8 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
 
 u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
 u32 gemm_memory(const GemmTile& tile) {
-  const u32 depth = tile.rows / 8;
-  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile)) * u32(sizeof(float));
+  const u32 depth = tile.rows / 8, code_book = 16;
+  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile) + code_book) * u32(sizeof(float));
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
