@@ -32,7 +32,7 @@ struct ScalesPlace {
 enum class Stored : u8 {
   whole,    // not at all
   columns,  // the first two dimensions as one, which is the slowest: bytes of I8
-  numbers,  // Q8_0 without its scales, which are 1
+  numbers,  // bytes of a block format whose scales are 1
   of_127,   // F32 that is to be divided by 127
 };
 

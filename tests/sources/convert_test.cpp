@@ -184,8 +184,12 @@ TEST_P(ConvertSources, KeepsIdsAndLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sources, ConvertSources, testing::Values("safetensors", "aqlm", "mlc"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Sources, ConvertSources, testing::Values("safetensors", "aqlm", "aqlm-rs", "mlc"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace pronk

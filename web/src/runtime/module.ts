@@ -110,6 +110,7 @@ export interface TuneExports {
 export interface FolderExports extends CommonExports {
   folder_file_names(): number;
   folder_add_file(name: number, nameLength: number, at: number, length: number): number;
+  folder_add_names(at: number, length: number): number;
   folder_weight_files(): number;
   folder_header(at: number, length: number, size: number): number;
   folder_head(): number;
@@ -117,7 +118,16 @@ export interface FolderExports extends CommonExports {
   folder_tokenizer(at: number, length: number): number;
   folder_encode(at: number, length: number, control: number): number;
   folder_decode(id: number, first: number): number;
-  folder_make(type: number, added: number, units: number, first: number, second: number): number;
+  folder_make(
+    type: number,
+    stored: number,
+    unit: number,
+    row: number,
+    added: number,
+    units: number,
+    first: number,
+    second: number,
+  ): number;
 }
 
 /** What a module of shared memory exports beside them (src/wasm/threads.h). */
