@@ -26,6 +26,7 @@ struct Family {
   Pairs keys = {};                // of config.json, to those of GGUF after the architecture, besides the common ones
   Pairs aliases = {};             // common keys of config.json, and the names that it has for them
   Windows windows = Windows::none;
+  unsigned first_position = 0;  // rows of its position embeddings that no text uses
   bool halves = false;          // its GGUF files have rows of q and k in another order
   bool norms_from_one = false;  // norm weights are added to 1
   bool encoder = false;         // no logits: hidden states are the result
@@ -40,6 +41,6 @@ bool has_word(std::string_view words, std::string_view word);
 std::string_view take_word(std::string_view& words);
 
 // Groups of families.
-extern const std::span<const Family> llama_families, gemma_families;
+extern const std::span<const Family> llama_families, layer_norm_families, gemma_families, encoder_families;
 
 }  // namespace pronk::sources

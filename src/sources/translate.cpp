@@ -24,8 +24,8 @@ constexpr Pairs common_names = R"(
   embed_tokens token_embd  norm output_norm  lm_head output)";
 
 // Where they begin: what stands before all of them, and before the number of a layer.
-constexpr std::string_view beginnings[] = {"model."};
-constexpr std::string_view of_layers[] = {"layers."};
+constexpr std::string_view beginnings[] = {"model.", "bert.", "roberta."};
+constexpr std::string_view of_layers[] = {"layers.", "encoder.layer.", "encoder.layers."};
 
 std::string_view renamed(const Family& family, std::string_view part) {
   const std::string_view own = find_pair(family.names, part), name = own.empty() ? find_pair(common_names, part) : own;
@@ -39,6 +39,8 @@ std::string gguf_name(std::string name, const Family& family) {
   const auto dot = name.rfind('.');
   if (dot == name.npos) return {};
   std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
+  if (kind == ".gamma") kind = ".weight";  // as old files have them
+  if (kind == ".beta") kind = ".bias";
   for (const std::string_view beginning : beginnings) {
     if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
   }
@@ -68,6 +70,16 @@ Status shape_books(TensorInfo& tensor, const Config& config, const std::string& 
   return {};
 }
 
+// Leaves out the first rows.
+Status skip_rows(TensorInfo& tensor, u32 rows) {
+  if (tensor.dims != 2 || tensor.shape[1] <= rows) return fail(ErrorCode::bad_model, "position embeddings are missing");
+  const u64 skipped = tensor.bytes / tensor.shape[1] * rows;
+  tensor.shape[1] -= rows;
+  tensor.offset += skipped;
+  tensor.bytes -= skipped;
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, const Config& config) {
   std::vector<TensorInfo> named;
@@ -82,6 +94,7 @@ Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, c
                   "tensor " + quoted(from.name) + " has a type or a shape that pronk does not run");
     }
     PRONK_OK(shape_books(tensor, config, from.name));
+    if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
     if (config.family().norms_from_one && tensor.name.ends_with("norm.weight")) tensor.added = 1;
     if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {
       return fail(ErrorCode::bad_model, "tensor " + quoted(from.name) + " has " + std::to_string(tensor.rows()) +
