@@ -152,7 +152,7 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special, bool
   const std::string_view spelling = v.spellings[id];
   if (v.pipeline) {
     if (v.types[id] == TokenType::control && !render_special) return;
-    const auto byte = v.pipeline->decoder.joins_bytes ? byte_of(spelling) : std::nullopt;
+    const auto byte = v.pipeline->joins_bytes ? byte_of(spelling) : std::nullopt;
     byte ? out += char(*byte) : (v.pipeline->decode(v, id, first, out), out);
     return;
   }
@@ -208,7 +208,7 @@ std::string StreamDecoder::push(u32 id) {
   const Vocabulary& v = *tokenizer_.vocabulary_;
   if (v.pipeline) {
     if (id >= v.types.size() || (v.types[id] == TokenType::control && !render_special_)) return {};
-    if (v.pipeline->decoder.joins_bytes && byte_of(v.spellings[id])) {
+    if (v.pipeline->joins_bytes && byte_of(v.spellings[id])) {
       bytes_ += char(*byte_of(v.spellings[id]));
       first_ = false;
       return {};

@@ -59,6 +59,9 @@ struct Vocabulary {
   }
 };
 
+// What a vocabulary of tokenizer.json has for its pipeline.
+inline const Steps& steps_of(const Vocabulary& vocabulary) { return static_cast<const Steps&>(*vocabulary.pipeline); }
+
 Result<Vocabulary> load_vocabulary(const files::Metadata& metadata);
 
 struct TokenizerFiles;  // tokenizer.h

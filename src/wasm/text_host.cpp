@@ -33,7 +33,8 @@ struct HostPipeline final : Pipeline {
     return {};
   }
   void decode(const Vocabulary&, u32 id, bool first, std::string& out) const override {
-    if (const Status done = append(host_decode(id, first), out); !done) out.resize(out.size() - done.error().message.size());
+    if (const Status done = append(host_decode(id, first), out); !done)
+      out.resize(out.size() - done.error().message.size());
   }
 };
 
@@ -43,7 +44,7 @@ Status load_json_pipeline(const files::Metadata& metadata, Vocabulary& out) {
   PRONK_TRY(const std::string_view json, metadata.string_at(json_key));
   host_tokenizer(json.data(), u32(json.size()));
   auto pipeline = std::make_unique<HostPipeline>();
-  PRONK_TRY(pipeline->decoder.joins_bytes, metadata.bool_or(joins_bytes_key, false));
+  PRONK_TRY(pipeline->joins_bytes, metadata.bool_or(joins_bytes_key, false));
   out.pipeline = std::move(pipeline);
   return {};
 }

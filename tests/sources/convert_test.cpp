@@ -8,8 +8,8 @@
 #include <fstream>
 
 #include "commands.h"
-#include "logits.h"
 #include "files/gguf.h"
+#include "logits.h"
 #include "source.h"
 #include "sources/tokenizer_files.h"
 #include "support/archs.h"
