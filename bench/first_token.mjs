@@ -18,13 +18,20 @@ async function measure(engine) {
   const adapter = await own(`adapters/${engine}.mjs`);
   const mounts = { '/adapters/': path.join(home, 'adapters') };
   for (const [at, folder] of Object.entries(adapter.mounts)) mounts[at] = path.resolve(home, folder);
-  const server = await startServer({ mounts, files: { '/': path.join(home, 'page.html'), [modelUrl]: path.resolve(model) } });
+  const server = await startServer({
+    mounts,
+    files: { '/': path.join(home, 'page.html'), [modelUrl]: path.resolve(model) },
+  });
   process.env.MESA_SHADER_CACHE_DIR = mkdtempSync(path.join(tmpdir(), 'shaders-'));
   const browser = await launch({ executable, gpu: 1, extra: ['--ignore-gpu-blocklist'] });
   const once = async () => {
     const page = await browser.context.newPage();
     await page.goto(`${server.origin}/`);
-    const asked = { engine, load: { modelUrl, threads: 1, gpu: 1, nCtx: 256, source: 'url', opts: {} }, prompt: { text: promptText(gguf, 16, 1), nGen: 2, token: plainToken(gguf) } };
+    const asked = {
+      engine,
+      load: { modelUrl, threads: 1, gpu: 1, nCtx: 256, source: 'url', opts: {} },
+      prompt: { text: promptText(gguf, 16, 1), nGen: 2, token: plainToken(gguf) },
+    };
     const seconds = await page.evaluate(async ({ engine, load, prompt }) => {
       const { load: open, generate } = await import(`/adapters/${engine}.mjs`);
       const begin = performance.now();
@@ -37,8 +44,14 @@ async function measure(engine) {
     return seconds;
   };
   try {
-    const rounded = ({ backend, load, firstToken }) => ({ backend, load: +load.toFixed(2), firstToken: +firstToken.toFixed(2) });
-    console.log(JSON.stringify({ engine, model: path.basename(model), cold: rounded(await once()), warm: rounded(await once()) }));
+    const rounded = ({ backend, load, firstToken }) => ({
+      backend,
+      load: +load.toFixed(2),
+      firstToken: +firstToken.toFixed(2),
+    });
+    console.log(
+      JSON.stringify({ engine, model: path.basename(model), cold: rounded(await once()), warm: rounded(await once()) }),
+    );
   } finally {
     await browser.close();
     server.close();
