@@ -224,7 +224,7 @@ TEST(Tuner, LeavesOutWhatIsKnown) {
   known.choose(*all.begin(), "anything");
   known.fall_back("*", "anything");  // is no measurement
   std::set<std::string> rest = all;
-  rest.erase(all.begin());
+  rest.erase(*all.begin());
   EXPECT_EQ(keys(known), rest);
 }
 

@@ -37,6 +37,7 @@ describe('the page when nothing happens', () => {
       await page.getByText(quiet).waitFor();
       await page.getByText(measures).waitFor();
       expect(await findings(page, 'idle tuning')).toEqual([]);
+      await page.getByText(measures).scrollIntoViewIfNeeded();
       if (process.env['PRONK_SCREENSHOTS'])
         await page.screenshot({ path: `${process.env['PRONK_SCREENSHOTS']}/idle.png` });
       await closeSettings(page);
