@@ -1,8 +1,9 @@
 """Measures a class of adapters for src/kernels/defaults.json and writes its choices there.
 
-usage: tune_defaults.py --class NAME [--adapters WORD,WORD] [--seconds N] [--pronk PATH] MODEL... | --times FILE...
+usage: tune_defaults.py --class NAME [--adapters WORD,WORD] [--kernels NAME,NAME] [--seconds N] [--pronk PATH] MODEL... | --times FILE...
   --class     as the file names it; one that is not there yet is added
   --adapters  words by which its adapters' names are known; of a class that is there those stay
+  --kernels   only these; lines for others stay
   --times     uses files of earlier runs of `pronk tune --times`, so that several machines can speak for a class
 
 Each model is measured on the GPU that pronk finds. For a kernel that candidate is taken with which all shapes together are
@@ -59,6 +60,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--class", dest="name", required=True)
     parser.add_argument("--adapters", default="")
+    parser.add_argument("--kernels", default="")
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--pronk", default=str(root / "build/native/pronk"))
     parser.add_argument("--times", action="store_true")
@@ -72,8 +74,11 @@ def main():
         classes.append(own := {"class": arguments.name, "adapters": arguments.adapters.split(",")})
     with tempfile.TemporaryDirectory() as folder:
         shapes = read(arguments.from_ if arguments.times else measure(arguments, folder))
+    shapes = {kernel: found for kernel, found in shapes.items() if kernel in (arguments.kernels.split(",") if arguments.kernels else shapes)}
     own["measured"] = f"{datetime.date.today()}, {sum(map(len, shapes.values()))} shapes"
-    own["choices"] = {key: candidate for kernel in shapes for key, candidate in choices_of(shapes[kernel], kernel).items()}
+    own["choices"] = {key: c for key, c in own.get("choices", {}).items() if key.split(" ")[0] not in shapes}
+    for kernel in shapes:
+        own["choices"] |= choices_of(shapes[kernel], kernel)
     defaults.write_text(json.dumps(classes, indent=2) + "\n", encoding="utf-8")
 
 

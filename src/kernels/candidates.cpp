@@ -12,14 +12,13 @@ namespace {
 
 // Lanes are no more than blocks: others would have nothing to do.
 constexpr MatVecTile one_token[] = {
-    {16, 4, 32, true},       {16, 4, 32, false},       {8, 4, 32, true},        {8, 8, 32, true},
-    {16, 2, 32, true},       {16, 8, 32, true},        {32, 1, 32, true},       {32, 2, 32, true},
-    {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},       {64, 1, 64, true},
-    {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},      {32, 1, 32, false},
-    {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},      {64, 1, 64, false},
-    {8, 8, 32, false},       {4, 4, 32, false},       {2, 4, 32, false},       {2, 2, 32, false},
-    {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true}, {16, 4, 32, false, true},
-    {32, 2, 32, true, true}, {32, 2, 32, false, true},
+    {16, 4, 32, true},        {16, 4, 32, false},      {8, 4, 32, true},         {8, 8, 32, true},
+    {16, 2, 32, true},        {16, 8, 32, true},       {32, 1, 32, true},        {32, 2, 32, true},
+    {32, 4, 32, true},        {16, 4, 64, true},       {32, 4, 64, true},        {64, 1, 64, true},
+    {64, 4, 64, true},        {8, 4, 32, false},       {16, 2, 32, false},       {32, 1, 32, false},
+    {32, 2, 32, false},       {16, 4, 64, false},      {32, 4, 64, false},       {64, 1, 64, false},
+    {8, 8, 32, false},        {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true},
+    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true},
 };
 constexpr MatVecTile few_tokens[] = {
     {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},        {4, 4, 8, true},

@@ -21,7 +21,7 @@ Tuner::Tuner(std::vector<Problem> problems, gpu::Device& device, double seconds)
     : problems_(std::move(problems)), device_(device), seconds_(seconds), run_(device) {}
 
 Result<std::unique_ptr<Tuner>> Tuner::create(const Model& model, const LoadOptions& options, gpu::Device& device,
-                                             double seconds) {
+                                             double seconds, const kernels::Tuning& known) {
   PRONK_TRY(const auto loadable, model.parts_->loadable(options));
   const engine::Preflight preflight(model.parts_->file, *loadable.model, loadable.options, &device.limits(),
                                     &device.features());
@@ -33,8 +33,11 @@ Result<std::unique_ptr<Tuner>> Tuner::create(const Model& model, const LoadOptio
                                                           .tuning = kernels::with_class_choices(nullptr, device.info()),
                                                           .activations = loadable.options.activations},
                                                          device.limits(), device.features()));
-  return std::make_unique<Tuner>(tune::problems(*loadable.model, plan, device.limits(), device.features()), device,
-                                 seconds);
+  std::vector<Problem> all = tune::problems(*loadable.model, plan, device.limits(), device.features());
+  std::erase_if(all, [&](const Problem& problem) {
+    return std::ranges::any_of(known.choices(), [&](const auto& choice) { return choice.key == problem.key; });
+  });
+  return std::make_unique<Tuner>(std::move(all), device, seconds);
 }
 
 engine::OpRun::Pipelines Tuner::pipelines() {

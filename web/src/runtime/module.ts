@@ -102,8 +102,10 @@ export interface TuneExports {
     budget: number,
     embeddings: number,
     seconds: number,
+    missing: number,
   ): number;
   pronk_tune_pump(): number;
+  pronk_tune_end(): number;
 }
 
 /** What pronk-folder.wasm exports (src/wasm/folder.h). */
