@@ -14,7 +14,8 @@ using Pairs = std::string_view;
 enum class Windows : unsigned char {
   none,  // a window that is in use is an error
   all,
-  some,  // as layer_types, sliding_window_pattern or else the architecture says
+  some,   // as layer_types, sliding_window_pattern or else the architecture says
+  after,  // all but the first of so many layers: the architecture has a number for that only
 };
 
 struct Family {

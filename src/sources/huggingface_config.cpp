@@ -54,6 +54,16 @@ Result<std::vector<i32>> integers(JsonValue array) {
   return numbers;
 }
 
+// That by which all but the first of so many layers slide.
+Result<u32> period_of(const std::vector<i32>& slides) {
+  u32 period = 1;
+  while (period < slides.size() && slides[period] != 0) ++period;
+  for (u32 i = 0; i < slides.size(); ++i) {
+    if ((slides[i] != 0) != (i % period != 0)) return fail(ErrorCode::unsupported, "'layer_types' has no period");
+  }
+  return period;
+}
+
 Result<std::vector<float>> floats(JsonValue array) {
   PRONK_OK(array.array());
   std::vector<float> numbers;
@@ -264,7 +274,12 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
   }
-  if (family_->windows == Windows::some) header.add_i32s(full("attention.sliding_window_pattern"), slides);
+  const std::string key = full("attention.sliding_window_pattern");
+  if (family_->windows == Windows::some) header.add_i32s(key, slides);
+  if (family_->windows == Windows::after) {
+    PRONK_TRY(const u32 period, period_of(slides));
+    header.add_u32(key, period);
+  }
   return {};
 }
 
@@ -274,7 +289,14 @@ Status Config::write_rope(GgufWriter& header) const {
   const JsonValue full_layers = either(parameters["full_attention"], parameters);
   const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
   if (!theta.has_value()) return {};
-  PRONK_TRY(const double base, theta.number());
+  PRONK_TRY(double base, theta.number());
+  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
+  const JsonValue alpha = scaling["alpha"];  // of "dynamic": the base of another head size (NTK)
+  if (alpha.has_value()) {
+    PRONK_TRY(const double number, alpha.number());
+    PRONK_TRY(const double head, head_width());
+    base *= std::pow(number, head / (head - 2));
+  }
   header.add_f64(full("rope.freq_base"), base);
   const JsonValue local = either(parameters["sliding_attention"]["rope_theta"], (*this)["rope_local_base_freq"]);
   if (local.has_value()) {
@@ -289,8 +311,7 @@ Status Config::write_rope(GgufWriter& header) const {
     if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
     header.add_u32(full("rope.dimension_count"), u32(head * rotated));
   }
-  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
-  return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
+  return scaling.has_value() && !alpha.has_value() ? write_rope_scaling(scaling, header) : Status();
 }
 
 Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {

@@ -37,7 +37,7 @@ constexpr Family families[] = {
      .keys = R"(norm_eps attention.layer_norm_epsilon  local_attention attention.sliding_window
                 global_attn_every_n_layers attention.sliding_window_pattern)",
      .aliases = "rope_theta global_rope_theta  rope_local_base_freq local_rope_theta",
-     .windows = Windows::some,
+     .windows = Windows::after,
      .encoder = true},
     {.model_types = "nomic_bert",
      .architecture = "nomic-bert",
