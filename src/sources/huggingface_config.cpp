@@ -13,42 +13,6 @@ using files::GgufWriter;
 using files::JsonKind;
 using files::JsonValue;
 
-// What the classes of transformers take for keys that are missing, as far as published files leave them out.
-constexpr Family families[] = {
-    {.model_type = "llama",
-     .architecture = "llama",
-     .activation = "silu",
-     .defaults =
-         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048})",
-     .halves = true},
-    {.model_type = "mistral",
-     .architecture = "llama",
-     .activation = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "num_key_value_heads": 8,
-                     "max_position_embeddings": 131072, "sliding_window": 4096})",
-     .halves = true,
-     .window_is_context = true},
-    {.model_type = "qwen2",
-     .architecture = "qwen2",
-     .activation = "silu",
-     .defaults =
-         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768})"},
-    {.model_type = "qwen3",
-     .architecture = "qwen3",
-     .activation = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
-                     "head_dim": 128})"},
-    {.model_type = "gemma3_text",
-     .architecture = "gemma3",
-     .activation = "gelu_pytorch_tanh",
-     .defaults = R"({"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000, "rope_local_base_freq": 10000,
-                     "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "head_dim": 256,
-                     "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
-                     "sliding_window": 4096, "vocab_size": 262208, "tie_word_embeddings": true})",
-     .norms_from_one = true,
-     .norm_after_attention = true},
-};
-
 struct Key {
   std::string_view config, gguf;
   bool whole;     // else any number
@@ -61,22 +25,20 @@ constexpr Key keys[] = {
     {"intermediate_size", "feed_forward_length", true, true},
     {"num_attention_heads", "attention.head_count", true, true},
     {"num_key_value_heads", "attention.head_count_kv", true, false},
-    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, true},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, false},
+    {"layer_norm_eps", "attention.layer_norm_epsilon", false, false},
     {"final_logit_softcapping", "final_logit_softcapping", false, false},
 };
 
-// Keys that change what a model computes and have no counterpart: nothing, null and false only.
+// Keys that change what a model computes and have no counterpart: nothing, null and false only, unless the family knows
+// them.
 constexpr std::string_view unknown_when_set[] = {"use_sliding_window", "attn_logit_softcapping",
                                                  "use_bidirectional_attention"};
 
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
-struct Alias {
-  std::string_view key, mlc;
-};
-constexpr Alias mlc_names[] = {{"rope_theta", "position_embedding_base"},
-                               {"max_position_embeddings", "context_window_size"}};
+constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_embeddings context_window_size";
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
@@ -113,8 +75,8 @@ Result<Config> Config::read_mlc(JsonValue root) {
 Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   Config config;
   config.given_ = given;
-  config.family_ = std::ranges::find(families, type, &Family::model_type);
-  if (config.family_ == std::end(families)) return unsupported("model_type", type);
+  config.family_ = find_family(type);
+  if (!config.family_) return unsupported("model_type", type);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
   return config;
 }
@@ -124,22 +86,28 @@ Status Config::read_rest(JsonValue root) {
   if (tied.has_value()) {
     PRONK_TRY(tied_, tied.boolean());
   }
-  for (const JsonValue scope : {root, given_}) {
-    for (const std::string_view key : unknown_when_set) {
-      const JsonValue value = scope[key];
-      if (value.has_value() && value.boolean().value_or(true)) {
-        return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
-      }
-    }
-  }
+  PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
   return check();
 }
 
+Status Config::check_refused(JsonValue root) const {
+  for (const JsonValue scope : {root, given_}) {
+    for (const std::string_view key : unknown_when_set) {
+      const JsonValue value = scope[key];
+      if (value.has_value() && value.boolean().value_or(true) && find_pair(family_->keys, key).empty())
+        return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
+    }
+  }
+  return {};
+}
+
+// null is a value that the class takes instead of its default.
 JsonValue Config::operator[](std::string_view key) const {
-  const auto alias = std::ranges::find(mlc_names, key, &Alias::key);
-  const JsonValue given = either(given_[key], alias == std::end(mlc_names) ? JsonValue() : given_[alias->mlc]);
-  return either(given, defaults_.root()[key]);
+  for (const std::string_view name : {key, find_pair(family_->aliases, key), find_pair(mlc_names, key)}) {
+    if (given_[name].present()) return given_[name];
+  }
+  return defaults_.root()[key];
 }
 
 Result<u32> Config::whole(std::string_view key) const {
@@ -170,12 +138,13 @@ Status Config::read_quantization(JsonValue quantization) {
 Status Config::check() const {
   const JsonValue activation = either((*this)["hidden_activation"], (*this)["hidden_act"]);
   PRONK_TRY(const std::string_view name, activation.string());
-  return name == family_->activation ? Status() : unsupported(activation.key(), name);
+  return has_word(family_->activations, name) ? Status() : unsupported(activation.key(), name);
 }
 
 Status Config::write(GgufWriter& header) const {
   header.add_string("general.architecture", family_->architecture);
   PRONK_OK(write_numbers(header));
+  PRONK_OK(write_own(header));
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
   return write_rope(header);
@@ -197,14 +166,36 @@ Status Config::write_numbers(GgufWriter& header) const {
   return {};
 }
 
-Status Config::write_heads(GgufWriter& header) const {
+// Numbers and flags as the family's table has them.
+Status Config::write_own(GgufWriter& header) const {
+  Pairs rest = family_->keys;
+  for (std::string_view theirs = take_word(rest); !theirs.empty(); theirs = take_word(rest)) {
+    const std::string key = full(take_word(rest));
+    const JsonValue value = (*this)[theirs];
+    if (!value.has_value()) continue;
+    if (const auto flag = value.boolean()) {
+      header.add_bool(key, *flag);
+    } else if (value.integer()) {
+      PRONK_TRY(const u32 number, whole(theirs));
+      header.add_u32(key, number);
+    } else {
+      PRONK_TRY(const double number, value.number());
+      header.add_f64(key, number);
+    }
+  }
+  return {};
+}
+
+Result<u32> Config::head_width() const {
+  if ((*this)["head_dim"].has_value()) return whole("head_dim");
   PRONK_TRY(const u32 heads, whole("num_attention_heads"));
   PRONK_TRY(const u32 width, whole("hidden_size"));
   if (heads == 0) return fail(ErrorCode::bad_model, "'num_attention_heads' is 0");
-  u32 head = width / heads;
-  if ((*this)["head_dim"].has_value()) {
-    PRONK_TRY(head, whole("head_dim"));
-  }
+  return width / heads;
+}
+
+Status Config::write_heads(GgufWriter& header) const {
+  PRONK_TRY(const u32 head, head_width());
   header.add_u32(full("attention.key_length"), head);
   header.add_u32(full("attention.value_length"), head);
   if (const JsonValue scalar = (*this)["query_pre_attn_scalar"]; scalar.has_value()) {
@@ -216,26 +207,38 @@ Status Config::write_heads(GgufWriter& header) const {
 }
 
 Status Config::write_windows(GgufWriter& header) const {
-  PRONK_TRY(u32 context, whole("max_position_embeddings"));
-  if ((*this)["sliding_window"].has_value()) {
-    PRONK_TRY(const u32 window, whole("sliding_window"));
-    if (family_->window_is_context) context = std::min(context, window);
-    header.add_u32(full("attention.sliding_window"), window);
-  }
+  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
   header.add_u32(full("context_length"), context);
-  if (const JsonValue types = (*this)["layer_types"]; types.has_value()) {
-    PRONK_OK(types.array());
-    std::vector<i32> slides;
-    for (const JsonValue type : types) {
-      PRONK_TRY(const std::string_view name, type.string());
-      if (name != "sliding_attention" && name != "full_attention") return unsupported("layer_types", name);
-      slides.push_back(name == "sliding_attention");
-    }
-    header.add_i32s(full("attention.sliding_window_pattern"), slides);
-  } else if ((*this)["sliding_window_pattern"].has_value()) {
-    PRONK_TRY(const u32 period, whole("sliding_window_pattern"));
-    header.add_u32(full("attention.sliding_window_pattern"), period);
+  const JsonValue types = (*this)["layer_types"];
+  if (types.has_value()) PRONK_OK(write_layer_types(types, header));
+  const JsonValue use = (*this)["use_sliding_window"];
+  if (!(*this)["sliding_window"].has_value() || (use.has_value() && !use.boolean().value_or(true))) return {};
+  PRONK_TRY(const u32 window, whole("sliding_window"));
+  if (family_->windows == Windows::none) {
+    return fail(ErrorCode::unsupported, "'sliding_window' is set: not supported");
   }
+  header.add_u32(full(family_->windows == Windows::all ? "attention.window_of_all" : "attention.sliding_window"),
+                 window);
+  const JsonValue period = (*this)["sliding_window_pattern"];
+  if (!types.has_value() && period.has_value()) {
+    PRONK_TRY(const u32 layers, whole("sliding_window_pattern"));
+    header.add_u32(full("attention.sliding_window_pattern"), layers);
+  }
+  return {};
+}
+
+Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
+  PRONK_OK(types.array());
+  std::vector<i32> slides;
+  for (const JsonValue type : types) {
+    PRONK_TRY(const std::string_view name, type.string());
+    const bool window = name == "sliding_attention";
+    const bool known =
+        window ? family_->windows != Windows::none : name == "full_attention" && family_->windows != Windows::all;
+    if (!known) return unsupported("layer_types", name);
+    slides.push_back(window);
+  }
+  if (family_->windows == Windows::some) header.add_i32s(full("attention.sliding_window_pattern"), slides);
   return {};
 }
 
@@ -244,6 +247,7 @@ Status Config::write_rope(GgufWriter& header) const {
   const JsonValue parameters = (*this)["rope_parameters"];
   const JsonValue full_layers = either(parameters["full_attention"], parameters);
   const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
+  if (!theta.has_value()) return {};
   PRONK_TRY(const double base, theta.number());
   header.add_f64(full("rope.freq_base"), base);
   const JsonValue local = either(parameters["sliding_attention"]["rope_theta"], (*this)["rope_local_base_freq"]);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/quote.h"
 #include "files/safetensors.h"
+#include "sources/families.h"
 
 namespace pronk::sources {
 
@@ -12,59 +13,47 @@ namespace {
 
 using files::TensorInfo;
 
-// Parts of a tensor's name, there and in GGUF: of a layer, and of the whole model.
-struct Rename {
-  std::string_view from, to;
-};
-constexpr Rename of_layer[] = {
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.qkv_proj", "attn_qkv"},
-    {"self_attn.c_attn", "attn_qkv"},
-    {"self_attn.o_proj", "attn_output"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate_up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
-};
-constexpr Rename of_model[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"lm_head", "output"},
-};
+// Parts of a tensor's name, of a layer or of the whole model.
+constexpr Pairs common_names = R"(
+  self_attn.q_proj attn_q  self_attn.k_proj attn_k  self_attn.v_proj attn_v  self_attn.o_proj attn_output
+  self_attn.qkv_proj attn_qkv  self_attn.c_attn attn_qkv
+  self_attn.q_norm attn_q_norm  self_attn.k_norm attn_k_norm
+  mlp.gate_proj ffn_gate  mlp.up_proj ffn_up  mlp.gate_up_proj ffn_up  mlp.down_proj ffn_down
+  input_layernorm attn_norm  post_attention_layernorm ffn_norm
+  pre_feedforward_layernorm ffn_norm  post_feedforward_layernorm post_ffw_norm
+  embed_tokens token_embd  norm output_norm  lm_head output)";
 
-template <std::size_t count>
-std::string_view renamed(const Rename (&table)[count], std::string_view stem) {
-  const auto found = std::ranges::find(table, stem, &Rename::from);
-  return found == std::end(table) ? std::string_view{} : found->to;
+// Where they begin: what stands before all of them, and before the number of a layer.
+constexpr std::string_view beginnings[] = {"model."};
+constexpr std::string_view of_layers[] = {"layers."};
+
+std::string_view renamed(const Family& family, std::string_view part) {
+  const std::string_view own = find_pair(family.names, part), name = own.empty() ? find_pair(common_names, part) : own;
+  return name == "-" ? std::string_view() : name;
 }
 
 // The name in GGUF; empty for a tensor that the architectures do not have.
 std::string gguf_name(std::string name, const Family& family) {
-  constexpr std::string_view part = "language_model.", layers = "model.layers.";
-  if (const auto at = name.find(part); at != name.npos) name.erase(at, part.size());  // beside a vision model
+  constexpr std::string_view text = "language_model.";
+  if (const auto at = name.find(text); at != name.npos) name.erase(at, text.size());  // beside a vision model
   const auto dot = name.rfind('.');
   if (dot == name.npos) return {};
-  const std::string_view stem = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
-  if (!stem.starts_with(layers)) {
-    const std::string_view to = renamed(of_model, stem);
-    return to.empty() ? std::string() : std::string(to) + std::string(kind);
+  std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
+  for (const std::string_view beginning : beginnings) {
+    if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
   }
-  const std::string_view rest = stem.substr(layers.size());
-  const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
-  if (end == 0 || end == rest.size() || rest[end] != '.') return {};
-  const std::string_view from = rest.substr(end + 1);
-  std::string_view to = renamed(of_layer, from);
-  if (family.norm_after_attention && from == "post_attention_layernorm") to = "post_attention_norm";
-  return to.empty() ? std::string()
-                    : "blk." + std::string(rest.substr(0, end + 1)) + std::string(to) + std::string(kind);
+  std::string prefix;
+  for (const std::string_view layers : of_layers) {
+    if (!part.starts_with(layers)) continue;
+    part.remove_prefix(layers.size());
+    const auto end = std::min(part.find_first_not_of("0123456789"), part.size());
+    if (end == 0 || end == part.size() || part[end] != '.') return {};
+    prefix = "blk." + std::string(part.substr(0, end + 1));
+    part.remove_prefix(end + 1);
+    break;
+  }
+  const std::string_view to = renamed(family, part);
+  return to.empty() ? std::string() : prefix + std::string(to) + std::string(kind);
 }
 
 // Code books lose the dimension of their groups' one row. What config.json says of them has to be so.
@@ -101,7 +90,8 @@ Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, c
     head = head || is_head;
     named.push_back(std::move(tensor));
   }
-  if (!head && !config.tied()) return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
+  if (!head && !config.tied() && !config.family().encoder)
+    return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
   return named;
 }
 

@@ -121,9 +121,14 @@ TEST(HuggingFace, ReadsWindows) {
   const auto by_kind = header_of(config, gemma);
   EXPECT_EQ(*by_kind->metadata.f64_at("gemma3.rope.freq_base"), 3);
   EXPECT_EQ(*by_kind->metadata.f64_at("gemma3.rope.freq_base_swa"), 5);
-  // Mistral's window is not built: its context ends where the window would begin to count.
+  // Where all layers see a window there is no pattern; null is another value than none.
   const files::Metadata mistral = metadata_of({{"model_type", "mistral"}, {"sliding_window", 100}});
-  EXPECT_EQ(*mistral.u32_at("llama.context_length"), 100u);
+  EXPECT_EQ(*mistral.u32_at("llama.context_length"), 512u);
+  EXPECT_EQ(*mistral.u32_at("llama.attention.window_of_all"), 100u);
+  EXPECT_EQ(*metadata_of({{"model_type", "mistral"}}).u32_at("llama.attention.window_of_all"), 4096u);
+  json whole = changed({{"model_type", "mistral"}});
+  whole["sliding_window"] = nullptr;
+  EXPECT_FALSE(header_of(whole)->metadata.has("llama.attention.window_of_all"));
 }
 
 TEST(HuggingFace, GivesTensorsTheirNames) {
@@ -168,7 +173,12 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
             "config.json: 'quant_method' is 'quux': not supported");
   EXPECT_EQ(error_of(changed({{"use_sliding_window", true}})),
             "config.json: 'use_sliding_window' is set: not supported");
-  EXPECT_EQ(error_of(changed({{"use_sliding_window", false}})), "no error");
+  EXPECT_EQ(error_of(changed({{"use_sliding_window", false}, {"sliding_window", 8}})), "no error");
+  EXPECT_EQ(error_of(changed({{"sliding_window", 8}})), "config.json: 'sliding_window' is set: not supported");
+  EXPECT_EQ(error_of(changed({{"layer_types", {"sliding_attention"}}})),
+            "config.json: 'layer_types' is 'sliding_attention': not supported");
+  EXPECT_EQ(error_of(changed({{"model_type", "mistral"}, {"layer_types", {"full_attention"}}})),
+            "config.json: 'layer_types' is 'full_attention': not supported");
   EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}}})),
             "config.json: 'rope_type' is 'dynamic': not supported");
   EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "linear"}}}})), "config.json: 'factor' is missing");
