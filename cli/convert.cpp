@@ -12,9 +12,9 @@
 #include "file.h"
 #include "files/gguf_writer.h"
 #include "formats/additive.h"
+#include "made_source.h"
 #include "recipes.h"
 #include "source.h"
-#include "sources/folder.h"
 
 namespace pronk::cli {
 
@@ -32,15 +32,9 @@ struct Input {
 
 Result<Input> open_folder(const std::string& folder) {
   Input input;
-  std::unique_ptr<sources::Source> source;
   if (is_url(folder)) return fail(ErrorCode::unsupported, "convert takes folders of this machine, not " + folder);
-  for (const std::string_view name : sources::folder_file_names()) {
-    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(name)));
-    if (!contents) continue;
-    if (!source) source = sources::folder_source(name);
-    PRONK_OK(source->add_file(name, std::move(*contents)));
-  }
-  if (!source) return fail(folder + " is no folder of a model");
+  PRONK_TRY(SmallFiles files, read_small_files(folder, {}));
+  PRONK_TRY(const auto source, source_of(folder, std::move(files)));
   for (const std::string& name : source->weight_files()) {
     PRONK_TRY(MappedFile file, MappedFile::open(folder + name));
     if (const auto added = source->add_header(file.bytes(), file.size()); !added)
@@ -128,16 +122,17 @@ Status Conversion::add_additive(const TensorInfo& codes) {
 }
 
 std::vector<u8> Conversion::made(const TensorInfo& tensor, u64 first, u64 units) const {
-  const convert::Unit unit = *convert::unit_of(tensor.type, tensor.scales.has_value());
+  const convert::Making making = convert::making_of(tensor);
+  const convert::Unit unit = *convert::unit_of(making);
   const std::vector<convert::Input> inputs = convert::inputs_of(tensor);
   const u8* from[2] = {};
   for (u32 i = 0; i < inputs.size(); ++i)
     from[i] = model_.files[inputs[i].file].bytes().data() + inputs[i].offset + first * unit.of_inputs[i];
-  return convert::make(tensor.type, inputs.size() > 1, tensor.added, units, from);
+  return convert::make(making, units, from);
 }
 
 Status Conversion::write_made(const Job& job, const files::Sink& sink) const {
-  const convert::Unit unit = *convert::unit_of(job.tensor->type, job.tensor->scales.has_value());
+  const convert::Unit unit = *convert::unit_of(convert::making_of(*job.tensor));
   const u64 total = job.tensor->bytes / unit.of_inputs[0];
   for (u64 at = 0; at < total; at += part_units)
     PRONK_OK(sink(made(*job.tensor, at, std::min(part_units, total - at))));
@@ -158,7 +153,7 @@ Status Conversion::write_encoded(const Job& job, const files::Sink& sink) const 
   for (u64 at = 0; at < total; at += part_weights) {
     weights.resize(std::min(part_weights, total - at));
     const u64 first = at / from.block_weights, count = weights.size() / from.block_weights;
-    if (job.tensor->scales)
+    if (!job.copied())
       from.decode(made(*job.tensor, first, count).data(), count, weights.data());
     else
       from.decode(bytes + first * from.block_bytes, count, weights.data());
@@ -179,9 +174,11 @@ Status Conversion::write_additive(const Job& job, const files::Sink& sink) const
   const formats::Format& from = *formats::find_additive(codes.type, codes.shape[0], job.books->shape[0]);
   const std::vector<float> books = floats(*job.books), scales = floats(*job.scales);
   const formats::AdditiveTables tables{books.data(), scales.data(), u32(job.books->shape[1])};
+  const std::vector<u8> rows = job.copied() ? std::vector<u8>() : made(codes, 0, 1);
+  const u8* const first = job.copied() ? model_.bytes(codes).data() : rows.data();
   std::vector<float> weights(job.shape[0]);
   for (u64 row = 0; row < job.shape[1]; ++row) {
-    const u8* at = model_.bytes(codes).data() + row * codes.shape[1] * from.block_bytes;
+    const u8* at = first + row * codes.shape[1] * from.block_bytes;
     formats::decode_additive(from, at, codes.shape[1], tables, u32(row), weights.data());
     PRONK_OK(write_floats(weights, *job.to, sink));
   }

@@ -14,7 +14,9 @@
 #include "cache.h"
 #include "cached_source.h"
 #include "http.h"
+#include "made_source.h"
 #include "pronk/pronk.h"
+#include "sources/folder.h"
 #include "sources/tokenizer_files.h"
 #include "whole_check.h"
 
@@ -171,8 +173,10 @@ std::string folder_of(const std::string& location) {
     return location.ends_with('/') ? location : location + "/";
   const std::size_t name = location.rfind('/') + 1;  // 0 when there is no slash
   const std::string_view file = std::string_view(location).substr(name);
-  const auto files = Model::folder_files();
-  if (std::find(files.begin(), files.end(), file) == files.end()) return {};
+  const auto files = Model::folder_files(), firsts = sources::first_file_names();
+  if (std::find(files.begin(), files.end(), file) == files.end() &&
+      std::find(firsts.begin(), firsts.end(), file) == firsts.end())
+    return {};
   return name == 0 ? "./" : location.substr(0, name);
 }
 
@@ -269,6 +273,11 @@ Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOpti
     const bool needed = file == sources::tokenizer_file_names()[0];
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file), options, needed));
     if (contents) *sources::tokenizer_file(files, file) = std::move(*contents);
+  }
+  if (files.tokenizer.empty()) {  // a folder of AQLM.rs, or none
+    PRONK_TRY(SmallFiles small, read_small_files(folder, options));
+    PRONK_TRY(const auto source, source_of(folder, std::move(small)));
+    files = source->tokenizer_files();
   }
   auto tokenizer = sources::tokenizer_of(files);
   if (!tokenizer) return fail(tokenizer.error().code, folder + ": " + tokenizer.error().message);

@@ -17,6 +17,18 @@
 
 namespace pronk::convert {
 
+// How the bytes of a tensor are made of those of its source.
+struct Making {
+  u32 type = 0;  // of the source's tensor
+  files::Stored stored = files::Stored::whole;
+  bool scales_apart = false;
+  float added = 0;        // to each number where the scales are not apart
+  u64 row = 0, rows = 0;  // bytes and number of the rows that Stored::columns becomes
+
+  bool copies() const { return stored == files::Stored::whole && !scales_apart && added == 0; }
+};
+Making making_of(const files::TensorInfo& tensor);
+
 // A tensor of the file that is written, made from one of the source, as the source stores it as far as GGUF has words
 // for that: codes and scales that are apart are joined to blocks, and norms that count from 1 become floats.
 struct Job {
@@ -26,7 +38,7 @@ struct Job {
   std::vector<u64> shape;
 
   // Whether its bytes are those of the source.
-  bool copied() const { return tensor->added == 0 && !tensor->scales; }
+  bool copied() const { return making_of(*tensor).copies(); }
 };
 Result<Job> job_of(const files::TensorInfo& tensor);
 
@@ -44,10 +56,10 @@ struct Unit {
   u32 bytes = 0;                   // that are made
   std::array<u32, 2> of_inputs{};  // bytes that they are made of
 };
-// Of a source's tensor of that type; nullopt: it cannot be made.
-std::optional<Unit> unit_of(u32 type, bool scales_apart);
-// `count` units from the bytes of the inputs for just these; `added` to each number where the scales are not apart.
-std::vector<u8> make(u32 type, bool scales_apart, float added, u64 count, std::span<const u8* const> inputs);
+// nullopt: it cannot be made.
+std::optional<Unit> unit_of(const Making& making);
+// `count` units from the bytes of the inputs for just these.
+std::vector<u8> make(const Making& making, u64 count, std::span<const u8* const> inputs);
 
 // All keys but those of the source's own splits and alignment and those in `replaced`. tokenizer: of a source that
 // keeps it in files; what GGUF has no keys for is an error.

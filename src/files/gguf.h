@@ -27,6 +27,15 @@ struct ScalesPlace {
   u64 bytes = 0;
 };
 
+// How the bytes of another source's tensor differ from those of its type; a converter makes these of them
+// (convert/job.h), the engine runs none but `whole`.
+enum class Stored : u8 {
+  whole,    // not at all
+  columns,  // the first two dimensions as one, which is the slowest: bytes of I8
+  numbers,  // Q8_0 without its scales, which are 1
+  of_127,   // F32 that is to be divided by 127
+};
+
 struct TensorInfo {
   std::string name;
   u32 type = 0;                          // ggml type id; its size is known (ggml_types.h), pronk may not run it
@@ -34,7 +43,8 @@ struct TensorInfo {
   u32 dims = 0;                          // 1–4, as in the file
   u64 offset = 0;                        // of its first byte, from the start of its file
   u64 bytes = 0;
-  u32 file = 0;                       // index of its file among the splits
+  u32 file = 0;  // index of its file among the splits
+  Stored stored = Stored::whole;
   float added = 0;                    // to each of its weights, which are a vector: norms of other sources count from 1
   std::optional<ScalesPlace> scales;  // what is above is the codes
 

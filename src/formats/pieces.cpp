@@ -1,6 +1,6 @@
 // Four bits a weight in groups of 32 as MLC's compiler writes them (q4f16_1, q4f32_1): a weight is scale · (code − 7),
 // two codes in a byte, the lower one first. With 15 − code and −scale that is what the blocks are, d · (n − 8), to the
-// last bit.
+// last bit. And what is stored as codes and a float32 for each 64, each as it stays.
 #include "formats/pieces.h"
 
 #include <algorithm>
@@ -35,8 +35,17 @@ void place(u32 piece, const u8* from, u64 count, u8* blocks) {
   }
 }
 
+constexpr u32 wide_code_bytes = 32, wide_scale_bytes = 4, wide_block_bytes = wide_scale_bytes + wide_code_bytes;
+
+void place_as_it_is(u32 piece, const u8* from, u64 count, u8* blocks) {
+  const u32 offset = piece == 0 ? wide_scale_bytes : 0, bytes = piece == 0 ? wide_code_bytes : wide_scale_bytes;
+  for (u64 b = 0; b < count; ++b) std::memcpy(blocks + b * wide_block_bytes + offset, from + b * bytes, bytes);
+}
+
 // Signs of f16 and bf16 are the same bit.
-constexpr Pieces all[] = {{2, {code_bytes, scale_bytes}, place}, {files::own_type, {code_bytes, scale_bytes}, place}};
+constexpr Pieces all[] = {{2, {code_bytes, scale_bytes}, place},
+                          {files::own_type, {code_bytes, scale_bytes}, place},
+                          {files::own_type + 1, {wide_code_bytes, wide_scale_bytes}, place_as_it_is}};
 
 }  // namespace
 

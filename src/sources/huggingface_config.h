@@ -25,6 +25,11 @@ class Config {
   u32 vocab() const { return vocab_; }
   // [group, entries, books] of AQLM's code books; nullopt: the model is not quantized.
   const std::optional<std::array<u64, 3>>& books() const { return books_; }
+  // Such books and a head of its own, whatever the configuration says.
+  void set_aqlm(const std::array<u64, 3>& books) {
+    books_ = books;
+    tied_ = false;
+  }
   Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
 
  private:
