@@ -6,7 +6,8 @@ namespace pronk::sources {
 
 namespace {
 
-constexpr const std::span<const Family>* groups[] = {&llama_families, &gemma_families};
+constexpr const std::span<const Family>* groups[] = {&llama_families,  &gemma_families,    &expert_families,
+                                                      &older_families, &recurrent_families};
 
 }  // namespace
 

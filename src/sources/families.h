@@ -25,6 +25,10 @@ struct Family {
   Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed
   Pairs keys = {};                // of config.json, to those of GGUF after the architecture, besides the common ones
   Pairs aliases = {};             // common keys of config.json, and the names that it has for them
+  Pairs computed = {};            // whole numbers that are missing, to products of keys and numbers: a*4*b
+  Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
+  std::string_view quantization = {};  // a quant_method that its tensors have
+  std::string_view recurrent = {};  // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;
   bool halves = false;          // its GGUF files have rows of q and k in another order
   bool norms_from_one = false;  // norm weights are added to 1
@@ -40,6 +44,7 @@ bool has_word(std::string_view words, std::string_view word);
 std::string_view take_word(std::string_view& words);
 
 // Groups of families.
-extern const std::span<const Family> llama_families, gemma_families;
+extern const std::span<const Family> llama_families, gemma_families, expert_families, older_families,
+    recurrent_families;
 
 }  // namespace pronk::sources

@@ -1,6 +1,7 @@
 #include "sources/huggingface_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/quote.h"
@@ -19,12 +20,14 @@ struct Key {
   bool required;  // else it may have no default
 };
 
+constexpr std::string_view kv_heads_key = "num_key_value_heads";
+
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
     {"hidden_size", "embedding_length", true, true},
     {"intermediate_size", "feed_forward_length", true, true},
     {"num_attention_heads", "attention.head_count", true, true},
-    {"num_key_value_heads", "attention.head_count_kv", true, false},
+    {kv_heads_key, "attention.head_count_kv", true, false},
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, false},
     {"layer_norm_eps", "attention.layer_norm_epsilon", false, false},
     {"final_logit_softcapping", "final_logit_softcapping", false, false},
@@ -112,9 +115,29 @@ JsonValue Config::operator[](std::string_view key) const {
 
 Result<u32> Config::whole(std::string_view key) const {
   const JsonValue value = (*this)[key];
+  if (const std::string_view factors = find_pair(family_->computed, key); !value.has_value() && !factors.empty())
+    return product(factors);
   if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 number, value.integer());
   if (number > ~u32{0}) return value.error("is out of range");
+  return u32(number);
+}
+
+Result<u32> Config::product(std::string_view factors) const {
+  u64 number = 1;
+  for (std::string_view rest = factors; !rest.empty();) {
+    const std::string_view factor = rest.substr(0, rest.find('*'));
+    rest.remove_prefix(std::min(rest.size(), factor.size() + 1));
+    u32 value = 0;
+    const bool digits = factor[0] >= '0' && factor[0] <= '9';
+    if (digits) {
+      std::from_chars(factor.data(), factor.data() + factor.size(), value);
+    } else {
+      PRONK_TRY(value, whole(factor));
+    }
+    number *= value;
+    if (number > ~u32{0}) return fail(ErrorCode::bad_model, quoted(factor) + " is out of range");
+  }
   return u32(number);
 }
 
@@ -122,6 +145,7 @@ Status Config::read_quantization(JsonValue quantization) {
   if (!quantization.has_value()) return {};
   PRONK_OK(quantization.object());
   PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
+  if (method == family_->quantization) return {};
   if (method != "aqlm") return unsupported("quant_method", method);
   PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
   PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));
@@ -153,8 +177,10 @@ Status Config::write(GgufWriter& header) const {
 Status Config::write_numbers(GgufWriter& header) const {
   for (const Key& key : keys) {
     const JsonValue value = (*this)[key.config];
-    if (!value.has_value() && !key.required) continue;
-    if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
+    const bool computed = !find_pair(family_->computed, key.config).empty();
+    if (!value.has_value() && !key.required && !computed) continue;
+    if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
+    if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
     if (key.whole) {
       PRONK_TRY(const u32 number, whole(key.config));
       header.add_u32(full(key.gguf), number);
@@ -172,6 +198,11 @@ Status Config::write_own(GgufWriter& header) const {
   for (std::string_view theirs = take_word(rest); !theirs.empty(); theirs = take_word(rest)) {
     const std::string key = full(take_word(rest));
     const JsonValue value = (*this)[theirs];
+    if (!value.has_value() && !find_pair(family_->computed, theirs).empty()) {
+      PRONK_TRY(const u32 number, whole(theirs));
+      header.add_u32(key, number);
+      continue;
+    }
     if (!value.has_value()) continue;
     if (const auto flag = value.boolean()) {
       header.add_bool(key, *flag);
@@ -229,15 +260,22 @@ Status Config::write_windows(GgufWriter& header) const {
 
 Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
   PRONK_OK(types.array());
-  std::vector<i32> slides;
+  std::vector<i32> slides, kv_heads;
   for (const JsonValue type : types) {
     PRONK_TRY(const std::string_view name, type.string());
+    const bool recurs = has_word(family_->recurrent, name);
+    if (!family_->recurrent.empty()) {
+      PRONK_TRY(const u32 heads, whole(kv_heads_key));
+      kv_heads.push_back(recurs ? 0 : i32(heads));
+    }
+    if (recurs || (!kv_heads.empty() && name == "attention")) continue;
     const bool window = name == "sliding_attention";
     const bool known =
         window ? family_->windows != Windows::none : name == "full_attention" && family_->windows != Windows::all;
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
   }
+  if (!kv_heads.empty()) header.add_i32s(full("attention.head_count_kv"), kv_heads);
   if (family_->windows == Windows::some) header.add_i32s(full("attention.sliding_window_pattern"), slides);
   return {};
 }

@@ -49,6 +49,7 @@ class Config {
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Result<u32> whole(std::string_view key) const;
+  Result<u32> product(std::string_view factors) const;
   Result<u32> head_width() const;
 
   files::JsonValue given_;
