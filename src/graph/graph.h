@@ -56,9 +56,13 @@ struct RopeTable {
   WeightId factors = WeightId::none;  // vector of divisors in the file, one a pair, or none
   // Divisors instead when the context that is planned for is longer than long_above tokens (arXiv 2402.13753).
   WeightId long_factors = WeightId::none;
+  std::vector<double> long_frequency = {};  // the same as frequencies, where no tensors have the divisors, or empty
   u32 long_above = 0;
 
   u32 rotated() const { return u32(2 * frequency.size()); }  // columns of a head that are rotated
+  const std::vector<double>& frequency_at(u32 context) const {
+    return !long_frequency.empty() && context > long_above ? long_frequency : frequency;
+  }
   WeightId factors_at(u32 context) const {
     return long_factors != WeightId::none && context > long_above ? long_factors : factors;
   }

@@ -144,9 +144,10 @@ std::vector<float> rope_table(const graph::RopeTable& rope, std::span<const floa
   const u64 pairs = rope.frequency.size();
   std::vector<float> table(rope_table_bytes(u32(2 * pairs), context) / sizeof(float));
   float* out = table.data();
+  const std::vector<double>& frequency = rope.frequency_at(context);
   const auto row = [&](double position, double magnitude) {
     for (u64 i = 0; i < pairs; ++i) {
-      const double angle = position * rope.frequency[i] / (factors.empty() ? 1.0 : factors[i]);
+      const double angle = position * frequency[i] / (factors.empty() ? 1.0 : factors[i]);
       *out++ = float(magnitude * std::cos(angle));
       *out++ = float(magnitude * std::sin(angle));
     }

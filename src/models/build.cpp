@@ -123,7 +123,7 @@ std::vector<double> Build::each_layer_number_at(const std::string& whole_key) {
   return result;
 }
 
-std::vector<bool> Build::sliding_layers(u32 period) {
+std::vector<bool> Build::sliding_layers(u32 period, std::optional<u32> full) {
   constexpr std::string_view key = "attention.sliding_window_pattern";
   std::vector<bool> slides(hyper.layers);
   const auto array = file_.metadata.integers_or_null(full(key));
@@ -133,7 +133,7 @@ std::vector<bool> Build::sliding_layers(u32 period) {
     return slides;
   }
   period = count_or(key, period);
-  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != period - 1;
+  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != full.value_or(period - 1);
   return slides;
 }
 
@@ -291,7 +291,14 @@ RopeId Build::rope(RopePairs pairs, u32 rotated, const RopeOptions& options) {
   table.pairs = flag_or("rope.halves", false) ? RopePairs::halves : pairs;
   if (!options.magnitude) table.magnitude = 1;
   if (!options.factors) return graph.rope_table(std::move(table));
-  if (has("rope_factors_long.weight")) {
+  constexpr std::string_view short_key = "rope.scaling.short_factors", long_key = "rope.scaling.long_factors";
+  if (has_key(long_key)) {
+    table.long_frequency = table.frequency;
+    divide(table.frequency, short_key);
+    divide(table.long_frequency, long_key);
+    table.long_above = count("rope.scaling.original_context_length");
+    table.magnitude = number_or("rope.scaling.attn_factor", 1);
+  } else if (has("rope_factors_long.weight")) {
     table.factors = vector("rope_factors_short.weight", rotated / 2);
     table.long_factors = vector("rope_factors_long.weight", rotated / 2);
     table.long_above = count_or("rope.scaling.original_context_length", hyper.context_length);
@@ -300,6 +307,20 @@ RopeId Build::rope(RopePairs pairs, u32 rotated, const RopeOptions& options) {
     table.factors = optional_vector("rope_freqs.weight", rotated / 2);
   }
   return graph.rope_table(std::move(table));
+}
+
+void Build::divide(std::vector<double>& frequency, std::string_view key) {
+  const auto array = file_.metadata.numbers_or_null(full(key));
+  const bool known = array && *array && (*array)->count() == frequency.size();
+  for (u64 i = 0; i < frequency.size(); ++i) {
+    const double divisor = known ? (*array)->number(i) : 0;
+    if (divisor > 0 && std::isfinite(divisor)) {
+      frequency[i] /= divisor;
+    } else {
+      fail("metadata key '" + full(key) + "' is not " + std::to_string(frequency.size()) + " divisors above 0",
+           ErrorCode::unspecified);
+    }
+  }
 }
 
 graph::Pooling Build::pooling() {

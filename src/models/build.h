@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,8 @@ class Build {
   std::vector<double> each_layer_number_or(std::string_view key, double fallback);
   std::vector<double> each_layer_number_at(const std::string& whole_key);  // prefix included
   // Which layers see a window only: by attention.sliding_window_pattern, a flag a layer or a period, else by this
-  // period. Of a period all but the last slide.
-  std::vector<bool> sliding_layers(u32 period);
+  // period. Of a period all slide but the one of this number, if not the last.
+  std::vector<bool> sliding_layers(u32 period, std::optional<u32> full = {});
   double rms_eps();          // attention.layer_norm_rms_epsilon
   double layer_eps();        // attention.layer_norm_epsilon
   graph::Pooling pooling();  // pooling_type
@@ -110,6 +111,7 @@ class Build {
   std::string full(std::string_view key) const { return architecture_ + "." + std::string(key); }
   template <class T>
   T value_or(Result<T> result, T fallback);
+  void divide(std::vector<double>& frequency, std::string_view key);  // by the numbers of a key
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
   ValueId column_scaled(ValueId x, const std::string& stem);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);

@@ -98,6 +98,8 @@ std::string_view name_in_layer(std::string_view name) {
 }
 
 Status Assembly::add(NamedTensor t) {
+  // A shared expert that is alone is no expert.
+  if (number("expert_count").value_or(1) == 0) t.tensor.name = replaced(std::move(t.tensor.name), "_shexp", "");
   std::string_view rest = find_pair(family_.made, name_in_layer(t.tensor.name));
   taken_ = false;
   if (t.expert && rest != "stacked") return bad(t, "is of one expert: not supported");

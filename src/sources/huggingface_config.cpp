@@ -30,13 +30,13 @@ constexpr Key keys[] = {
     {kv_heads_key, "attention.head_count_kv", true, false},
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, false},
     {"layer_norm_eps", "attention.layer_norm_epsilon", false, false},
-    {"final_logit_softcapping", "final_logit_softcapping", false, false},
 };
 
 // Keys that change what a model computes and have no counterpart: nothing, null and false only, unless the family knows
 // them.
-constexpr std::string_view unknown_when_set[] = {"use_sliding_window", "attn_logit_softcapping",
-                                                 "use_bidirectional_attention"};
+constexpr std::string_view unknown_when_set[] = {"use_sliding_window",          "attn_logit_softcapping",
+                                                 "use_bidirectional_attention", "qk_layernorm",
+                                                 "add_cross_attention",         "is_decoder"};
 
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
@@ -45,6 +45,26 @@ constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_emb
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
+}
+
+Result<std::vector<i32>> integers(JsonValue array) {
+  std::vector<i32> numbers;
+  for (const JsonValue each : array) {
+    PRONK_TRY(const u64 number, each.integer());
+    if (number > 0x7fffffff) return each.error("is out of range");
+    numbers.push_back(i32(number));
+  }
+  return numbers;
+}
+
+Result<std::vector<float>> floats(JsonValue array) {
+  PRONK_OK(array.array());
+  std::vector<float> numbers;
+  for (const JsonValue each : array) {
+    PRONK_TRY(const double number, each.number());
+    numbers.push_back(float(number));
+  }
+  return numbers;
 }
 
 // The first of two that has a value.
@@ -80,6 +100,9 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   config.given_ = given;
   config.family_ = find_family(type);
   if (!config.family_) return unsupported("model_type", type);
+  const JsonValue experts = given["num_local_experts"];
+  if (!config.family_->without_experts.empty() && experts.has_value() && experts.integer().value_or(1) == 0)
+    config.family_ = find_family(config.family_->without_experts);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
   return config;
 }
@@ -91,7 +114,22 @@ Status Config::read_rest(JsonValue root) {
   }
   PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
+  PRONK_OK(check_only());
   return check();
+}
+
+// Keys that may have one value.
+Status Config::check_only() const {
+  Pairs rest = family_->only;
+  for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
+    const std::string_view wanted = take_word(rest);
+    const JsonValue value = (*this)[key];
+    if (!value.has_value()) continue;
+    const std::string_view has = value.is(JsonKind::string) ? value.string().value_or("")
+                                 : value.boolean().value_or(false) ? "true" : "false";
+    if (has != wanted) return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+  }
+  return {};
 }
 
 Status Config::check_refused(JsonValue root) const {
@@ -107,8 +145,8 @@ Status Config::check_refused(JsonValue root) const {
 
 // null is a value that the class takes instead of its default.
 JsonValue Config::operator[](std::string_view key) const {
-  for (const std::string_view name : {key, find_pair(family_->aliases, key), find_pair(mlc_names, key)}) {
-    if (given_[name].present()) return given_[name];
+  for (const std::string_view name : {find_pair(family_->aliases, key), key, find_pair(mlc_names, key)}) {
+    if (!name.empty() && given_[name].present()) return given_[name];
   }
   return defaults_.root()[key];
 }
@@ -116,11 +154,23 @@ JsonValue Config::operator[](std::string_view key) const {
 Result<u32> Config::whole(std::string_view key) const {
   const JsonValue value = (*this)[key];
   if (const std::string_view factors = find_pair(family_->computed, key); !value.has_value() && !factors.empty())
-    return product(factors);
+    return sum_of(factors);
   if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 number, value.integer());
   if (number > ~u32{0}) return value.error("is out of range");
   return u32(number);
+}
+
+Result<u32> Config::sum_of(std::string_view products) const {
+  u64 sum = 0;
+  for (std::string_view rest = products; !rest.empty();) {
+    const std::string_view each = rest.substr(0, rest.find('+'));
+    rest.remove_prefix(std::min(rest.size(), each.size() + 1));
+    PRONK_TRY(const u32 number, product(each));
+    sum += number;
+  }
+  if (sum > ~u32{0}) return fail(ErrorCode::bad_model, quoted(products) + " is out of range");
+  return u32(sum);
 }
 
 Result<u32> Config::product(std::string_view factors) const {
@@ -182,7 +232,8 @@ Status Config::write_numbers(GgufWriter& header) const {
     if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
     if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
     if (key.whole) {
-      PRONK_TRY(const u32 number, whole(key.config));
+      PRONK_TRY(u32 number, whole(key.config));
+      if (key.config == "intermediate_size") PRONK_TRY(number, adjusted_width(number));
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
@@ -192,7 +243,18 @@ Status Config::write_numbers(GgufWriter& header) const {
   return {};
 }
 
-// Numbers and flags as the family's table has them.
+// As LFM2's classes do it.
+Result<u32> Config::adjusted_width(u32 width) const {
+  if (!(*this)["block_auto_adjust_ff_dim"].boolean().value_or(false)) return width;
+  PRONK_TRY(const u32 multiple, whole("block_multiple_of"));
+  PRONK_TRY(const double factor, (*this)["block_ffn_dim_multiplier"].number());
+  const double scaled = factor * std::floor(2.0 * width / 3);
+  if (multiple == 0 || !(scaled >= 0 && scaled < 1e9))
+    return fail(ErrorCode::bad_model, "'block_multiple_of' is out of range");
+  return u32(std::ceil(std::floor(scaled) / multiple)) * multiple;
+}
+
+// Numbers and flags as the family's table has them; null turns off what 0 does.
 Status Config::write_own(GgufWriter& header) const {
   Pairs rest = family_->keys;
   for (std::string_view theirs = take_word(rest); !theirs.empty(); theirs = take_word(rest)) {
@@ -203,8 +265,13 @@ Status Config::write_own(GgufWriter& header) const {
       header.add_u32(key, number);
       continue;
     }
-    if (!value.has_value()) continue;
-    if (const auto flag = value.boolean()) {
+    if (!value.present()) continue;
+    if (value.is(JsonKind::null)) {
+      header.add_u32(key, 0);
+    } else if (value.is(JsonKind::array)) {
+      PRONK_TRY(const std::vector<i32> numbers, integers(value));
+      header.add_i32s(key, numbers);
+    } else if (const auto flag = value.boolean()) {
       header.add_bool(key, *flag);
     } else if (value.integer()) {
       PRONK_TRY(const u32 number, whole(theirs));
@@ -239,7 +306,8 @@ Status Config::write_heads(GgufWriter& header) const {
 
 Status Config::write_windows(GgufWriter& header) const {
   PRONK_TRY(const u32 context, whole("max_position_embeddings"));
-  header.add_u32(full("context_length"), context);
+  if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
+  header.add_u32(full("context_length"), context - family_->first_position);
   const JsonValue types = (*this)["layer_types"];
   if (types.has_value()) PRONK_OK(write_layer_types(types, header));
   const JsonValue use = (*this)["use_sliding_window"];
@@ -293,7 +361,16 @@ Status Config::write_rope(GgufWriter& header) const {
     PRONK_TRY(const double local_base, local.number());
     header.add_f64(full("rope.freq_base_swa"), local_base);
   }
+  if (const JsonValue kind = (*this)["position_embedding_type"]; kind.has_value() && !family_->recurrent.empty())
+    header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
+  const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
+  if (share.has_value()) {
+    PRONK_TRY(const double rotated, share.number());
+    PRONK_TRY(const u32 head, head_width());
+    if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
+    header.add_u32(full("rope.dimension_count"), u32(head * rotated));
+  }
   const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
   return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
 }
@@ -310,11 +387,11 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   PRONK_OK(rope.object());
   PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
   PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
-  if (type == "default") return {};
+  if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
+  if (type == "longrope" || type == "su") return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
-  for (const std::string_view key : {"mscale", "mscale_all_dim", "truncate"}) {
-    if (rope[key].has_value()) return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
-  }
+  if (!rope.boolean_or("truncate", true).value_or(false))
+    return fail(ErrorCode::unsupported, "'truncate' is false: not supported");
   const std::string prefix = full("rope.scaling.");
   header.add_string(prefix + "type", type);
   for (const Key& key : numbers) {
@@ -327,11 +404,45 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
       header.add_f64(prefix + std::string(key.gguf), number);
     }
   }
-  if (type == "yarn" && rope["attention_factor"].has_value()) {  // GGUF's is multiplied by what the paper proposes
-    PRONK_TRY(const double factor, rope.number_at("factor"));
-    PRONK_TRY(const double attention, rope.number_at("attention_factor"));
-    header.add_f64(prefix + "yarn_attn_factor", attention / (1 + 0.1 * std::log(factor)));
+  if (const JsonValue beta = rope["llama_4_scaling_beta"]; beta.has_value()) {
+    PRONK_TRY(const double number, beta.number());
+    header.add_f64(full("attention.temperature_scale"), number);
   }
+  return type == "yarn" ? write_yarn_magnitude(rope, header) : Status();
+}
+
+// The factor on cosines and sines. GGUF's is multiplied by what the paper proposes.
+Status Config::write_yarn_magnitude(JsonValue rope, GgufWriter& header) const {
+  PRONK_TRY(const double factor, rope.number_at("factor"));
+  PRONK_TRY(const double scale, rope.number_or("mscale", 0));
+  PRONK_TRY(const double divisor, rope.number_or("mscale_all_dim", 0));
+  const double logarithm = factor > 1 ? 0.1 * std::log(factor) : 0;
+  const double proposed =
+      scale != 0 && divisor != 0 ? (1 + scale * logarithm) / (1 + divisor * logarithm) : 1 + logarithm;
+  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
+  header.add_f64(full("rope.scaling.yarn_attn_factor"), magnitude / (1 + 0.1 * std::log(factor)));
+  return {};
+}
+
+// Divisors of each frequency, others for contexts beyond the original (arXiv 2402.13753).
+Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
+  const std::string prefix = full("rope.scaling.");
+  const JsonValue inner = rope["original_max_position_embeddings"];
+  const JsonValue original = either(inner, (*this)["original_max_position_embeddings"]);
+  if (!original.has_value()) return fail(ErrorCode::bad_model, "'original_max_position_embeddings' is missing");
+  PRONK_TRY(const u64 length, original.integer());
+  if (length < 2) return original.error("is out of range");
+  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
+  PRONK_TRY(const double factor, rope.number_or("factor", double(context) / double(length)));
+  const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(length))) : 1;
+  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
+  PRONK_TRY(const std::vector<float> near, floats(rope["short_factor"]));
+  PRONK_TRY(const std::vector<float> far, floats(rope["long_factor"]));
+  header.add_string(prefix + "type", "longrope");
+  header.add_u64(prefix + "original_context_length", length);
+  header.add_f64(prefix + "attn_factor", magnitude);
+  header.add_f32s(prefix + "short_factors", near);
+  header.add_f32s(prefix + "long_factors", far);
   return {};
 }
 

@@ -27,8 +27,8 @@ constexpr Pairs common_names = R"(
   embed_tokens token_embd  norm output_norm  lm_head output)";
 
 // Where they begin: what stands before all of them, and before the number of a layer.
-constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone."};
-constexpr std::string_view of_layers[] = {"layers.", "h."};
+constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone.", "bert.", "roberta."};
+constexpr std::string_view of_layers[] = {"layers.", "h.", "encoder.layer.", "encoder.layers."};
 
 std::string_view renamed(const Family& family, std::string_view part) {
   const std::string_view own = find_pair(family.names, part), name = own.empty() ? find_pair(common_names, part) : own;
@@ -55,6 +55,8 @@ std::string gguf_name(std::string name, const Family& family) {
   const auto dot = name.rfind('.');
   if (dot == name.npos) return {};
   std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
+  if (kind == ".gamma") kind = ".weight";  // as old files have them
+  if (kind == ".beta") kind = ".bias";
   for (const std::string_view beginning : beginnings) {
     if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
   }
@@ -96,6 +98,16 @@ bool is_of_a_layer(std::string_view name, u32 layers) {
   return layer < layers;
 }
 
+// Leaves out the first rows.
+Status skip_rows(TensorInfo& tensor, u32 rows) {
+  if (tensor.dims != 2 || tensor.shape[1] <= rows) return fail(ErrorCode::bad_model, "position embeddings are missing");
+  const u64 skipped = tensor.bytes / tensor.shape[1] * rows;
+  tensor.shape[1] -= rows;
+  tensor.offset += skipped;
+  tensor.bytes -= skipped;
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
   std::vector<NamedTensor> named;
@@ -108,6 +120,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
     const bool is_head = tensor.name.starts_with("output.");
     if (tensor.name.empty() || (is_head && config.tied()) || !is_of_a_layer(tensor.name, layers)) continue;
     PRONK_OK(shape_books(tensor, config, from.name));
+    if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
     const bool norm = tensor.name.ends_with("norm.weight") && !tensor.name.ends_with("ssm_norm.weight");
     if (config.family().norms_from_one && norm) tensor.added = 1;
     if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {

@@ -7,12 +7,12 @@ namespace {
 
 void build(Build& b) {
   const u32 window = b.whole_or("attention.sliding_window", 0);
-  const u32 period = b.count_or("attention.sliding_window_pattern", 3);  // the first of so many layers sees all
+  const std::vector<bool> sliding = b.sliding_layers(3, 0);
   if (b.pooling() == graph::Pooling::rank) b.fail("rerankers of this architecture are not supported");
   ValueId x = b.layer_norm(b.embed(), "token_embd_norm");  // [tokens, width]
   for (u32 il = 0; il < b.hyper.layers && b.ok(); ++il) {
     Layer l(b, il);
-    const bool slides = window > 0 && il % period != 0;
+    const bool slides = window > 0 && sliding[il];
     const Heads heads = read_heads(b, il);
     const RopeId rope = b.rope(RopePairs::halves, read_rotated(b, heads),
                                {.base_key = slides ? "rope.freq_base_swa" : "rope.freq_base"});

@@ -15,6 +15,7 @@ constexpr Family families[] = {
      .aliases = "hidden_act activation_function num_hidden_layers n_layer hidden_size n_embd num_attention_heads n_head "
                 "intermediate_size n_inner layer_norm_eps layer_norm_epsilon max_position_embeddings n_positions",
      .computed = "intermediate_size 4*hidden_size",
+     .only = "scale_attn_by_inverse_layer_idx false scale_attn_weights true add_cross_attention false",
      .made = "attn_qkv.weight transposed attn_output.weight transposed ffn_up.weight transposed "
              "ffn_down.weight transposed"},
     {.model_types = "gpt_neox",
@@ -40,7 +41,8 @@ constexpr Family families[] = {
      .aliases = "hidden_act activation num_hidden_layers n_layer num_attention_heads n_head "
                 "num_key_value_heads num_kv_heads intermediate_size ffn_hidden_size layer_norm_eps layer_norm_epsilon",
      .computed = "intermediate_size 4*hidden_size num_key_value_heads 1",
-     .made = "attn_qkv.weight grouped"},
+     .only = "alibi false parallel_attn true",
+     .made = "attn_qkv.weight grouped attn_qkv.bias grouped"},
     {.model_types = "internlm2",
      .architecture = "internlm2",
      .activations = "silu",
