@@ -233,7 +233,9 @@ Status Config::write_numbers(GgufWriter& header) const {
     if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
     if (key.whole) {
       PRONK_TRY(u32 number, whole(key.config));
-      if (key.config == "intermediate_size") PRONK_TRY(number, adjusted_width(number));
+      if (key.config == "intermediate_size") {
+        PRONK_TRY(number, adjusted_width(number));
+      }
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
