@@ -42,10 +42,10 @@ function(pronk_shared_module name)
     -Wl,--initial-memory=4194304 -Wl,--no-check-features -Wl,--wrap=malloc -Wl,--export=__stack_pointer)
 endfunction()
 
-set(engine_abi src/wasm/model.cpp src/wasm/abi.cpp)
-pronk_module(pronk-folder pronk src/wasm/folder.cpp)
+set(engine_abi src/wasm/model.cpp src/wasm/abi.cpp src/wasm/text_host.cpp)
+pronk_module(pronk-folder pronk src/wasm/folder.cpp src/text/no_host.cpp)
 pronk_module(pronk pronk ${engine_abi} src/wasm/tuning.cpp src/cpu/pool_wasm.cpp src/cpu/processors_wasm.cpp ${instruction_sets})
-pronk_module(pronk-tune pronk src/wasm/model.cpp src/wasm/tune.cpp src/wasm/tuning.cpp
+pronk_module(pronk-tune pronk src/wasm/model.cpp src/wasm/text_host.cpp src/wasm/tune.cpp src/wasm/tuning.cpp
   src/cpu/pool_wasm.cpp src/cpu/processors_wasm.cpp ${instruction_sets})
 pronk_shared_module(pronk-threads ${instruction_sets})
 pronk_shared_module(pronk-relaxed src/cpu/isa/all_wasm_relaxed.cpp src/cpu/isa/wasm_relaxed.cpp)

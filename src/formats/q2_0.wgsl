@@ -1,7 +1,7 @@
 fn load8(unit: u32) -> Eight {
   let d = half_at(params.plane1, unit >> 3u);
   let q = two_bits(half_word_at(0u, unit));
-  return Eight(d * (q.lo - 1.0), d * (q.hi - 1.0));
+  return Eight(d * q.lo - d, d * q.hi - d);
 }
 
 const GROUP = 32u;  // see products.wgsl

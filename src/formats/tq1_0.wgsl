@@ -1,26 +1,6 @@
-// The same t of four bytes; power is 3^n for the n-th.
-fn four_trits(word: u32, power: u32) -> vec4<f32> {
-  let bytes = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) * vec4<u32>(power);
-  return vec4<f32>(((bytes & vec4<u32>(255u)) * vec4<u32>(3u)) >> vec4<u32>(8u)) - 1.0;
-}
-
+// n up to 4: halves of 3ⁿ, rounded down, lie six bits apart.
 fn power_of_three(n: u32) -> u32 {
-  return select((0x1b090301u >> (8u * n)) & 255u, 81u, n == 4u);
-}
-
-fn load8(unit: u32) -> Eight {
-  let block = unit >> 5u;
-  let u = unit & 31u;
-  let d = half_at(params.plane2, block);
-  if (u >= 30u) {
-    let word = weights1[params.plane1 + block];
-    let n = 2u * (u - 30u);
-    return Eight(d * four_trits(word, power_of_three(n)), d * four_trits(word, power_of_three(n + 1u)));
-  }
-  let wide = u < 20u;
-  let at = 12u * block + 2u * select(4u + (u & 1u), u & 3u, wide);
-  let power = power_of_three(select((u - 20u) >> 1u, u >> 2u, wide));
-  return Eight(d * four_trits(weights1[at], power), d * four_trits(weights1[at + 1u], power));
+  return (((0x28344040u >> (6u * n)) & 63u) << 1u) | 1u;
 }
 
 const GROUP = 32u;  // see products.wgsl
@@ -34,6 +14,21 @@ fn tripled(word: u32, power: u32) -> vec2<u32> {
 fn trits_of_bytes(word: u32, power: u32) -> vec4<f32> {
   let t = tripled(word, power);
   return vec4<f32>(vec4<u32>((t.x >> 8u) & 255u, (t.y >> 8u) & 255u, t.x >> 24u, t.y >> 24u));
+}
+
+// Words with five trits a byte, and behind them one with four.
+fn load8(unit: u32) -> Eight {
+  let block = unit >> 5u;
+  let u = unit & 31u;
+  let wide = u < 20u;
+  var at = vec2<u32>(12u * block + 2u * select(4u + (u & 1u), u & 3u, wide)) + vec2<u32>(0u, 1u);
+  var powers = vec2<u32>(power_of_three(select((u - 20u) >> 1u, u >> 2u, wide)));
+  if (u >= 30u) {
+    at = vec2<u32>(params.plane1 + block);
+    powers = select(vec2<u32>(9u, 27u), vec2<u32>(1u, 3u), u == 30u);
+  }
+  let d = half_at(params.plane2, block);
+  return Eight(d * trits_of_bytes(weights1[at.x], powers.x) - d, d * trits_of_bytes(weights1[at.y], powers.y) - d);
 }
 
 // Eight words with four trits each of 32 weights: the first four with one power of three, then each with its own.

@@ -17,6 +17,7 @@ constexpr MatVecTile one_token[] = {
     {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},       {64, 1, 64, true},
     {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},      {32, 1, 32, false},
     {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},      {64, 1, 64, false},
+    {8, 8, 32, false},       {4, 4, 32, false},       {2, 4, 32, false},       {2, 2, 32, false},
     {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true}, {16, 4, 32, false, true},
     {32, 2, 32, true, true}, {32, 2, 32, false, true},
 };
@@ -47,8 +48,8 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
 
 u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
 u32 gemm_memory(const GemmTile& tile) {
-  const u32 depth = tile.rows / 8;
-  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile)) * u32(sizeof(float));
+  const u32 depth = tile.rows / 8, code_book = 16;
+  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile) + code_book) * u32(sizeof(float));
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
@@ -75,6 +76,16 @@ std::string joined(std::initializer_list<u32> numbers) {
   std::string text;
   for (u32 number : numbers) text += (text.empty() ? "" : "x") + std::to_string(number);
   return text;
+}
+
+bool fits(std::string_view pattern, std::string_view key) {
+  const std::size_t star = pattern.find('*');
+  if (star == pattern.npos) return pattern == key;
+  if (!key.starts_with(pattern.substr(0, star))) return false;
+  for (std::size_t end = star; end <= key.size(); ++end) {
+    if (fits(pattern.substr(star + 1), key.substr(end))) return true;
+  }
+  return false;
 }
 
 std::string key_of(TunedKernel kernel, const std::string& rest) {
@@ -152,10 +163,12 @@ void Tuning::choose(std::string key, std::string candidate) {
 
 std::optional<u32> Tuning::find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
                                 const gpu::Features& features) const {
-  for (const Choice& choice : choices_) {
-    if (choice.key != key) continue;
-    for (u32 i = 0; i < candidate_count(kernel); ++i) {
-      if (candidate_name(kernel, i) == choice.candidate && runs(kernel, i, limits, features)) return i;
+  for (const std::vector<Choice>* choices : {&choices_, &fallbacks_}) {
+    for (const Choice& choice : *choices) {
+      if (!fits(choice.key, key)) continue;
+      for (u32 i = 0; i < candidate_count(kernel); ++i) {
+        if (candidate_name(kernel, i) == choice.candidate && runs(kernel, i, limits, features)) return i;
+      }
     }
   }
   return std::nullopt;

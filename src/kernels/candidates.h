@@ -71,13 +71,18 @@ class Tuning {
     std::string key, candidate;  // as tuning_key() and candidate_name() write them
   };
   void choose(std::string key, std::string candidate);
+  // For keys without a choice of their own that the device runs; a * in the key stands for any text. The first that
+  // fits holds.
+  void fall_back(std::string key, std::string candidate) {
+    fallbacks_.push_back({std::move(key), std::move(candidate)});
+  }
   std::span<const Choice> choices() const { return choices_; }
-  // The candidate for a key, if there is one of that name and the device runs it.
+  // The candidate for a key, if there is a choice that fits, a candidate of that name, and the device runs it.
   std::optional<u32> find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
                           const gpu::Features& features) const;
 
  private:
-  std::vector<Choice> choices_;
+  std::vector<Choice> choices_, fallbacks_;
 };
 
 // All WGSL and all candidates in one number: with another, choices are worth nothing.

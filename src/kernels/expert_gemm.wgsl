@@ -61,7 +61,7 @@ fn x_unit(unit: u32) -> Eight {
 }
 
 fn w_unit(i: u32, unit: u32) -> Eight {
-  return load8(min(w_row + i * W_STEP, last_row) * params.row_units + unit);
+  return load8_in_tile(min(w_row + i * W_STEP, last_row) * params.row_units + unit);
 }
 
 fn store(row: u32, column: u32, sum: u32) {

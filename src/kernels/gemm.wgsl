@@ -52,7 +52,7 @@ fn w_unit(i: u32, unit: u32) -> Eight {
   } else {
     n = min(n, params.rows - 1u);
   }
-  return load8(n * params.row_units + unit);
+  return load8_in_tile(n * params.row_units + unit);
 }
 
 fn row_scale(row: u32) -> f32 {

@@ -34,6 +34,7 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
   let tt = local / THREADS_N;
   let row = local / UNITS;
   let own = local % UNITS;
+  prepare(local);
   for (var base = 0u; base < row_units; base += UNITS) {
     let unit = base + own;
     var v = Eight();

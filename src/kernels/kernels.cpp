@@ -82,6 +82,7 @@ PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
   shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
+      .tile_loads(*kind.format)
       .add("gemm_tile")
       .add("gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
@@ -95,6 +96,7 @@ PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) 
           .TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.rows / 8, .CHOSEN = chosen, .BIAS = bias})
       .add("common")
       .format(format, 8)
+      .tile_loads(format)
       .add("gemm_tile")
       .add("expert_gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});

@@ -144,6 +144,12 @@ Shader& Shader::products(const formats::Format& format, bool int8) {
   return add(int8 ? "products_int8" : "products");
 }
 
+Shader& Shader::tile_loads(const formats::Format& format) {
+  if (defines(format, "scales_of")) return add("code_book_floats");
+  text_ += "fn prepare(local: u32) {}\nfn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
+  return *this;
+}
+
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {
   constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
   const std::string stored(names[u32(graph::kv_stored(type, width))]);

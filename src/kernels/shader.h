@@ -52,6 +52,8 @@ class Shader {
   Shader& format(const formats::Format& format, u32 table_binding);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
+  // Eight of the format's weights at a time, of a kernel that has workgroup memory and loads many.
+  Shader& tile_loads(const formats::Format& format);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
   Shader& cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width);
   gpu::PipelineDesc finish(std::vector<gpu::BindingType> bindings);

@@ -123,7 +123,7 @@ std::vector<double> Build::each_layer_number_at(const std::string& whole_key) {
   return result;
 }
 
-std::vector<bool> Build::sliding_layers(u32 period, std::optional<u32> full) {
+std::vector<bool> Build::sliding_layers(u32 period, std::optional<u32> seeing_all) {
   constexpr std::string_view key = "attention.sliding_window_pattern";
   std::vector<bool> slides(hyper.layers);
   const auto array = file_.metadata.integers_or_null(full(key));
@@ -133,7 +133,7 @@ std::vector<bool> Build::sliding_layers(u32 period, std::optional<u32> full) {
     return slides;
   }
   period = count_or(key, period);
-  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != full.value_or(period - 1);
+  for (u32 i = 0; i < hyper.layers; ++i) slides[i] = i % period != seeing_all.value_or(period - 1);
   return slides;
 }
 

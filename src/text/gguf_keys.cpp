@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "files/gguf.h"
 #include "files/json.h"
+#include "text/host.h"
 #include "text/vocabulary.h"
 
 namespace pronk::text {
@@ -115,6 +116,12 @@ void write_special(const Vocabulary& vocabulary, bool adds_bos, bool adds_eos, G
   if (!vocabulary.chat_template.empty()) out.add_string("tokenizer.chat_template", vocabulary.chat_template);
 }
 
+bool is_nfc(JsonValue normalizer) {
+  if (normalizer["type"].string().value_or("") == "Sequence" && normalizer["normalizers"].count() == 1)
+    return is_nfc(*normalizer["normalizers"].begin());
+  return normalizer["type"].string().value_or("") == "NFC";
+}
+
 // space_prefix: whether a text begins with a space that it does not have, of SentencePiece only.
 Status write_keys(const TokenizerFiles& files, bool space_prefix, GgufWriter& out) {
   PRONK_TRY(Vocabulary vocabulary, load_vocabulary(files));
@@ -140,7 +147,27 @@ Status write_keys(const TokenizerFiles& files, bool space_prefix, GgufWriter& ou
     out.add_f32s("tokenizer.ggml.scores", scores_of(tokens, merges));
     out.add_bool("tokenizer.ggml.add_space_prefix", space_prefix);
   }
+  if (is_nfc(root["normalizer"])) out.add_bool(nfc_key, true);
   write_special(vocabulary, tokenizer.adds_bos(), tokenizer.adds_eos(), out);
+  return {};
+}
+
+void write_ids(std::string_view key, const std::vector<u32>& ids, GgufWriter& out) {
+  out.add_i32s(key, std::vector<i32>(ids.begin(), ids.end()));
+}
+
+Status write_json(const TokenizerFiles& files, GgufWriter& out) {
+  PRONK_TRY(const Vocabulary vocabulary, load_vocabulary(files));
+  std::vector<std::string> tokens;
+  out.add_string("tokenizer.ggml.model", "huggingface");
+  write_tokens(vocabulary, out, tokens);
+  write_special(vocabulary, !vocabulary.prefix.empty(), !vocabulary.suffix.empty(), out);
+  write_ids(prefix_key, vocabulary.prefix, out);
+  write_ids(suffix_key, vocabulary.suffix, out);
+  write_ids(ends_key, vocabulary.ends, out);
+  out.add_bool(strips_space_key, vocabulary.strips_leading_space);
+  out.add_bool(joins_bytes_key, vocabulary.pipeline->decoder.joins_bytes);
+  out.add_string(json_key, files.tokenizer);
   return {};
 }
 
@@ -153,6 +180,7 @@ constexpr std::string_view texts[] = {
     "日本語の文章と漢字、한국어 문장, ไทย, हिन्दी",
     "😀👩‍👩‍👧 ∑∫√ — “quotes” … ½",
     "HTTP_STATUS_OK camelCase PascalCase don't DON'T",
+    "e\u0301 \u1112\u1161\u11ab \u212b \u2460 \ufb01",  // in no normal form
     "",
 };
 
@@ -176,10 +204,8 @@ Status compare(const Tokenizer& got, const Tokenizer& wanted) {
   return std::ranges::equal(a, b) ? Status() : no_keys_for("so many tokens that end an answer");
 }
 
-}  // namespace
-
-Status write_gguf_keys(const TokenizerFiles& files, GgufWriter& out) {
-  PRONK_TRY(const Tokenizer wanted, Tokenizer::from_json(files));
+// Keys that any program reads, where they give the same ids.
+Status write_plain_keys(const TokenizerFiles& files, const Tokenizer& wanted, GgufWriter& out) {
   Status status;
   for (const bool space_prefix : {true, false}) {
     GgufWriter trial;
@@ -195,6 +221,13 @@ Status write_gguf_keys(const TokenizerFiles& files, GgufWriter& out) {
     return {};
   }
   return status;
+}
+
+}  // namespace
+
+Status write_gguf_keys(const TokenizerFiles& files, GgufWriter& out) {
+  PRONK_TRY(const Tokenizer wanted, Tokenizer::from_json(files));
+  return write_plain_keys(files, wanted, out) ? Status() : write_json(files, out);
 }
 
 }  // namespace pronk::text

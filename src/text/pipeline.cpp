@@ -416,8 +416,8 @@ void Decoder::append(std::string_view spelling, bool first, std::string& out) co
   out += text;
 }
 
-void Pipeline::decode(std::string_view spelling, bool first, std::string& out) const {
-  decoder.append(spelling, first, out);
+void Pipeline::decode(const Vocabulary& v, u32 id, bool first, std::string& out) const {
+  decoder.append(v.spellings[id], first, out);
 }
 
 Status Pipeline::encode(const Vocabulary& v, std::string_view text, bool control, std::vector<u32>& out) const {

@@ -116,7 +116,7 @@ struct Pipeline {
   // Appends the ids of a text; with `control`, control tokens in it are found.
   virtual Status encode(const Vocabulary& vocabulary, std::string_view text, bool control, std::vector<u32>& out) const;
   // Appends the text of a token; `first` of all.
-  virtual void decode(std::string_view spelling, bool first, std::string& out) const;
+  virtual void decode(const Vocabulary& vocabulary, u32 id, bool first, std::string& out) const;
 
   PieceModel model = PieceModel::bpe;
   std::vector<Step> normalizer, pre_tokenizer;

@@ -37,6 +37,7 @@ struct Vocabulary {
   std::vector<u32> ends;               // sorted
   std::vector<u32> prefix, suffix;     // what stands around a text where bos and eos are added
   std::string chat_template;
+  bool composes = false;  // texts are put into NFC first
 
   std::vector<u32> score_keys;                     // sentencepiece, by id: the higher the score, the smaller the key
   PreTokenizer pre;                                // byte_bpe
@@ -48,7 +49,7 @@ struct Vocabulary {
   Charsmap charsmap;                               // unigram
   bool merges_spaces = false;                      // unigram: runs of spaces are one, none at the ends
 
-  // From tokenizer.json: this says how texts are encoded and decoded, in place of `kind`.
+  // Of a tokenizer.json: this says how texts are encoded and decoded, in place of `kind`.
   std::unique_ptr<const Pipeline> pipeline;
 
   // The token that text can become; control tokens are none of them.

@@ -4,6 +4,7 @@
 
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
+#include "kernels/adapter_classes.h"
 
 namespace pronk::tune {
 namespace {
@@ -26,11 +27,12 @@ Result<std::unique_ptr<Tuner>> Tuner::create(const Model& model, const LoadOptio
                                     &device.features());
   PRONK_TRY(const Plan fitting, preflight.run(false));
   if (!fitting.fits()) return fail(fitting.refusal_code, fitting.refusal);
-  PRONK_TRY(const engine::GpuPlan plan,
-            engine::plan_gpu(
-                *loadable.model,
-                {.context = fitting.context, .kv = loadable.options.kv, .activations = loadable.options.activations},
-                device.limits(), device.features()));
+  PRONK_TRY(const engine::GpuPlan plan, engine::plan_gpu(*loadable.model,
+                                                         {.context = fitting.context,
+                                                          .kv = loadable.options.kv,
+                                                          .tuning = kernels::with_class_choices(nullptr, device.info()),
+                                                          .activations = loadable.options.activations},
+                                                         device.limits(), device.features()));
   return std::make_unique<Tuner>(tune::problems(*loadable.model, plan, device.limits(), device.features()), device,
                                  seconds);
 }
@@ -204,6 +206,10 @@ void Tuner::close_problem() {
                   .standard = kernels::candidate_name(problem().kernel, standard),
                   .measured = u32(contenders_.size()),
                   .refused = refused_};
+  for (const Contender& each : contenders_) {
+    if (each.best_us > 0)
+      verdict.times.push_back({kernels::candidate_name(problem().kernel, each.candidate), each.best_us});
+  }
   const auto faster = [](const Contender& a, const Contender& b) { return a.best_us < b.best_us; };
   if (!contenders_.empty() && contenders_[0].best_us > 0) {
     const Contender* best = &*std::min_element(contenders_.begin(), contenders_.end(), faster);

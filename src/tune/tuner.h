@@ -18,6 +18,11 @@ struct Verdict {
   double standard_us = 0, chosen_us = 0;
   u32 measured = 0;  // candidates that ran to the end of a round
   u32 refused = 0;   // that did not compile or computed wrongly
+  struct Time {
+    std::string candidate;
+    double us = 0;
+  };
+  std::vector<Time> times;  // of all that were measured; those that fell out early have fewer rounds behind them
 };
 
 class Tuner {

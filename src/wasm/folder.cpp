@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "convert/plan.h"
 #include "sources/folder.h"
+#include "text/tokenizer.h"
 
 namespace pronk::wasm {
 namespace {
@@ -19,6 +21,7 @@ struct Instance {
 };
 
 Instance instance;
+std::optional<text::Tokenizer> tokenizer;
 
 i32 bad_model(const Error& error) { return failed(error, ErrorCode::bad_model); }
 
@@ -136,4 +139,25 @@ i32 folder_make(u32 type, u32 stored, u32 unit, u32 row, double added, u32 units
   const u8* const inputs[] = {first, second};
   const std::vector<u8> bytes = convert::make(making, units, inputs);
   return give(std::string(bytes.begin(), bytes.end()));
+}
+
+i32 folder_tokenizer(const u8* json, u32 length) {
+  auto read = text::Tokenizer::from_json({.tokenizer = std::string(text_of(json, length))});
+  if (!read) return bad_model(read.error());
+  tokenizer = std::move(*read);
+  return 0;
+}
+
+i32 folder_encode(const u8* text, u32 length, u32 control) {
+  if (!tokenizer) return misused("there is no tokenizer");
+  const auto ids = tokenizer->encode(text_of(text, length), {control != 0, text::Tokenizer::Bos::off});
+  if (!ids) return failed(ids.error(), ErrorCode::bad_argument);
+  return give(std::string(reinterpret_cast<const char*>(ids->data()), ids->size() * sizeof(u32)));
+}
+
+i32 folder_decode(u32 id, u32 first) {
+  if (!tokenizer) return misused("there is no tokenizer");
+  std::string text;
+  tokenizer->append_piece(id, text, true, first != 0);
+  return give(std::move(text));
 }

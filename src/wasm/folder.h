@@ -24,6 +24,13 @@ PRONK_EXPORT(folder_head) i32 folder_head();
 // After that. Result: a FolderTensor for each tensor, in the order of the file; its size.
 PRONK_EXPORT(folder_tensors) double folder_tensors();
 
+// A tokenizer.json for the calls that follow, which want nothing of what came before.
+PRONK_EXPORT(folder_tokenizer) i32 folder_tokenizer(const u8* json, u32 length);
+// Result: u32 ids, without what stands around a text. control: control tokens in it are found.
+PRONK_EXPORT(folder_encode) i32 folder_encode(const u8* text, u32 length, u32 control);
+// Result: the text of a token; first of all.
+PRONK_EXPORT(folder_decode) i32 folder_decode(u32 id, u32 first);
+
 // Result: so many units of a tensor as its FolderTensor says; wants nothing of what came before. second: 0 where there
 // is one input.
 PRONK_EXPORT(folder_make)

@@ -228,6 +228,14 @@ TEST_F(Candidates, ChoicesAreFoundByShape) {
   EXPECT_TRUE(find(key(4096, 2048), {.subgroups = true}));
   tuning.choose(key(4096, 2048), "17x2x32");
   EXPECT_EQ(find(key(4096, 2048), {.subgroups = true}), std::nullopt);  // there is none of that name
+  tuning.fall_back("matvec * *x2048", "8x4x32");
+  tuning.fall_back("matvec *", "8x8x32");
+  const auto name = [&](u32 rows, u32 cols) {
+    return kernels::candidate_name(TunedKernel::matvec, *find(key(rows, cols), {.subgroups = true}));
+  };
+  EXPECT_EQ(name(4096, 2048), "8x4x32");  // its own choice is none that there is
+  EXPECT_EQ(name(4096, 1024), "8x8x32");
+  EXPECT_EQ(tuning.find(TunedKernel::gemm, "gemm Q4_0 4096x2048", gpu::Limits{}, {}), std::nullopt);
   EXPECT_EQ(kernels::tuning_key(TunedKernel::attention_decode, {32, 8, 64, 64}, {KvType::q8, KvType::q4}),
             "attention_decode q8/q4 32x8x64x64");
 }

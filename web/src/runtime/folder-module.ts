@@ -33,6 +33,8 @@ export interface Making {
   unit: number;
   inputUnits: number[];
   type: number;
+  stored: number;
+  row: number;
   added: number;
 }
 
@@ -64,6 +66,10 @@ export class FolderModule {
     );
   }
 
+  addNames(names: readonly string[]): void {
+    this.module.withText(names.join('\n'), (at, length) => this.module.call((m) => m.folder_add_names(at, length)));
+  }
+
   weightFiles(): WeightFile[] {
     this.module.call((m) => m.folder_weight_files());
     return this.lines().map((line) => {
@@ -91,11 +97,11 @@ export class FolderModule {
     return plan;
   }
 
-  make({ type, added }: Making, units: number, inputs: Uint8Array[]): Uint8Array {
+  make({ type, stored, unit, row, added }: Making, units: number, inputs: Uint8Array[]): Uint8Array {
     const [first, second = none] = inputs as [Uint8Array, Uint8Array?];
     this.module.withBytes(first, (a) =>
       this.module.withBytes(second, (b) =>
-        this.module.call((m) => m.folder_make(type, added, units, a, inputs.length > 1 ? b : 0)),
+        this.module.call((m) => m.folder_make(type, stored, unit, row, added, units, a, inputs.length > 1 ? b : 0)),
       ),
     );
     return this.module.result();
@@ -107,14 +113,14 @@ export class FolderModule {
 }
 
 function partOf(tensor: Record<keyof typeof FolderTensor.fields, number>): FolderPart {
-  const { offset, bytes, unit, type, added } = tensor;
+  const { offset, bytes, unit, type, stored, row, added } = tensor;
   const inputs = [{ file: tensor.firstFile, offset: tensor.firstOffset, bytes: tensor.firstBytes }];
   const inputUnits = [tensor.firstUnit];
   if (tensor.secondBytes > 0) {
     inputs.push({ file: tensor.secondFile, offset: tensor.secondOffset, bytes: tensor.secondBytes });
     inputUnits.push(tensor.secondUnit);
   }
-  return { offset, bytes, inputs, making: unit === 0 ? null : { unit, inputUnits, type, added } };
+  return { offset, bytes, inputs, making: unit === 0 ? null : { unit, inputUnits, type, stored, row, added } };
 }
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

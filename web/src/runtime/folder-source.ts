@@ -7,6 +7,9 @@ import { FileMissing } from './http-answer.js';
 import type { ByteSource } from './source.js';
 
 const firstHeaderBytes = 256 << 10;
+const manyFiles = 64; // more are opened for their headers alone, some at a time
+const atOnce = 16;
+const firstBytesOfMany = 64 << 10;
 const smallBytes = 32 << 20; // of a small file, asked for at once
 const mostSmall = 256 << 20; // bytes of a small file
 const madeBytes = 512 << 10; // of a tensor that are made at a time
@@ -26,7 +29,7 @@ export async function openFolder(
     return new OpenFile(files, name, md5 ? new Md5Check(md5, startMd5()) : null);
   });
   try {
-    for (const file of opened) await file.readHeader(reader, signal);
+    await readHeaders(opened, reader, signal);
     return new FolderSource(files.name, reader.plan(opened.map(({ name }) => name)), opened, module);
   } catch (error) {
     await Promise.all(opened.map((file) => file.close()));
@@ -43,6 +46,7 @@ async function addSmallFiles(files: FolderFiles, reader: FolderModule, signal?: 
     const file = await readSmall(files, name, first, signal);
     if (file) reader.addFile(name, file.bytes);
   }
+  if (files.names) reader.addNames(files.names);
 }
 
 /** The first of them that is there; or that is kept, where those before it cannot be asked for. */
@@ -78,13 +82,13 @@ async function readSmall(
   try {
     const bytes = await readAll(source, signal);
     // Servers of web applications answer a name that they do not know with a page.
-    const page = name.endsWith('.json') && /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 64)));
+    const page = !name.endsWith('.jinja') && /^\s*<[!a-z]/i.test(new TextDecoder().decode(bytes.subarray(0, 64)));
     return page ? null : { name, bytes, cached: (source.fromCache ?? 0) > 0 };
   } catch (error) {
     if (error instanceof FileMissing && files.has(name) === null) return null;
     // Without a network a folder is what of it is kept. Its tokenizer is too much to go without.
     const offline = error instanceof PronkError && error.code === 'network' && files.has(name) === null;
-    if (offline && first?.cached && name !== 'tokenizer.json') return null;
+    if (offline && first?.cached && !/^tokenizer\.(json|model)$/.test(name)) return null;
     throw error;
   } finally {
     await source.close();
@@ -130,6 +134,19 @@ export class Md5Check {
 
 // --- files of weights ------------------------------------------------------------------------------------------------
 
+/** A model of a file for each tensor has hundreds: they are asked for at once, and none stays open. */
+async function readHeaders(files: OpenFile[], reader: FolderModule, signal?: AbortSignal): Promise<void> {
+  const [first, ...rest] = files;
+  await first?.readHeader(reader, signal);
+  const many = files.length > manyFiles && first!.held > 0;
+  for (let i = 0; i < rest.length; i += atOnce) {
+    const group = rest.slice(i, i + atOnce);
+    if (many) await Promise.all(group.map((file) => file.readFirst(firstBytesOfMany, signal)));
+    for (const file of group) await file.readHeader(reader, signal);
+    if (many) await Promise.all(group.map((file) => file.release()));
+  }
+}
+
 /** A file of weights: opened when it is first read, closed when it is done with, and opened again if need be. */
 class OpenFile {
   closedFromCache = 0;
@@ -147,10 +164,19 @@ class OpenFile {
     return this.closedFromCache + (this.source?.fromCache ?? 0);
   }
 
+  /** Bytes of its beginning that are held. */
+  get held(): number {
+    return this.tail?.bytes.length ?? 0;
+  }
+
+  async readFirst(bytes: number, signal?: AbortSignal): Promise<void> {
+    this.tail = { start: 0, bytes: await this.readOn(this.open(), new Uint8Array(0), bytes, signal) };
+  }
+
   /** Gives the module as much of it as it wants; what lies behind is kept. */
   async readHeader(reader: FolderModule, signal?: AbortSignal): Promise<void> {
     const source = this.open();
-    let have = new Uint8Array(0);
+    let have = this.tail?.bytes ?? new Uint8Array(0);
     try {
       for (let wanted = 0; ; ) {
         if (wanted > 0) have = await this.readOn(source, have, Math.max(wanted, firstHeaderBytes), signal);
@@ -212,9 +238,14 @@ class OpenFile {
   }
 
   async close(): Promise<void> {
+    this.tail = null;
+    await this.release();
+  }
+
+  /** Closes the file; what is held of it stays. */
+  async release(): Promise<void> {
     const { source } = this;
     this.source = null;
-    this.tail = null;
     await source?.close().catch(() => {});
     this.closedFromCache += source?.fromCache ?? 0;
     if (source?.note) this.notes.push(`${this.name}: ${source.note}`);

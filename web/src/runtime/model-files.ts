@@ -28,6 +28,7 @@ export class ModelFiles {
   async readHeaders(signal?: AbortSignal): Promise<void> {
     this.sources = await this.open(signal);
     for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
+    await this.module.text?.load(() => this.platform.folderModule(this.wasmUrl));
     const first = this.sources[0]!;
     const count = this.module.withText(first.name, (at, length) =>
       this.module.call((m) => m.pronk_split_names(at, length)),

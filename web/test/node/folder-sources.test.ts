@@ -34,7 +34,7 @@ const models = (kind: string): string[] => {
   if (!existsSync(index)) return [];
   return (JSON.parse(readFileSync(index, 'utf8')).models as { dir: string }[]).map(({ dir }) => join(kind, dir));
 };
-const all = ['safetensors', 'aqlm', 'mlc'].flatMap(models);
+const all = ['safetensors', 'aqlm', 'aqlm-rs', 'mlc'].flatMap(models);
 
 if (all.length === 0) console.log('skipped: folders of models: there are no ../shared/vectors/sources');
 

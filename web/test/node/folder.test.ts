@@ -287,7 +287,8 @@ describe('an error names the file', () => {
     });
     await expect(load(files(without('config.json')))).rejects.toMatchObject({ code: 'bad-argument' });
     await expect(load((await serve(without('config.json'))).url)).rejects.toMatchObject({
-      message: 'main is no folder of a model: it has neither mlc-chat-config.json nor config.json',
+      message:
+        'main is no folder of a model: it has neither mlc-chat-config.json nor model.norm.weight.safetensors nor config.json',
     });
     const empty = join(temporary, 'empty');
     mkdirSync(empty);

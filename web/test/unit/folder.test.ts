@@ -24,7 +24,7 @@ const made = (offset: number, units: number, first: [number, number], second: [n
     { file: first[0], offset: first[1], bytes: 2 * units },
     { file: second[0], offset: second[1], bytes: units },
   ],
-  making: { unit: 3, inputUnits: [2, 1], type: 7, added: 0 },
+  making: { unit: 3, inputUnits: [2, 1], type: 7, stored: 0, row: 0, added: 0 },
 });
 
 describe('a plan', () => {
@@ -64,6 +64,7 @@ interface Watched extends ByteSource {
 /** Files in memory that remember what was read of them, and which are open. */
 class FakeFolder implements FolderFiles {
   readonly name = 'fake';
+  readonly names = null;
   readonly opened: Watched[] = [];
   readonly open = new Set<string>();
   readonly discarded: string[] = [];
