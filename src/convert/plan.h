@@ -10,7 +10,7 @@
 namespace pronk::convert {
 
 struct Plan {
-  files::Gguf gguf;  // of the source
+  files::Gguf gguf;          // of the source
   std::vector<Part> parts;   // of all tensors in turn
   std::vector<u64> offsets;  // of each part in the file
   std::vector<u64> sizes;    // bytes

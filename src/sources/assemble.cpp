@@ -78,17 +78,17 @@ class Assembly {
   const files::Metadata& metadata_;
   bool taken_ = false;  // the tensor at hand is kept below in another form
   std::vector<TensorInfo> done_;
-  std::map<std::string, std::vector<NamedTensor>> stacks_;                        // by expert
+  std::map<std::string, std::vector<NamedTensor>> stacks_;                                       // by expert
   std::map<std::string, std::pair<std::vector<NamedTensor>, std::vector<NamedTensor>>> blocks_;  // codes, scales
 };
 
 const Assembly::NamedRule Assembly::rules[] = {
-    {"transposed", &Assembly::transpose}, {"logs", &Assembly::logs},
-    {"column", &Assembly::column},        {"flat", &Assembly::flat},
-    {"stacked", &Assembly::stack},        {"halves", &Assembly::halve},
+    {"transposed", &Assembly::transpose},    {"logs", &Assembly::logs},
+    {"column", &Assembly::column},           {"flat", &Assembly::flat},
+    {"stacked", &Assembly::stack},           {"halves", &Assembly::halve},
     {"interleaved", &Assembly::interleaved}, {"blocks", &Assembly::blocks},
-    {"grouped", &Assembly::grouped},      {"split", &Assembly::split},
-    {"latent", &Assembly::latent},        {"qkvz", &Assembly::qkvz},
+    {"grouped", &Assembly::grouped},         {"split", &Assembly::split},
+    {"latent", &Assembly::latent},           {"qkvz", &Assembly::qkvz},
 };
 
 // Rules are for all layers.
@@ -245,7 +245,8 @@ Status Assembly::blocks(NamedTensor& t) {
 Status Assembly::add_blocks(const std::string& name, const NamedTensor& codes, const NamedTensor& scales) {
   const auto [bytes, blocks, rows, experts] = codes.tensor.shape;
   if (codes.tensor.dims != 4 || bytes != mxfp4_codes) return bad(codes, "is not of blocks of 16 bytes");
-  if (scales.tensor.shape != std::array<u64, 4>{blocks, rows, experts, 1}) return bad(scales, "does not fit its blocks");
+  if (scales.tensor.shape != std::array<u64, 4>{blocks, rows, experts, 1})
+    return bad(scales, "does not fit its blocks");
   TensorPart part = whole_part(codes.tensor);
   part.bytes /= experts;
   part.scales = files::ScalesPlace{scales.tensor.file, scales.tensor.offset, scales.tensor.bytes / experts};

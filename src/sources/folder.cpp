@@ -32,8 +32,7 @@ std::span<const std::string_view> folder_file_names() {
 }
 
 std::vector<std::string_view> other_file_names(std::string_view first_file) {
-  if (first_file == AqlmRs::file_names()[0])
-    return {AqlmRs::file_names().begin() + 1, AqlmRs::file_names().end()};
+  if (first_file == AqlmRs::file_names()[0]) return {AqlmRs::file_names().begin() + 1, AqlmRs::file_names().end()};
   const auto own = first_file == Mlc::file_names()[0] ? Mlc::file_names() : HuggingFace::file_names();
   std::vector<std::string_view> names(own.begin() + 1, own.end());
   const auto more = tokenizer_file_names();

@@ -125,9 +125,11 @@ Status Config::check_only() const {
     const std::string_view wanted = take_word(rest);
     const JsonValue value = (*this)[key];
     if (!value.has_value()) continue;
-    const std::string_view has = value.is(JsonKind::string) ? value.string().value_or("")
-                                 : value.boolean().value_or(false) ? "true" : "false";
-    if (has != wanted) return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+    const std::string_view has = value.is(JsonKind::string)        ? value.string().value_or("")
+                                 : value.boolean().value_or(false) ? "true"
+                                                                   : "false";
+    if (has != wanted)
+      return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
   }
   return {};
 }

@@ -12,8 +12,9 @@ constexpr Family families[] = {
                      "tie_word_embeddings": true})",
      .names = "wte token_embd wpe position_embd ln_f output_norm ln_1 attn_norm ln_2 ffn_norm "
               "attn.c_attn attn_qkv attn.c_proj attn_output mlp.c_fc ffn_up mlp.c_proj ffn_down",
-     .aliases = "hidden_act activation_function num_hidden_layers n_layer hidden_size n_embd num_attention_heads n_head "
-                "intermediate_size n_inner layer_norm_eps layer_norm_epsilon max_position_embeddings n_positions",
+     .aliases =
+         "hidden_act activation_function num_hidden_layers n_layer hidden_size n_embd num_attention_heads n_head "
+         "intermediate_size n_inner layer_norm_eps layer_norm_epsilon max_position_embeddings n_positions",
      .computed = "intermediate_size 4*hidden_size",
      .only = "scale_attn_by_inverse_layer_idx false scale_attn_weights true add_cross_attention false",
      .made = "attn_qkv.weight transposed attn_output.weight transposed ffn_up.weight transposed "
@@ -46,7 +47,8 @@ constexpr Family families[] = {
     {.model_types = "internlm2",
      .architecture = "internlm2",
      .activations = "silu",
-     .defaults = R"({"hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000, "max_position_embeddings": 2048})",
+     .defaults =
+         R"({"hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000, "max_position_embeddings": 2048})",
      .names = "tok_embeddings token_embd attention_norm attn_norm attention.wqkv attn_qkv attention.wo attn_output "
               "feed_forward.w1 ffn_gate feed_forward.w3 ffn_up feed_forward.w2 ffn_down",
      .made = "attn_qkv.weight split",
