@@ -131,7 +131,7 @@ Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& op
   auto model = std::make_shared<Model>();
   OpenModel open;
   PRONK_TRY(SmallFiles files, read_small_files(folder, options));
-  if (sources::is_loadable(files[0].first)) {
+  if (sources::is_loadable(files[0].first, files[0].second)) {
     for (auto& [name, contents] : files) {
       if (Status added = model->add_file(name, std::move(contents)); !added)
         return fail(added.error().code, folder + ": " + added.error().message);

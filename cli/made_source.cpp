@@ -25,7 +25,7 @@ class MadeSource final : public ByteSource {
   Status finish() override { return close(); }
 
  private:
-  Status read_tensor(u64 index, u64 within, std::span<u8> into);
+  Status read_part(u64 index, u64 within, std::span<u8> into);
   Status make(u64 index, u64 within);
   Status read_file(const convert::Input& input, u64 within, std::span<u8> into);
   Status open(u32 file);
@@ -38,7 +38,7 @@ class MadeSource final : public ByteSource {
   std::unique_ptr<ByteSource> open_;
   u32 open_file_ = 0;
   u64 open_position_ = 0;
-  std::vector<u8> made_;  // of a tensor, from made_start_ of the whole on
+  std::vector<u8> made_;  // of a part, from made_start_ of the whole on
   u64 made_start_ = 0;
 };
 
@@ -55,7 +55,7 @@ Result<u64> MadeSource::read(u64 position, std::span<u8> into, u64) {
     } else if (after > 0 && at < plan_.offsets[after - 1] + plan_.sizes[after - 1]) {
       const u64 within = at - plan_.offsets[after - 1];
       count = std::min<u64>(rest.size(), plan_.sizes[after - 1] - within);
-      PRONK_OK(read_tensor(after - 1, within, rest.first(count)));
+      PRONK_OK(read_part(after - 1, within, rest.first(count)));
     } else {  // between tensors
       count = std::min<u64>(rest.size(), plan_.offsets[after] - at);
       std::fill_n(rest.data(), count, u8{0});
@@ -65,9 +65,9 @@ Result<u64> MadeSource::read(u64 position, std::span<u8> into, u64) {
   return got;
 }
 
-Status MadeSource::read_tensor(u64 index, u64 within, std::span<u8> into) {
-  const convert::Job& job = plan_.jobs[index];
-  if (job.copied()) return read_file(convert::inputs_of(*job.tensor)[0], within, into);
+Status MadeSource::read_part(u64 index, u64 within, std::span<u8> into) {
+  const convert::Part& part = plan_.parts[index];
+  if (part.making.copies()) return read_file(part.inputs[0], within, into);
   while (!into.empty()) {
     const u64 at = plan_.offsets[index] + within;
     if (at < made_start_ || at >= made_start_ + made_.size()) PRONK_OK(make(index, within));
@@ -80,15 +80,14 @@ Status MadeSource::read_tensor(u64 index, u64 within, std::span<u8> into) {
 }
 
 Status MadeSource::make(u64 index, u64 within) {
-  const files::TensorInfo& tensor = *plan_.jobs[index].tensor;
-  const convert::Making making = convert::making_of(tensor);
+  const auto& [making, places] = plan_.parts[index];
   const convert::Unit unit = *convert::unit_of(making);
   const u64 first = within / unit.bytes, all = plan_.sizes[index] / unit.bytes;
   const u64 units = std::min(std::max<u64>(1, made_bytes / unit.bytes), all - first);
   std::vector<u8> bytes[2];
   const u8* inputs[2] = {};
   u32 next = 0;
-  for (const convert::Input& input : convert::inputs_of(tensor)) {
+  for (const convert::Input& input : places) {
     std::vector<u8>& into = bytes[next];
     into.resize(units * unit.of_inputs[next]);
     PRONK_OK(read_file(input, first * unit.of_inputs[next], into));

@@ -23,12 +23,10 @@ struct Making {
   files::Stored stored = files::Stored::whole;
   bool scales_apart = false;
   float added = 0;        // to each number where the scales are not apart
-  u64 row = 0, rows = 0;  // bytes and number of the rows that Stored::columns becomes
+  u64 row = 0, rows = 0;  // bytes and number of the rows that come of it, where `stored` is of rows
 
   bool copies() const { return stored == files::Stored::whole && !scales_apart && added == 0; }
 };
-Making making_of(const files::TensorInfo& tensor);
-
 // A tensor of the file that is written, made from one of the source, as the source stores it as far as GGUF has words
 // for that: codes and scales that are apart are joined to blocks, and norms that count from 1 become floats.
 struct Job {
@@ -37,8 +35,8 @@ struct Job {
   u32 type = 0;
   std::vector<u64> shape;
 
-  // Whether its bytes are those of the source.
-  bool copied() const { return making_of(*tensor).copies(); }
+  // Whether its bytes lie in the source as they are, and in one place.
+  bool copied() const;
 };
 Result<Job> job_of(const files::TensorInfo& tensor);
 
@@ -48,8 +46,15 @@ struct Input {
   u64 offset = 0;
   u64 bytes = 0;
 };
-// One, or codes and then scales where they are apart.
-std::vector<Input> inputs_of(const files::TensorInfo& tensor);
+// What a tensor is made of: one part, or one behind the other.
+struct Part {
+  Making making;
+  std::vector<Input> inputs;  // one, or codes and then scales where they are apart
+
+  u64 bytes() const;  // that it makes
+};
+// Of a tensor that has a job.
+std::vector<Part> parts_of(const files::TensorInfo& tensor);
 
 // The least of a tensor that can be made by itself. A whole number of them makes the tensor.
 struct Unit {

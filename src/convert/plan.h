@@ -10,13 +10,13 @@
 namespace pronk::convert {
 
 struct Plan {
-  files::Gguf gguf;  // of the source
-  std::vector<Job> jobs;
-  std::vector<u64> offsets;  // of each tensor in the file
+  files::Gguf gguf;          // of the source
+  std::vector<Part> parts;   // of all tensors in turn
+  std::vector<u64> offsets;  // of each part in the file
   std::vector<u64> sizes;    // bytes
   std::vector<u8> head;      // the file up to its first tensor
 
-  u64 bytes() const { return jobs.empty() ? head.size() : offsets.back() + sizes.back(); }
+  u64 bytes() const { return parts.empty() ? head.size() : offsets.back() + sizes.back(); }
 };
 
 // Of a source that has all of its headers.

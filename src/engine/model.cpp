@@ -64,6 +64,10 @@ Status Model::Parts::join() {
     return fail("not all files of the split model are here");
   if (source) {
     PRONK_TRY(file, source->header());
+    for (const files::TensorInfo& tensor : file.tensors) {
+      if (!tensor.parts.empty() || tensor.stored != files::Stored::whole)
+        return fail(ErrorCode::unsupported, "tensor '" + tensor.name + "' has to be put together by a converter");
+    }
   } else if (headers.size() == 1) {
     file = std::move(headers[0]);
   } else {

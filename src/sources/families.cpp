@@ -6,8 +6,9 @@ namespace pronk::sources {
 
 namespace {
 
-constexpr const std::span<const Family>* groups[] = {&llama_families, &layer_norm_families, &gemma_families,
-                                                     &encoder_families};
+constexpr const std::span<const Family>* groups[] = {&llama_families,    &layer_norm_families, &gemma_families,
+                                                     &encoder_families,  &expert_families,     &older_families,
+                                                     &recurrent_families};
 
 }  // namespace
 

@@ -26,6 +26,12 @@ struct Family {
   Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed
   Pairs keys = {};                // of config.json, to those of GGUF after the architecture, besides the common ones
   Pairs aliases = {};             // common keys of config.json, and the names that it has for them
+  Pairs computed = {};            // whole numbers that are missing, to sums of products of keys and numbers: a*4+b
+  Pairs only = {};                // keys, and the one value that they may have
+  Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
+  std::string_view without_experts = {};  // model_type that stands for it when it has none
+  std::string_view quantization = {};     // a quant_method that its tensors have
+  std::string_view recurrent = {};        // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;
   unsigned first_position = 0;  // rows of its position embeddings that no text uses
   bool halves = false;          // its GGUF files have rows of q and k in another order
@@ -42,6 +48,7 @@ bool has_word(std::string_view words, std::string_view word);
 std::string_view take_word(std::string_view& words);
 
 // Groups of families.
-extern const std::span<const Family> llama_families, layer_norm_families, gemma_families, encoder_families;
+extern const std::span<const Family> llama_families, layer_norm_families, gemma_families, encoder_families,
+    expert_families, older_families, recurrent_families;
 
 }  // namespace pronk::sources

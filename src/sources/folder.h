@@ -13,8 +13,8 @@ namespace pronk::sources {
 // The first files of all kinds of folders in the order in which they are looked for: what is there of them says what
 // kind a folder is.
 std::span<const std::string_view> first_file_names();
-// Whether the engine loads folders of that kind, or a converter has to make a GGUF file of them.
-bool is_loadable(std::string_view first_file);
+// Whether the engine loads the folder whose first file is that, or a converter has to make a GGUF file of it.
+bool is_loadable(std::string_view first_file, const std::string& contents);
 // The small files of those that it loads, in the order in which they are added.
 std::span<const std::string_view> folder_file_names();
 // Those that a folder whose first file has that name may have besides it.

@@ -1,6 +1,7 @@
 #include "sources/huggingface_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/quote.h"
@@ -19,12 +20,14 @@ struct Key {
   bool required;  // else it may have no default
 };
 
+constexpr std::string_view kv_heads_key = "num_key_value_heads";
+
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
     {"hidden_size", "embedding_length", true, true},
     {"intermediate_size", "feed_forward_length", true, true},
     {"num_attention_heads", "attention.head_count", true, true},
-    {"num_key_value_heads", "attention.head_count_kv", true, false},
+    {kv_heads_key, "attention.head_count_kv", true, false},
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, false},
     {"layer_norm_eps", "attention.layer_norm_epsilon", false, false},
 };
@@ -107,6 +110,9 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   config.given_ = given;
   config.family_ = find_family(type);
   if (!config.family_) return unsupported("model_type", type);
+  const JsonValue experts = given["num_local_experts"];
+  if (!config.family_->without_experts.empty() && experts.has_value() && experts.integer().value_or(1) == 0)
+    config.family_ = find_family(config.family_->without_experts);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
   return config;
 }
@@ -118,7 +124,24 @@ Status Config::read_rest(JsonValue root) {
   }
   PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
+  PRONK_OK(check_only());
   return check();
+}
+
+// Keys that may have one value.
+Status Config::check_only() const {
+  Pairs rest = family_->only;
+  for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
+    const std::string_view wanted = take_word(rest);
+    const JsonValue value = (*this)[key];
+    if (!value.has_value()) continue;
+    const std::string_view has = value.is(JsonKind::string)        ? value.string().value_or("")
+                                 : value.boolean().value_or(false) ? "true"
+                                                                   : "false";
+    if (has != wanted)
+      return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+  }
+  return {};
 }
 
 Status Config::check_refused(JsonValue root) const {
@@ -134,17 +157,49 @@ Status Config::check_refused(JsonValue root) const {
 
 // null is a value that the class takes instead of its default.
 JsonValue Config::operator[](std::string_view key) const {
-  for (const std::string_view name : {key, find_pair(family_->aliases, key), find_pair(mlc_names, key)}) {
-    if (given_[name].present()) return given_[name];
+  for (const std::string_view name : {find_pair(family_->aliases, key), key, find_pair(mlc_names, key)}) {
+    if (!name.empty() && given_[name].present()) return given_[name];
   }
   return defaults_.root()[key];
 }
 
 Result<u32> Config::whole(std::string_view key) const {
   const JsonValue value = (*this)[key];
+  if (const std::string_view factors = find_pair(family_->computed, key); !value.has_value() && !factors.empty())
+    return sum_of(factors);
   if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 number, value.integer());
   if (number > ~u32{0}) return value.error("is out of range");
+  return u32(number);
+}
+
+Result<u32> Config::sum_of(std::string_view products) const {
+  u64 sum = 0;
+  for (std::string_view rest = products; !rest.empty();) {
+    const std::string_view each = rest.substr(0, rest.find('+'));
+    rest.remove_prefix(std::min(rest.size(), each.size() + 1));
+    PRONK_TRY(const u32 number, product(each));
+    sum += number;
+  }
+  if (sum > ~u32{0}) return fail(ErrorCode::bad_model, quoted(products) + " is out of range");
+  return u32(sum);
+}
+
+Result<u32> Config::product(std::string_view factors) const {
+  u64 number = 1;
+  for (std::string_view rest = factors; !rest.empty();) {
+    const std::string_view factor = rest.substr(0, rest.find('*'));
+    rest.remove_prefix(std::min(rest.size(), factor.size() + 1));
+    u32 value = 0;
+    const bool digits = factor[0] >= '0' && factor[0] <= '9';
+    if (digits) {
+      std::from_chars(factor.data(), factor.data() + factor.size(), value);
+    } else {
+      PRONK_TRY(value, whole(factor));
+    }
+    number *= value;
+    if (number > ~u32{0}) return fail(ErrorCode::bad_model, quoted(factor) + " is out of range");
+  }
   return u32(number);
 }
 
@@ -152,6 +207,7 @@ Status Config::read_quantization(JsonValue quantization) {
   if (!quantization.has_value()) return {};
   PRONK_OK(quantization.object());
   PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
+  if (method == family_->quantization) return {};
   if (method != "aqlm") return unsupported("quant_method", method);
   PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
   PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));
@@ -183,10 +239,15 @@ Status Config::write(GgufWriter& header) const {
 Status Config::write_numbers(GgufWriter& header) const {
   for (const Key& key : keys) {
     const JsonValue value = (*this)[key.config];
-    if (!value.has_value() && !key.required) continue;
-    if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
+    const bool computed = !find_pair(family_->computed, key.config).empty();
+    if (!value.has_value() && !key.required && !computed) continue;
+    if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
+    if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
     if (key.whole) {
-      PRONK_TRY(const u32 number, whole(key.config));
+      PRONK_TRY(u32 number, whole(key.config));
+      if (key.config == "intermediate_size") {
+        PRONK_TRY(number, adjusted_width(number));
+      }
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
@@ -196,12 +257,28 @@ Status Config::write_numbers(GgufWriter& header) const {
   return {};
 }
 
+// As LFM2's classes do it.
+Result<u32> Config::adjusted_width(u32 width) const {
+  if (!(*this)["block_auto_adjust_ff_dim"].boolean().value_or(false)) return width;
+  PRONK_TRY(const u32 multiple, whole("block_multiple_of"));
+  PRONK_TRY(const double factor, (*this)["block_ffn_dim_multiplier"].number());
+  const double scaled = factor * std::floor(2.0 * width / 3);
+  if (multiple == 0 || !(scaled >= 0 && scaled < 1e9))
+    return fail(ErrorCode::bad_model, "'block_multiple_of' is out of range");
+  return u32(std::ceil(std::floor(scaled) / multiple)) * multiple;
+}
+
 // Numbers and flags as the family's table has them; null turns off what 0 does.
 Status Config::write_own(GgufWriter& header) const {
   Pairs rest = family_->keys;
   for (std::string_view theirs = take_word(rest); !theirs.empty(); theirs = take_word(rest)) {
     const std::string key = full(take_word(rest));
     const JsonValue value = (*this)[theirs];
+    if (!value.has_value() && !find_pair(family_->computed, theirs).empty()) {
+      PRONK_TRY(const u32 number, whole(theirs));
+      header.add_u32(key, number);
+      continue;
+    }
     if (!value.present()) continue;
     if (value.is(JsonKind::null)) {
       header.add_u32(key, 0);
@@ -265,15 +342,22 @@ Status Config::write_windows(GgufWriter& header) const {
 
 Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
   PRONK_OK(types.array());
-  std::vector<i32> slides;
+  std::vector<i32> slides, kv_heads;
   for (const JsonValue type : types) {
     PRONK_TRY(const std::string_view name, type.string());
+    const bool recurs = has_word(family_->recurrent, name);
+    if (!family_->recurrent.empty()) {
+      PRONK_TRY(const u32 heads, whole(kv_heads_key));
+      kv_heads.push_back(recurs ? 0 : i32(heads));
+    }
+    if (recurs || (!kv_heads.empty() && name == "attention")) continue;
     const bool window = name == "sliding_attention";
     const bool known =
         window ? family_->windows != Windows::none : name == "full_attention" && family_->windows != Windows::all;
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
   }
+  if (!kv_heads.empty()) header.add_i32s(full("attention.head_count_kv"), kv_heads);
   const std::string key = full("attention.sliding_window_pattern");
   if (family_->windows == Windows::some) header.add_i32s(key, slides);
   if (family_->windows == Windows::after) {
@@ -303,6 +387,8 @@ Status Config::write_rope(GgufWriter& header) const {
     PRONK_TRY(const double local_base, local.number());
     header.add_f64(full("rope.freq_base_swa"), local_base);
   }
+  if (const JsonValue kind = (*this)["position_embedding_type"]; kind.has_value() && !family_->recurrent.empty())
+    header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
   const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
   if (share.has_value()) {

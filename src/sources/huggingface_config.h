@@ -39,6 +39,8 @@ class Config {
   static Result<Config> of_type(std::string_view model_type, files::JsonValue given);
   Status read_rest(files::JsonValue root);
   Status check() const;
+  Status check_only() const;
+  Result<u32> adjusted_width(u32 width) const;
   Status read_quantization(files::JsonValue quantization);
   Status check_refused(files::JsonValue root) const;
   Status write_own(files::GgufWriter& header) const;
@@ -51,6 +53,8 @@ class Config {
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_long_rope(files::JsonValue rope, files::GgufWriter& header) const;
   Result<u32> whole(std::string_view key) const;
+  Result<u32> sum_of(std::string_view products) const;
+  Result<u32> product(std::string_view factors) const;
   Result<u32> head_width() const;
 
   files::JsonValue given_;

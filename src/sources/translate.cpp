@@ -1,10 +1,13 @@
 #include "sources/translate.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "base/check.h"
 #include "base/quote.h"
 #include "files/safetensors.h"
+#include "sources/assemble.h"
 #include "sources/families.h"
 
 namespace pronk::sources {
@@ -24,12 +27,25 @@ constexpr Pairs common_names = R"(
   embed_tokens token_embd  norm output_norm  lm_head output)";
 
 // Where they begin: what stands before all of them, and before the number of a layer.
-constexpr std::string_view beginnings[] = {"model.", "bert.", "roberta."};
-constexpr std::string_view of_layers[] = {"layers.", "encoder.layer.", "encoder.layers."};
+constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone.", "bert.", "roberta."};
+constexpr std::string_view of_layers[] = {"layers.", "h.", "encoder.layer.", "encoder.layers."};
 
 std::string_view renamed(const Family& family, std::string_view part) {
   const std::string_view own = find_pair(family.names, part), name = own.empty() ? find_pair(common_names, part) : own;
   return name == "-" ? std::string_view() : name;
+}
+
+// Takes the number out of "…experts.7.…".
+std::optional<u32> take_expert(std::string& name) {
+  constexpr std::string_view word = "experts.";
+  const auto at = name.find(word);
+  if (at == name.npos) return {};
+  const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
+  if (end == name.npos || end == first || end > first + 6 || name[end] != '.') return {};
+  u32 number = 0;
+  for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
+  name.erase(first, end + 1 - first);
+  return number;
 }
 
 // The name in GGUF; empty for a tensor that the architectures do not have.
@@ -54,6 +70,9 @@ std::string gguf_name(std::string name, const Family& family) {
     part.remove_prefix(end + 1);
     break;
   }
+  const std::string_view whole(part.data(), part.size() + kind.size());
+  if (const std::string_view own = find_pair(family.names, whole); !own.empty())
+    return own == "-" ? std::string() : prefix + std::string(own);
   const std::string_view to = renamed(family, part);
   return to.empty() ? std::string() : prefix + std::string(to) + std::string(kind);
 }
@@ -70,6 +89,15 @@ Status shape_books(TensorInfo& tensor, const Config& config, const std::string& 
   return {};
 }
 
+// Of those that the configuration counts.
+bool is_of_a_layer(std::string_view name, u32 layers) {
+  constexpr std::string_view start = "blk.";
+  if (!name.starts_with(start)) return true;
+  u32 layer = 0;
+  std::from_chars(name.data() + start.size(), name.data() + name.size(), layer);
+  return layer < layers;
+}
+
 // Leaves out the first rows.
 Status skip_rows(TensorInfo& tensor, u32 rows) {
   if (tensor.dims != 2 || tensor.shape[1] <= rows) return fail(ErrorCode::bad_model, "position embeddings are missing");
@@ -81,27 +109,26 @@ Status skip_rows(TensorInfo& tensor, u32 rows) {
 }
 
 // Names become GGUF's; what has none there is left out.
-Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, const Config& config) {
-  std::vector<TensorInfo> named;
+Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
+  std::vector<NamedTensor> named;
   bool head = false;
   for (const TensorInfo& from : tensors) {
     TensorInfo tensor = from;
-    tensor.name = gguf_name(from.name, config.family());
+    std::string name = from.name;
+    const std::optional<u32> expert = take_expert(name);
+    tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
-    if (tensor.name.empty() || (is_head && config.tied())) continue;
-    if (tensor.type == files::no_ggml_type) {
-      return fail(ErrorCode::unsupported,
-                  "tensor " + quoted(from.name) + " has a type or a shape that pronk does not run");
-    }
+    if (tensor.name.empty() || (is_head && config.tied()) || !is_of_a_layer(tensor.name, layers)) continue;
     PRONK_OK(shape_books(tensor, config, from.name));
     if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
-    if (config.family().norms_from_one && tensor.name.ends_with("norm.weight")) tensor.added = 1;
+    const bool norm = tensor.name.ends_with("norm.weight") && !tensor.name.ends_with("ssm_norm.weight");
+    if (config.family().norms_from_one && norm) tensor.added = 1;
     if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {
       return fail(ErrorCode::bad_model, "tensor " + quoted(from.name) + " has " + std::to_string(tensor.rows()) +
                                             " rows, but 'vocab_size' is " + std::to_string(config.vocab()));
     }
     head = head || is_head;
-    named.push_back(std::move(tensor));
+    named.push_back({std::move(tensor), from.name, expert});
   }
   if (!head && !config.tied() && !config.family().encoder)
     return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
@@ -125,7 +152,10 @@ Result<files::Gguf> translate(const Config& config, std::string_view config_name
   const std::vector<u8> bytes = writer.header();
   PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(bytes, bytes.size()));
   CHECK(parsed.gguf);
-  PRONK_TRY(parsed.gguf->tensors, rename(tensors, config));
+  files::Gguf& gguf = *parsed.gguf;
+  PRONK_TRY(const u32 layers, gguf.metadata.u32_at(std::string(config.family().architecture) + ".block_count"));
+  PRONK_TRY(std::vector<NamedTensor> named, rename(tensors, config, layers));
+  PRONK_TRY(gguf.tensors, assemble(std::move(named), config.family(), gguf.metadata));
   PRONK_OK(files::index_tensors(*parsed.gguf));
   return std::move(*parsed.gguf);
 }

@@ -33,8 +33,7 @@ std::string lines(const Names& names) {
 }
 
 FolderTensor describe(u64 index) {
-  const convert::Job& job = instance.plan.jobs[index];
-  const std::vector<convert::Input> inputs = convert::inputs_of(*job.tensor);
+  const auto& [making, inputs] = instance.plan.parts[index];
   FolderTensor out;
   out.offset = double(instance.plan.offsets[index]);
   out.bytes = double(instance.plan.sizes[index]);
@@ -46,15 +45,14 @@ FolderTensor describe(u64 index) {
     out.second_offset = double(inputs[1].offset);
     out.second_bytes = double(inputs[1].bytes);
   }
-  if (job.copied()) return out;
-  const convert::Making making = convert::making_of(*job.tensor);
+  if (making.copies()) return out;
   const convert::Unit unit = *convert::unit_of(making);
   out.unit = unit.bytes;
   out.first_unit = unit.of_inputs[0];
   out.second_unit = unit.of_inputs[1];
   out.type = making.type;
   out.stored = u32(making.stored);
-  out.row = making.stored == files::Stored::columns ? u32(making.row) : 0;
+  out.row = making.stored == files::Stored::whole ? 0 : u32(making.row);
   out.added = making.added;
   return out;
 }
@@ -118,9 +116,9 @@ i32 folder_head() {
 }
 
 double folder_tensors() {
-  if (instance.plan.jobs.empty()) return misused("there is no head");
+  if (instance.plan.parts.empty()) return misused("there is no head");
   std::string out;
-  for (u64 i = 0; i < instance.plan.jobs.size(); ++i) {
+  for (u64 i = 0; i < instance.plan.parts.size(); ++i) {
     const FolderTensor tensor = describe(i);
     out.append(reinterpret_cast<const char*>(&tensor), sizeof tensor);
   }
