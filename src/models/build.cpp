@@ -270,8 +270,15 @@ ValueId Build::layer_norm(ValueId x, const std::string& stem) {
                      .eps = float(layer_eps())});
 }
 
+// A matrix whose columns have scales of their own is run without them: they are a factor of what it reads or gives.
+ValueId Build::column_scaled(ValueId x, const std::string& stem) {
+  const std::string name = stem + ".column_scales";
+  return has(name) ? graph.map(graph::Function::multiply, x, vector(name, graph.width(x))) : x;
+}
+
 ValueId Build::logits(ValueId hidden) {
   const bool tied = !has("output.weight");
+  hidden = column_scaled(hidden, tied ? "token_embd" : "output");
   return graph.matmul(hidden, matrix(tied ? "token_embd.weight" : "output.weight", hyper.vocab, hyper.width),
                       optional_vector("output.bias", hyper.vocab));
 }
