@@ -183,10 +183,14 @@ constexpr std::string_view texts[] = {
 };
 
 Status compare(const Tokenizer& got, const Tokenizer& wanted) {
-  const auto same = [&](std::string_view text) {
-    const auto a = got.encode(text), b = wanted.encode(text);
+  const auto same = [&](std::string_view text, bool special = false) {
+    const auto a = got.encode(text, {special}), b = wanted.encode(text, {special});
     return a && b && *a == *b;
   };
+  for (u32 id = 0; id < wanted.vocab_size(); ++id) {
+    const std::string token(wanted.spelling(id));
+    if (wanted.is_control(id) && !token.empty() && !same("a " + token + " b\n" + token, true)) return no_keys();
+  }
   for (const std::string_view text : texts) {
     if (!same(text)) return no_keys();
   }

@@ -29,10 +29,10 @@ describe.skipIf(names.length === 0)('tokenizers of folders', () => {
   it('are thirty', () => expect(names).toHaveLength(30));
 
   it.each(names)('%s', async (name) => {
-    const own = ['tokenizer.json', 'tokenizer_config.json'].map((file): [string, Uint8Array<ArrayBuffer>] => [
-      file,
-      new Uint8Array(readFileSync(join(vectors, name, file))),
-    ]);
+    const own = ['tokenizer.json', 'tokenizer_config.json'].map((file): [string, Uint8Array<ArrayBuffer>] => {
+      const path = join(vectors, name, file);
+      return [file, new Uint8Array(existsSync(path) ? readFileSync(path) : Buffer.from('{}'))];
+    });
     const files = [...new Map([...model, ...own])].map(([path, bytes]) => new File([bytes], path));
     const engine = await Pronk.load(files, { device: 'cpu', threads: 1, cache: false, contextSize: 64 });
     const { cases } = read<{ cases: Expected[] }>(join(name, 'expected.json'));
