@@ -47,6 +47,15 @@ std::unexpected<Error> unsupported(std::string_view key, std::string_view value)
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
 }
 
+constexpr u32 ranking = 4;  // pooling_type: a network on the first token gives scores
+
+bool ranks(JsonValue architectures) {
+  for (const JsonValue name : architectures) {
+    if (name.string().value_or("").ends_with("ForSequenceClassification")) return true;
+  }
+  return false;
+}
+
 Result<std::vector<i32>> integers(JsonValue array) {
   std::vector<i32> numbers;
   for (const JsonValue each : array) {
@@ -65,16 +74,6 @@ Result<u32> period_of(const std::vector<i32>& slides) {
     if ((slides[i] != 0) != (i % period != 0)) return fail(ErrorCode::unsupported, "'layer_types' has no period");
   }
   return period;
-}
-
-Result<std::vector<float>> floats(JsonValue array) {
-  PRONK_OK(array.array());
-  std::vector<float> numbers;
-  for (const JsonValue each : array) {
-    PRONK_TRY(const double number, each.number());
-    numbers.push_back(float(number));
-  }
-  return numbers;
 }
 
 // The first of two that has a value.
@@ -233,6 +232,7 @@ Status Config::write(GgufWriter& header) const {
   PRONK_OK(write_own(header));
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
+  if (family_->encoder && ranks(given_["architectures"])) header.add_u32(full("pooling_type"), ranking);
   return write_rope(header);
 }
 
@@ -299,11 +299,10 @@ Status Config::write_own(GgufWriter& header) const {
 }
 
 Result<u32> Config::head_width() const {
-  if ((*this)["head_dim"].has_value()) return whole("head_dim");
   PRONK_TRY(const u32 heads, whole("num_attention_heads"));
   PRONK_TRY(const u32 width, whole("hidden_size"));
   if (heads == 0) return fail(ErrorCode::bad_model, "'num_attention_heads' is 0");
-  return width / heads;
+  return (*this)["head_dim"].has_value() ? whole("head_dim") : width / heads;
 }
 
 Status Config::write_heads(GgufWriter& header) const {
@@ -322,6 +321,10 @@ Status Config::write_windows(GgufWriter& header) const {
   PRONK_TRY(const u32 context, whole("max_position_embeddings"));
   if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
   header.add_u32(full("context_length"), context - family_->first_position);
+  if (family_->first_position > 0 && (*this)["pad_token_id"].has_value()) {
+    PRONK_TRY(const u32 pad, whole("pad_token_id"));  // positions are counted from it
+    if (pad + 1 != family_->first_position) return unsupported("pad_token_id", std::to_string(pad));
+  }
   const JsonValue types = (*this)["layer_types"];
   if (types.has_value()) PRONK_OK(write_layer_types(types, header));
   const JsonValue use = (*this)["use_sliding_window"];
@@ -352,8 +355,8 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
     }
     if (recurs || (!kv_heads.empty() && name == "attention")) continue;
     const bool window = name == "sliding_attention";
-    const bool known =
-        window ? family_->windows != Windows::none : name == "full_attention" && family_->windows != Windows::all;
+    const bool known = (window ? family_->windows != Windows::none : name == "full_attention") &&
+                       (family_->windows != Windows::all || window == (*this)["sliding_window"].has_value());
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
   }
@@ -413,7 +416,6 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
   PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
   if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
-  if (type == "longrope" || type == "su") return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
   if (!rope.boolean_or("truncate", true).value_or(false))
     return fail(ErrorCode::unsupported, "'truncate' is false: not supported");
@@ -446,28 +448,6 @@ Status Config::write_yarn_magnitude(JsonValue rope, GgufWriter& header) const {
       scale != 0 && divisor != 0 ? (1 + scale * logarithm) / (1 + divisor * logarithm) : 1 + logarithm;
   PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
   header.add_f64(full("rope.scaling.yarn_attn_factor"), magnitude / (1 + 0.1 * std::log(factor)));
-  return {};
-}
-
-// Divisors of each frequency, others for contexts beyond the original (arXiv 2402.13753).
-Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
-  const std::string prefix = full("rope.scaling.");
-  const JsonValue inner = rope["original_max_position_embeddings"];
-  const JsonValue original = either(inner, (*this)["original_max_position_embeddings"]);
-  if (!original.has_value()) return fail(ErrorCode::bad_model, "'original_max_position_embeddings' is missing");
-  PRONK_TRY(const u64 length, original.integer());
-  if (length < 2) return original.error("is out of range");
-  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
-  PRONK_TRY(const double factor, rope.number_or("factor", double(context) / double(length)));
-  const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(length))) : 1;
-  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
-  PRONK_TRY(const std::vector<float> near, floats(rope["short_factor"]));
-  PRONK_TRY(const std::vector<float> far, floats(rope["long_factor"]));
-  header.add_string(prefix + "type", "longrope");
-  header.add_u64(prefix + "original_context_length", length);
-  header.add_f64(prefix + "attn_factor", magnitude);
-  header.add_f32s(prefix + "short_factors", near);
-  header.add_f32s(prefix + "long_factors", far);
   return {};
 }
 

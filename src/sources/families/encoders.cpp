@@ -30,13 +30,13 @@ constexpr Family families[] = {
      .architecture = "modern-bert",
      .activations = "gelu",
      .defaults = R"({"hidden_activation": "gelu", "rope_theta": 160000, "rope_local_base_freq": 10000,
-                     "norm_eps": 1e-5, "max_position_embeddings": 8192, "local_attention": 128})",
+                     "layer_norm_eps": 1e-5, "max_position_embeddings": 8192, "local_attention": 128})",
      .names = R"(embeddings.tok_embeddings token_embd  embeddings.norm token_embd_norm
                  attn.Wqkv attn_qkv  attn.Wo attn_output  mlp.Wi ffn_up  mlp.Wo ffn_down
                  attn_norm attn_norm  mlp_norm ffn_norm  final_norm output_norm)",
-     .keys = R"(norm_eps attention.layer_norm_epsilon  local_attention attention.sliding_window
+     .keys = R"(local_attention attention.sliding_window
                 global_attn_every_n_layers attention.sliding_window_pattern)",
-     .aliases = "rope_theta global_rope_theta  rope_local_base_freq local_rope_theta",
+     .aliases = R"(layer_norm_eps norm_eps  rope_theta global_rope_theta  rope_local_base_freq local_rope_theta)",
      .windows = Windows::after,
      .encoder = true},
     {.model_types = "nomic_bert",

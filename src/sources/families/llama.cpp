@@ -11,7 +11,7 @@ constexpr Family families[] = {
      .defaults =
          R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048})",
      .halves = true},
-    {.model_types = "mistral",
+    {.model_types = "mistral ministral",
      .architecture = "llama",
      .activations = "silu",
      .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "num_key_value_heads": 8,
