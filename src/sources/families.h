@@ -29,9 +29,9 @@ struct Family {
   Pairs computed = {};            // whole numbers that are missing, to sums of products of keys and numbers: a*4+b
   Pairs only = {};                // keys, and the one value that they may have
   Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
-  std::string_view without_experts = {};  // model_type that stands for it when it has none
-  std::string_view quantization = {};     // a quant_method that its tensors have
-  std::string_view recurrent = {};        // words: layer_types without attention, whose layers have no heads of keys
+  Pairs variants = {};            // keys, and the model_type that stands for it when they are 0 or false
+  std::string_view quantization = {};  // a quant_method that its tensors have
+  std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;
   unsigned first_position = 0;  // rows of its position embeddings that no text uses
   bool halves = false;          // its GGUF files have rows of q and k in another order

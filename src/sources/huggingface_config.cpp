@@ -109,10 +109,14 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   config.given_ = given;
   config.family_ = find_family(type);
   if (!config.family_) return unsupported("model_type", type);
-  const JsonValue experts = given["num_local_experts"];
-  if (!config.family_->without_experts.empty() && experts.has_value() && experts.integer().value_or(1) == 0)
-    config.family_ = find_family(config.family_->without_experts);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
+  Pairs variants = config.family_->variants;
+  for (std::string_view key = take_word(variants); !key.empty(); key = take_word(variants)) {
+    const std::string_view variant = take_word(variants);
+    const JsonValue value = config[key];
+    if (value.has_value() && (!value.boolean().value_or(true) || value.integer().value_or(1) == 0))
+      return of_type(variant, given);
+  }
   return config;
 }
 
@@ -417,9 +421,9 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
   if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
-  if (!rope.boolean_or("truncate", true).value_or(false))
-    return fail(ErrorCode::unsupported, "'truncate' is false: not supported");
   const std::string prefix = full("rope.scaling.");
+  PRONK_TRY(const bool truncate, rope.boolean_or("truncate", true));
+  if (!truncate) header.add_bool(prefix + "yarn_truncate", false);
   header.add_string(prefix + "type", type);
   for (const Key& key : numbers) {
     if (!rope[key.config].has_value() && !key.required) continue;

@@ -55,6 +55,7 @@ constexpr Family families[] = {
      .names = expert_names,
      .keys = "num_experts expert_count num_experts_per_tok expert_used_count "
              "moe_intermediate_size expert_feed_forward_length norm_topk_prob expert_weights_norm",
+     .aliases = "num_experts num_local_experts",
      .made = stacked},
     {.model_types = "olmoe",
      .architecture = "olmoe",
