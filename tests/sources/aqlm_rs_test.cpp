@@ -318,6 +318,11 @@ TEST_F(AqlmRs, NamesWhatIsWrong) {
             "lm_head.weight_int8.safetensors: holds 1 tensors, not 'lm_head.weight_int8' and nothing else");
   EXPECT_EQ(error_of(floats("model.norm.weight", {2, 64}, std::vector<float>(128))),
             "model.norm.weight" + file_end + "tensor 'model.norm.weight' is F32 [2, 64], not F32 of 1 dimensions");
+  EXPECT_EQ(error_of(changed("lm_head.weight_int8", "I8", {Small::vocab * 8, 16})),
+            ": tensor 'lm_head.weight_int8' is I8 [4128, 16], not rows of a multiple of 32");
+  const std::string keys = "model.layers.0.self_attn.k_proj.codes_120";
+  EXPECT_EQ(error_of(changed(keys, "U8", {64, 2, 16})),
+            ": tensor '" + keys + "' is U8 [64, 2, 16], not rows of whole heads");
   EXPECT_EQ(error(), "");
   std::filesystem::remove(folder_ + stem + "scales.safetensors");
   EXPECT_NE(error().find(stem + "scales.safetensors: No such file"), std::string::npos);
@@ -350,6 +355,10 @@ TEST_F(AqlmRs, WantsAConfigurationOfUnknownModels) {
     const std::vector<u8> norm =
         test::safetensors_file({floats("model.norm.weight", {width}, std::vector<float>(width))});
     EXPECT_TRUE(source.add_file("model.norm.weight.safetensors", {norm.begin(), norm.end()}));
+    if (source.weight_files().empty()) {
+      EXPECT_EQ(source.header().error().message,
+                "nothing says how many layers the model of width 192 has: a config.json must");
+    }
     return source.weight_files().size();
   };
   EXPECT_EQ(weight_files(4096), 5u + 32 * 23);  // of a server that does not say which files it has

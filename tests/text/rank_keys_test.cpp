@@ -131,8 +131,8 @@ TEST(RankKeys, RefuseWhatIsNoRankList) {
   EXPECT_EQ(error_of(good + line("ab", 257)), "tokenizer.model: line 257 has rank 257, not 256");
   EXPECT_EQ(error_of(good + line("a", 256)), "tokenizer.model: line 257 has the token of another");
   EXPECT_EQ(error_of(good + line(std::string(1025, 'a'), 256)), "tokenizer.model: line 257 has a token of 1025 bytes");
-  EXPECT_EQ(error_of(good.substr(0, good.size() - good.size() / 256)).substr(0, 34),
-            "tokenizer.model: no token is the b");
+  EXPECT_EQ(error_of(good.substr(0, good.size() - line("\xff", 255).size())),
+            "tokenizer.model: no token is the byte 255");
 }
 
 // ---- ../shared/vectors/sources, which not every machine has
