@@ -25,7 +25,8 @@ constexpr MatVecTile few_tokens[] = {
     {16, 1, 16, true},     {8, 4, 8, false},       {4, 2, 8, false},      {4, 4, 8, false},       {16, 1, 16, false},
     {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
 };
-constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128}, {16, 128}, {32, 256}, {64, 256}};
+constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
+                                    {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true}};
 constexpr AttentionTile decode[] = {
     {64, 16, 0},  {64, 16, 4},  {64, 16, 8}, {64, 16, 16}, {64, 16, 32}, {64, 16, 64},
     {128, 16, 0}, {128, 16, 8}, {32, 16, 0}, {32, 16, 64}, {64, 4, 0},   {64, 2, 16},
@@ -46,9 +47,10 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
 }
 
 u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
+// With a code book; of bytes sixteen have a scale, with a sum or an offset.
 u32 gemm_memory(const GemmTile& tile) {
-  const u32 depth = tile.rows / 8, code_book = 16;
-  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile) + code_book) * u32(sizeof(float));
+  const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), squares = gemm_threads(tile) * u32(sizeof(float));
+  return squares + (tile.int8 ? numbers + numbers / 16 * 8 + 1024 : numbers * 4 + 64);
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
@@ -66,6 +68,7 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 }
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
+  if (kernel == TunedKernel::gemm) return !many_tokens[candidate].int8 || features.integer_dot_product;
   if (!is_matvec(kernel)) return true;
   const MatVecTile& tile = matvec_tile(kernel, candidate);
   return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
@@ -117,7 +120,10 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
     return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "") +
            (tile.int8 ? "+int8" : "");
   }
-  if (kernel == TunedKernel::gemm) return joined({many_tokens[candidate].tokens, many_tokens[candidate].rows});
+  if (kernel == TunedKernel::gemm) {
+    const GemmTile& tile = many_tokens[candidate];
+    return joined({tile.tokens, tile.rows}) + (tile.int8 ? "+int8" : "");
+  }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
   return joined({tile.threads, tile.vectors, tile.splits});
 }

@@ -34,9 +34,12 @@ struct MatVecTile {
   bool subgroups = false;  // sums over lanes by shuffles
   bool int8 = false;       // activations of 8 bits, sixteen to a scale, and integer dot products: never the default
 };
-// Tokens and weight rows of a tile. The depth is an eighth of its rows, see gemm_tile.wgsl.
+// Tokens and weight rows of a tile.
 struct GemmTile {
   u32 tokens = 0, rows = 0;
+  bool int8 = false;  // as a matvec's
+
+  u32 depth() const { return int8 ? rows / 4 : rows / 8; }
 };
 struct AttentionTile {
   u32 threads = 0;

@@ -169,7 +169,7 @@ PRONK_STRUCT(MatVecConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T at most 64, TILE_N = 8 TILE_K, TILE_K 16 or more.
+// Tile constants of a GEMM: TILE_T at most 64; TILE_K 16 or more, an eighth of TILE_N, of bytes (gemm_tile_int8.wgsl) a quarter.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

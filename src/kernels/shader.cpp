@@ -126,28 +126,36 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
 }
 
 Shader& Shader::products(const formats::Format& format, bool int8) {
-  CHECK(has_bytes(format) || !int8);
-  const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
   if (int8) {
     name_ += " int8";
-  } else if (has_bytes(format) && !has_floats) {
+    return bytes(format).add("products_int8");
+  }
+  const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
+  if (has_bytes(format) && !has_floats) {
     add("load_bytes");
   } else {
     text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
     if (!has_floats) add("load32");
   }
-  if (has_book) {
-    add(int8 ? "code_book_bytes" : "code_book_floats");
-  } else {
-    text_ += "fn prepare(local: u32) {}\n";
-  }
-  return add(int8 ? "products_int8" : "products");
+  return prepared(format, "code_book_floats").add("products");
 }
 
-Shader& Shader::tile_loads(const formats::Format& format) {
-  if (defines(format, "scales_of")) return add("code_book_floats");
-  text_ += "fn prepare(local: u32) {}\nfn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
+Shader& Shader::bytes(const formats::Format& format) {
+  CHECK(has_bytes(format));
+  return prepared(format, "code_book_bytes").add("quantized");
+}
+
+Shader& Shader::prepared(const formats::Format& format, std::string_view code_book) {
+  if (defines(format, "scales_of")) return add(code_book);
+  text_ += "fn prepare(local: u32) {}\n";
   return *this;
+}
+
+Shader& Shader::tile(const formats::Format& format, bool int8) {
+  if (int8) return bytes(format).with("gemm_tile_int8").add("gemm_store");
+  prepared(format, "code_book_floats");
+  if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
+  return add("gemm_tile").add("gemm_store");
 }
 
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {

@@ -105,7 +105,7 @@ TEST_F(Candidates, IntegerProductsOfEveryFormat) {
     EXPECT_FALSE(kernels::features_for(format, {}).integer_dot_product);
     without += !bytes;
     if (!bytes) continue;
-    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch}) {
+    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
       const TunedKernel tuned = kernels::tuned(kernel);
       u32 candidate = 0;
       while (!int8(tuned, candidate) || !runs(tuned, candidate, format)) ++candidate;
@@ -115,7 +115,7 @@ TEST_F(Candidates, IntegerProductsOfEveryFormat) {
                                  .kind = kinds[round % 2],
                                  .rows = 70,
                                  .cols = u32(align_up(300, format.block_weights)),
-                                 .tokens = kernel == MatMulKernel::batch ? 6u : 1u,
+                                 .tokens = kernel == MatMulKernel::matvec ? 1u : 6u,
                                  .candidate = candidate},
                                 runner().device().limits(), runner().device().features(), round));
       ++round;
