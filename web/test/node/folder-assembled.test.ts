@@ -86,7 +86,7 @@ function safetensors(shapes: Shapes): Uint8Array {
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, randomBytes(end)]);
+  return Buffer.concat([length, text, randomBytes(end, 7)]);
 }
 
 function writeFolder(name: string, config: object, shapes: Shapes): string {
