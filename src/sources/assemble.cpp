@@ -31,6 +31,12 @@ TensorPart whole_part(const TensorInfo& tensor) {
   return {.file = tensor.file, .offset = tensor.offset, .bytes = tensor.bytes};
 }
 
+// So that files are read from their start to their end.
+std::pair<u32, u64> first_byte(const TensorInfo& tensor) {
+  return tensor.parts.empty() ? std::pair(tensor.file, tensor.offset)
+                              : std::pair(tensor.parts[0].file, tensor.parts[0].offset);
+}
+
 // The name with one word in place of another in it, which it has.
 std::string replaced(std::string name, std::string_view from, std::string_view to) {
   const auto at = name.find(from);
@@ -367,6 +373,7 @@ Result<std::vector<TensorInfo>> Assembly::finish() {
       return fail(ErrorCode::bad_model, quoted(name) + " has not one tensor of blocks and one of scales");
     PRONK_OK(add_blocks(name, codes[0], scales[0]));
   }
+  std::ranges::sort(done_, {}, first_byte);
   return std::move(done_);
 }
 

@@ -34,6 +34,7 @@ struct Family {
   std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;
   unsigned first_position = 0;  // rows of its position embeddings that no text uses
+  bool latent = false;          // keys and values come from a latent
   bool halves = false;          // its GGUF files have rows of q and k in another order
   bool norms_from_one = false;  // norm weights are added to 1
   bool encoder = false;         // no logits: hidden states are the result

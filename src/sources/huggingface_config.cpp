@@ -450,6 +450,10 @@ Status Config::write_yarn_magnitude(JsonValue rope, GgufWriter& header) const {
   const double logarithm = factor > 1 ? 0.1 * std::log(factor) : 0;
   const double proposed =
       scale != 0 && divisor != 0 ? (1 + scale * logarithm) / (1 + divisor * logarithm) : 1 + logarithm;
+  if (family_->latent && divisor != 0) {  // it scales q · k instead
+    if (scale != divisor) return fail(ErrorCode::unsupported, "'mscale' is not 'mscale_all_dim': not supported");
+    header.add_f64(full("rope.scaling.yarn_log_multiplier"), 0.1 * divisor);
+  }
   PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
   header.add_f64(full("rope.scaling.yarn_attn_factor"), magnitude / (1 + 0.1 * std::log(factor)));
   return {};
