@@ -28,10 +28,13 @@ constexpr MatVecTile few_tokens[] = {
 constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
                                     {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true}};
 constexpr AttentionTile decode[] = {
-    {64, 16, 0},  {64, 16, 4},  {64, 16, 8}, {64, 16, 16}, {64, 16, 32}, {64, 16, 64},
-    {128, 16, 0}, {128, 16, 8}, {32, 16, 0}, {32, 16, 64}, {64, 4, 0},   {64, 2, 16},
+    {64, 8, 0, 8, 64, true},  {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
+    {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
+    {32, 8, 0, 4, 64},        {32, 8, 0, 8, 64, true},  {128, 8, 0, 8, 64, true}, {128, 8, 0, 4, 64},
+    {64, 4, 0, 4, 64},        {64, 4, 0, 8, 64, true},  {64, 8, 4, 4, 64},        {64, 8, 16, 4, 64},
+    {64, 8, 64, 4, 64},       {64, 8, 16, 8, 64, true}, {64, 8, 64, 8, 64, true}, {64, 2, 16, 8, 64},
 };
-constexpr AttentionTile prefill[] = {{64, 16, 1}, {64, 8, 1}, {64, 4, 1}, {128, 16, 1}, {128, 8, 1}, {32, 8, 1}};
+constexpr AttentionTile prefill[] = {{128, 16}, {64, 16}, {64, 8}, {64, 4}, {128, 8}, {32, 8}};
 
 const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
   return matvec_tiles(kernel == TunedKernel::matvec_batch)[candidate];
@@ -69,7 +72,10 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
   if (kernel == TunedKernel::gemm) return !many_tokens[candidate].int8 || features.integer_dot_product;
-  if (!is_matvec(kernel)) return true;
+  if (!is_matvec(kernel)) {
+    const bool decoding = kernel == TunedKernel::attention_decode;
+    return !attention_tiles(decoding)[candidate].subgroups || features.subgroups;
+  }
   const MatVecTile& tile = matvec_tile(kernel, candidate);
   return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
 }
@@ -125,7 +131,9 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
     return joined({tile.tokens, tile.rows}) + (tile.int8 ? "+int8" : "");
   }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
-  return joined({tile.threads, tile.vectors, tile.splits});
+  if (kernel == TunedKernel::attention_prefill) return joined({tile.threads, tile.vectors});
+  return joined({tile.threads, tile.vectors, tile.splits, tile.lanes, tile.positions}) +
+         (tile.subgroups ? "+subgroups" : "");
 }
 
 gpu::Features features_for(const formats::Format& format, gpu::Features features) {

@@ -44,7 +44,11 @@ struct GemmTile {
 struct AttentionTile {
   u32 threads = 0;
   u32 vectors = 0;  // most queries of a workgroup
-  u32 splits = 0;   // of the visible positions; 0: as many as keep a GPU busy
+  // Only of decode:
+  u32 splits = 1;          // of the visible positions; 0: as many as keep a GPU busy
+  u32 lanes = 0;           // threads that share a key; 0 in prefill
+  u32 positions = 0;       // taken at once: a multiple of threads / lanes
+  bool subgroups = false;  // sums over lanes by shuffles
 };
 
 // batch: tiles of the kernel for a few tokens.

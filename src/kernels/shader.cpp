@@ -160,9 +160,10 @@ Shader& Shader::tile(const formats::Format& format, bool int8) {
 
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {
   constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
-  const std::string stored(names[u32(graph::kv_stored(type, width))]);
+  std::string stored(names[u32(graph::kv_stored(type, width))]);
   constants(CacheConstants{.FOURS = width / 4, .BLOCK = graph::kv_block_of(width) / 4}, std::string(prefix) + "_");
   name_ += " " + std::string(prefix) + "_" + stored;
+  if (stored == "f16" && action == "load" && width % 8 != 0) stored += "_odd";
   return add("kv_" + std::string(action) + "_" + stored, "CACHE", prefix);
 }
 
