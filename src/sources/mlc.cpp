@@ -73,12 +73,10 @@ Result<u64> read_shape(JsonValue shape, TensorInfo& tensor) {
 
 // Lower-case hex; empty when the shard has none.
 Result<std::string> read_md5(JsonValue shard) {
-  PRONK_TRY(const std::string_view text, shard.string_or("md5sum", ""));
-  std::string md5(text);
-  for (char& c : md5) c = c >= 'A' && c <= 'F' ? char(c + ('a' - 'A')) : c;
+  PRONK_TRY(const std::string_view md5, shard.string_or("md5sum", ""));
   const bool good = md5.size() == 32 && md5.find_first_not_of("0123456789abcdef") == md5.npos;
-  if (md5.empty() || good) return md5;
-  return fail(ErrorCode::bad_model, "'md5sum' is " + quoted(text) + ", not 32 hex digits");
+  if (md5.empty() || good) return std::string(md5);
+  return fail(ErrorCode::bad_model, "'md5sum' is " + quoted(md5) + ", not 32 hex digits");
 }
 
 std::pair<u32, u64> place_of(const TensorInfo& tensor) {

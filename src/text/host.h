@@ -21,7 +21,8 @@ constexpr std::string_view ends_key = "pronk.tokenizer.ends";  // ids that end a
 constexpr std::string_view strips_space_key = "pronk.tokenizer.strips_leading_space";
 constexpr std::string_view joins_bytes_key = "pronk.tokenizer.joins_bytes";
 
-// Gives a vocabulary that has its spellings and types the pipeline of the tokenizer.json in the metadata.
+// Gives a vocabulary that has its spellings and types the pipeline of the tokenizer.json in the metadata; who has more
+// of that file than its pipeline takes all from it.
 Status load_json_pipeline(const files::Metadata& metadata, Vocabulary& out);
 
 // Appends a text in NFC.

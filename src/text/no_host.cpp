@@ -6,9 +6,7 @@ namespace pronk::text {
 
 Status load_json_pipeline(const files::Metadata& metadata, Vocabulary& out) {
   PRONK_TRY(const std::string_view json, metadata.string_at(json_key));
-  PRONK_TRY(Vocabulary read, load_vocabulary(TokenizerFiles{.tokenizer = std::string(json)}));
-  if (read.spellings.count() != out.spellings.count()) return fail(std::string(json_key) + " has other tokens");
-  out = std::move(read);
+  PRONK_TRY(out, load_vocabulary(TokenizerFiles{.tokenizer = std::string(json)}));
   return {};
 }
 

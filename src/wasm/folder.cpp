@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
+#include "convert/job.h"
 #include "convert/plan.h"
 #include "sources/folder.h"
 #include "text/tokenizer.h"
@@ -149,14 +151,14 @@ i32 folder_tokenizer(const u8* json, u32 length) {
 }
 
 i32 folder_encode(const u8* text, u32 length, u32 control) {
-  if (!tokenizer) return misused("no tokenizer");
+  CHECK(tokenizer.has_value());
   const auto ids = tokenizer->encode(text_of(text, length), {control != 0, text::Tokenizer::Bos::off});
   if (!ids) return failed(ids.error(), ErrorCode::bad_argument);
   return give(std::string(reinterpret_cast<const char*>(ids->data()), ids->size() * sizeof(u32)));
 }
 
 i32 folder_decode(u32 id, u32 first) {
-  if (!tokenizer) return misused("no tokenizer");
+  CHECK(tokenizer.has_value());
   std::string text;
   tokenizer->append_piece(id, text, true, first != 0);
   return give(std::move(text));
