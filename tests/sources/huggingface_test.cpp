@@ -94,6 +94,12 @@ TEST(HuggingFace, ReadsRopeInOldAndNewForms) {
       *metadata_of({{"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}}).string_at("llama.rope.scaling.type"),
       "linear");
   EXPECT_FALSE(metadata_of({{"rope_scaling", {{"rope_type", "default"}}}}).has("llama.rope.scaling.type"));
+  const json longrope = {{"rope_type", "longrope"}, {"short_factor", {1}}, {"long_factor", {2}}};
+  EXPECT_EQ(*metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}})
+                 .u32_at("llama.context_length"),
+            64u);
+  EXPECT_EQ(error_of(changed({{"rope_scaling", longrope}})),
+            "config.json: 'original_max_position_embeddings' is missing");
   const files::Metadata scaled = metadata_of(
       {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}, {"mscale", 2}, {"mscale_all_dim", 3}}}});
   EXPECT_NEAR(*scaled.f64_at("llama.rope.scaling.yarn_attn_factor") * (1 + 0.1 * std::log(4)),
