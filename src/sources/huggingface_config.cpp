@@ -76,6 +76,16 @@ Result<u32> period_of(const std::vector<i32>& slides) {
   return period;
 }
 
+Result<std::vector<float>> floats(JsonValue array) {
+  PRONK_OK(array.array());
+  std::vector<float> numbers;
+  for (const JsonValue each : array) {
+    PRONK_TRY(const double number, each.number());
+    numbers.push_back(float(number));
+  }
+  return numbers;
+}
+
 // The first of two that has a value.
 JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ? first : second; }
 
@@ -324,7 +334,8 @@ Status Config::write_heads(GgufWriter& header) const {
 Status Config::write_windows(GgufWriter& header) const {
   PRONK_TRY(const u32 context, whole("max_position_embeddings"));
   if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
-  header.add_u32(full("context_length"), context - family_->first_position);
+  PRONK_TRY(const u32 most, long_rope() ? original_context() : context);  // its factors beyond are not built
+  header.add_u32(full("context_length"), std::min(context, most) - family_->first_position);
   if (family_->first_position > 0 && (*this)["pad_token_id"].has_value()) {
     PRONK_TRY(const u32 pad, whole("pad_token_id"));  // positions are counted from it
     if (pad + 1 != family_->first_position) return unsupported("pad_token_id", std::to_string(pad));
@@ -420,6 +431,7 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
   PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
   if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
+  if (long_rope()) return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
   const std::string prefix = full("rope.scaling.");
   PRONK_TRY(const bool truncate, rope.boolean_or("truncate", true));
@@ -440,6 +452,37 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
     header.add_f64(full("attention.temperature_scale"), number);
   }
   return type == "yarn" ? write_yarn_magnitude(rope, header) : Status();
+}
+
+bool Config::long_rope() const {
+  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
+  const auto type = either(rope["rope_type"], rope["type"]).string();
+  return type && (*type == "longrope" || *type == "su");
+}
+
+Result<u32> Config::original_context() const {
+  constexpr std::string_view key = "original_max_position_embeddings";
+  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
+  const JsonValue original = either(rope[key], (*this)[key]);
+  if (!original.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
+  PRONK_TRY(const u64 length, original.integer());
+  if (length < 2 || length > ~u32{0}) return original.error("is out of range");
+  return u32(length);
+}
+
+// Divisors of the frequencies, as they are within the original context (arXiv 2402.13753).
+Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
+  const std::string prefix = full("rope.scaling.");
+  PRONK_TRY(const u32 original, original_context());
+  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
+  PRONK_TRY(const double factor, rope.number_or("factor", double(context) / original));
+  const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(original))) : 1;
+  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
+  PRONK_TRY(const std::vector<float> divisors, floats(rope["short_factor"]));
+  header.add_string(prefix + "type", "longrope");
+  header.add_f64(prefix + "attn_factor", magnitude);
+  header.add_f32s(prefix + "short_factors", divisors);
+  return {};
 }
 
 // The factor on cosines and sines. GGUF's is multiplied by what the paper proposes.

@@ -51,6 +51,9 @@ class Config {
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
+  Status write_long_rope(files::JsonValue rope, files::GgufWriter& header) const;
+  bool long_rope() const;
+  Result<u32> original_context() const;
   Result<u32> whole(std::string_view key) const;
   Result<u32> sum_of(std::string_view products) const;
   Result<u32> product(std::string_view factors) const;

@@ -82,6 +82,13 @@ const Family families[] = {
         post_attention_layernorm ffn_norm  mlp.gate_up_proj ffn_up:2  mlp.down_proj ffn_down
         | model.embed_tokens token_embd  model.norm output_norm  lm_head output)",
      "phi3"},
+    {"phi3_longrope",
+     R"({"model_type": "phi3", "original_max_position_embeddings": 32, "rope_scaling": {"type": "longrope",
+         "short_factor": [1, 1, 1, 1.5, 2, 3, 5, 8], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}})",
+     // 128 tokens instead of 32: √(1 + ln 4 / ln 32)
+     R"({"context_length": 32, "rope.scaling.attn_factor": 1.1832159566199232,
+         "rope.scaling.short_factors": [1, 1, 1, 1.5, 2, 3, 5, 8]})",
+     llama_tensors, "phi3"},
     {"seed_oss", R"({"model_type": "seed_oss"})", "{}",
      R"(input_layernorm attn_norm  self_attn.q_proj attn_q+  self_attn.k_proj attn_k+  self_attn.v_proj attn_v+
         self_attn.o_proj attn_output  post_attention_layernorm post_attention_norm
@@ -219,6 +226,8 @@ void add_metadata(files::GgufWriter& writer, const Family& family) {
     const std::string key = std::string(family.architecture) + "." + name;
     if (value.is_string()) {
       writer.add_string(key, std::string(value));
+    } else if (value.is_array() && value[3].is_number_float()) {
+      writer.add_f32s(key, value.get<std::vector<float>>());
     } else if (value.is_array()) {
       writer.add_i32s(key, value.get<std::vector<i32>>());
     } else if (value.is_number_float()) {

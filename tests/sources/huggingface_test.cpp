@@ -94,8 +94,14 @@ TEST(HuggingFace, ReadsRopeInOldAndNewForms) {
       *metadata_of({{"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}}).string_at("llama.rope.scaling.type"),
       "linear");
   EXPECT_FALSE(metadata_of({{"rope_scaling", {{"rope_type", "default"}}}}).has("llama.rope.scaling.type"));
-  const files::Metadata scaled = metadata_of(
-      {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}, {"mscale", 2}, {"mscale_all_dim", 3}}}});
+  const json longrope = {{"rope_type", "longrope"}, {"short_factor", {1}}, {"long_factor", {2}}};
+  EXPECT_EQ(*metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}})
+                 .u32_at("llama.context_length"),
+            64u);
+  EXPECT_EQ(error_of(changed({{"rope_scaling", longrope}})),
+            "config.json: 'original_max_position_embeddings' is missing");
+  const files::Metadata scaled =
+      metadata_of({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}, {"mscale", 2}, {"mscale_all_dim", 3}}}});
   EXPECT_NEAR(*scaled.f64_at("llama.rope.scaling.yarn_attn_factor") * (1 + 0.1 * std::log(4)),
               (1 + 0.2 * std::log(4)) / (1 + 0.3 * std::log(4)), 1e-15);
   const files::Metadata yarn = metadata_of(
@@ -211,12 +217,12 @@ TEST(HuggingFace, ReadsRobertaAndRerankers) {
                          {"max_position_embeddings", 8},
                          {"architectures", {"XLMRobertaForSequenceClassification"}}});
   ASSERT_TRUE(source.add_file("config.json", config.dump()).has_value());
-  const std::vector<u8> weights = test::safetensors_file(
-      {{"roberta.embeddings.word_embeddings.weight", "F32", {300, 1}, std::vector<u8>(1200)},
-       {"roberta.embeddings.position_embeddings.weight", "F32", {8, 2}, std::vector<u8>(64)},
-       {"roberta.embeddings.LayerNorm.gamma", "F32", {1}, std::vector<u8>(4)},
-       {"classifier.dense.bias", "F32", {1}, std::vector<u8>(4)},
-       {"classifier.out_proj.bias", "F32", {1}, std::vector<u8>(4)}});
+  const std::vector<u8> weights =
+      test::safetensors_file({{"roberta.embeddings.word_embeddings.weight", "F32", {300, 1}, std::vector<u8>(1200)},
+                              {"roberta.embeddings.position_embeddings.weight", "F32", {8, 2}, std::vector<u8>(64)},
+                              {"roberta.embeddings.LayerNorm.gamma", "F32", {1}, std::vector<u8>(4)},
+                              {"classifier.dense.bias", "F32", {1}, std::vector<u8>(4)},
+                              {"classifier.out_proj.bias", "F32", {1}, std::vector<u8>(4)}});
   auto parsed = files::parse_safetensors(weights, weights.size());
   const u64 start = parsed->file->tensors[1].offset;
   ASSERT_TRUE(source.add_weights(std::move(*parsed->file)).has_value());

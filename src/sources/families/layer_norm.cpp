@@ -47,7 +47,8 @@ constexpr Family families[] = {
     {.model_types = "nemotron",
      .architecture = "nemotron",
      .activations = "relu2",
-     .defaults = R"({"hidden_act": "relu2", "rope_theta": 10000, "layer_norm_eps": 1e-5, "max_position_embeddings": 4096,
+     .defaults =
+         R"({"hidden_act": "relu2", "rope_theta": 10000, "layer_norm_eps": 1e-5, "max_position_embeddings": 4096,
                      "partial_rotary_factor": 0.5})",
      .aliases = "layer_norm_eps norm_eps",
      .norms_from_one = true},
