@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "commands.h"
@@ -25,7 +26,7 @@ using files::TensorInfo;
 using sources::NamedTensor;
 using test::FolderTensor;
 
-constexpr u32 i8_type = 24, f16_type = 1, f32_type = 0, mxfp4_type = 39;
+constexpr u32 f16_type = 1, f32_type = 0, mxfp4_type = 39;
 
 // A file of bytes 0, 1, 2, … whose tensors are described one behind the other.
 class Assemble : public testing::Test {
