@@ -293,11 +293,10 @@ Status Config::write_own(GgufWriter& header) const {
 }
 
 Result<u32> Config::head_width() const {
-  if ((*this)["head_dim"].has_value()) return whole("head_dim");
   PRONK_TRY(const u32 heads, whole("num_attention_heads"));
   PRONK_TRY(const u32 width, whole("hidden_size"));
   if (heads == 0) return fail(ErrorCode::bad_model, "'num_attention_heads' is 0");
-  return width / heads;
+  return (*this)["head_dim"].has_value() ? whole("head_dim") : width / heads;
 }
 
 Status Config::write_heads(GgufWriter& header) const {
