@@ -111,6 +111,7 @@ Status skip_rows(TensorInfo& tensor, u32 rows) {
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
   std::vector<NamedTensor> named;
+  const bool made = !config.family().made.empty();  // those beyond would not be whole
   bool head = false;
   for (const TensorInfo& from : tensors) {
     TensorInfo tensor = from;
@@ -118,7 +119,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
     const std::optional<u32> expert = take_expert(name);
     tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
-    if (tensor.name.empty() || (is_head && config.tied()) || !is_of_a_layer(tensor.name, layers)) continue;
+    if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
     PRONK_OK(shape_books(tensor, config, from.name));
     if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
     const bool norm = tensor.name.ends_with("norm.weight") && !tensor.name.ends_with("ssm_norm.weight");

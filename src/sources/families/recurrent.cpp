@@ -103,7 +103,7 @@ constexpr Family families[] = {
      .keys = "state_size ssm.state_size conv_kernel ssm.conv_kernel inner ssm.inner_size "
              "time_step_rank ssm.time_step_rank",
      .aliases = "rms_norm_eps layer_norm_epsilon",
-     .computed = "inner expand*hidden_size num_attention_heads none intermediate_size none",
+     .computed = "inner expand*hidden_size num_attention_heads 1 intermediate_size none",
      .made = "ssm_a logs ssm_conv1d.weight flat"},
     {.model_types = "mamba2",
      .architecture = "mamba2",
@@ -116,7 +116,7 @@ constexpr Family families[] = {
      .keys = "state_size ssm.state_size conv_kernel ssm.conv_kernel inner ssm.inner_size "
              "num_heads ssm.time_step_rank n_groups ssm.group_count",
      .aliases = "rms_norm_eps layer_norm_epsilon",
-     .computed = "inner expand*hidden_size num_attention_heads none intermediate_size none",
+     .computed = "inner expand*hidden_size num_attention_heads 1 intermediate_size none",
      .made = "ssm_a logs+column ssm_d column ssm_conv1d.weight flat"},
     {.model_types = "qwen3_next",
      .architecture = "qwen3next",
