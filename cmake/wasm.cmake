@@ -10,8 +10,10 @@
 # Only what calculates has to be fast: all else is small first.
 file(GLOB_RECURSE small_sources src/convert/*.cpp src/engine/*.cpp src/files/*.cpp src/gpu/*.cpp src/graph/*.cpp src/kernels/*.cpp
   src/models/*.cpp src/sources/*.cpp src/text/*.cpp src/wasm/*.cpp)
-list(APPEND small_sources src/cpu/states.cpp)
+list(APPEND small_sources src/cpu/states.cpp src/cpu/executor.cpp src/cpu/sampler.cpp src/cpu/workspace.cpp)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
+# Codecs too: products have code of their own (isa).
+set_property(SOURCE ${format_sources} APPEND PROPERTY COMPILE_OPTIONS -Oz)
 
 set(shared_memory -matomics)
 

@@ -1,7 +1,7 @@
 // Four bits a weight in groups of 32 as MLC's compiler writes them (q4f16_1, q4f32_1): a weight is scale · (code − 7),
 // two codes in a byte, the lower one first. With 15 − code and −scale that is what the blocks are, d · (n − 8), to the
-// last bit. And what is stored as codes and a float32 for each 64, each as it stays; and MXFP4 of gpt-oss, which has
-// neighbours in a byte, and a block's exponents in a tensor of their own.
+// last bit. And what is stored as codes and a float32 for each 64, each as it stays; and the four-bit floats of
+// gpt-oss, which have neighbours in a byte, and a block's exponents in a tensor of their own.
 #include "formats/pieces.h"
 
 #include <algorithm>

@@ -25,7 +25,7 @@ fn joined_parts(position: u32, w: u32) -> vec4<f32> {
   return sum;
 }
 
-@compute @workgroup_size(WORKGROUP) @diagnostic(off, subgroup_uniformity)
+@diagnostic(off, subgroup_uniformity) @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32,
         @builtin(subgroup_size) subgroup_size: u32) {
   span = min(min(subgroup_size, subgroupAdd(1u)), LANES);  // a driver may run fewer than it says

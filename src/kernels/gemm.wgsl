@@ -47,7 +47,7 @@ fn x_unit(unit: u32) -> Eight {
 
 fn w_begin(i: u32) -> u32 {
   var n = w_row + i * W_STEP;
-  if (GATED && i * W_STEP >= OUT_N) {
+  if (GATED && n >= first_n + OUT_N) {
     n = min(n - OUT_N, params.rows - 1u) + params.rows;
   } else {
     n = min(n, params.rows - 1u);

@@ -356,7 +356,10 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
   }
   const auto expected =
       reference(heads, k_layout.floats(k, rows), v_layout.floats(v, rows), context, q, stride, position, tokens);
-  EXPECT_LE(relative_error(got, expected), tolerance(heads.dim));
+  // The largest scores are about four times as large as they are on average: their rounding alone is an error of
+  // weights.
+  const double score_rounding = 4 * heads.scale * 1.5 * std::sqrt(double(heads.dim)) / (1 << 24);
+  EXPECT_LE(relative_error(got, expected), std::max(tolerance(heads.dim), score_rounding));
 }
 
 // A prompt of `tokens` and one more token, each stored and then attended to, against attention over what was never
