@@ -373,7 +373,8 @@ Result<std::vector<TensorInfo>> Assembly::finish() {
       return fail(ErrorCode::bad_model, quoted(name) + " has not one tensor of blocks and one of scales");
     PRONK_OK(add_blocks(name, codes[0], scales[0]));
   }
-  std::ranges::sort(done_, {}, first_byte);
+  const auto made = [](const TensorInfo& tensor) { return !tensor.parts.empty(); };
+  if (std::ranges::any_of(done_, made)) std::ranges::sort(done_, {}, first_byte);  // else they are in their source's order
   return std::move(done_);
 }
 

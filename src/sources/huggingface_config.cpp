@@ -170,8 +170,10 @@ Status Config::check_refused(JsonValue root) const {
 
 // null is a value that the class takes instead of its default.
 JsonValue Config::operator[](std::string_view key) const {
-  for (const std::string_view name : {find_pair(family_->aliases, key), key, find_pair(mlc_names, key)}) {
-    if (!name.empty() && given_[name].present()) return given_[name];
+  for (const JsonValue scope : {given_, defaults_.root()}) {
+    for (const std::string_view name : {find_pair(family_->aliases, key), key, find_pair(mlc_names, key)}) {
+      if (!name.empty() && scope[name].present()) return scope[name];
+    }
   }
   return defaults_.root()[key];
 }

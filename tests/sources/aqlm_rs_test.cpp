@@ -81,7 +81,9 @@ struct Small {
   void matrix(const std::string& stem, u64 rows, u64 cols) {
     const u64 groups = cols / 8;
     const std::vector<u8> code = codes(groups * 2 * rows);
-    const std::vector<float> books = uniforms(2 * 256 * 8, 0.3f), scales = uniforms(rows, 0.5f);
+    std::vector<float> books = uniforms(2 * 256 * 8, 0.3f);
+    for (float& number : books) number = f16_to_f32(f32_to_f16(number));  // as those that were trained are
+    const std::vector<float> scales = uniforms(rows, 0.5f);
     std::vector<float> weights(rows * cols);
     for (u64 row = 0; row < rows; ++row) {
       for (u64 col = 0; col < cols; ++col) {

@@ -11,6 +11,9 @@ const compile = (name: string): WebAssembly.Module =>
   new WebAssembly.Module(readFileSync(new URL(`../../dist/${name}`, import.meta.url)));
 const wasm = compile('pronk.wasm');
 
+/** Of engines: text that a tokenizer of the host's makes. */
+const textImports = ['text_compose', 'text_decode', 'text_encode', 'text_take', 'text_tokenizer'];
+
 /** Names of an interface's functions, with their numbers of parameters; those of the one that it extends, too. */
 function declaredExports(name: string): [string, number][] {
   const source = readFileSync(new URL('../../src/runtime/module.ts', import.meta.url), 'utf8');
@@ -50,7 +53,7 @@ describe('the WASM module', () => {
     const folder = compile('pronk-folder.wasm');
     const { exports } = new WebAssembly.Instance(folder, { pronk: { log() {} } });
     const declared = declaredExports('FolderExports');
-    expect(declared).toHaveLength(13);
+    expect(declared).toHaveLength(17);
     expect(functionsOf(exports).sort()).toEqual(declared.sort());
     expect(WebAssembly.Module.imports(folder).map(({ name }) => name)).toEqual(['log']);
   });
@@ -61,7 +64,7 @@ describe('the WASM module', () => {
     const declared = [...declaredExports('ModuleExports'), ...declaredExports('ThreadExports')];
     expect(exportsOf(module).sort()).toEqual(declared.sort());
     const imports = WebAssembly.Module.imports(threads).map(({ name }) => name);
-    expect(imports.sort()).toEqual(['log', 'memory']);
+    expect(imports.sort()).toEqual(['log', 'memory', ...textImports]);
 
     const model = tinyModel()[0]!;
     module.withBytes(model, (at) => module.call((m) => m.pronk_header(0, at, model.length, model.length)));
@@ -93,7 +96,7 @@ describe('the WASM module', () => {
   it('imports only functions that the host has, and all of them', () => {
     const host = new GpuHost(fakeDevice, {} as GPUAdapterInfo);
     const wanted = WebAssembly.Module.imports(wasm).map(({ name }) => name);
-    expect(wanted.sort()).toEqual([...Object.keys(host.imports()), 'log'].sort());
+    expect(wanted.sort()).toEqual([...Object.keys(host.imports()), 'log', ...textImports].sort());
   });
 
   const fresh = () => instantiate(wasm, null);

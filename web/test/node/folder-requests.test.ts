@@ -186,7 +186,11 @@ it('is at most two requests a file where each tensor has one', async () => {
   } satisfies Platform;
   const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/1b/', cache: false }]);
   if (Array.isArray(found)) throw new Error('no folder');
-  const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+  const source = await openFolder(
+    found,
+    async () => new FolderModule(await platform.folderModule()),
+    nodePlatform.startMd5,
+  );
   const planned = asked.length;
   let at = 0;
   for (let part: Uint8Array; (part = await source.read(at, 4 << 20, source.size)).length > 0; ) at += part.length;
