@@ -111,7 +111,7 @@ Shader& Shader::function(graph::Function function, bool named) {
   return *this;
 }
 
-Shader& Shader::format(const formats::Format& format, u32 table_binding) {
+Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units) {
   if (format.gpu_table) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
@@ -120,6 +120,8 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
     add_constant("BOOKS", false, formats::additive_books(format));
     add_constant("CODE_BITS", false, formats::additive_code_bits(format));
     add_constant("GROUP_UNITS", false, format.block_weights / 8);
+    add_constant("BOOKS_KEPT", true, keeps_books);
+    add_constant("ODD_UNITS", true, odd_units);
   }
   with(format.wgsl).add("weights");
   return defines(format, "scales_of") ? add("code_book") : *this;
@@ -135,7 +137,8 @@ Shader& Shader::products(const formats::Format& format, bool int8) {
     text_ += "const ZERO = 0.0;\nconst STEP = 4u;\n";
     if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
   }
-  if (!defines(format, "scales_of")) text_ += "fn prepare(local: u32) {}\n";
+  if (!defines(format, "scales_of") && !defines(format, "prepare")) text_ += "fn prepare(local: u32) {}\n";
+  if (!defines(format, "weight_scale")) text_ += "fn weight_scale(row: u32) -> f32 {\n  return 1.0;\n}\n";
   return add(int8 ? "products_int8" : "products");
 }
 
