@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "http.h"
+#include "whole_check.h"
 
 namespace pronk::cli {
 
@@ -26,7 +27,9 @@ class CachedSource final : public ByteSource {
   CachedSource(const std::string& url, const SourceOptions& options)
       : http_(url),
         entry_(CacheEntry::open(options.cache, url, !options.header_only)),
-        keep_(!options.header_only && entry_.writable()) {
+        keep_(!options.header_only && entry_.writable()),
+        md5_(options.md5),
+        whole_(entry_.info().sha256, md5_) {
     if (!entry_.trouble().empty()) note("no cache: " + entry_.trouble());
   }
 
@@ -80,8 +83,7 @@ class CachedSource final : public ByteSource {
   Status start_entry() {
     const RemoteInfo& remote = http_.info();
     keep_or_note(entry_.restart(remote.identity(), remote.size, remote.sha256()));
-    whole_ = {};
-    whole_at_ = 0;
+    whole_ = WholeCheck(remote.sha256(), md5_);
     part_ = ~u64{0};
     return {};
   }
@@ -112,7 +114,7 @@ class CachedSource final : public ByteSource {
     const Result<bool> good = entry_.read_part(part, bytes);
     if (!good || !*good) PRONK_OK(mend(part, bytes));
     part_ = part;
-    add_to_whole(part * cache_part, bytes);
+    whole_.add(part * cache_part, bytes);
     return {};
   }
 
@@ -159,18 +161,8 @@ class CachedSource final : public ByteSource {
 
   void keep_bytes(std::span<const u8> bytes) {
     if (bytes.empty()) return;
-    add_to_whole(entry_.info().have, bytes);
+    whole_.add(entry_.info().have, bytes);
     keep_or_note(entry_.append(bytes));
-  }
-
-  // The whole file's hash grows with what passes by in order.
-  void add_to_whole(u64 position, std::span<const u8> bytes) {
-    if (entry_.info().sha256.empty() || entry_.info().complete || position > whole_at_ ||
-        position + bytes.size() <= whole_at_)
-      return;
-    const std::span<const u8> fresh = bytes.subspan(whole_at_ - position);
-    whole_.update(fresh);
-    whole_at_ += fresh.size();
   }
 
   Status check_whole() {
@@ -179,25 +171,22 @@ class CachedSource final : public ByteSource {
     if (info.size && *info.size != info.have) {
       return fail(name + ": " + std::to_string(info.have) + " bytes came instead of " + std::to_string(*info.size));
     }
-    if (info.sha256.empty()) return {};
-    while (whole_at_ < info.have) PRONK_OK(load_part(whole_at_ / cache_part));
-    const std::string found = hex(whole_.finish());
-    if (found == info.sha256) return {};
-    const std::string published = info.sha256;
+    while (whole_.wanted() && whole_.position() < info.have) PRONK_OK(load_part(whole_.position() / cache_part));
+    const Status good = whole_.finish(name);
+    if (good) return {};
     entry_.drop();
     keep_ = false;
-    return fail(name + ": the bytes have SHA-256 " + found + ", published is " + published +
-                "; the download is removed");
+    return fail(good.error().code, good.error().message + "; the download is removed");
   }
 
   HttpFile http_;
   CacheEntry entry_;
-  bool keep_;               // what is downloaded goes to the entry
+  bool keep_;  // what is downloaded goes to the entry
+  std::string md5_;
+  WholeCheck whole_;
   bool use_entry_ = true;   // its bytes are those of the server's file
   std::vector<u8> buffer_;  // one part of the entry, checked
   u64 part_ = ~u64{0}, part_bytes_ = 0;
-  Sha256 whole_;
-  u64 whole_at_ = 0;
 };
 
 }  // namespace

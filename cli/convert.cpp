@@ -12,9 +12,9 @@
 #include "file.h"
 #include "files/gguf_writer.h"
 #include "formats/additive.h"
+#include "made_source.h"
 #include "recipes.h"
 #include "source.h"
-#include "sources/folder.h"
 
 namespace pronk::cli {
 
@@ -24,6 +24,7 @@ using files::TensorInfo;
 
 constexpr u64 part_weights = 1 << 16;  // decoded at a time; a whole number of blocks of any format
 constexpr u64 part_units = 1 << 15;    // made at a time
+constexpr u64 made_bytes = 2 << 20;    // the same, where a unit is no larger
 
 struct Input {
   ModelFile model;
@@ -32,15 +33,9 @@ struct Input {
 
 Result<Input> open_folder(const std::string& folder) {
   Input input;
-  std::unique_ptr<sources::Source> source;
   if (is_url(folder)) return fail(ErrorCode::unsupported, "convert takes folders of this machine, not " + folder);
-  for (const std::string_view name : sources::folder_file_names()) {
-    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(name)));
-    if (!contents) continue;
-    if (!source) source = sources::folder_source(name);
-    PRONK_OK(source->add_file(name, std::move(*contents)));
-  }
-  if (!source) return fail(folder + " is no folder of a model");
+  PRONK_TRY(SmallFiles files, read_small_files(folder, {}));
+  PRONK_TRY(const auto source, source_of(folder, std::move(files)));
   for (const std::string& name : source->weight_files()) {
     PRONK_TRY(MappedFile file, MappedFile::open(folder + name));
     if (const auto added = source->add_header(file.bytes(), file.size()); !added)
@@ -76,11 +71,11 @@ class Conversion {
  private:
   Status add(const TensorInfo& tensor);
   Status add_additive(const TensorInfo& codes);
-  Status write_made(const Job& job, const files::Sink& sink) const;
   Status write_encoded(const Job& job, const files::Sink& sink) const;
   Status write_additive(const Job& job, const files::Sink& sink) const;
   std::vector<float> floats(const TensorInfo& tensor) const;
-  std::vector<u8> made(const TensorInfo& tensor, u64 first, u64 units) const;
+  std::vector<u8> made(const convert::Part& part, u64 first, u64 units) const;
+  Status write_parts(const Job& job, const files::Sink& sink) const;
 
   const ModelFile& model_;
   const Recipe* recipe_;  // null: as stored
@@ -127,20 +122,29 @@ Status Conversion::add_additive(const TensorInfo& codes) {
   return {};
 }
 
-std::vector<u8> Conversion::made(const TensorInfo& tensor, u64 first, u64 units) const {
-  const convert::Unit unit = *convert::unit_of(tensor.type, tensor.scales.has_value());
-  const std::vector<convert::Input> inputs = convert::inputs_of(tensor);
+std::vector<u8> Conversion::made(const convert::Part& part, u64 first, u64 units) const {
+  const convert::Unit unit = *convert::unit_of(part.making);
   const u8* from[2] = {};
-  for (u32 i = 0; i < inputs.size(); ++i)
-    from[i] = model_.files[inputs[i].file].bytes().data() + inputs[i].offset + first * unit.of_inputs[i];
-  return convert::make(tensor.type, inputs.size() > 1, tensor.added, units, from);
+  for (u32 i = 0; i < part.inputs.size(); ++i) {
+    const convert::Input& input = part.inputs[i];
+    from[i] = model_.files[input.file].bytes().data() + input.offset + first * unit.of_inputs[i];
+  }
+  return convert::make(part.making, units, from);
 }
 
-Status Conversion::write_made(const Job& job, const files::Sink& sink) const {
-  const convert::Unit unit = *convert::unit_of(job.tensor->type, job.tensor->scales.has_value());
-  const u64 total = job.tensor->bytes / unit.of_inputs[0];
-  for (u64 at = 0; at < total; at += part_units)
-    PRONK_OK(sink(made(*job.tensor, at, std::min(part_units, total - at))));
+// Whole rows at a time where a part is made by rows.
+Status Conversion::write_parts(const Job& job, const files::Sink& sink) const {
+  for (const convert::Part& part : convert::parts_of(*job.tensor)) {
+    const convert::Input& input = part.inputs[0];
+    if (part.making.copies()) {
+      PRONK_OK(sink(model_.files[input.file].bytes().subspan(input.offset, input.bytes)));
+      continue;
+    }
+    const convert::Unit unit = *convert::unit_of(part.making);
+    const u64 total = input.bytes / unit.of_inputs[0];
+    const u64 units = std::clamp<u64>(made_bytes / unit.bytes / 64 * 64, 1, part_units);
+    for (u64 at = 0; at < total; at += units) PRONK_OK(sink(made(part, at, std::min(units, total - at))));
+  }
   return {};
 }
 
@@ -152,19 +156,17 @@ Status write_floats(std::span<const float> weights, const formats::Format& to, c
 
 Status Conversion::write_encoded(const Job& job, const files::Sink& sink) const {
   const formats::Format& from = *formats::find(job.tensor->type);
-  const u8* const bytes = model_.bytes(*job.tensor).data();
-  const u64 total = job.tensor->weights();
   std::vector<float> weights;
-  for (u64 at = 0; at < total; at += part_weights) {
-    weights.resize(std::min(part_weights, total - at));
-    const u64 first = at / from.block_weights, count = weights.size() / from.block_weights;
-    if (job.tensor->scales)
-      from.decode(made(*job.tensor, first, count).data(), count, weights.data());
-    else
-      from.decode(bytes + first * from.block_bytes, count, weights.data());
-    PRONK_OK(write_floats(weights, *job.to, sink));
-  }
-  return {};
+  return write_parts(job, [&](std::span<const u8> bytes) -> Status {
+    const u64 total = bytes.size() / from.block_bytes * from.block_weights;
+    for (u64 at = 0; at < total; at += part_weights) {
+      weights.resize(std::min(part_weights, total - at));
+      const u64 first = at / from.block_weights, count = weights.size() / from.block_weights;
+      from.decode(bytes.data() + first * from.block_bytes, count, weights.data());
+      PRONK_OK(write_floats(weights, *job.to, sink));
+    }
+    return {};
+  });
 }
 
 std::vector<float> Conversion::floats(const TensorInfo& tensor) const {
@@ -179,9 +181,11 @@ Status Conversion::write_additive(const Job& job, const files::Sink& sink) const
   const formats::Format& from = *formats::find_additive(codes.type, codes.shape[0], job.books->shape[0]);
   const std::vector<float> books = floats(*job.books), scales = floats(*job.scales);
   const formats::AdditiveTables tables{books.data(), scales.data(), u32(job.books->shape[1])};
+  const std::vector<u8> rows = job.copied() ? std::vector<u8>() : made(convert::parts_of(codes)[0], 0, 1);
+  const u8* const first = job.copied() ? model_.bytes(codes).data() : rows.data();
   std::vector<float> weights(job.shape[0]);
   for (u64 row = 0; row < job.shape[1]; ++row) {
-    const u8* at = model_.bytes(codes).data() + row * codes.shape[1] * from.block_bytes;
+    const u8* at = first + row * codes.shape[1] * from.block_bytes;
     formats::decode_additive(from, at, codes.shape[1], tables, u32(row), weights.data());
     PRONK_OK(write_floats(weights, *job.to, sink));
   }
@@ -191,7 +195,7 @@ Status Conversion::write_additive(const Job& job, const files::Sink& sink) const
 Status Conversion::write(const Job& job, const files::Sink& sink) const {
   if (job.books) return write_additive(job, sink);
   if (job.to) return write_encoded(job, sink);
-  return job.copied() ? sink(model_.bytes(*job.tensor)) : write_made(job, sink);
+  return write_parts(job, sink);
 }
 
 Status write_metadata(const Input& input, const Recipe* recipe, files::GgufWriter& writer) {

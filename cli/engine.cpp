@@ -7,8 +7,9 @@
 
 #include "base/quote.h"
 #include "gpu/native.h"
+#include "made_source.h"
 #include "sha256.h"
-#include "sources/tokenizer_files.h"
+#include "sources/folder.h"
 #include "tune/tuning_file.h"
 
 namespace pronk::cli {
@@ -113,8 +114,7 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
 namespace {
 
 // One file of a model after the other: its header, and the file.
-Status add_header(Model& model, OpenModel& open, const std::string& location, const SourceOptions& options) {
-  PRONK_TRY(auto source, open_source(location, options));
+Status add_header(Model& model, OpenModel& open, const std::string& location, std::unique_ptr<ByteSource> source) {
   PRONK_OK(read_header(*source, location, [&](std::span<const u8> prefix, u64 size) {
     return model.add_header(u32(open.files.size()), prefix, size);
   }));
@@ -122,25 +122,30 @@ Status add_header(Model& model, OpenModel& open, const std::string& location, co
   return {};
 }
 
+Status add_header(Model& model, OpenModel& open, const std::string& location, const SourceOptions& options) {
+  PRONK_TRY(auto source, open_source(location, options));
+  return add_header(model, open, location, std::move(source));
+}
+
 Result<OpenModel> open_folder(const std::string& folder, const SourceOptions& options) {
   auto model = std::make_shared<Model>();
   OpenModel open;
-  const auto names = Model::folder_files();
-  bool known = false;  // by one of the first two
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const bool needed = (i == 1 && !known) || names[i] == sources::tokenizer_file_names()[0];
-    PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(names[i]), options, needed));
-    known = known || contents;
-    if (!known && i == 1) {
-      return fail(folder + " is no folder of a model: it has neither " + std::string(names[0]) + " nor " +
-                  std::string(names[1]));
+  PRONK_TRY(SmallFiles files, read_small_files(folder, options));
+  if (sources::is_loadable(files[0].first, files[0].second)) {
+    for (auto& [name, contents] : files) {
+      if (Status added = model->add_file(name, std::move(contents)); !added)
+        return fail(added.error().code, folder + ": " + added.error().message);
     }
-    if (!contents) continue;
-    const std::string_view name = names[i];
-    if (Status added = model->add_file(name, std::move(*contents)); !added)
-      return fail(added.error().code, folder + ": " + added.error().message);
+    for (const std::string& name : model->weight_files()) {
+      SourceOptions checked = options;
+      checked.md5 = model->weight_md5(u32(open.files.size()));
+      PRONK_OK(add_header(*model, open, folder + name, checked));
+    }
+  } else {
+    PRONK_TRY(auto source, source_of(folder, std::move(files)));
+    PRONK_TRY(auto made, open_made(folder, std::move(source), options));
+    PRONK_OK(add_header(*model, open, folder, std::move(made)));
   }
-  for (const std::string& name : model->weight_files()) PRONK_OK(add_header(*model, open, folder + name, options));
   if (Status read = model->finish_headers(); !read)
     return fail(read.error().code, folder + ": " + read.error().message);
   open.model = std::move(model);

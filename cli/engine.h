@@ -16,8 +16,9 @@ constexpr Option model_option{.name = "-m",
                               .value = "MODEL",
                               .help =
                                   "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf, of a split model any "
-                                  "part; or a folder with config.json and safetensors, or of MLC's: its path, its URL "
-                                  "with a slash at the end, or hf:owner/repo (default: the model in the box)"};
+                                  "part; or a folder with config.json and safetensors, or of MLC's or AQLM.rs's: its "
+                                  "path, its URL with a slash at the end, or hf:owner/repo (default: the model in the "
+                                  "box)"};
 constexpr Option backend_option{.name = "--backend",
                                 .value = "NAME",
                                 .help = "auto (the default): webgpu if there is an adapter that is no software",

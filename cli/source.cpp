@@ -14,8 +14,11 @@
 #include "cache.h"
 #include "cached_source.h"
 #include "http.h"
+#include "made_source.h"
 #include "pronk/pronk.h"
+#include "sources/folder.h"
 #include "sources/tokenizer_files.h"
+#include "whole_check.h"
 
 namespace pronk::cli {
 
@@ -23,8 +26,8 @@ namespace {
 
 class FileSource final : public ByteSource {
  public:
-  static Result<std::unique_ptr<ByteSource>> open(const std::string& path) {
-    auto source = std::unique_ptr<FileSource>(new FileSource(path));
+  static Result<std::unique_ptr<ByteSource>> open(const std::string& path, const std::string& md5) {
+    auto source = std::unique_ptr<FileSource>(new FileSource(path, md5));
     const auto os_error = [&] { return fail(path + ": " + std::strerror(errno)); };
     source->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (source->descriptor_ < 0) return os_error();
@@ -49,6 +52,7 @@ class FileSource final : public ByteSource {
       if (part == 0) break;
       got += u64(part);
     }
+    whole_.add(position, into.first(got));
     return got;
   }
 
@@ -59,16 +63,27 @@ class FileSource final : public ByteSource {
     return std::make_shared<const MappedFile>(std::move(file));
   }
 
+  // Of a mapped file nothing was read so far.
+  Status finish() override {
+    std::vector<u8> rest(whole_.wanted() ? 1 << 20 : 0);
+    while (whole_.wanted() && whole_.position() < size_) {
+      PRONK_TRY(const u64 got, read(whole_.position(), rest, size_));
+      if (got == 0) return fail(path_ + ": has changed its size while it was read");
+    }
+    return whole_.finish(path_);
+  }
+
  private:
-  explicit FileSource(std::string path) : path_(std::move(path)) {}
+  FileSource(std::string path, const std::string& md5) : path_(std::move(path)), whole_("", md5) {}
   std::string path_;
+  WholeCheck whole_;
   int descriptor_ = -1;
   u64 size_ = 0;
 };
 
 class UrlSource final : public ByteSource {
  public:
-  explicit UrlSource(const std::string& url) : http_(url) {}
+  UrlSource(const std::string& url, const std::string& md5) : http_(url), whole_("", md5) {}
   u64 size() const override { return http_.info().size.value_or(unknown_size); }
   void keep_prefix(std::vector<u8> bytes) override { prefix_ = std::move(bytes); }
 
@@ -81,12 +96,17 @@ class UrlSource final : public ByteSource {
       if (part == 0) break;
       got += part;
     }
+    whole_.add(position, into.first(got));
     return got;
   }
+
+  // What was not read is not fetched for this.
+  Status finish() override { return whole_.position() == size() ? whole_.finish(http_.url()) : Status(); }
 
  private:
   std::vector<u8> prefix_;
   HttpFile http_;
+  WholeCheck whole_;
 };
 
 // hf:owner/repo[@revision][/path]
@@ -153,8 +173,10 @@ std::string folder_of(const std::string& location) {
     return location.ends_with('/') ? location : location + "/";
   const std::size_t name = location.rfind('/') + 1;  // 0 when there is no slash
   const std::string_view file = std::string_view(location).substr(name);
-  const auto files = Model::folder_files();
-  if (std::find(files.begin(), files.end(), file) == files.end()) return {};
+  const auto files = Model::folder_files(), firsts = sources::first_file_names();
+  if (std::find(files.begin(), files.end(), file) == files.end() &&
+      std::find(firsts.begin(), firsts.end(), file) == firsts.end())
+    return {};
   return name == 0 ? "./" : location.substr(0, name);
 }
 
@@ -201,8 +223,8 @@ Result<std::optional<std::string>> read_whole(const std::string& location, const
 }
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
-  if (!is_url(location)) return FileSource::open(location);
-  if (options.cache.empty()) return std::make_unique<UrlSource>(location);
+  if (!is_url(location)) return FileSource::open(location, options.md5);
+  if (options.cache.empty()) return std::make_unique<UrlSource>(location, options.md5);
   return open_cached_source(location, options);
 }
 
@@ -251,6 +273,11 @@ Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOpti
     const bool needed = file == sources::tokenizer_file_names()[0];
     PRONK_TRY(std::optional<std::string> contents, read_whole(folder + std::string(file), options, needed));
     if (contents) *sources::tokenizer_file(files, file) = std::move(*contents);
+  }
+  if (files.tokenizer.empty()) {  // a folder of AQLM.rs, or none
+    PRONK_TRY(SmallFiles small, read_small_files(folder, options));
+    PRONK_TRY(const auto source, source_of(folder, std::move(small)));
+    files = source->tokenizer_files();
   }
   auto tokenizer = sources::tokenizer_of(files);
   if (!tokenizer) return fail(tokenizer.error().code, folder + ": " + tokenizer.error().message);

@@ -39,6 +39,7 @@ class ByteSource {
 struct SourceOptions {
   std::string cache = {};    // folder; empty: none
   bool header_only = false;  // little will be read, so nothing is written to the cache
+  std::string md5 = {};      // of the whole file, in hex; empty: not known. finish() fails where it is another
 };
 
 constexpr Option cache_option{.name = "--cache",

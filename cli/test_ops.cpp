@@ -267,14 +267,14 @@ Status each_rotate(const Choice& choice, const Visit& visit) {
 }
 
 // A sharp softmax would show the rounding of single keys.
-void finish_spec(AttentionSpec& spec) {
+void finish_spec(AttentionSpec& spec, gpu::Features features) {
   const bool exact = spec.kv == graph::KvTypes(KvType::f32);
   spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
-  spec.prefill_tile = kernels::attention_tile(spec.heads, 256, false, 0);
-  spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, 0);
+  spec.prefill_tile = kernels::attention_tile(spec.heads, 256, false, features);
+  spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, features);
 }
 
-Status each_fused_attention(const Choice& choice, bool decode, const Visit& visit) {
+Status each_fused_attention(const Choice& choice, bool decode, gpu::Features features, const Visit& visit) {
   constexpr u32 widths[] = {64, 128, 80, 256, 8}, groups[] = {4, 1, 7, 8, 16, 3}, lengths[] = {1, 70, 129, 63, 64, 33},
                 cached[] = {1, 70, 300, 63, 1000, 129};
   u32 round = 0;
@@ -288,7 +288,7 @@ Status each_fused_attention(const Choice& choice, bool decode, const Visit& visi
         spec.pairs = turn % 2 ? graph::RopePairs::adjacent : graph::RopePairs::halves;
         spec.tokens = std::max((decode ? cached : lengths)[turn / 2 % 6], exact ? 1u : 33u), spec.decode = decode;
         spec.attend = !decode;  // then only what it stores is wanted
-        finish_spec(spec);
+        finish_spec(spec, features);
         PRONK_OK(visit([&] { return engine::attention_case(spec, turn); }));
       }
     }
@@ -297,7 +297,7 @@ Status each_fused_attention(const Choice& choice, bool decode, const Visit& visi
 }
 
 // By StoreKv and Attention, in three chunks: windows in rings, soft caps, sinks, other widths, both ways.
-Status each_plain_attention(const Choice& choice, bool decode, const Visit& visit) {
+Status each_plain_attention(const Choice& choice, bool decode, gpu::Features features, const Visit& visit) {
   constexpr HeadShape latent{.query = 16, .kv = 1, .key = 576, .value = 512, .values_in_keys = true};
   const AttentionSpec specs[] = {
       {.heads = heads_of(2, 2, 64), .window = 50},
@@ -316,16 +316,16 @@ Status each_plain_attention(const Choice& choice, bool decode, const Visit& visi
       spec.fused = false;
       spec.tokens = 40, spec.chunks = spec.causal ? 3 : 1, spec.decode = decode;
       spec.attend = !decode;
-      finish_spec(spec);
+      finish_spec(spec, features);
       PRONK_OK(visit([&] { return engine::attention_case(spec, seed); }));
     }
   }
   return {};
 }
 
-Status each_attention(const Choice& choice, bool decode, const Visit& visit) {
-  PRONK_OK(each_fused_attention(choice, decode, visit));
-  return each_plain_attention(choice, decode, visit);
+Status each_attention(const Choice& choice, bool decode, gpu::Features features, const Visit& visit) {
+  PRONK_OK(each_fused_attention(choice, decode, features, visit));
+  return each_plain_attention(choice, decode, features, visit);
 }
 
 Status each_store_kv(const Choice& choice, const Visit& visit) {
@@ -503,8 +503,8 @@ Status each_case(const Choice& choice, const gpu::Device& device, const Visit& v
   PRONK_OK(each_row_operation(choice, visit));
   if (choice.wants("store_kv")) PRONK_OK(each_store_kv(choice, visit));
   if (choice.wants("rotate_store")) PRONK_OK(each_rotate(choice, visit));
-  if (choice.wants("attention")) PRONK_OK(each_attention(choice, false, visit));
-  if (choice.wants("attention-decode")) PRONK_OK(each_attention(choice, true, visit));
+  if (choice.wants("attention")) PRONK_OK(each_attention(choice, false, device.features(), visit));
+  if (choice.wants("attention-decode")) PRONK_OK(each_attention(choice, true, device.features(), visit));
   if (choice.wants("adjust_logits")) PRONK_OK(each_adjustment(choice, visit));
   if (choice.wants("sampling")) PRONK_OK(each_sampling(choice, visit));
   return {};
@@ -542,7 +542,7 @@ Status each_timing(const Choice& choice, const gpu::Device& device, const std::f
     PRONK_OK(visit([&](u32 size) {
       constexpr u32 contexts[] = {512, 4096, 16384};
       const HeadShape heads = heads_of(4, 8, 128);
-      const kernels::AttentionTile tiles[] = {kernels::attention_tile(heads, 1, true, 0)};
+      const kernels::AttentionTile tiles[] = {kernels::attention_tile(heads, 1, true, device.features())};
       return engine::attention_timing(heads, kv, contexts[size], 1, tiles);
     }));
   }

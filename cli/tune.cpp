@@ -46,6 +46,14 @@ void print(const tune::Verdict& v) {
   std::fflush(stdout);
 }
 
+std::string times_text(std::span<const tune::Verdict> verdicts) {
+  std::string text = "kernel, format and shape\tcandidate\tmicroseconds\n";
+  for (const tune::Verdict& v : verdicts) {
+    for (const auto& [candidate, us] : v.times) text += v.key + '\t' + candidate + '\t' + std::to_string(us) + '\n';
+  }
+  return text;
+}
+
 Result<kernels::Tuning> measure(const Args& args, const EngineChoice& choice, gpu::Device& device) {
   PRONK_TRY(const OpenModel open, open_headers(choice.location, choice.source));
   PRONK_TRY(const auto tuner,
@@ -59,6 +67,7 @@ Result<kernels::Tuning> measure(const Args& args, const EngineChoice& choice, gp
     for (int i = 0; i < 600 && !device.has_event(); ++i) gpu::wait(device, std::chrono::seconds(1));
     if (!device.has_event()) return fail("the device has been silent for ten minutes");
   }
+  if (args.has("--times")) PRONK_OK(write_text(std::string(args.text("--times")), times_text(tuner->verdicts())));
   if (tuner->verdicts().size() < tuner->problems().size())
     std::printf("%zu of %zu measured in the time there was\n", tuner->verdicts().size(), tuner->problems().size());
   return tuner->tuning();
@@ -102,6 +111,7 @@ constexpr Option options[] = {
     {.name = "--import",
      .value = "FILE",
      .help = "take the choices of a file that --export wrote on the same GPU and driver; nothing is measured"},
+    {.name = "--times", .value = "FILE", .help = "write what each candidate took, as tab-separated text"},
     context_option,
     kv_option,
     kv_values_option,

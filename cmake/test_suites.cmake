@@ -1,5 +1,5 @@
-# Read by ctest, with `program`, `folder`, `results`, `source_dir` and `timeout` set: one entry for each GoogleTest
-# suite of a program, so that tests of a suite share what it sets up (a GPU device, a model).
+# Read by ctest, with `program`, `folder`, `results`, `source_dir`, `timeout` and `left_out` set: one entry for each
+# GoogleTest suite of a program but those left out, so that tests of a suite share what it sets up (a GPU device, a model).
 if(NOT EXISTS "${program}")
   add_test("${folder}_NOT_BUILT" "${program}")
   return()
@@ -14,6 +14,10 @@ string(REGEX MATCHALL "(^|\n)[^ \n]+\\.(\n|$)" suites "${listing}")
 foreach(suite IN LISTS suites)
   string(STRIP "${suite}" suite)
   string(REGEX REPLACE "\\.$" "" suite "${suite}")
+  list(FIND left_out "${folder}.${suite}" found)
+  if(NOT found EQUAL -1)
+    continue()
+  endif()
   string(REPLACE "/" "_" file_name "${folder}.${suite}")
   add_test("${folder}.${suite}" "${program}" "--gtest_filter=${suite}.*")
   set_tests_properties("${folder}.${suite}" PROPERTIES

@@ -10,8 +10,10 @@
 # Only what calculates has to be fast: all else is small first.
 file(GLOB_RECURSE small_sources src/convert/*.cpp src/engine/*.cpp src/files/*.cpp src/gpu/*.cpp src/graph/*.cpp src/kernels/*.cpp
   src/models/*.cpp src/sources/*.cpp src/text/*.cpp src/wasm/*.cpp)
-list(APPEND small_sources src/cpu/states.cpp)
+list(APPEND small_sources src/cpu/states.cpp src/cpu/executor.cpp src/cpu/sampler.cpp src/cpu/workspace.cpp)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
+# Codecs too: products have code of their own (isa).
+set_property(SOURCE ${format_sources} APPEND PROPERTY COMPILE_OPTIONS -Oz)
 
 set(shared_memory -matomics)
 
@@ -42,10 +44,10 @@ function(pronk_shared_module name)
     -Wl,--initial-memory=4194304 -Wl,--no-check-features -Wl,--wrap=malloc -Wl,--export=__stack_pointer)
 endfunction()
 
-set(engine_abi src/wasm/model.cpp src/wasm/abi.cpp)
-pronk_module(pronk-folder pronk src/wasm/folder.cpp)
+set(engine_abi src/wasm/model.cpp src/wasm/abi.cpp src/wasm/text_host.cpp)
+pronk_module(pronk-folder pronk src/wasm/folder.cpp src/text/no_host.cpp)
 pronk_module(pronk pronk ${engine_abi} src/wasm/tuning.cpp src/cpu/pool_wasm.cpp src/cpu/processors_wasm.cpp ${instruction_sets})
-pronk_module(pronk-tune pronk src/wasm/model.cpp src/wasm/tune.cpp src/wasm/tuning.cpp
+pronk_module(pronk-tune pronk src/wasm/model.cpp src/wasm/text_host.cpp src/wasm/tune.cpp src/wasm/tuning.cpp
   src/cpu/pool_wasm.cpp src/cpu/processors_wasm.cpp ${instruction_sets})
 pronk_shared_module(pronk-threads ${instruction_sets})
 pronk_shared_module(pronk-relaxed src/cpu/isa/all_wasm_relaxed.cpp src/cpu/isa/wasm_relaxed.cpp)

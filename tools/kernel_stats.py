@@ -4,7 +4,8 @@ usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset N
   --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
   --mesa   Mesa as the tool's own notes say
   --candidates  of decode, besides the default ones
-  TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again
+  TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again; or a GGUF
+           file, for a format that it does not write
 
 vector_a_weight: vector instructions of a matvec's innermost loop for each weight. fma_share: FMAs among those of a GEMM's main
 loop, all of a step over k. waves: subgroups a SIMD, as the driver says.
@@ -86,8 +87,10 @@ def main():
         dump.mkdir()
         for name in arguments.types:
             quiet = {"check": True, "stdout": subprocess.DEVNULL}
-            subprocess.run([arguments.pronk, "synth", "--preset", arguments.preset, "--type", name, "--out", model], **quiet)
-            dumping = [arguments.pronk, "kernels", "--dump", dump, "-m", model]
+            given = Path(name).resolve() if name.endswith(".gguf") else None
+            if not given:
+                subprocess.run([arguments.pronk, "synth", "--preset", arguments.preset, "--type", name, "--out", model], **quiet)
+            dumping = [arguments.pronk, "kernels", "--dump", dump, "-m", given or model]
             subprocess.run(dumping, **quiet)
             for candidate in arguments.candidates.split(","):  # a format need not have it
                 subprocess.run([*dumping, "--candidate", candidate], **quiet | {"check": False, "stderr": subprocess.DEVNULL})

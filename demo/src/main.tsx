@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { App } from './components/app';
 import { Boundary } from './components/boundary';
 import { restoreConversation } from './conversation';
+import { tuneWhenIdle } from './idle-tuning';
 import { openFromAddress } from './model';
 import { keepForOffline } from './offline';
 import './styles/index.css';
@@ -15,3 +16,4 @@ render(
 void restoreConversation();
 openFromAddress();
 keepForOffline();
+tuneWhenIdle();

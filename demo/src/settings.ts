@@ -11,6 +11,7 @@ export interface Settings extends Sampling {
   memoryGigabytes: number | null; // null: no budget but the device's
   device: 'auto' | 'webgpu' | 'cpu';
   kv: KvType;
+  tuneWhenIdle: boolean; // see idle-tuning.ts
 }
 
 const defaultSampling: Sampling = {
@@ -35,6 +36,7 @@ export const defaults: Settings = {
   memoryGigabytes: null,
   device: 'auto',
   kv: 'f16',
+  tuneWhenIdle: true,
 };
 
 const devices: readonly Settings['device'][] = ['auto', 'webgpu', 'cpu'];
@@ -78,6 +80,7 @@ export const settings = stored<Settings>('settings', (found) => {
     memoryGigabytes: optional(known.memoryGigabytes, 0.001, most),
     device: devices.find((device) => device === known.device) ?? defaults.device,
     kv: kvTypes.find((type) => type === known.kv) ?? defaults.kv,
+    tuneWhenIdle: known.tuneWhenIdle !== false,
   };
 });
 

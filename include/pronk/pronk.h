@@ -91,6 +91,7 @@ class Model {
   static std::span<const std::string_view> folder_files();
   Status add_file(std::string_view name, std::string contents);
   std::span<const std::string> weight_files() const;  // of a folder: plain names
+  std::string_view weight_md5(u32 file) const;        // in hex, where the folder tells it; else empty
 
   // Gives the first bytes of a file (split files in order; file_size may be unknown: ~0). Returns 0 when the header is
   // complete, else how many bytes from the start to call again with.

@@ -1,6 +1,7 @@
 #include "convert/job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -9,12 +10,16 @@
 #include "base/quote.h"
 #include "formats/pieces.h"
 #include "text/gguf_keys.h"
+#include "text/rank_keys.h"
 
 namespace pronk::convert {
 
 namespace {
 
+using files::Stored;
+
 constexpr u32 f32_type = 0, f16_type = 1, bf16_type = 30;
+constexpr u32 group = 32;  // numbers of a block with one scale
 
 float read_float(u32 type, const u8* at) {
   if (type == f32_type) return load_le<float>(at);
@@ -22,42 +27,157 @@ float read_float(u32 type, const u8* at) {
   return type == f16_type ? f16_to_f32(half) : bf16_to_f32(half);
 }
 
+// Rows of `row` elements from columns, in squares that a cache holds.
+template <u32 bytes>
+void transpose(const u8* columns, u64 row, u64 rows, u8* out) {
+  constexpr u64 side = 64;
+  for (u64 first = 0; first < rows; first += side) {
+    for (u64 at = 0; at < row; at += side) {
+      for (u64 r = first; r < std::min(rows, first + side); ++r) {
+        for (u64 i = at; i < std::min(row, at + side); ++i)
+          std::memcpy(out + (r * row + i) * bytes, columns + (i * rows + r) * bytes, bytes);
+      }
+    }
+  }
+}
+
+// Blocks with the scale 1.
+void make_unscaled(const u8* numbers, u64 count, u8* blocks) {
+  const u16 one = f32_to_f16(1);
+  for (u64 b = 0; b < count; ++b, numbers += group, blocks += sizeof one + group) {
+    std::memcpy(blocks, &one, sizeof one);
+    std::memcpy(blocks + sizeof one, numbers, group);
+  }
+}
+
+bool is_float(u32 type) { return type == f32_type || type == f16_type || type == bf16_type; }
+
+u32 element_bytes(u32 type) { return type == f32_type ? 4 : is_float(type) ? 2 : 1; }
+
+void transpose_rows(const Making& making, const u8* columns, u8* out) {
+  const u32 bytes = element_bytes(making.type);
+  const auto to_rows = bytes == 4 ? transpose<4> : bytes == 2 ? transpose<2> : transpose<1>;
+  to_rows(columns, making.row / bytes, making.rows, out);
+}
+
+bool takes_every_second(Stored stored) { return stored == Stored::even_rows || stored == Stored::odd_rows; }
+
+// Of rows, every second.
+std::optional<Unit> unit_of_two_rows(const Making& making) {
+  if (making.row == 0 || making.row > u32{1} << 30) return std::nullopt;
+  const u32 row = u32(making.row);
+  if (!making.scales_apart) return Unit{row, {2 * row, 0}};
+  const formats::Pieces* pieces = formats::find_pieces(making.type);
+  if (!pieces || row % (pieces->bytes[0] + pieces->bytes[1]) != 0) return std::nullopt;
+  const u32 blocks = row / (pieces->bytes[0] + pieces->bytes[1]);
+  return Unit{row, {2 * blocks * pieces->bytes[0], 2 * blocks * pieces->bytes[1]}};
+}
+
+void take_rows(const Making& making, const Unit& unit, u64 count, std::span<const u8* const> inputs, u8* out) {
+  const u32 nth = making.stored == Stored::odd_rows;
+  const formats::Pieces* pieces = making.scales_apart ? formats::find_pieces(making.type) : nullptr;
+  for (u64 row = 0; row < count; ++row, out += unit.bytes) {
+    const auto at = [&](u32 i) { return inputs[i] + (2 * row + nth) * (unit.of_inputs[i] / 2); };
+    if (!pieces) {
+      std::memcpy(out, at(0), unit.bytes);
+      continue;
+    }
+    for (u32 i = 0; i < 2; ++i) pieces->place(i, at(i), unit.of_inputs[0] / 2 / pieces->bytes[0], out);
+  }
+}
+
+void make_floats(const Making& making, u64 count, const u8* input, u8* out) {
+  const u32 bytes = element_bytes(making.type);
+  const float divisor = making.stored == Stored::of_127 ? 127 : 1;
+  for (u64 i = 0; i < count; ++i) {
+    float number = read_float(making.type, input + i * bytes) / divisor + making.added;
+    if (making.stored == Stored::logs) number = -std::exp(number);
+    std::memcpy(out + i * sizeof number, &number, sizeof number);
+  }
+}
+
+Part part_of(const files::TensorInfo& tensor) {
+  Part part{{.type = tensor.type,
+             .stored = tensor.stored,
+             .scales_apart = tensor.scales.has_value(),
+             .added = tensor.added,
+             .row = tensor.shape[0] * tensor.shape[1],
+             .rows = tensor.shape[2] * tensor.shape[3]},
+            {{tensor.file, tensor.offset, tensor.bytes}}};
+  if (tensor.scales) part.inputs.push_back({tensor.scales->file, tensor.scales->offset, tensor.scales->bytes});
+  return part;
+}
+
+Part part_of(const files::TensorPart& from, u32 type) {
+  Part part{{.type = type,
+             .stored = from.stored,
+             .scales_apart = from.scales.has_value(),
+             .row = from.row,
+             .rows = from.rows},
+            {{from.file, from.offset, from.bytes}}};
+  if (from.scales) part.inputs.push_back({from.scales->file, from.scales->offset, from.scales->bytes});
+  return part;
+}
+
 }  // namespace
 
+bool Job::copied() const { return tensor->parts.empty() && part_of(*tensor).making.copies(); }
+
+u64 Part::bytes() const {
+  if (making.copies()) return inputs[0].bytes;
+  const Unit unit = *unit_of(making);
+  return inputs[0].bytes / unit.of_inputs[0] * unit.bytes;
+}
+
+std::vector<Part> parts_of(const files::TensorInfo& tensor) {
+  if (tensor.parts.empty()) return {part_of(tensor)};
+  std::vector<Part> parts;
+  for (const files::TensorPart& part : tensor.parts) parts.push_back(part_of(part, tensor.type));
+  return parts;
+}
+
 Result<Job> job_of(const files::TensorInfo& tensor) {
-  Job job{.name = tensor.name, .tensor = &tensor, .type = tensor.added != 0 ? f32_type : tensor.type};
+  const bool floats = tensor.added != 0 || tensor.stored == Stored::logs;
+  Job job{.name = tensor.name, .tensor = &tensor, .type = floats ? f32_type : tensor.type};
   job.shape.assign(tensor.shape.begin(), tensor.shape.begin() + tensor.dims);
-  if (!job.copied() && !unit_of(tensor.type, tensor.scales.has_value()))
-    return fail(ErrorCode::unsupported, "tensor " + quoted(tensor.name) + " has a type that pronk does not read");
+  for (const Part& part : parts_of(tensor)) {
+    if (!part.making.copies() && !unit_of(part.making))
+      return fail(ErrorCode::unsupported, "tensor " + quoted(tensor.name) + " has a type that pronk does not read");
+  }
   return job;
 }
 
-std::vector<Input> inputs_of(const files::TensorInfo& tensor) {
-  std::vector<Input> inputs{{tensor.file, tensor.offset, tensor.bytes}};
-  if (tensor.scales) inputs.push_back({tensor.scales->file, tensor.scales->offset, tensor.scales->bytes});
-  return inputs;
-}
-
-std::optional<Unit> unit_of(u32 type, bool scales_apart) {
-  if (scales_apart) {
-    const formats::Pieces* pieces = formats::find_pieces(type);
+std::optional<Unit> unit_of(const Making& making) {
+  if (making.stored == Stored::columns) {
+    if (making.row == 0 || making.rows > ~u32{0} / making.row) return std::nullopt;
+    const u32 bytes = u32(making.row * making.rows);
+    return Unit{bytes, {bytes, 0}};
+  }
+  if (making.stored == Stored::numbers) return Unit{2 + group, {group, 0}};
+  if (takes_every_second(making.stored)) return unit_of_two_rows(making);
+  if (making.scales_apart) {
+    const formats::Pieces* pieces = formats::find_pieces(making.type);
     return pieces ? std::optional(Unit{pieces->bytes[0] + pieces->bytes[1], pieces->bytes}) : std::nullopt;
   }
-  if (type != f32_type && type != f16_type && type != bf16_type) return std::nullopt;
-  return Unit{sizeof(float), {type == f32_type ? 4u : 2u, 0}};
+  if (!is_float(making.type)) return std::nullopt;
+  return Unit{sizeof(float), {element_bytes(making.type), 0}};
 }
 
-std::vector<u8> make(u32 type, bool scales_apart, float added, u64 count, std::span<const u8* const> inputs) {
-  const std::optional<Unit> unit = unit_of(type, scales_apart);
+std::vector<u8> make(const Making& making, u64 count, std::span<const u8* const> inputs) {
+  const std::optional<Unit> unit = unit_of(making);
   CHECK(unit);
   std::vector<u8> out(count * unit->bytes);
-  if (scales_apart) {
-    for (u32 i = 0; i < 2; ++i) formats::find_pieces(type)->place(i, inputs[i], count, out.data());
-    return out;
-  }
-  for (u64 i = 0; i < count; ++i) {
-    const float number = read_float(type, inputs[0] + i * unit->of_inputs[0]) + added;
-    std::memcpy(out.data() + i * sizeof number, &number, sizeof number);
+  if (making.stored == Stored::columns) {
+    CHECK(count == 1);
+    transpose_rows(making, inputs[0], out.data());
+  } else if (making.stored == Stored::numbers) {
+    make_unscaled(inputs[0], count, out.data());
+  } else if (takes_every_second(making.stored)) {
+    take_rows(making, *unit, count, inputs, out.data());
+  } else if (making.scales_apart) {
+    for (u32 i = 0; i < 2; ++i) formats::find_pieces(making.type)->place(i, inputs[i], count, out.data());
+  } else {
+    make_floats(making, count, inputs[0], out.data());
   }
   return out;
 }
@@ -70,6 +190,7 @@ Status write_metadata(const files::Metadata& metadata, const text::TokenizerFile
         key.starts_with("split.") || key == "general.alignment" || std::ranges::find(replaced, key) != replaced.end();
     if (!left_out) out.add_entry(metadata.raw(i));
   }
+  if (!tokenizer.ranks.empty()) return text::write_rank_keys(tokenizer.ranks, out);
   if (!tokenizer.tokenizer.empty()) return text::write_gguf_keys(tokenizer, out);
   if (!metadata.has("tokenizer.ggml.model")) out.add_string("tokenizer.ggml.model", "none");
   return {};

@@ -2,6 +2,7 @@
 
 #include "engine/gpu_plan.h"
 #include "engine/gpu_runner.h"
+#include "kernels/adapter_classes.h"
 
 namespace pronk::engine {
 
@@ -21,7 +22,7 @@ Result<GpuBackend> make_gpu_backend(const files::Gguf& file, const models::Model
   const PlanOptions asked{.context = context,
                           .kv = options.kv,
                           .all_logits = options.scoring,
-                          .tuning = options.tuning,
+                          .tuning = kernels::with_class_choices(options.tuning, device.info()),
                           .activations = options.activations};
   PRONK_TRY(GpuPlan plan, plan_gpu(model, asked, device.limits(), device.features()));
   auto runner = std::make_unique<GpuRunner>(model, std::move(plan), device, options.self_test && device.computes(),

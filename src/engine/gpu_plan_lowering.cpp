@@ -524,7 +524,7 @@ kernels::AttentionTile planned_attention(const PlanOptions& options, const kerne
   const u32 candidate = planned_candidate(options, kernel, key, limits, features);
   const kernels::AttentionTile tile = kernels::attention_tile(heads, tokens, decode, candidate);
   if (!decode || tile.splits <= partial_splits(heads, limits)) return tile;
-  return kernels::attention_tile(heads, tokens, decode, kernels::default_candidate(kernel, features));
+  return kernels::attention_tile(heads, tokens, decode, features);
 }
 
 u32 partial_splits(const kernels::HeadShape& heads, const gpu::Limits& limits) {

@@ -26,6 +26,10 @@ std::span<const std::string> Model::weight_files() const {
   return parts_->source ? parts_->source->weight_files() : std::span<const std::string>();
 }
 
+std::string_view Model::weight_md5(u32 file) const {
+  return parts_->source ? parts_->source->weight_md5(file) : std::string_view();
+}
+
 Result<u64> Model::add_header(u32 file, std::span<const u8> prefix, u64 file_size) {
   const std::optional<u64> size = file_size == ~u64{0} ? std::nullopt : std::optional(file_size);
   const u64 next = parts_->source ? parts_->source->weights_added() : parts_->headers.size();
@@ -60,6 +64,10 @@ Status Model::Parts::join() {
     return fail("not all files of the split model are here");
   if (source) {
     PRONK_TRY(file, source->header());
+    for (const files::TensorInfo& tensor : file.tensors) {
+      if (!tensor.parts.empty() || tensor.stored != files::Stored::whole)
+        return fail(ErrorCode::unsupported, "tensor '" + tensor.name + "' has to be put together by a converter");
+    }
   } else if (headers.size() == 1) {
     file = std::move(headers[0]);
   } else {

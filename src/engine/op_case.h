@@ -105,7 +105,7 @@ struct AttentionSpec {
   u32 chunks = 1;       // with a window the caches are rings that hold it and a chunk
   bool attend = true;   // with attention; a model's last layer only stores what it prefills
   bool decode = false;  // then one more token
-  kernels::AttentionTile prefill_tile{64, 1, 1}, decode_tile{64, 1, 4};
+  kernels::AttentionTile prefill_tile{64, 1}, decode_tile{64, 1, 4, 8, 64};
 };
 // Stores the tokens of the chunks, and attends; then the same for one token more, over splits.
 OpCase attention_case(const AttentionSpec& spec, u32 seed);

@@ -32,8 +32,9 @@ struct MatMulInput {
 };
 
 bool int8(const MatMulSpec& s) {
-  const bool matvec = s.kernel != MatMulKernel::gemm && s.candidate;
-  return matvec && kernels::matvec_tiles(s.kernel == MatMulKernel::batch)[*s.candidate].int8;
+  if (!s.candidate) return false;
+  if (s.kernel == MatMulKernel::gemm) return kernels::gemm_tiles()[*s.candidate].int8;
+  return kernels::matvec_tiles(s.kernel == MatMulKernel::batch)[*s.candidate].int8;
 }
 
 // Sixteen to a scale.

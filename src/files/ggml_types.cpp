@@ -55,6 +55,7 @@ constexpr GgmlType types[] = {
 };
 constexpr GgmlType own_types[] = {
     {own_type, "Q4_0_BF16", 32, 18},
+    {own_type + 1, "NF4", 64, 36},
 };
 // clang-format on
 

@@ -27,6 +27,28 @@ struct ScalesPlace {
   u64 bytes = 0;
 };
 
+// How the bytes of another source's tensor differ from those of its type; a converter makes these of them
+// (convert/job.h), the engine runs none but `whole`.
+enum class Stored : u8 {
+  whole,      // not at all
+  columns,    // rows as columns, of one, two or four bytes an element; of I8 the first two dimensions are one
+  numbers,    // bytes of a block format whose scales are 1
+  of_127,     // F32 that is to be divided by 127
+  logs,       // floats that are to be −exp(x)
+  even_rows,  // its rows are every second one of those that are stored, from the first on
+  odd_rows,   // from the second on
+};
+
+// Rows of a tensor that lie together in a file of another source.
+struct TensorPart {
+  u32 file = 0;
+  u64 offset = 0;
+  u64 bytes = 0;                      // that are stored
+  std::optional<ScalesPlace> scales;  // what is above is the codes
+  Stored stored = Stored::whole;
+  u64 row = 0, rows = 0;  // bytes and number of those that it becomes
+};
+
 struct TensorInfo {
   std::string name;
   u32 type = 0;                          // ggml type id; its size is known (ggml_types.h), pronk may not run it
@@ -34,9 +56,11 @@ struct TensorInfo {
   u32 dims = 0;                          // 1–4, as in the file
   u64 offset = 0;                        // of its first byte, from the start of its file
   u64 bytes = 0;
-  u32 file = 0;                       // index of its file among the splits
+  u32 file = 0;  // index of its file among the splits
+  Stored stored = Stored::whole;
   float added = 0;                    // to each of its weights, which are a vector: norms of other sources count from 1
   std::optional<ScalesPlace> scales;  // what is above is the codes
+  std::vector<TensorPart> parts;      // unless empty, it is made of these in turn: no place above holds
 
   u64 weights() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
   u64 rows() const { return shape[1] * shape[2] * shape[3]; }

@@ -22,13 +22,13 @@ fn point_of(code: u32, nibble: u32) -> vec2<u32> {
   return point((code & 255u) | ((nibble & 7u) << 8u)) * 8u + select(0x02020202u, 0u, (nibble & 8u) != 0u);
 }
 
-// Without an offset, which would be as large as most weights.
-fn eighths(bytes: u32) -> vec4<f32> {
-  return unsigned_bytes(bytes) - 9.0;
+struct Points {
+  first: vec4<u32>,  // of the four of eight weights the first halves
+  last: vec4<u32>,
+  scale: vec2<f32>,
 }
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn points_of(block: u32) -> Points {
   let at = params.plane2 + 2u * (block >> 3u);
   let first = weights1[at];
   let second = weights1[at + 1u];
@@ -41,7 +41,24 @@ fn load32(row: u32, u: u32) -> Block {
   let b = point_of(codes >> 8u, nibbles >> 4u);
   let c = point_of(codes >> 16u, nibbles >> 8u);
   let d = point_of(codes >> 24u, nibbles >> 12u);
-  return Block(array<vec4<f32>, 8>(eighths(a.x), eighths(a.y), eighths(b.x), eighths(b.y), eighths(c.x), eighths(c.y),
-                                   eighths(d.x), eighths(d.y)),
-               scale, vec2<f32>(0.0));
+  return Points(vec4<u32>(a.x, b.x, c.x, d.x), vec4<u32>(a.y, b.y, c.y, d.y), scale);
+}
+
+// Without an offset, which would be as large as most weights.
+fn eighths(bytes: u32) -> vec4<f32> {
+  return unsigned_bytes(bytes) - 9.0;
+}
+
+fn load32(row: u32, u: u32) -> Block {
+  let p = points_of((row + u) >> 2u);
+  return Block(array<vec4<f32>, 8>(eighths(p.first.x), eighths(p.last.x), eighths(p.first.y), eighths(p.last.y), eighths(p.first.z),
+                                   eighths(p.last.z), eighths(p.first.w), eighths(p.last.w)),
+               p.scale, vec2<f32>());
+}
+
+const ZERO = 9.0;
+
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let p = points_of(row + n);
+  return Bytes(p.first, p.last, p.scale, vec2<f32>());
 }

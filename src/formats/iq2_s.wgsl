@@ -18,7 +18,7 @@ fn load8(unit: u32) -> Eight {
   let group = half_word_at(params.plane1, unit >> 2u);
   let scale = scale_of(unit >> 2u, group)[(unit >> 1u) & 1u];
   let p = point_of(half_word_at(0u, unit), group >> (2u * (unit & 3u)));
-  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+  return Eight(scale * unsigned_bytes(p.x) - 128.0 * scale, scale * unsigned_bytes(p.y) - 128.0 * scale);
 }
 
 const GROUP = 16u;  // see products.wgsl

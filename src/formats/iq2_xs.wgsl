@@ -16,7 +16,7 @@ fn scale_of(block: u32) -> vec2<f32> {
 fn load8(unit: u32) -> Eight {
   let scale = scale_of(unit >> 2u)[(unit >> 1u) & 1u];
   let p = point_of(half_word_at(0u, unit));
-  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+  return Eight(scale * unsigned_bytes(p.x) - 128.0 * scale, scale * unsigned_bytes(p.y) - 128.0 * scale);
 }
 
 const GROUP = 16u;  // see products.wgsl

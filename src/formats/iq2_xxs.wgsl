@@ -16,7 +16,7 @@ fn load8(unit: u32) -> Eight {
   let group = weights1[2u * block + 1u];
   let scale = scale_of(block, group);
   let p = point_of(weights1[2u * block], group, unit & 3u);
-  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+  return Eight(scale * unsigned_bytes(p.x) - 128.0 * scale, scale * unsigned_bytes(p.y) - 128.0 * scale);
 }
 
 const GROUP = 32u;  // see products.wgsl

@@ -19,7 +19,7 @@ fn load8(unit: u32) -> Eight {
   let block = unit >> 2u;
   let scale = scale_of(block);
   let p = point_of(half_word_at(0u, unit), upper_of(block) >> (2u * (unit & 3u)), byte_at(params.plane1, unit));
-  return Eight(scale * (unsigned_bytes(p.x) - 128.0), scale * (unsigned_bytes(p.y) - 128.0));
+  return Eight(scale * unsigned_bytes(p.x) - 128.0 * scale, scale * unsigned_bytes(p.y) - 128.0 * scale);
 }
 
 const GROUP = 32u;  // see products.wgsl

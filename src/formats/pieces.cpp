@@ -1,6 +1,7 @@
 // Four bits a weight in groups of 32 as MLC's compiler writes them (q4f16_1, q4f32_1): a weight is scale · (code − 7),
 // two codes in a byte, the lower one first. With 15 − code and −scale that is what the blocks are, d · (n − 8), to the
-// last bit.
+// last bit. And what is stored as codes and a float32 for each 64, each as it stays; and the four-bit floats of
+// gpt-oss, which have neighbours in a byte, and a block's exponents in a tensor of their own.
 #include "formats/pieces.h"
 
 #include <algorithm>
@@ -35,8 +36,33 @@ void place(u32 piece, const u8* from, u64 count, u8* blocks) {
   }
 }
 
+constexpr u32 wide_code_bytes = 32, wide_scale_bytes = 4, wide_block_bytes = wide_scale_bytes + wide_code_bytes;
+
+void place_as_it_is(u32 piece, const u8* from, u64 count, u8* blocks) {
+  const u32 offset = piece == 0 ? wide_scale_bytes : 0, bytes = piece == 0 ? wide_code_bytes : wide_scale_bytes;
+  for (u64 b = 0; b < count; ++b) std::memcpy(blocks + b * wide_block_bytes + offset, from + b * bytes, bytes);
+}
+
+// Codes of neighbours to bytes with code j and code j + 16.
+void place_mxfp4(u32 piece, const u8* from, u64 count, u8* blocks) {
+  for (u64 b = 0; b < count; ++b, blocks += 1 + code_bytes) {
+    if (piece == 1) {
+      blocks[0] = from[b];
+      continue;
+    }
+    const u8* codes = from + b * code_bytes;
+    for (u32 j = 0; j < code_bytes; ++j) {
+      const u32 shift = j % 2 * 4, low = codes[j / 2] >> shift & 15, high = codes[j / 2 + 8] >> shift & 15;
+      blocks[1 + j] = u8(low | high << 4);
+    }
+  }
+}
+
 // Signs of f16 and bf16 are the same bit.
-constexpr Pieces all[] = {{2, {code_bytes, scale_bytes}, place}, {files::own_type, {code_bytes, scale_bytes}, place}};
+constexpr Pieces all[] = {{2, {code_bytes, scale_bytes}, place},
+                          {files::own_type, {code_bytes, scale_bytes}, place},
+                          {39, {code_bytes, 1}, place_mxfp4},
+                          {files::own_type + 1, {wide_code_bytes, wide_scale_bytes}, place_as_it_is}};
 
 }  // namespace
 

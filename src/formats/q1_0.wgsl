@@ -18,3 +18,19 @@ fn load32(row: u32, u: u32) -> Block {
   let d = half_at(params.plane1, block >> 2u);
   return Block(array<vec4<f32>, 8>(lo[0], hi[0], lo[1], hi[1], lo[2], hi[2], lo[3], hi[3]), vec2<f32>(2.0 * d), vec2<f32>(-d));
 }
+
+const ZERO = 0.0;
+
+// The lowest four bits as bytes.
+fn bytes_of_bits(word: u32) -> u32 {
+  return ((word & 15u) * 0x00204081u) & 0x01010101u;
+}
+
+fn load_bytes(row: u32, n: u32) -> Bytes {
+  let block = row + n;
+  let word = weights1[block];
+  let d = half_at(params.plane1, block >> 2u);
+  return Bytes(vec4<u32>(bytes_of_bits(word), bytes_of_bits(word >> 8u), bytes_of_bits(word >> 16u), bytes_of_bits(word >> 24u)),
+               vec4<u32>(bytes_of_bits(word >> 4u), bytes_of_bits(word >> 12u), bytes_of_bits(word >> 20u), bytes_of_bits(word >> 28u)),
+               vec2<f32>(2.0 * d), vec2<f32>(-d));
+}

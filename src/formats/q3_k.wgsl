@@ -9,7 +9,7 @@ fn load8(unit: u32) -> Eight {
   let third = weights1[params.plane1 + (unit >> 2u)] >> (((unit & 1u) * 4u) | (~unit & 2u));
   let lo = unsigned_bytes((word & 0x03030303u) | ((third & 0x01010101u) << 2u));
   let hi = unsigned_bytes(((word >> 2u) & 0x03030303u) | ((third & 0x02020202u) << 1u));
-  return Eight(scale * (lo - 4.0), scale * (hi - 4.0));
+  return Eight(scale * lo - 4.0 * scale, scale * hi - 4.0 * scale);
 }
 
 const GROUP = 16u;  // see products.wgsl

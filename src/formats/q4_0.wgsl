@@ -1,9 +1,9 @@
 fn load8(unit: u32) -> Eight {
   let d = half_at(params.plane1, unit >> 2u);
-  let word = vec4<u32>(weights1[unit]);
-  let lo = vec4<f32>((word >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(15u));
-  let hi = vec4<f32>((word >> vec4<u32>(4u, 12u, 20u, 28u)) & vec4<u32>(15u));
-  return Eight(d * (lo - 8.0), d * (hi - 8.0));
+  let word = weights1[unit];
+  let lo = unsigned_bytes(word & 0x0f0f0f0fu);
+  let hi = unsigned_bytes((word >> 4u) & 0x0f0f0f0fu);
+  return Eight(d * lo - 8.0 * d, d * hi - 8.0 * d);
 }
 
 const GROUP = 32u;  // see products.wgsl

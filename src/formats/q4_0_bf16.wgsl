@@ -7,7 +7,7 @@ fn load8(unit: u32) -> Eight {
   let word = vec4<u32>(weights1[unit]);
   let lo = vec4<f32>((word >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(15u));
   let hi = vec4<f32>((word >> vec4<u32>(4u, 12u, 20u, 28u)) & vec4<u32>(15u));
-  return Eight(d * (lo - 8.0), d * (hi - 8.0));
+  return Eight(d * lo - 8.0 * d, d * hi - 8.0 * d);
 }
 
 const GROUP = 32u;  // see products.wgsl

@@ -5,7 +5,7 @@ fn load8(unit: u32) -> Eight {
   let fifth = weights1[params.plane1 + block] >> (2u * (unit & 3u));
   let lo = unsigned_bytes((word & 0x0f0f0f0fu) | ((fifth & 0x01010101u) << 4u));
   let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((fifth & 0x02020202u) << 3u));
-  return Eight(d * (lo - 16.0), d * (hi - 16.0));
+  return Eight(d * lo - 16.0 * d, d * hi - 16.0 * d);
 }
 
 const GROUP = 32u;  // see products.wgsl

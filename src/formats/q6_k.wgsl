@@ -5,7 +5,7 @@ fn load8(unit: u32) -> Eight {
   let upper = weights1[params.plane1 + (unit >> 1u)] >> ((unit & 1u) * 4u);
   let lo = unsigned_bytes((word & 0x0f0f0f0fu) | ((upper & 0x03030303u) << 4u));
   let hi = unsigned_bytes(((word >> 4u) & 0x0f0f0f0fu) | ((upper & 0x0c0c0c0cu) << 2u));
-  return Eight(scale * (lo - 32.0), scale * (hi - 32.0));
+  return Eight(scale * lo - 32.0 * scale, scale * hi - 32.0 * scale);
 }
 
 const GROUP = 16u;  // see products.wgsl

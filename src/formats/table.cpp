@@ -45,6 +45,7 @@ PRONK_CODEC(q2_0)
   }
 PRONK_READER(iq4_xs)
 PRONK_READER(q4_0_bf16)
+PRONK_READER(nf4)
 PRONK_BOOK_READER(iq1_s)
 PRONK_BOOK_READER(iq1_m)
 PRONK_BOOK_READER(iq2_xxs)
@@ -67,6 +68,7 @@ constexpr Format rows[] = {
     {"Q4_0", 2, 32, 18, {2, {16, 2}}, "formats/q4_0", q4_0::decode, q4_0::encode, q4_0::repack},
     {"Q4_0_BF16", files::own_type, 32, 18, {2, {16, 2}}, "formats/q4_0_bf16", q4_0_bf16::decode, nullptr,
      q4_0_bf16::repack},
+    {"NF4", files::own_type + 1, 64, 36, {2, {32, 4}}, "formats/nf4", nf4::decode, nullptr, nf4::repack},
     {"Q4_1", 3, 32, 20, {2, {16, 4}}, "formats/q4_1", q4_1::decode, q4_1::encode, q4_1::repack},
     {"Q5_0", 6, 32, 22, {3, {16, 4, 2}}, "formats/q5_0", q5_0::decode, q5_0::encode, q5_0::repack},
     {"Q5_1", 7, 32, 24, {3, {16, 4, 4}}, "formats/q5_1", q5_1::decode, q5_1::encode, q5_1::repack},

@@ -9,39 +9,44 @@ namespace {
 bool overlap(const Interval& a, const Interval& b) { return a.first <= b.last && b.first <= a.last; }
 
 u64 alive_at_once(const std::vector<Interval>& intervals, u64 alignment) {
-  u64 most = 0;
-  for (const Interval& at : intervals) {  // a maximum is reached where some interval begins
-    u64 sum = 0;
-    for (const Interval& other : intervals) {
-      if (other.first <= at.first && at.first <= other.last) sum += align_up(other.bytes, alignment);
-    }
-    most = std::max(most, sum);
+  std::vector<std::pair<u64, i64>> changes;  // of the sum, before a step
+  for (const Interval& at : intervals) {
+    const i64 bytes = i64(align_up(at.bytes, alignment));
+    changes.push_back({at.first, bytes});
+    changes.push_back({u64{at.last} + 1, -bytes});
   }
-  return most;
+  std::sort(changes.begin(), changes.end());  // what ends goes first
+  i64 sum = 0, most = 0;
+  for (const auto& [step, change] : changes) most = std::max(most, sum += change);
+  return u64(most);
 }
-
-constexpr u32 unplaced = ~0u;
 
 using Pairs = std::vector<std::pair<u32, u32>>;
 
 // Places each interval in turn where the buffers grow least.
 MemoryPlan place(const std::vector<Interval>& intervals, const Pairs& apart, u64 alignment,
                  const std::vector<u32>& order) {
+  constexpr u32 unplaced = ~0u;
   MemoryPlan plan;
   plan.ranges.assign(intervals.size(), {unplaced, 0, 0});
+  std::vector<std::vector<u32>> rivals(intervals.size());  // that must be in another buffer
+  for (const auto& [a, b] : apart) {
+    if (a == b) continue;
+    rivals[a].push_back(b);
+    rivals[b].push_back(a);
+  }
+  std::vector<std::vector<u32>> placed;  // in each buffer
   for (u32 item : order) {
     const auto forbidden = [&](u32 buffer) {
-      return std::any_of(apart.begin(), apart.end(), [&](const auto& pair) {
-        const u32 other = pair.first == item ? pair.second : pair.second == item ? pair.first : unplaced;
-        return other != unplaced && other != item && plan.ranges[other].buffer == buffer;
-      });
+      return std::any_of(rivals[item].begin(), rivals[item].end(),
+                         [&](u32 rival) { return plan.ranges[rival].buffer == buffer; });
     };
     const auto lowest_offset = [&](u32 buffer) {
       std::vector<std::pair<u64, u64>> taken;  // ranges that are in use while the item is alive
-      for (u32 other = 0; other < intervals.size(); ++other) {
-        const Range& at = plan.ranges[other];
-        if (at.buffer != buffer || !overlap(intervals[item], intervals[other])) continue;
-        taken.push_back({at.offset, at.offset + align_up(intervals[other].bytes, alignment)});
+      for (u32 other : placed[buffer]) {
+        if (!overlap(intervals[item], intervals[other])) continue;
+        const u64 offset = plan.ranges[other].offset;
+        taken.push_back({offset, offset + align_up(intervals[other].bytes, alignment)});
       }
       std::sort(taken.begin(), taken.end());
       u64 offset = 0;
@@ -63,8 +68,9 @@ MemoryPlan place(const std::vector<Interval>& intervals, const Pairs& apart, u64
       if (best.buffer == buffers || growth < best_growth)
         best.buffer = buffer, best.offset = offset, best_growth = growth;
     }
-    if (best.buffer == buffers) plan.buffer_bytes.push_back(0);
+    if (best.buffer == buffers) plan.buffer_bytes.push_back(0), placed.emplace_back();
     plan.buffer_bytes[best.buffer] += best_growth;
+    placed[best.buffer].push_back(item);
     plan.ranges[item] = best;
   }
   return plan;

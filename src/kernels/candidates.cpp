@@ -13,25 +13,29 @@ namespace {
 
 // Lanes are no more than blocks: others would have nothing to do.
 constexpr MatVecTile one_token[] = {
-    {16, 4, 32, true},       {16, 4, 32, false},       {8, 4, 32, true},        {8, 8, 32, true},
-    {16, 2, 32, true},       {16, 8, 32, true},        {32, 1, 32, true},       {32, 2, 32, true},
-    {32, 4, 32, true},       {16, 4, 64, true},        {32, 4, 64, true},       {64, 1, 64, true},
-    {64, 4, 64, true},       {8, 4, 32, false},        {16, 2, 32, false},      {32, 1, 32, false},
-    {32, 2, 32, false},      {16, 4, 64, false},       {32, 4, 64, false},      {64, 1, 64, false},
-    {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true}, {16, 4, 32, false, true},
-    {32, 2, 32, true, true}, {32, 2, 32, false, true},
+    {16, 4, 32, true},        {16, 4, 32, false},      {8, 4, 32, true},         {8, 8, 32, true},
+    {16, 2, 32, true},        {16, 8, 32, true},       {32, 1, 32, true},        {32, 2, 32, true},
+    {32, 4, 32, true},        {16, 4, 64, true},       {32, 4, 64, true},        {64, 1, 64, true},
+    {64, 4, 64, true},        {8, 4, 32, false},       {16, 2, 32, false},       {32, 1, 32, false},
+    {32, 2, 32, false},       {16, 4, 64, false},      {32, 4, 64, false},       {64, 1, 64, false},
+    {8, 8, 32, false},        {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true},
+    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true},
 };
 constexpr MatVecTile few_tokens[] = {
     {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},        {4, 4, 8, true},
     {16, 1, 16, true},     {8, 4, 8, false},       {4, 2, 8, false},      {4, 4, 8, false},       {16, 1, 16, false},
     {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
 };
-constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128}, {16, 128}, {32, 256}, {64, 256}};
+constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
+                                    {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true}};
 constexpr AttentionTile decode[] = {
-    {64, 16, 0},  {64, 16, 4},  {64, 16, 8}, {64, 16, 16}, {64, 16, 32}, {64, 16, 64},
-    {128, 16, 0}, {128, 16, 8}, {32, 16, 0}, {32, 16, 64}, {64, 4, 0},   {64, 2, 16},
+    {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
+    {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
+    {32, 8, 0, 4, 64},        {32, 8, 0, 8, 64, true},  {128, 8, 0, 8, 64, true}, {128, 8, 0, 4, 64},
+    {64, 4, 0, 4, 64},        {64, 4, 0, 8, 64, true},  {64, 8, 4, 4, 64},        {64, 8, 16, 4, 64},
+    {64, 8, 64, 4, 64},       {64, 8, 16, 8, 64, true}, {64, 8, 64, 8, 64, true}, {64, 2, 16, 8, 64},
 };
-constexpr AttentionTile prefill[] = {{64, 16, 1}, {64, 8, 1}, {64, 4, 1}, {128, 16, 1}, {128, 8, 1}, {32, 8, 1}};
+constexpr AttentionTile prefill[] = {{128, 16}, {64, 16}, {64, 8}, {64, 4}, {128, 8}, {32, 8}};
 
 const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
   return matvec_tiles(kernel == TunedKernel::matvec_batch)[candidate];
@@ -39,17 +43,18 @@ const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
 
 bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch; }
 
-// With a gate, and a code book's sixteen numbers where weights need not be bytes.
+// With a gate and a code book.
 u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
-  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 0 : 64;
+  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 1024 : 64;
   const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }
 
 u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
+// With a code book; of bytes sixteen have a scale, with a sum or an offset.
 u32 gemm_memory(const GemmTile& tile) {
-  const u32 depth = tile.rows / 8;
-  return ((tile.tokens + tile.rows) * depth + gemm_threads(tile)) * u32(sizeof(float));
+  const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), squares = gemm_threads(tile) * u32(sizeof(float));
+  return squares + (tile.int8 ? numbers + numbers / 16 * 8 + 1024 : numbers * 4 + 64);
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
@@ -67,7 +72,11 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 }
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
-  if (!is_matvec(kernel)) return true;
+  if (kernel == TunedKernel::gemm) return !many_tokens[candidate].int8 || features.integer_dot_product;
+  if (!is_matvec(kernel)) {
+    const bool decoding = kernel == TunedKernel::attention_decode;
+    return !attention_tiles(decoding)[candidate].subgroups || features.subgroups;
+  }
   const MatVecTile& tile = matvec_tile(kernel, candidate);
   return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
 }
@@ -76,6 +85,16 @@ std::string joined(std::initializer_list<u32> numbers) {
   std::string text;
   for (u32 number : numbers) text += (text.empty() ? "" : "x") + std::to_string(number);
   return text;
+}
+
+bool fits(std::string_view pattern, std::string_view key) {
+  const std::size_t star = pattern.find('*');
+  if (star == pattern.npos) return pattern == key;
+  if (!key.starts_with(pattern.substr(0, star))) return false;
+  for (std::size_t end = star; end <= key.size(); ++end) {
+    if (fits(pattern.substr(star + 1), key.substr(end))) return true;
+  }
+  return false;
 }
 
 std::string key_of(TunedKernel kernel, const std::string& rest) {
@@ -115,9 +134,14 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
     return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "") +
            (tile.int8 ? "+int8" : "");
   }
-  if (kernel == TunedKernel::gemm) return joined({many_tokens[candidate].tokens, many_tokens[candidate].rows});
+  if (kernel == TunedKernel::gemm) {
+    const GemmTile& tile = many_tokens[candidate];
+    return joined({tile.tokens, tile.rows}) + (tile.int8 ? "+int8" : "");
+  }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
-  return joined({tile.threads, tile.vectors, tile.splits});
+  if (kernel == TunedKernel::attention_prefill) return joined({tile.threads, tile.vectors});
+  return joined({tile.threads, tile.vectors, tile.splits, tile.lanes, tile.positions}) +
+         (tile.subgroups ? "+subgroups" : "");
 }
 
 gpu::Features features_for(const formats::Format& format, gpu::Features features) {
@@ -160,10 +184,12 @@ void Tuning::choose(std::string key, std::string candidate) {
 
 std::optional<u32> Tuning::find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
                                 const gpu::Features& features) const {
-  for (const Choice& choice : choices_) {
-    if (choice.key != key) continue;
-    for (u32 i = 0; i < candidate_count(kernel); ++i) {
-      if (candidate_name(kernel, i) == choice.candidate && runs(kernel, i, limits, features)) return i;
+  for (const std::vector<Choice>* choices : {&choices_, &fallbacks_}) {
+    for (const Choice& choice : *choices) {
+      if (!fits(choice.key, key)) continue;
+      for (u32 i = 0; i < candidate_count(kernel); ++i) {
+        if (candidate_name(kernel, i) == choice.candidate && runs(kernel, i, limits, features)) return i;
+      }
     }
   }
   return std::nullopt;

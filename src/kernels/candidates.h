@@ -34,14 +34,21 @@ struct MatVecTile {
   bool subgroups = false;  // sums over lanes by shuffles
   bool int8 = false;       // activations of 8 bits, sixteen to a scale, and integer dot products: never the default
 };
-// Tokens and weight rows of a tile. The depth is an eighth of its rows, see gemm_tile.wgsl.
+// Tokens and weight rows of a tile.
 struct GemmTile {
   u32 tokens = 0, rows = 0;
+  bool int8 = false;  // as a matvec's
+
+  u32 depth() const { return int8 ? rows / 4 : rows / 8; }
 };
 struct AttentionTile {
   u32 threads = 0;
   u32 vectors = 0;  // most queries of a workgroup
-  u32 splits = 0;   // of the visible positions; 0: as many as keep a GPU busy
+  // Only of decode:
+  u32 splits = 1;          // of the visible positions; 0: as many as keep a GPU busy
+  u32 lanes = 0;           // threads that share a key; 0 in prefill
+  u32 positions = 0;       // taken at once: a multiple of threads / lanes
+  bool subgroups = false;  // sums over lanes by shuffles
 };
 
 // batch: tiles of the kernel for a few tokens.
@@ -73,13 +80,18 @@ class Tuning {
     std::string key, candidate;  // as tuning_key() and candidate_name() write them
   };
   void choose(std::string key, std::string candidate);
+  // For keys without a choice of their own that the device runs; a * in the key stands for any text. The first that
+  // fits holds.
+  void fall_back(std::string key, std::string candidate) {
+    fallbacks_.push_back({std::move(key), std::move(candidate)});
+  }
   std::span<const Choice> choices() const { return choices_; }
-  // The candidate for a key, if there is one of that name and the device runs it.
+  // The candidate for a key, if there is a choice that fits, a candidate of that name, and the device runs it.
   std::optional<u32> find(TunedKernel kernel, std::string_view key, const gpu::Limits& limits,
                           const gpu::Features& features) const;
 
  private:
-  std::vector<Choice> choices_;
+  std::vector<Choice> choices_, fallbacks_;
 };
 
 // All WGSL and all candidates in one number: with another, choices are worth nothing.

@@ -8,25 +8,3 @@ fn load8(unit: u32) -> Eight {
   let hi = look_up(values, word >> vec4<u32>(4u, 12u, 20u, 28u));
   return Eight(d * lo, d * hi);
 }
-
-var<workgroup> code_book: array<f32, 16>;
-
-// Before the first load32, with a barrier between them.
-fn prepare(local: u32) {
-  if (local < 16u) {
-    code_book[local] = look_up(values, vec4<u32>(local)).x;
-  }
-}
-
-fn four_of_book(codes: u32) -> vec4<f32> {
-  return vec4<f32>(code_book[codes & 15u], code_book[(codes >> 8u) & 15u], code_book[(codes >> 16u) & 15u],
-                   code_book[(codes >> 24u) & 15u]);
-}
-
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
-  let w = weights4[block];
-  return Block(array<vec4<f32>, 8>(four_of_book(w.x), four_of_book(w.x >> 4u), four_of_book(w.y), four_of_book(w.y >> 4u),
-                                   four_of_book(w.z), four_of_book(w.z >> 4u), four_of_book(w.w), four_of_book(w.w >> 4u)),
-               scales_of(block), vec2<f32>(0.0));
-}

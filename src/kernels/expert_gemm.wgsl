@@ -38,9 +38,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   first_n = group.x * TILE_N;
-  w_row = matrix * params.rows + first_n + local / UNITS;
+  w_row = matrix * params.rows + first_n + local / W_LANES;
   last_row = matrix * params.rows + params.rows - 1u;
-  let place = place_of_row(min(local / UNITS, count - 1u));
+  let place = place_of_row(min(local / X_LANES, count - 1u));
   x_row = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
 
   var sums: array<vec4<f32>, 16>;
@@ -60,8 +60,8 @@ fn x_unit(unit: u32) -> Eight {
   return Eight(x[x_row + 2u * unit], x[x_row + 2u * unit + 1u]);  // beyond a slot's columns weights are zero
 }
 
-fn w_unit(i: u32, unit: u32) -> Eight {
-  return load8(min(w_row + i * W_STEP, last_row) * params.row_units + unit);
+fn w_begin(i: u32) -> u32 {
+  return min(w_row + i * W_STEP, last_row) * params.row_units;
 }
 
 fn store(row: u32, column: u32, sum: u32) {

@@ -61,7 +61,7 @@ fn matvec(group: vec2<u32>, local: u32) {
     for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
       let v = tile[b];
       for (var r = 0u; r < ROWS; r++) {
-        sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
+        sums[r] += product(load_block(begin_of_row[r], STEP * (base + b)), v);
       }
     }
   }

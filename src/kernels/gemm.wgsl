@@ -23,9 +23,9 @@ var<private> square: f32;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   first_n = group.x * OUT_N;
-  w_row = first_n + local / UNITS;
+  w_row = first_n + local / W_LANES;
   first_t = group.y * TILE_T;
-  x_row = params.x_base + min(first_t + local / UNITS, state.rows - 1u) * params.x_stride;
+  x_row = params.x_base + min(first_t + local / X_LANES, state.rows - 1u) * params.x_stride;
   var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, state.rows - first_t);
 
@@ -45,14 +45,14 @@ fn x_unit(unit: u32) -> Eight {
   return Eight(v.lo * norm[2u * unit], v.hi * norm[2u * unit + 1u]);
 }
 
-fn w_unit(i: u32, unit: u32) -> Eight {
+fn w_begin(i: u32) -> u32 {
   var n = w_row + i * W_STEP;
-  if (GATED && i * W_STEP >= OUT_N) {
+  if (GATED && n >= first_n + OUT_N) {
     n = min(n - OUT_N, params.rows - 1u) + params.rows;
   } else {
     n = min(n, params.rows - 1u);
   }
-  return load8(n * params.row_units + unit);
+  return n * params.row_units;
 }
 
 fn row_scale(row: u32) -> f32 {
@@ -60,8 +60,8 @@ fn row_scale(row: u32) -> f32 {
     return 1.0;
   }
   var sum = 0.0;
-  for (var u = 0u; u < UNITS; u++) {
-    sum += squares[row * UNITS + u];
+  for (var i = 0u; i < X_LANES; i++) {
+    sum += squares[row * X_LANES + i];
   }
   return inverseSqrt(sum / params.width + params.eps);
 }

@@ -1,15 +1,18 @@
 // The product of TILE_T rows of x with TILE_N rows of a weight, which is decoded once into workgroup memory; each thread makes
 // 8 × 8 of the sums. The kernel defines where rows come from: x_unit(unit), eight numbers of this thread's own row of x (row
-// local / UNITS of the tile), and w_unit(i, unit), eight of its i-th row of the weight (row local / UNITS + i · W_STEP); in
-// place of a row that is not there any other may come. And where sums go: store(row, n, at), of a row of x and column n below
-// OUT_N, reads sum_at(at, n).
+// local / X_LANES of the tile), and w_begin(i), where its i-th row of the weight (row local / W_LANES + i · W_STEP) begins; in
+// place of a row that is not there any other may come. And where sums go, see gemm_store. The tile of
+// gemm_tile_int8 gives the kernel the same.
 
 const THREADS_N = TILE_N / 8u;
 const THREADS_T = TILE_T / 8u;
 const WORKGROUP = THREADS_N * THREADS_T;
 const FOURS = TILE_K / 4u;
 const UNITS = TILE_K / 8u;
-const W_STEP = WORKGROUP / UNITS;
+const X_LANES = UNITS;  // threads of a row
+const W_LANES = UNITS;
+const W_STEP = WORKGROUP / W_LANES;
+const STORE_T = 2u;
 const_assert TILE_T * UNITS == WORKGROUP && TILE_N % W_STEP == 0u && THREADS_T <= 8u && FOURS >= 4u;
 
 // [a row's eighth of the tile][place of four of its numbers]
@@ -34,6 +37,11 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
   let tt = local / THREADS_N;
   let row = local / UNITS;
   let own = local % UNITS;
+  var begins: array<u32, TILE_N / W_STEP>;
+  for (var i = 0u; i < TILE_N / W_STEP; i++) {
+    begins[i] = w_begin(i);
+  }
+  prepare(local);
   for (var base = 0u; base < row_units; base += UNITS) {
     let unit = base + own;
     var v = Eight();
@@ -44,7 +52,7 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
     x_tile[row / THREADS_T][place_of(row % THREADS_T, 2u * own)] = v.lo;
     x_tile[row / THREADS_T][place_of(row % THREADS_T, 2u * own + 1u)] = v.hi;
     for (var i = 0u; i < TILE_N / W_STEP; i++) {
-      let w = w_unit(i, min(unit, row_units - 1u));
+      let w = load8_in_tile(begins[i] + min(unit, row_units - 1u));
       let eighth = row / THREADS_N + i * (W_STEP / THREADS_N);
       w_tile[eighth][place_of(row % THREADS_N, 2u * own)] = w.lo;
       w_tile[eighth][place_of(row % THREADS_N, 2u * own + 1u)] = w.hi;
@@ -76,25 +84,10 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
   }
 }
 
-// Gives the sums of the first `count` rows of x to store(), through the weight's memory: that takes one copy of its code
-// for sixteen rows in place of one a sum, and neighbours write side by side.
-fn store_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, count: u32) {
-  let tn = local % THREADS_N;
-  let tt = local / THREADS_N;
-  for (var t = 0u; t < 8u; t += 2u) {
-    workgroupBarrier();
-    for (var i = 0u; i < 2u; i++) {
-      w_tile[tt][(2u * i) * THREADS_N + tn] = (*sums)[2u * (t + i)];
-      w_tile[tt][(2u * i + 1u) * THREADS_N + tn] = (*sums)[2u * (t + i) + 1u];
-    }
-    workgroupBarrier();
-    let first = t * THREADS_T;
-    for (var i = local; i < min(2u * THREADS_T, max(count, first) - first) * OUT_N; i += WORKGROUP) {
-      store(first + i / OUT_N, i % OUT_N, i / OUT_N);
-    }
-  }
+fn keep_sums(row: u32, at: u32, four: vec4<f32>) {
+  w_tile[row][at] = four;
 }
 
-fn sum_at(at: u32, n: u32) -> f32 {
-  return w_tile[at % THREADS_T][(at / THREADS_T * 2u + n / (4u * THREADS_N)) * THREADS_N + n % THREADS_N][n / THREADS_N % 4u];
+fn kept_sums(row: u32, at: u32) -> vec4<f32> {
+  return w_tile[row][at];
 }

@@ -82,12 +82,12 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
 }
 
 PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
-  const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.rows / 8};
+  const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
   Shader shader("gemm");
   shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
-      .add("gemm_tile")
+      .tile(*kind.format, tile.int8)
       .add("gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
@@ -97,10 +97,10 @@ PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) 
   return Shader("expert_gemm")
       .params<ExpertParams>("ExpertParams")
       .constants(ExpertGemmConstants{
-          .TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.rows / 8, .CHOSEN = chosen, .BIAS = bias})
+          .TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth(), .CHOSEN = chosen, .BIAS = bias})
       .add("common")
       .format(format, 8)
-      .add("gemm_tile")
+      .tile(format, tile.int8)
       .add("expert_gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }

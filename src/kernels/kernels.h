@@ -65,6 +65,8 @@ constexpr u32 most_head_width = 1024;
 // A candidate for these heads and so many tokens, one in decode: vectors, queries that a workgroup serves, are a power
 // of two, no more than the candidate's and than there are; splits are not 0.
 AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate);
+// The default.
+AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, gpu::Features features);
 constexpr u32 most_splits = 64;
 u64 attention_partial_bytes(const HeadShape& heads, u32 splits);
 

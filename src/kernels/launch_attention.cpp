@@ -15,6 +15,22 @@ u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
 
 constexpr u32 attention_memory = 16384;  // that every device has
 
+u32 quads(u32 vectors) { return u32(ceil_div(vectors, 4)); }
+
+// Vectors of workgroup memory in which threads of decode share what they have summed up.
+u32 attention_scratch(const AttentionTile& tile) {
+  const u32 parts = tile.subgroups ? std::max(tile.lanes / 4, 1u) : tile.lanes;
+  return std::max(2 * tile.threads, tile.positions * parts * quads(tile.vectors));
+}
+
+// Queries; in prefill for each the weights of a tile and two more, and a number a thread; in decode scratch, weights,
+// and a vector for each thread and each of eight groups.
+u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
+  const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
+  if (tile.lanes == 0) return queries + (tile.vectors * (tile.threads + 2) + tile.threads) * u32(sizeof(float));
+  return queries + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
+}
+
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.
 Launch store_rows(u32 heads, u32 width, graph::KvType type, u32 hadamard, u32 capacity, const Columns& x,
                   std::vector<Operand> operands) {
@@ -60,21 +76,31 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
   const AttentionConstants constants{.THREADS = a.tile.threads,
                                      .VALUE = h.value,
                                      .VECTORS = a.tile.vectors,
-                                     .SPLITS = a.tile.splits,
                                      .HADAMARD = hadamard,
                                      .CAUSAL = a.causal,
                                      .SOFT_CAP = a.soft_cap != 0,
                                      .SINKS = a.sinks,
                                      .IN_PLACE = in_place};
-  return Shader("attention")
-      .params<AttentionParams>("AttentionParams")
+  const bool decode = a.tile.lanes > 0;
+  CHECK(decode ? a.tile.positions * a.tile.lanes % a.tile.threads == 0 : a.tile.splits == 1);
+  Shader shader(decode ? "attention_decode" : "attention");
+  if (a.tile.subgroups) shader.enable("subgroups");
+  if (decode) {
+    shader.constants(AttentionDecodeConstants{.SPLITS = a.tile.splits,
+                                              .LANES = a.tile.lanes,
+                                              .TILE = a.tile.positions,
+                                              .SCRATCH = attention_scratch(a.tile)});
+  }
+  shader.params<AttentionParams>("AttentionParams")
       .constants(constants)
       .cache("k", "load", a.kv.k, h.key)
       .cache("v", "load", h.values_in_keys ? a.kv.k : a.kv.v, h.values_in_keys ? h.key : h.value)
       .add("functions")
       .add("hadamard", "ARRAY", "q_tile")
-      .add("attention")
-      .finish({uniform, uniform, read, read, read, read, write, write});
+      .add("attention_common")
+      .add(decode ? "attention_decode" : "attention");
+  if (decode) shader.with(a.tile.subgroups ? "attention_subgroup" : "attention_lanes");
+  return shader.finish({uniform, uniform, read, read, read, read, write, write});
 }
 
 Launch combine(const Attention& a, const std::vector<u8>& params, const AttentionOperands& o) {
@@ -94,19 +120,21 @@ Launch combine(const Attention& a, const std::vector<u8>& params, const Attentio
 
 AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate) {
   AttentionTile tile = attention_tiles(decode)[candidate];
-  // Workgroup memory: for each query its numbers, the weights of a tile and two more; and a number a thread.
-  const auto bytes = [&](u32 vectors) {
-    return vectors * (heads.key + tile.threads + 2) * sizeof(float) + tile.threads * sizeof(float);
-  };
-  const u32 queries = heads.query / heads.kv * tokens;
-  u32 vectors = 1;
-  while (vectors < queries && vectors < tile.vectors && bytes(2 * vectors) <= attention_memory) vectors *= 2;
-  tile.vectors = vectors;
-  const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, vectors));
+  const u32 queries = heads.query / heads.kv * tokens, fewest = decode ? tile.threads / tile.lanes : 0;
+  while (tile.vectors / 2 >= queries) tile.vectors /= 2;
+  const auto fits = [&] { return attention_bytes(heads, tile) <= attention_memory; };
+  while (!fits() && tile.positions > fewest) tile.positions /= 2;
+  while (!fits() && tile.vectors > 1) tile.vectors /= 2;
+  const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, tile.vectors));
   if (tile.splits > 0) return tile;
   tile.splits = 4;
   while (tile.splits * groups < 128 && tile.splits < 32) tile.splits *= 2;
   return tile;
+}
+
+AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, gpu::Features features) {
+  const auto kernel = decode ? TunedKernel::attention_decode : TunedKernel::attention_prefill;
+  return attention_tile(heads, tokens, decode, default_candidate(kernel, features));
 }
 
 u64 attention_partial_bytes(const HeadShape& heads, u32 splits) {

@@ -1,6 +1,7 @@
 // Of formats whose weights are bytes.
 
 const STEP = 1u;
+const SHIFT = ZERO;
 
 fn load32(row: u32, n: u32) -> Block {
   let w = load_bytes(row, n);

@@ -72,11 +72,11 @@ fn matvec(group: vec2<u32>, local: u32) {
       if (TOKENS == 1u) {
         let v = tile[b];
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          sums[r] += product(load32(begin_of_row[r], STEP * (base + b)), v);
+          sums[r] += product(load_block(begin_of_row[r], STEP * (base + b)), v);
         }
       } else {
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
-          let w = load32(begin_of_row[r], STEP * (base + b));
+          let w = load_block(begin_of_row[r], STEP * (base + b));
           for (var t = 0u; t < TOKENS; t++) {
             sums[t * WEIGHT_ROWS + r] += product(w, tile[t * TILE + b]);
           }

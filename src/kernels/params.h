@@ -169,7 +169,7 @@ PRONK_STRUCT(MatVecConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM, see gemm_tile.wgsl: TILE_T at most 64, TILE_N = 8 TILE_K, TILE_K 16 or more.
+// Tile constants of a GEMM: TILE_T at most 64; TILE_K 16 or more, an eighth of TILE_N, of bytes (gemm_tile_int8.wgsl) a quarter.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
@@ -199,8 +199,10 @@ PRONK_STRUCT(RotateConstants,
   (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants,
-  (u32, THREADS), (u32, VALUE), (u32, VECTORS), (u32, SPLITS), (u32, HADAMARD),
+  (u32, THREADS), (u32, VALUE), (u32, VECTORS), (u32, HADAMARD),
   (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE));
+// SCRATCH: vectors of workgroup memory, see attention_tile().
+PRONK_STRUCT(AttentionDecodeConstants, (u32, SPLITS), (u32, LANES), (u32, TILE), (u32, SCRATCH));
 PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS));
 // What a cache's fragment knows of its rows: FOURS, groups of four; BLOCK, those of them that share a scale.
 PRONK_STRUCT(CacheConstants, (u32, FOURS), (u32, BLOCK));

@@ -15,12 +15,16 @@ fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
   tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
 }
 
+fn load_block(row: u32, n: u32) -> Block {
+  return load32(row, n);
+}
+
 fn add_products(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
   return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
 }
 
 fn product(w: Block, a: Activations) -> f32 {
-  var sums = -ZERO * a.sums.xy;
+  var sums = -SHIFT * a.sums.xy;
   for (var i = 0u; i < 4u; i++) {
     sums.x = add_products(sums.x, w.q[i], a.v[i]);
     sums.y = add_products(sums.y, w.q[i + 4u], a.v[i + 4u]);

@@ -11,31 +11,19 @@ struct Activations {
   sums: vec2<i32>,  // times -ZERO where it begins so
 }
 
-// The largest is found by its bits, so that an infinity or a NaN stays, and every product is one.
 fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
-  var bits = vec4<u32>();
-  for (var i = 0u; i < 4u; i++) {
-    bits = max(bits, bitcast<vec4<u32>>(v[i]) & vec4<u32>(0x7fffffffu));
-  }
-  let largest = bitcast<f32>(max(max(bits.x, bits.y), max(bits.z, bits.w)));
-  let inverse = select(127.0 / largest, 0.0, largest < 1e-30);
-  var words = vec4<u32>();
-  var sum = 0;
-  for (var i = 0u; i < 4u; i++) {
-    words[i] = pack4xI8(vec4<i32>(round(v[i] * inverse)));
-    sum += dot4I8Packed(words[i], 0x01010101u);
-  }
-  tile[block].lo[2u * half] = words.x;
-  tile[block].hi[2u * half] = words.y;
-  tile[block].lo[2u * half + 1u] = words.z;
-  tile[block].hi[2u * half + 1u] = words.w;
-  tile[block].scale[half] = largest / 127.0;
-  tile[block].sums[half] = select(1, -i32(ZERO), BEGINS) * sum;
+  let q = quantized(v);
+  tile[block].lo[2u * half] = q.words.x;
+  tile[block].hi[2u * half] = q.words.y;
+  tile[block].lo[2u * half + 1u] = q.words.z;
+  tile[block].hi[2u * half + 1u] = q.words.w;
+  tile[block].scale[half] = q.scale;
+  tile[block].sums[half] = select(1, -i32(ZERO), BEGINS) * q.sum;
 }
 
 const STEP = 1u;
 
-fn load32(row: u32, n: u32) -> Bytes {
+fn load_block(row: u32, n: u32) -> Bytes {
   return load_bytes(row, n);
 }
 

@@ -61,7 +61,7 @@ bool defines(const formats::Format& format, std::string_view function) {
 
 }  // namespace
 
-bool has_bytes(const formats::Format& format) { return defines(format, "load_bytes"); }
+bool has_bytes(const formats::Format& format) { return defines(format, "load_bytes") || defines(format, "scales_of"); }
 
 Shader::Shader(std::string_view name) : name_(name) { params<StepState>("StepState"); }
 
@@ -128,25 +128,45 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding, bool ke
 }
 
 Shader& Shader::products(const formats::Format& format, bool int8) {
-  CHECK(has_bytes(format) || !int8);
+  if (!defines(format, "weight_scale")) text_ += "fn weight_scale(row: u32) -> f32 {\n  return 1.0;\n}\n";
   if (int8) {
     name_ += " int8";
-  } else if (has_bytes(format)) {
+    return bytes(format).add("products_int8");
+  }
+  const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
+  if (has_bytes(format) && !has_floats) {
     add("load_bytes");
   } else {
-    text_ += "const ZERO = 0.0;\nconst STEP = 4u;\n";
-    if (!defines(format, "load32") && !defines(format, "scales_of")) add("load32");
+    text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
+    if (!has_floats) add("load32");
   }
-  if (!defines(format, "scales_of") && !defines(format, "prepare")) text_ += "fn prepare(local: u32) {}\n";
-  if (!defines(format, "weight_scale")) text_ += "fn weight_scale(row: u32) -> f32 {\n  return 1.0;\n}\n";
-  return add(int8 ? "products_int8" : "products");
+  return prepared(format, "code_book_floats").add("products");
+}
+
+Shader& Shader::bytes(const formats::Format& format) {
+  CHECK(has_bytes(format));
+  return prepared(format, "code_book_bytes").add("quantized");
+}
+
+Shader& Shader::prepared(const formats::Format& format, std::string_view code_book) {
+  if (defines(format, "scales_of")) return add(code_book);
+  if (!defines(format, "prepare")) text_ += "fn prepare(local: u32) {}\n";
+  return *this;
+}
+
+Shader& Shader::tile(const formats::Format& format, bool int8) {
+  if (int8) return bytes(format).with("gemm_tile_int8").add("gemm_store");
+  prepared(format, "code_book_floats");
+  if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
+  return add("gemm_tile").add("gemm_store");
 }
 
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {
   constexpr std::string_view names[] = {"f32", "f16", "q8", "q4"};
-  const std::string stored(names[u32(graph::kv_stored(type, width))]);
+  std::string stored(names[u32(graph::kv_stored(type, width))]);
   constants(CacheConstants{.FOURS = width / 4, .BLOCK = graph::kv_block_of(width) / 4}, std::string(prefix) + "_");
   name_ += " " + std::string(prefix) + "_" + stored;
+  if (stored == "f16" && action == "load" && width % 8 != 0) stored += "_odd";
   return add("kv_" + std::string(action) + "_" + stored, "CACHE", prefix);
 }
 

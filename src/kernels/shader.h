@@ -54,11 +54,17 @@ class Shader {
                  bool odd_units = true);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
+  // The tiles of a GEMM; int8 as above.
+  Shader& tile(const formats::Format& format, bool int8);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
   Shader& cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width);
   gpu::PipelineDesc finish(std::vector<gpu::BindingType> bindings);
 
  private:
+  // Of a format that has bytes: them, and activations as such.
+  Shader& bytes(const formats::Format& format);
+  // prepare(local): the code book, if the format has one.
+  Shader& prepared(const formats::Format& format, std::string_view code_book);
   void add_field(std::string_view name, bool is_float);
   void add_constant(const std::string& name, bool flag, u32 value);
 

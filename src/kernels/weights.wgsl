@@ -17,14 +17,14 @@ fn unsigned_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }
 
-// Thirty-two weights, with a scale and an offset for each half of them: (q - ZERO) · scale + offset.
+// Thirty-two weights, with a scale and an offset for each half of them: (q - SHIFT) · scale + offset.
 struct Block {
   q: array<vec4<f32>, 8>,
   scale: vec2<f32>,
   offset: vec2<f32>,
 }
 
-// The same with bytes for q: lo.x has the first four, hi.x the next, then lo.y and so on.
+// The same with bytes for q, and ZERO for SHIFT: lo.x has the first four, hi.x the next, then lo.y and so on.
 struct Bytes {
   lo: vec4<u32>,
   hi: vec4<u32>,
@@ -57,6 +57,21 @@ fn two_bits(codes: u32) -> Eight {
   let lo = (vec4<u32>(codes) >> vec4<u32>(0u, 2u, 4u, 6u)) & vec4<u32>(3u);
   let hi = (vec4<u32>(codes) >> vec4<u32>(8u, 10u, 12u, 14u)) & vec4<u32>(3u);
   return Eight(vec4<f32>(lo), vec4<f32>(hi));
+}
+
+// The lowest eight bits as four bytes from 0 to 3.
+fn bytes_of_two_bits(codes: u32) -> u32 {
+  let pairs = ((codes & 255u) | ((codes & 255u) << 12u)) & 0x000f000fu;
+  return (pairs | (pairs << 6u)) & 0x03030303u;
+}
+
+// Thirty-two codes: see Bytes.
+fn codes_as_bytes(first: u32, last: u32, d: f32) -> Bytes {
+  let words = vec4<u32>(first, first >> 16u, last, last >> 16u);
+  return Bytes(vec4<u32>(bytes_of_two_bits(words.x), bytes_of_two_bits(words.y), bytes_of_two_bits(words.z), bytes_of_two_bits(words.w)),
+               vec4<u32>(bytes_of_two_bits(words.x >> 8u), bytes_of_two_bits(words.y >> 8u), bytes_of_two_bits(words.z >> 8u),
+                         bytes_of_two_bits(words.w >> 8u)),
+               vec2<f32>(d), vec2<f32>());
 }
 
 // The sixteen codes of a word, four to a column.

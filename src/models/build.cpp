@@ -12,6 +12,19 @@ namespace {
 
 constexpr u32 most = 1 << 24;  // of any count in metadata
 
+// By as many numbers of a key.
+Status divide(std::vector<double>& frequency, const files::Metadata& metadata, const std::string& key) {
+  PRONK_TRY(const files::Array* divisors, metadata.numbers_or_null(key));
+  bool good = divisors && divisors->count() == frequency.size();
+  for (u64 i = 0; good && i < frequency.size(); ++i) {
+    const double divisor = divisors->number(i);
+    good = divisor > 0 && std::isfinite(divisor);
+    frequency[i] /= divisor;
+  }
+  if (good) return {};
+  return pronk::fail("metadata key '" + key + "' is not " + std::to_string(frequency.size()) + " divisors above 0");
+}
+
 std::string shape_of(const files::TensorInfo& tensor) {
   return "[" + std::to_string(tensor.shape[0]) + ", " + std::to_string(tensor.rows()) + "]";
 }
@@ -270,8 +283,15 @@ ValueId Build::layer_norm(ValueId x, const std::string& stem) {
                      .eps = float(layer_eps())});
 }
 
+// A matrix whose columns have scales of their own is run without them: they are a factor of what it reads or gives.
+ValueId Build::column_scaled(ValueId x, const std::string& stem) {
+  const std::string name = stem + ".column_scales";
+  return has(name) ? graph.map(graph::Function::multiply, x, vector(name, graph.width(x))) : x;
+}
+
 ValueId Build::logits(ValueId hidden) {
   const bool tied = !has("output.weight");
+  hidden = column_scaled(hidden, tied ? "token_embd" : "output");
   return graph.matmul(hidden, matrix(tied ? "token_embd.weight" : "output.weight", hyper.vocab, hyper.width),
                       optional_vector("output.bias", hyper.vocab));
 }
@@ -284,7 +304,12 @@ RopeId Build::rope(RopePairs pairs, u32 rotated, const RopeOptions& options) {
   table.pairs = flag_or("rope.halves", false) ? RopePairs::halves : pairs;
   if (!options.magnitude) table.magnitude = 1;
   if (!options.factors) return graph.rope_table(std::move(table));
-  if (has("rope_factors_long.weight")) {
+  constexpr std::string_view divisors = "rope.scaling.short_factors";
+  if (has_key(divisors)) {
+    if (Status status = divide(table.frequency, file_.metadata, full(divisors)); !status)
+      fail(status.error().message, ErrorCode::unspecified);
+    table.magnitude = number_or("rope.scaling.attn_factor", 1);
+  } else if (has("rope_factors_long.weight")) {
     table.factors = vector("rope_factors_short.weight", rotated / 2);
     table.long_factors = vector("rope_factors_long.weight", rotated / 2);
     table.long_above = count_or("rope.scaling.original_context_length", hyper.context_length);

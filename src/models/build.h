@@ -75,9 +75,12 @@ class Build {
   // Over whole rows of x.
   ValueId rms_norm(ValueId x, const std::string& stem);
   ValueId layer_norm(ValueId x, const std::string& stem);  // bias when the file has one
-  // [tokens, width] of the tokens' embeddings.
-  ValueId embed() { return graph.embed(matrix("token_embd.weight", hyper.vocab, hyper.width)); }
-  // Logits by output.weight, or by the embedding when the file has none. hidden: after the last norm.
+  // [tokens, width] of the tokens' embeddings. token_embd.column_scales, a key of other sources, multiplies them.
+  ValueId embed() {
+    return column_scaled(graph.embed(matrix("token_embd.weight", hyper.vocab, hyper.width)), "token_embd");
+  }
+  // Logits by output.weight, or by the embedding when the file has none; output.column_scales as for embed(). hidden:
+  // after the last norm.
   ValueId logits(ValueId hidden);
 
   // ---- RoPE
@@ -108,6 +111,7 @@ class Build {
   template <class T>
   T value_or(Result<T> result, T fallback);
   WeightId take(const std::string& name, u32 rows, u32 cols, u32 first, u32 all_rows);
+  ValueId column_scaled(ValueId x, const std::string& stem);
   WeightId add(const std::string& name, const files::TensorInfo& tensor, u32 rows, u32 cols, u32 first);
   const files::TensorInfo* codes_of(std::string_view name) const;
   WeightId take_codes(const files::TensorInfo& codes, u32 rows, u32 cols, u32 first, u32 all_rows);

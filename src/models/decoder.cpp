@@ -4,7 +4,8 @@ namespace pronk::models {
 
 SelfAttention read_unrotated_attention(Layer& l) {
   const Heads heads = read_heads(l.build, l.index);
-  return {.heads = heads, .scale = read_scale(l.build, heads)};
+  return {
+      .heads = heads, .scale = read_scale(l.build, heads), .window = l.build.whole_or("attention.window_of_all", 0)};
 }
 
 SelfAttention read_attention(Layer& l, RopePairs pairs, const Build::RopeOptions& rope) {

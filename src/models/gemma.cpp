@@ -13,6 +13,7 @@ ValueId gemma_logits(Build& b, ValueId hidden, double cap) {
 }
 
 double gemma_scale(Layer& l, const Heads& heads, u32 special_layers) {
+  if (l.build.has_key("attention.scale")) return read_scale(l.build, heads);
   const u32 width = l.build.hyper.layers == special_layers ? l.build.hyper.width / heads.query : heads.key;
   return 1 / std::sqrt(double(width));
 }
@@ -23,7 +24,7 @@ ValueId gemma3_layer(Layer& l, ValueId x, bool causal) {
   Build::RopeOptions rope;
   if (slides) rope = {.base_key = "rope.freq_base_swa", .scaled = false, .factors = false};
   SelfAttention attention = read_attention(l, RopePairs::halves, rope);
-  if (!l.build.has_key("attention.scale")) attention.scale = gemma_scale(l, attention.heads, 62);  // 27B
+  attention.scale = gemma_scale(l, attention.heads, 62);  // 27B
   attention.window = slides ? window : 0;
   attention.causal = causal;
   return sandwich_norm_layer(l, x, attention, graph::Function::gelu_tanh_gate);

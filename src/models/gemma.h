@@ -12,7 +12,8 @@ ValueId gemma_embed(Build& build);
 // Capped by final_logit_softcapping, or by `cap` when the file does not say; 0: they are not.
 ValueId gemma_logits(Build& build, ValueId hidden, double cap);
 
-// 1 / √key, or, for the one model of each family that has `special_layers`, 1 / √(width / heads): no key says so.
+// 1 / √key, or, for the one model of each family that has `special_layers`, 1 / √(width / heads): what attention.scale
+// says comes first.
 double gemma_scale(Layer& layer, const Heads& heads, u32 special_layers);
 
 // A layer of Gemma 3: each sixth sees all and rotates by rope.freq_base with its scaling, the others see a window and

@@ -22,8 +22,11 @@ Status apply_yarn(const files::Metadata& metadata, const std::string& scaling, d
   PRONK_TRY(const double beta_fast, metadata.f64_or(scaling + "yarn_beta_fast", 32.0));
   PRONK_TRY(const double beta_slow, metadata.f64_or(scaling + "yarn_beta_slow", 1.0));
   const double rotated = table.rotated();
-  const double low = std::max(0.0, std::floor(yarn_dimension(beta_fast, rotated, base, double(original))));
-  const double high = std::min(rotated - 1.0, std::ceil(yarn_dimension(beta_slow, rotated, base, double(original))));
+  PRONK_TRY(const bool whole, metadata.bool_or(scaling + "yarn_truncate", true));  // our own key
+  const double first = yarn_dimension(beta_fast, rotated, base, double(original));
+  const double last = yarn_dimension(beta_slow, rotated, base, double(original));
+  const double low = std::max(0.0, whole ? std::floor(first) : first);
+  const double high = std::min(rotated - 1.0, whole ? std::ceil(last) : last);
   for (u32 i = 0; i < table.frequency.size(); ++i) {
     const double ramp = std::clamp((i - low) / std::max(0.001, high - low), 0.0, 1.0);
     const double keep = (1 - ramp) * extrapolation;  // share of the unscaled frequency

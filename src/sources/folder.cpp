@@ -2,10 +2,22 @@
 
 #include <algorithm>
 
+#include "sources/aqlm_rs.h"
 #include "sources/huggingface.h"
 #include "sources/mlc.h"
 
 namespace pronk::sources {
+
+// A config.json may be beside the files of AQLM.rs.
+std::span<const std::string_view> first_file_names() {
+  static const std::string_view names[] = {Mlc::file_names()[0], AqlmRs::file_names()[0], HuggingFace::file_names()[0]};
+  return names;
+}
+
+bool is_loadable(std::string_view first_file, const std::string& contents) {
+  if (first_file == HuggingFace::file_names()[0]) return !HuggingFace::is_assembled(contents);
+  return first_file != AqlmRs::file_names()[0];
+}
 
 std::span<const std::string_view> folder_file_names() {
   static const std::vector<std::string_view> names = [] {
@@ -20,6 +32,7 @@ std::span<const std::string_view> folder_file_names() {
 }
 
 std::vector<std::string_view> other_file_names(std::string_view first_file) {
+  if (first_file == AqlmRs::file_names()[0]) return {AqlmRs::file_names().begin() + 1, AqlmRs::file_names().end()};
   const auto own = first_file == Mlc::file_names()[0] ? Mlc::file_names() : HuggingFace::file_names();
   std::vector<std::string_view> names(own.begin() + 1, own.end());
   const auto more = tokenizer_file_names();
@@ -29,6 +42,7 @@ std::vector<std::string_view> other_file_names(std::string_view first_file) {
 
 std::unique_ptr<Source> folder_source(std::string_view first_file) {
   if (first_file == Mlc::file_names()[0]) return std::make_unique<Mlc>();
+  if (first_file == AqlmRs::file_names()[0]) return std::make_unique<AqlmRs>();
   return std::make_unique<HuggingFace>();
 }
 

@@ -10,8 +10,12 @@
 
 namespace pronk::sources {
 
-// The small files of all kinds of folders in the order in which they are added; the first two, of which a folder has
-// one, say what it is.
+// The first files of all kinds of folders in the order in which they are looked for: what is there of them says what
+// kind a folder is.
+std::span<const std::string_view> first_file_names();
+// Whether the engine loads the folder whose first file is that, or a converter has to make a GGUF file of it.
+bool is_loadable(std::string_view first_file, const std::string& contents);
+// The small files of those that it loads, in the order in which they are added.
 std::span<const std::string_view> folder_file_names();
 // Those that a folder whose first file has that name may have besides it.
 std::vector<std::string_view> other_file_names(std::string_view first_file);

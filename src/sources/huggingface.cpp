@@ -34,6 +34,13 @@ TensorInfo tensor_info(const files::SafeTensor& from, u32 file) {
 
 std::span<const std::string_view> HuggingFace::file_names() { return names; }
 
+bool HuggingFace::is_assembled(std::string config) {
+  const auto json = Json::parse(std::move(config));
+  if (!json) return false;
+  const auto read = Config::read(json->root());
+  return read && !read->family().made.empty();
+}
+
 Status HuggingFace::add_file(std::string_view name, std::string contents) {
   if (std::string* text = tokenizer_file(texts_, name)) {
     *text = std::move(contents);

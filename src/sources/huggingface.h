@@ -25,6 +25,9 @@ class HuggingFace final : public Source {
   // may be missing.
   static std::span<const std::string_view> file_names();
 
+  // Whether a model with that config.json has tensors that a converter puts together (assemble.h).
+  static bool is_assembled(std::string config);
+
   // What other kinds of folders have is ignored.
   Status add_file(std::string_view name, std::string contents) override;
   std::span<const std::string> weight_files() const override { return weight_files_; }

@@ -1,6 +1,7 @@
 #include "sources/huggingface_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/quote.h"
@@ -13,73 +14,76 @@ using files::GgufWriter;
 using files::JsonKind;
 using files::JsonValue;
 
-// What the classes of transformers take for keys that are missing, as far as published files leave them out.
-constexpr Family families[] = {
-    {.model_type = "llama",
-     .architecture = "llama",
-     .activation = "silu",
-     .defaults =
-         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048})",
-     .halves = true},
-    {.model_type = "mistral",
-     .architecture = "llama",
-     .activation = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "num_key_value_heads": 8,
-                     "max_position_embeddings": 131072, "sliding_window": 4096})",
-     .halves = true,
-     .window_is_context = true},
-    {.model_type = "qwen2",
-     .architecture = "qwen2",
-     .activation = "silu",
-     .defaults =
-         R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768})"},
-    {.model_type = "qwen3",
-     .architecture = "qwen3",
-     .activation = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
-                     "head_dim": 128})"},
-    {.model_type = "gemma3_text",
-     .architecture = "gemma3",
-     .activation = "gelu_pytorch_tanh",
-     .defaults = R"({"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000, "rope_local_base_freq": 10000,
-                     "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "head_dim": 256,
-                     "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
-                     "sliding_window": 4096, "vocab_size": 262208, "tie_word_embeddings": true})",
-     .norms_from_one = true,
-     .norm_after_attention = true},
-};
-
 struct Key {
   std::string_view config, gguf;
   bool whole;     // else any number
   bool required;  // else it may have no default
 };
 
+constexpr std::string_view kv_heads_key = "num_key_value_heads";
+
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
     {"hidden_size", "embedding_length", true, true},
     {"intermediate_size", "feed_forward_length", true, true},
     {"num_attention_heads", "attention.head_count", true, true},
-    {"num_key_value_heads", "attention.head_count_kv", true, false},
-    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, true},
-    {"final_logit_softcapping", "final_logit_softcapping", false, false},
+    {kv_heads_key, "attention.head_count_kv", true, false},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", false, false},
+    {"layer_norm_eps", "attention.layer_norm_epsilon", false, false},
 };
 
-// Keys that change what a model computes and have no counterpart: nothing, null and false only.
-constexpr std::string_view unknown_when_set[] = {"use_sliding_window", "attn_logit_softcapping",
-                                                 "use_bidirectional_attention"};
+// Keys that change what a model computes and have no counterpart: nothing, null and false only, unless the family knows
+// them.
+constexpr std::string_view unknown_when_set[] = {"use_sliding_window",          "attn_logit_softcapping",
+                                                 "use_bidirectional_attention", "qk_layernorm",
+                                                 "add_cross_attention",         "is_decoder"};
 
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
-struct Alias {
-  std::string_view key, mlc;
-};
-constexpr Alias mlc_names[] = {{"rope_theta", "position_embedding_base"},
-                               {"max_position_embeddings", "context_window_size"}};
+constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_embeddings context_window_size";
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
+}
+
+constexpr u32 ranking = 4;  // pooling_type: a network on the first token gives scores
+
+bool ranks(JsonValue architectures) {
+  for (const JsonValue name : architectures) {
+    if (name.string().value_or("").ends_with("ForSequenceClassification")) return true;
+  }
+  return false;
+}
+
+Result<std::vector<i32>> integers(JsonValue array) {
+  std::vector<i32> numbers;
+  for (const JsonValue each : array) {
+    PRONK_TRY(const u64 number, each.integer());
+    if (number > 0x7fffffff) return each.error("is out of range");
+    numbers.push_back(i32(number));
+  }
+  return numbers;
+}
+
+// That by which all but the first of so many layers slide.
+Result<u32> period_of(const std::vector<i32>& slides) {
+  u32 period = 1;
+  while (period < slides.size() && slides[period] != 0) ++period;
+  for (u32 i = 0; i < slides.size(); ++i) {
+    if ((slides[i] != 0) != (i % period != 0)) return fail(ErrorCode::unsupported, "'layer_types' has no period");
+  }
+  return period;
+}
+
+Result<std::vector<float>> floats(JsonValue array) {
+  PRONK_OK(array.array());
+  std::vector<float> numbers;
+  for (const JsonValue each : array) {
+    PRONK_TRY(const double number, each.number());
+    numbers.push_back(float(number));
+  }
+  return numbers;
 }
 
 // The first of two that has a value.
@@ -113,9 +117,16 @@ Result<Config> Config::read_mlc(JsonValue root) {
 Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   Config config;
   config.given_ = given;
-  config.family_ = std::ranges::find(families, type, &Family::model_type);
-  if (config.family_ == std::end(families)) return unsupported("model_type", type);
+  config.family_ = find_family(type);
+  if (!config.family_) return unsupported("model_type", type);
   PRONK_TRY(config.defaults_, files::Json::parse(std::string(config.family_->defaults)));
+  Pairs variants = config.family_->variants;
+  for (std::string_view key = take_word(variants); !key.empty(); key = take_word(variants)) {
+    const std::string_view variant = take_word(variants);
+    const JsonValue value = config[key];
+    if (value.has_value() && (!value.boolean().value_or(true) || value.integer().value_or(1) == 0))
+      return of_type(variant, given);
+  }
   return config;
 }
 
@@ -124,29 +135,84 @@ Status Config::read_rest(JsonValue root) {
   if (tied.has_value()) {
     PRONK_TRY(tied_, tied.boolean());
   }
-  for (const JsonValue scope : {root, given_}) {
-    for (const std::string_view key : unknown_when_set) {
-      const JsonValue value = scope[key];
-      if (value.has_value() && value.boolean().value_or(true)) {
-        return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
-      }
-    }
-  }
+  PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
+  PRONK_OK(check_only());
   return check();
 }
 
+// Keys that may have one value.
+Status Config::check_only() const {
+  Pairs rest = family_->only;
+  for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
+    const std::string_view wanted = take_word(rest);
+    const JsonValue value = (*this)[key];
+    if (!value.has_value()) continue;
+    const std::string_view has = value.is(JsonKind::string)        ? value.string().value_or("")
+                                 : value.boolean().value_or(false) ? "true"
+                                                                   : "false";
+    if (has != wanted)
+      return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+  }
+  return {};
+}
+
+Status Config::check_refused(JsonValue root) const {
+  for (const JsonValue scope : {root, given_}) {
+    for (const std::string_view key : unknown_when_set) {
+      const JsonValue value = scope[key];
+      if (value.has_value() && value.boolean().value_or(true) && find_pair(family_->keys, key).empty())
+        return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
+    }
+  }
+  return {};
+}
+
+// null is a value that the class takes instead of its default.
 JsonValue Config::operator[](std::string_view key) const {
-  const auto alias = std::ranges::find(mlc_names, key, &Alias::key);
-  const JsonValue given = either(given_[key], alias == std::end(mlc_names) ? JsonValue() : given_[alias->mlc]);
-  return either(given, defaults_.root()[key]);
+  for (const std::string_view name : {find_pair(family_->aliases, key), key, find_pair(mlc_names, key)}) {
+    if (!name.empty() && given_[name].present()) return given_[name];
+  }
+  return defaults_.root()[key];
 }
 
 Result<u32> Config::whole(std::string_view key) const {
   const JsonValue value = (*this)[key];
+  if (const std::string_view factors = find_pair(family_->computed, key); !value.has_value() && !factors.empty())
+    return sum_of(factors);
   if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 number, value.integer());
   if (number > ~u32{0}) return value.error("is out of range");
+  return u32(number);
+}
+
+Result<u32> Config::sum_of(std::string_view products) const {
+  u64 sum = 0;
+  for (std::string_view rest = products; !rest.empty();) {
+    const std::string_view each = rest.substr(0, rest.find('+'));
+    rest.remove_prefix(std::min(rest.size(), each.size() + 1));
+    PRONK_TRY(const u32 number, product(each));
+    sum += number;
+  }
+  if (sum > ~u32{0}) return fail(ErrorCode::bad_model, quoted(products) + " is out of range");
+  return u32(sum);
+}
+
+Result<u32> Config::product(std::string_view factors) const {
+  u64 number = 1;
+  for (std::string_view rest = factors; !rest.empty();) {
+    const std::string_view factor = rest.substr(0, rest.find('*'));
+    rest.remove_prefix(std::min(rest.size(), factor.size() + 1));
+    u32 value = 0;
+    const bool digits = factor[0] >= '0' && factor[0] <= '9';
+    if (digits) {
+      std::from_chars(factor.data(), factor.data() + factor.size(), value);
+    } else {
+      PRONK_TRY(value, whole(factor));
+    }
+    number *= value;
+    if (number > ~u32{0}) return fail(ErrorCode::bad_model, quoted(factor) + " is out of range");
+  }
   return u32(number);
 }
 
@@ -154,6 +220,7 @@ Status Config::read_quantization(JsonValue quantization) {
   if (!quantization.has_value()) return {};
   PRONK_OK(quantization.object());
   PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
+  if (method == family_->quantization) return {};
   if (method != "aqlm") return unsupported("quant_method", method);
   PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
   PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));
@@ -170,24 +237,31 @@ Status Config::read_quantization(JsonValue quantization) {
 Status Config::check() const {
   const JsonValue activation = either((*this)["hidden_activation"], (*this)["hidden_act"]);
   PRONK_TRY(const std::string_view name, activation.string());
-  return name == family_->activation ? Status() : unsupported(activation.key(), name);
+  return has_word(family_->activations, name) ? Status() : unsupported(activation.key(), name);
 }
 
 Status Config::write(GgufWriter& header) const {
   header.add_string("general.architecture", family_->architecture);
   PRONK_OK(write_numbers(header));
+  PRONK_OK(write_own(header));
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
+  if (family_->encoder && ranks(given_["architectures"])) header.add_u32(full("pooling_type"), ranking);
   return write_rope(header);
 }
 
 Status Config::write_numbers(GgufWriter& header) const {
   for (const Key& key : keys) {
     const JsonValue value = (*this)[key.config];
-    if (!value.has_value() && !key.required) continue;
-    if (!value.has_value()) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
+    const bool computed = !find_pair(family_->computed, key.config).empty();
+    if (!value.has_value() && !key.required && !computed) continue;
+    if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
+    if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
     if (key.whole) {
-      PRONK_TRY(const u32 number, whole(key.config));
+      PRONK_TRY(u32 number, whole(key.config));
+      if (key.config == "intermediate_size") {
+        PRONK_TRY(number, adjusted_width(number));
+      }
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
@@ -197,14 +271,56 @@ Status Config::write_numbers(GgufWriter& header) const {
   return {};
 }
 
-Status Config::write_heads(GgufWriter& header) const {
+// As LFM2's classes do it.
+Result<u32> Config::adjusted_width(u32 width) const {
+  if (!(*this)["block_auto_adjust_ff_dim"].boolean().value_or(false)) return width;
+  PRONK_TRY(const u32 multiple, whole("block_multiple_of"));
+  PRONK_TRY(const double factor, (*this)["block_ffn_dim_multiplier"].number());
+  const double scaled = factor * std::floor(2.0 * width / 3);
+  if (multiple == 0 || !(scaled >= 0 && scaled < 1e9))
+    return fail(ErrorCode::bad_model, "'block_multiple_of' is out of range");
+  return u32(std::ceil(std::floor(scaled) / multiple)) * multiple;
+}
+
+// Numbers and flags as the family's table has them; null turns off what 0 does.
+Status Config::write_own(GgufWriter& header) const {
+  Pairs rest = family_->keys;
+  for (std::string_view theirs = take_word(rest); !theirs.empty(); theirs = take_word(rest)) {
+    const std::string key = full(take_word(rest));
+    const JsonValue value = (*this)[theirs];
+    if (!value.has_value() && !find_pair(family_->computed, theirs).empty()) {
+      PRONK_TRY(const u32 number, whole(theirs));
+      header.add_u32(key, number);
+      continue;
+    }
+    if (!value.present()) continue;
+    if (value.is(JsonKind::null)) {
+      header.add_u32(key, 0);
+    } else if (value.is(JsonKind::array)) {
+      PRONK_TRY(const std::vector<i32> numbers, integers(value));
+      header.add_i32s(key, numbers);
+    } else if (const auto flag = value.boolean()) {
+      header.add_bool(key, *flag);
+    } else if (value.integer()) {
+      PRONK_TRY(const u32 number, whole(theirs));
+      header.add_u32(key, number);
+    } else {
+      PRONK_TRY(const double number, value.number());
+      header.add_f64(key, number);
+    }
+  }
+  return {};
+}
+
+Result<u32> Config::head_width() const {
   PRONK_TRY(const u32 heads, whole("num_attention_heads"));
   PRONK_TRY(const u32 width, whole("hidden_size"));
   if (heads == 0) return fail(ErrorCode::bad_model, "'num_attention_heads' is 0");
-  u32 head = width / heads;
-  if ((*this)["head_dim"].has_value()) {
-    PRONK_TRY(head, whole("head_dim"));
-  }
+  return (*this)["head_dim"].has_value() ? whole("head_dim") : width / heads;
+}
+
+Status Config::write_heads(GgufWriter& header) const {
+  PRONK_TRY(const u32 head, head_width());
   header.add_u32(full("attention.key_length"), head);
   header.add_u32(full("attention.value_length"), head);
   if (const JsonValue scalar = (*this)["query_pre_attn_scalar"]; scalar.has_value()) {
@@ -216,25 +332,55 @@ Status Config::write_heads(GgufWriter& header) const {
 }
 
 Status Config::write_windows(GgufWriter& header) const {
-  PRONK_TRY(u32 context, whole("max_position_embeddings"));
-  if ((*this)["sliding_window"].has_value()) {
-    PRONK_TRY(const u32 window, whole("sliding_window"));
-    if (family_->window_is_context) context = std::min(context, window);
-    header.add_u32(full("attention.sliding_window"), window);
+  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
+  if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
+  PRONK_TRY(const u32 most, long_rope() ? original_context() : context);  // its factors beyond are not built
+  header.add_u32(full("context_length"), std::min(context, most) - family_->first_position);
+  if (family_->first_position > 0 && (*this)["pad_token_id"].has_value()) {
+    PRONK_TRY(const u32 pad, whole("pad_token_id"));  // positions are counted from it
+    if (pad + 1 != family_->first_position) return unsupported("pad_token_id", std::to_string(pad));
   }
-  header.add_u32(full("context_length"), context);
-  if (const JsonValue types = (*this)["layer_types"]; types.has_value()) {
-    PRONK_OK(types.array());
-    std::vector<i32> slides;
-    for (const JsonValue type : types) {
-      PRONK_TRY(const std::string_view name, type.string());
-      if (name != "sliding_attention" && name != "full_attention") return unsupported("layer_types", name);
-      slides.push_back(name == "sliding_attention");
+  const JsonValue types = (*this)["layer_types"];
+  if (types.has_value()) PRONK_OK(write_layer_types(types, header));
+  const JsonValue use = (*this)["use_sliding_window"];
+  if (!(*this)["sliding_window"].has_value() || (use.has_value() && !use.boolean().value_or(true))) return {};
+  PRONK_TRY(const u32 window, whole("sliding_window"));
+  if (family_->windows == Windows::none) {
+    return fail(ErrorCode::unsupported, "'sliding_window' is set: not supported");
+  }
+  header.add_u32(full(family_->windows == Windows::all ? "attention.window_of_all" : "attention.sliding_window"),
+                 window);
+  const JsonValue period = (*this)["sliding_window_pattern"];
+  if (!types.has_value() && period.has_value()) {
+    PRONK_TRY(const u32 layers, whole("sliding_window_pattern"));
+    header.add_u32(full("attention.sliding_window_pattern"), layers);
+  }
+  return {};
+}
+
+Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
+  PRONK_OK(types.array());
+  std::vector<i32> slides, kv_heads;
+  for (const JsonValue type : types) {
+    PRONK_TRY(const std::string_view name, type.string());
+    const bool recurs = has_word(family_->recurrent, name);
+    if (!family_->recurrent.empty()) {
+      PRONK_TRY(const u32 heads, whole(kv_heads_key));
+      kv_heads.push_back(recurs ? 0 : i32(heads));
     }
-    header.add_i32s(full("attention.sliding_window_pattern"), slides);
-  } else if ((*this)["sliding_window_pattern"].has_value()) {
-    PRONK_TRY(const u32 period, whole("sliding_window_pattern"));
-    header.add_u32(full("attention.sliding_window_pattern"), period);
+    if (recurs || (!kv_heads.empty() && name == "attention")) continue;
+    const bool window = name == "sliding_attention";
+    const bool known = (window ? family_->windows != Windows::none : name == "full_attention") &&
+                       (family_->windows != Windows::all || window == (*this)["sliding_window"].has_value());
+    if (!known) return unsupported("layer_types", name);
+    slides.push_back(window);
+  }
+  if (!kv_heads.empty()) header.add_i32s(full("attention.head_count_kv"), kv_heads);
+  const std::string key = full("attention.sliding_window_pattern");
+  if (family_->windows == Windows::some) header.add_i32s(key, slides);
+  if (family_->windows == Windows::after) {
+    PRONK_TRY(const u32 period, period_of(slides));
+    header.add_u32(key, period);
   }
   return {};
 }
@@ -244,16 +390,32 @@ Status Config::write_rope(GgufWriter& header) const {
   const JsonValue parameters = (*this)["rope_parameters"];
   const JsonValue full_layers = either(parameters["full_attention"], parameters);
   const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
-  PRONK_TRY(const double base, theta.number());
+  if (!theta.has_value()) return {};
+  PRONK_TRY(double base, theta.number());
+  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
+  const JsonValue alpha = scaling["alpha"];  // of "dynamic": the base of another head size (NTK)
+  if (alpha.has_value()) {
+    PRONK_TRY(const double number, alpha.number());
+    PRONK_TRY(const double head, head_width());
+    base *= std::pow(number, head / (head - 2));
+  }
   header.add_f64(full("rope.freq_base"), base);
   const JsonValue local = either(parameters["sliding_attention"]["rope_theta"], (*this)["rope_local_base_freq"]);
   if (local.has_value()) {
     PRONK_TRY(const double local_base, local.number());
     header.add_f64(full("rope.freq_base_swa"), local_base);
   }
+  if (const JsonValue kind = (*this)["position_embedding_type"]; kind.has_value() && !family_->recurrent.empty())
+    header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
-  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
-  return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
+  const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
+  if (share.has_value()) {
+    PRONK_TRY(const double rotated, share.number());
+    PRONK_TRY(const u32 head, head_width());
+    if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
+    header.add_u32(full("rope.dimension_count"), u32(head * rotated));
+  }
+  return scaling.has_value() && !alpha.has_value() ? write_rope_scaling(scaling, header) : Status();
 }
 
 Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
@@ -268,12 +430,12 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   PRONK_OK(rope.object());
   PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
   PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
-  if (type == "default") return {};
+  if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
+  if (long_rope()) return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
-  for (const std::string_view key : {"mscale", "mscale_all_dim", "truncate"}) {
-    if (rope[key].has_value()) return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
-  }
   const std::string prefix = full("rope.scaling.");
+  PRONK_TRY(const bool truncate, rope.boolean_or("truncate", true));
+  if (!truncate) header.add_bool(prefix + "yarn_truncate", false);
   header.add_string(prefix + "type", type);
   for (const Key& key : numbers) {
     if (!rope[key.config].has_value() && !key.required) continue;
@@ -285,11 +447,58 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
       header.add_f64(prefix + std::string(key.gguf), number);
     }
   }
-  if (type == "yarn" && rope["attention_factor"].has_value()) {  // GGUF's is multiplied by what the paper proposes
-    PRONK_TRY(const double factor, rope.number_at("factor"));
-    PRONK_TRY(const double attention, rope.number_at("attention_factor"));
-    header.add_f64(prefix + "yarn_attn_factor", attention / (1 + 0.1 * std::log(factor)));
+  if (const JsonValue beta = rope["llama_4_scaling_beta"]; beta.has_value()) {
+    PRONK_TRY(const double number, beta.number());
+    header.add_f64(full("attention.temperature_scale"), number);
   }
+  return type == "yarn" ? write_yarn_magnitude(rope, header) : Status();
+}
+
+bool Config::long_rope() const {
+  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
+  const auto type = either(rope["rope_type"], rope["type"]).string();
+  return type && (*type == "longrope" || *type == "su");
+}
+
+Result<u32> Config::original_context() const {
+  constexpr std::string_view key = "original_max_position_embeddings";
+  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
+  const JsonValue original = either(rope[key], (*this)[key]);
+  if (!original.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
+  PRONK_TRY(const u64 length, original.integer());
+  if (length < 2 || length > ~u32{0}) return original.error("is out of range");
+  return u32(length);
+}
+
+// Divisors of the frequencies, as they are within the original context (arXiv 2402.13753).
+Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
+  const std::string prefix = full("rope.scaling.");
+  PRONK_TRY(const u32 original, original_context());
+  PRONK_TRY(const u32 context, whole("max_position_embeddings"));
+  PRONK_TRY(const double factor, rope.number_or("factor", double(context) / original));
+  const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(original))) : 1;
+  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
+  PRONK_TRY(const std::vector<float> divisors, floats(rope["short_factor"]));
+  header.add_string(prefix + "type", "longrope");
+  header.add_f64(prefix + "attn_factor", magnitude);
+  header.add_f32s(prefix + "short_factors", divisors);
+  return {};
+}
+
+// The factor on cosines and sines. GGUF's is multiplied by what the paper proposes.
+Status Config::write_yarn_magnitude(JsonValue rope, GgufWriter& header) const {
+  PRONK_TRY(const double factor, rope.number_at("factor"));
+  PRONK_TRY(const double scale, rope.number_or("mscale", 0));
+  PRONK_TRY(const double divisor, rope.number_or("mscale_all_dim", 0));
+  const double logarithm = factor > 1 ? 0.1 * std::log(factor) : 0;
+  const double proposed =
+      scale != 0 && divisor != 0 ? (1 + scale * logarithm) / (1 + divisor * logarithm) : 1 + logarithm;
+  if (family_->latent && divisor != 0) {  // it scales q · k instead
+    if (scale != divisor) return fail(ErrorCode::unsupported, "'mscale' is not 'mscale_all_dim': not supported");
+    header.add_f64(full("rope.scaling.yarn_log_multiplier"), 0.1 * divisor);
+  }
+  PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
+  header.add_f64(full("rope.scaling.yarn_attn_factor"), magnitude / (1 + 0.1 * std::log(factor)));
   return {};
 }
 

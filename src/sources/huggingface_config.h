@@ -9,20 +9,9 @@
 #include "base/result.h"
 #include "files/gguf_writer.h"
 #include "files/json.h"
+#include "sources/families.h"
 
 namespace pronk::sources {
-
-// A model_type that pronk runs.
-struct Family {
-  std::string_view model_type;
-  std::string_view architecture;      // general.architecture
-  std::string_view activation;        // the one that the architecture has
-  std::string_view defaults;          // JSON: what its class has for keys that are missing
-  bool halves = false;                // its GGUF files have rows of q and k in another order
-  bool norms_from_one = false;        // norm weights are added to 1
-  bool norm_after_attention = false;  // post_attention_layernorm is that, not the norm before the feed-forward
-  bool window_is_context = false;     // the architecture has no window: its context ends with it
-};
 
 class Config {
  public:
@@ -36,6 +25,11 @@ class Config {
   u32 vocab() const { return vocab_; }
   // [group, entries, books] of AQLM's code books; nullopt: the model is not quantized.
   const std::optional<std::array<u64, 3>>& books() const { return books_; }
+  // Such books and a head of its own, whatever the configuration says.
+  void set_aqlm(const std::array<u64, 3>& books) {
+    books_ = books;
+    tied_ = false;
+  }
   Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
 
  private:
@@ -45,13 +39,25 @@ class Config {
   static Result<Config> of_type(std::string_view model_type, files::JsonValue given);
   Status read_rest(files::JsonValue root);
   Status check() const;
+  Status check_only() const;
+  Result<u32> adjusted_width(u32 width) const;
   Status read_quantization(files::JsonValue quantization);
+  Status check_refused(files::JsonValue root) const;
+  Status write_own(files::GgufWriter& header) const;
   Status write_numbers(files::GgufWriter& header) const;
   Status write_heads(files::GgufWriter& header) const;
   Status write_windows(files::GgufWriter& header) const;
+  Status write_layer_types(files::JsonValue types, files::GgufWriter& header) const;
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
+  Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
+  Status write_long_rope(files::JsonValue rope, files::GgufWriter& header) const;
+  bool long_rope() const;
+  Result<u32> original_context() const;
   Result<u32> whole(std::string_view key) const;
+  Result<u32> sum_of(std::string_view products) const;
+  Result<u32> product(std::string_view factors) const;
+  Result<u32> head_width() const;
 
   files::JsonValue given_;
   files::Json defaults_;

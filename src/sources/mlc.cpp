@@ -71,6 +71,14 @@ Result<u64> read_shape(JsonValue shape, TensorInfo& tensor) {
   return elements;
 }
 
+// Lower-case hex; empty when the shard has none.
+Result<std::string> read_md5(JsonValue shard) {
+  PRONK_TRY(const std::string_view md5, shard.string_or("md5sum", ""));
+  const bool good = md5.size() == 32 && md5.find_first_not_of("0123456789abcdef") == md5.npos;
+  if (md5.empty() || good) return std::string(md5);
+  return fail(ErrorCode::bad_model, "'md5sum' is " + quoted(md5) + ", not 32 hex digits");
+}
+
 std::pair<u32, u64> place_of(const TensorInfo& tensor) {
   return tensor.scales ? std::pair(tensor.scales->file, tensor.scales->offset) : std::pair(tensor.file, tensor.offset);
 }
@@ -143,6 +151,8 @@ Status Mlc::read_shard(JsonValue shard) {
   const u32 file = u32(shard_files_.size());
   shard_files_.emplace_back(path);
   shard_bytes_.push_back(bytes);
+  PRONK_TRY(std::string md5, read_md5(shard));
+  shard_md5s_.push_back(std::move(md5));
   for (const JsonValue record : records) {
     PRONK_TRY(TensorInfo tensor, read_tensor(record, file, bytes));
     tensors_.push_back(std::move(tensor));

@@ -24,6 +24,7 @@ class Mlc final : public Source {
   // What other kinds of folders have is ignored.
   Status add_file(std::string_view name, std::string contents) override;
   std::span<const std::string> weight_files() const override { return shard_files_; }
+  std::string_view weight_md5(u32 file) const override { return shard_md5s_[file]; }
   u32 weights_added() const override { return next_; }
   Result<u64> add_header(std::span<const u8> prefix, std::optional<u64> file_size) override;
   Result<files::Gguf> header() const override;
@@ -40,6 +41,7 @@ class Mlc final : public Source {
   text::TokenizerFiles texts_;
   std::vector<std::string> shard_files_;
   std::vector<u64> shard_bytes_;
+  std::vector<std::string> shard_md5s_;     // empty: not told
   std::vector<files::TensorInfo> tensors_;  // by their names in the folder, quantized ones as one each
   u32 next_ = 0;                            // of shard_files_
 };

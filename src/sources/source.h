@@ -20,8 +20,14 @@ class Source {
   // A small file, whole. Errors name what is wrong in it.
   virtual Status add_file(std::string_view name, std::string contents) = 0;
 
-  // The files with weights, known when all others have been added: plain names, in the order of add_header().
+  // The names of all files of the folder, where they are known.
+  virtual void add_names(std::span<const std::string_view>) {}
+
+  // The files with weights, known when the others have been added, and the names: plain names, in the order of
+  // add_header().
   virtual std::span<const std::string> weight_files() const = 0;
+  // Of one of them, in lower-case hex, where the folder tells it; else empty.
+  virtual std::string_view weight_md5([[maybe_unused]] u32 file) const { return {}; }
   virtual u32 weights_added() const = 0;  // files
   // The first bytes of the next of them. Returns 0 when its header is whole, else how many bytes from the start to call
   // again with.

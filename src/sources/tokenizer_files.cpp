@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+#include "files/gguf.h"
+#include "text/rank_keys.h"
+
 namespace pronk::sources {
 
 namespace {
@@ -15,6 +19,15 @@ constexpr std::string TokenizerFiles::* members[] = {
     &TokenizerFiles::generation_config, &TokenizerFiles::chat_template};
 static_assert(std::size(members) == std::size(names));
 
+Result<text::Tokenizer> tokenizer_of_ranks(std::string_view ranks) {
+  files::GgufWriter keys;
+  PRONK_OK(text::write_rank_keys(ranks, keys));
+  const std::vector<u8> bytes = keys.header();
+  PRONK_TRY(const files::GgufPrefix parsed, files::parse_gguf(bytes, bytes.size()));
+  CHECK(parsed.gguf);
+  return text::Tokenizer::from_metadata(parsed.gguf->metadata);
+}
+
 }  // namespace
 
 std::span<const std::string_view> tokenizer_file_names() { return names; }
@@ -25,6 +38,7 @@ std::string* tokenizer_file(TokenizerFiles& files, std::string_view name) {
 }
 
 Result<text::Tokenizer> tokenizer_of(const TokenizerFiles& files) {
+  if (!files.ranks.empty()) return tokenizer_of_ranks(files.ranks);
   return files.tokenizer.empty() ? text::Tokenizer::none() : text::Tokenizer::from_json(files);
 }
 

@@ -1,10 +1,14 @@
 #include "sources/translate.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "base/check.h"
 #include "base/quote.h"
 #include "files/safetensors.h"
+#include "sources/assemble.h"
+#include "sources/families.h"
 
 namespace pronk::sources {
 
@@ -12,59 +16,65 @@ namespace {
 
 using files::TensorInfo;
 
-// Parts of a tensor's name, there and in GGUF: of a layer, and of the whole model.
-struct Rename {
-  std::string_view from, to;
-};
-constexpr Rename of_layer[] = {
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.qkv_proj", "attn_qkv"},
-    {"self_attn.c_attn", "attn_qkv"},
-    {"self_attn.o_proj", "attn_output"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate_up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
-};
-constexpr Rename of_model[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"lm_head", "output"},
-};
+// Parts of a tensor's name, of a layer or of the whole model.
+constexpr Pairs common_names = R"(
+  self_attn.q_proj attn_q  self_attn.k_proj attn_k  self_attn.v_proj attn_v  self_attn.o_proj attn_output
+  self_attn.qkv_proj attn_qkv  self_attn.c_attn attn_qkv
+  self_attn.q_norm attn_q_norm  self_attn.k_norm attn_k_norm
+  mlp.gate_proj ffn_gate  mlp.up_proj ffn_up  mlp.gate_up_proj ffn_up  mlp.down_proj ffn_down
+  input_layernorm attn_norm  post_attention_layernorm ffn_norm
+  pre_feedforward_layernorm ffn_norm  post_feedforward_layernorm post_ffw_norm
+  embed_tokens token_embd  norm output_norm  lm_head output)";
 
-template <std::size_t count>
-std::string_view renamed(const Rename (&table)[count], std::string_view stem) {
-  const auto found = std::ranges::find(table, stem, &Rename::from);
-  return found == std::end(table) ? std::string_view{} : found->to;
+// Where they begin: what stands before all of them, and before the number of a layer.
+constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone.", "bert.", "roberta."};
+constexpr std::string_view of_layers[] = {"layers.", "h.", "encoder.layer.", "encoder.layers."};
+
+std::string_view renamed(const Family& family, std::string_view part) {
+  const std::string_view own = find_pair(family.names, part), name = own.empty() ? find_pair(common_names, part) : own;
+  return name == "-" ? std::string_view() : name;
+}
+
+// Takes the number out of "…experts.7.…".
+std::optional<u32> take_expert(std::string& name) {
+  constexpr std::string_view word = "experts.";
+  const auto at = name.find(word);
+  if (at == name.npos) return {};
+  const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
+  if (end == name.npos || end == first || end > first + 6 || name[end] != '.') return {};
+  u32 number = 0;
+  for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
+  name.erase(first, end + 1 - first);
+  return number;
 }
 
 // The name in GGUF; empty for a tensor that the architectures do not have.
 std::string gguf_name(std::string name, const Family& family) {
-  constexpr std::string_view part = "language_model.", layers = "model.layers.";
-  if (const auto at = name.find(part); at != name.npos) name.erase(at, part.size());  // beside a vision model
+  constexpr std::string_view text = "language_model.";
+  if (const auto at = name.find(text); at != name.npos) name.erase(at, text.size());  // beside a vision model
   const auto dot = name.rfind('.');
   if (dot == name.npos) return {};
-  const std::string_view stem = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
-  if (!stem.starts_with(layers)) {
-    const std::string_view to = renamed(of_model, stem);
-    return to.empty() ? std::string() : std::string(to) + std::string(kind);
+  std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
+  if (kind == ".gamma") kind = ".weight";  // as old files have them
+  if (kind == ".beta") kind = ".bias";
+  for (const std::string_view beginning : beginnings) {
+    if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
   }
-  const std::string_view rest = stem.substr(layers.size());
-  const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
-  if (end == 0 || end == rest.size() || rest[end] != '.') return {};
-  const std::string_view from = rest.substr(end + 1);
-  std::string_view to = renamed(of_layer, from);
-  if (family.norm_after_attention && from == "post_attention_layernorm") to = "post_attention_norm";
-  return to.empty() ? std::string()
-                    : "blk." + std::string(rest.substr(0, end + 1)) + std::string(to) + std::string(kind);
+  std::string prefix;
+  for (const std::string_view layers : of_layers) {
+    if (!part.starts_with(layers)) continue;
+    part.remove_prefix(layers.size());
+    const auto end = std::min(part.find_first_not_of("0123456789"), part.size());
+    if (end == 0 || end == part.size() || part[end] != '.') return {};
+    prefix = "blk." + std::string(part.substr(0, end + 1));
+    part.remove_prefix(end + 1);
+    break;
+  }
+  const std::string_view whole(part.data(), part.size() + kind.size());
+  if (const std::string_view own = find_pair(family.names, whole); !own.empty())
+    return own == "-" ? std::string() : prefix + std::string(own);
+  const std::string_view to = renamed(family, part);
+  return to.empty() ? std::string() : prefix + std::string(to) + std::string(kind);
 }
 
 // Code books lose the dimension of their groups' one row. What config.json says of them has to be so.
@@ -79,29 +89,50 @@ Status shape_books(TensorInfo& tensor, const Config& config, const std::string& 
   return {};
 }
 
+// Of those that the configuration counts.
+bool is_of_a_layer(std::string_view name, u32 layers) {
+  constexpr std::string_view start = "blk.";
+  if (!name.starts_with(start)) return true;
+  u32 layer = 0;
+  std::from_chars(name.data() + start.size(), name.data() + name.size(), layer);
+  return layer < layers;
+}
+
+// Leaves out the first rows.
+Status skip_rows(TensorInfo& tensor, u32 rows) {
+  if (tensor.dims != 2 || tensor.shape[1] <= rows) return fail(ErrorCode::bad_model, "position embeddings are missing");
+  const u64 skipped = tensor.bytes / tensor.shape[1] * rows;
+  tensor.shape[1] -= rows;
+  tensor.offset += skipped;
+  tensor.bytes -= skipped;
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
-Result<std::vector<TensorInfo>> rename(const std::vector<TensorInfo>& tensors, const Config& config) {
-  std::vector<TensorInfo> named;
+Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
+  std::vector<NamedTensor> named;
+  const bool made = !config.family().made.empty();  // those beyond would not be whole
   bool head = false;
   for (const TensorInfo& from : tensors) {
     TensorInfo tensor = from;
-    tensor.name = gguf_name(from.name, config.family());
+    std::string name = from.name;
+    const std::optional<u32> expert = take_expert(name);
+    tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
-    if (tensor.name.empty() || (is_head && config.tied())) continue;
-    if (tensor.type == files::no_ggml_type) {
-      return fail(ErrorCode::unsupported,
-                  "tensor " + quoted(from.name) + " has a type or a shape that pronk does not run");
-    }
+    if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
     PRONK_OK(shape_books(tensor, config, from.name));
-    if (config.family().norms_from_one && tensor.name.ends_with("norm.weight")) tensor.added = 1;
+    if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
+    const bool norm = tensor.name.ends_with("norm.weight") && !tensor.name.ends_with("ssm_norm.weight");
+    if (config.family().norms_from_one && norm) tensor.added = 1;
     if (tensor.name == "token_embd.weight" && tensor.rows() != config.vocab()) {
       return fail(ErrorCode::bad_model, "tensor " + quoted(from.name) + " has " + std::to_string(tensor.rows()) +
                                             " rows, but 'vocab_size' is " + std::to_string(config.vocab()));
     }
     head = head || is_head;
-    named.push_back(std::move(tensor));
+    named.push_back({std::move(tensor), from.name, expert});
   }
-  if (!head && !config.tied()) return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
+  if (!head && !config.tied() && !config.family().encoder)
+    return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
   return named;
 }
 
@@ -122,7 +153,10 @@ Result<files::Gguf> translate(const Config& config, std::string_view config_name
   const std::vector<u8> bytes = writer.header();
   PRONK_TRY(files::GgufPrefix parsed, files::parse_gguf(bytes, bytes.size()));
   CHECK(parsed.gguf);
-  PRONK_TRY(parsed.gguf->tensors, rename(tensors, config));
+  files::Gguf& gguf = *parsed.gguf;
+  PRONK_TRY(const u32 layers, gguf.metadata.u32_at(std::string(config.family().architecture) + ".block_count"));
+  PRONK_TRY(std::vector<NamedTensor> named, rename(tensors, config, layers));
+  PRONK_TRY(gguf.tensors, assemble(std::move(named), config.family(), gguf.metadata));
   PRONK_OK(files::index_tensors(*parsed.gguf));
   return std::move(*parsed.gguf);
 }

@@ -37,7 +37,7 @@ class WordEncoder {
  private:
   // Over characters no merges lead to the tokens for several line breaks.
   bool may_be_whole(std::string_view word) const {
-    if (vocabulary_.pipeline) return vocabulary_.pipeline->ignores_merges;
+    if (vocabulary_.pipeline) return steps_of(vocabulary_).ignores_merges;
     return vocabulary_.pre.ignores_merges() ||
            (over_characters_ && word.find_first_not_of('\n') == std::string_view::npos);
   }
@@ -67,7 +67,7 @@ class WordEncoder {
 
   // Characters, what a pipeline puts around them included.
   void spell_by_symbols(std::string_view word) {
-    const Pipeline& p = *vocabulary_.pipeline;
+    const Steps& p = steps_of(vocabulary_);
     bool unknown_before = false;
     for (u64 at = 0; at < word.size();) {
       const std::string_view symbol = word.substr(at, decode_char(word, at).bytes);
@@ -158,7 +158,7 @@ class WordEncoder {
 }  // namespace
 
 bool append_byte_tokens(const Vocabulary& vocabulary, std::string_view character, std::vector<u32>& out) {
-  if (!vocabulary.pipeline->byte_fallback) return false;
+  if (!steps_of(vocabulary).byte_fallback) return false;
   const auto has_token = [&](char byte) { return vocabulary.byte_tokens[u8(byte)] != no_token; };
   if (!std::all_of(character.begin(), character.end(), has_token)) return false;
   for (const char byte : character) out.push_back(vocabulary.byte_tokens[u8(byte)]);

@@ -7,9 +7,9 @@
 
 namespace pronk::text {
 
-// Byte-level BPE with a pre-tokenizer that GGUF has a name for, and BPE over characters with byte tokens. What else
-// there is cannot be said by such keys, which is an error; so it is when the two give different ids on texts made for
-// it. Unicode normalization is lost: GGUF has no key for it.
+// Byte-level BPE with a pre-tokenizer that GGUF has a name for, and BPE over characters with byte tokens, are keys that
+// any program reads (but for pronk's own that says NFC) when these give the same ids on texts made for it. Any other
+// is the file as it is in a key of pronk's own (text/host.h).
 Status write_gguf_keys(const TokenizerFiles& files, files::GgufWriter& out);
 
 }  // namespace pronk::text

@@ -265,7 +265,7 @@ void append_byte_chars(std::string_view spelling, std::string& out) {
 u32 unknown_or(const Vocabulary& v, u32 id) { return id == no_token ? v.unknown : id; }
 
 void encode_word_pieces(const Vocabulary& v, std::string_view word, std::vector<u32>& out) {
-  const Pipeline& p = *v.pipeline;
+  const Steps& p = steps_of(v);
   const u64 before = out.size();
   u32 characters = 0;
   for_each_char(word, [&](u32, std::string_view) { ++characters; });
@@ -291,7 +291,7 @@ void encode_word_pieces(const Vocabulary& v, std::string_view word, std::vector<
 
 void encode_pieces(const Vocabulary& v, const Pieces& pieces, std::vector<u32>& out) {
   const std::string_view text = pieces.text;
-  switch (v.pipeline->model) {
+  switch (steps_of(v).model) {
     case PieceModel::bpe:
       return encode_bpe(v, pieces, out);
     case PieceModel::unigram:
@@ -317,7 +317,7 @@ Pieces whole(std::string_view text, bool at_start) { return {std::string(text), 
 
 Status encode_section(const Vocabulary& v, std::string_view text, bool at_start, bool control, u64 most_bytes,
                       std::vector<u32>& out) {
-  const Pipeline& p = *v.pipeline;
+  const Steps& p = steps_of(v);
   Pieces section = whole(text, at_start);
   PRONK_OK(run(p.normalizer, most_bytes, section));
   for (const Fragment& fragment : p.normalized_added.split(section.text, control)) {
@@ -416,11 +416,11 @@ void Decoder::append(std::string_view spelling, bool first, std::string& out) co
   out += text;
 }
 
-void Pipeline::decode(std::string_view spelling, bool first, std::string& out) const {
-  decoder.append(spelling, first, out);
+void Steps::decode(const Vocabulary& v, u32 id, bool first, std::string& out) const {
+  decoder.append(v.spellings[id], first, out);
 }
 
-Status Pipeline::encode(const Vocabulary& v, std::string_view text, bool control, std::vector<u32>& out) const {
+Status Steps::encode(const Vocabulary& v, std::string_view text, bool control, std::vector<u32>& out) const {
   const u64 most_bytes = std::min<u64>(most_normalized_bytes(text.size()), u64{no_token} - 1);
   for (const Fragment& fragment : raw_added.split(text, control)) {
     if (fragment.token != no_token) {

@@ -96,7 +96,7 @@ struct Decoder {
     std::string from, to, to_first;  // to_first: in the first token
   };
   bool from_byte_chars = false;       // byte-level BPE
-  bool joins_bytes = false;           // tokens <0xNN> are bytes
+  bool joins_bytes = false;           // Pipeline's
   bool joins_words = false;           // a space between tokens but where `continuing` begins one
   bool cleans_up = false;             // no spaces before punctuation
   bool strips_leading_space = false;  // of the whole text
@@ -110,13 +110,23 @@ enum class PieceModel : u8 { bpe, unigram, word_piece, word_level };
 
 struct Vocabulary;
 
-// What it does is called through its table of functions, so that a module that makes no pipeline carries none of that.
+// What encodes and decodes in place of a vocabulary's kind. A module that makes none carries none of it.
 struct Pipeline {
   virtual ~Pipeline() = default;
   // Appends the ids of a text; with `control`, control tokens in it are found.
-  virtual Status encode(const Vocabulary& vocabulary, std::string_view text, bool control, std::vector<u32>& out) const;
+  virtual Status encode(const Vocabulary& vocabulary, std::string_view text, bool control,
+                        std::vector<u32>& out) const = 0;
   // Appends the text of a token; `first` of all.
-  virtual void decode(std::string_view spelling, bool first, std::string& out) const;
+  virtual void decode(const Vocabulary& vocabulary, u32 id, bool first, std::string& out) const = 0;
+
+  bool joins_bytes = false;  // tokens <0xNN> are bytes
+};
+
+// Of a tokenizer.json.
+struct Steps final : Pipeline {
+  Status encode(const Vocabulary& vocabulary, std::string_view text, bool control,
+                std::vector<u32>& out) const override;
+  void decode(const Vocabulary& vocabulary, u32 id, bool first, std::string& out) const override;
 
   PieceModel model = PieceModel::bpe;
   std::vector<Step> normalizer, pre_tokenizer;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/host.h"
 #include "text/unicode.h"
 #include "text/vocabulary.h"
 
@@ -119,7 +120,12 @@ Result<std::vector<u32>> Tokenizer::encode(std::string_view utf8, Encode options
       space_prefix = v.add_space_prefix;  // each text after a special token begins anew
       continue;
     }
-    const std::string_view text = utf8.substr(fragment.start, fragment.end - fragment.start);
+    std::string composed;
+    std::string_view text = utf8.substr(fragment.start, fragment.end - fragment.start);
+    if (v.composes) {
+      append_composed(text, composed);
+      text = composed;
+    }
     switch (v.kind) {
       case Kind::sentencepiece:
         encode_sentencepiece(v, text, space_prefix, out);
@@ -146,8 +152,8 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special, bool
   const std::string_view spelling = v.spellings[id];
   if (v.pipeline) {
     if (v.types[id] == TokenType::control && !render_special) return;
-    const auto byte = v.pipeline->decoder.joins_bytes ? byte_of(spelling) : std::nullopt;
-    byte ? out += char(*byte) : (v.pipeline->decode(spelling, first, out), out);
+    const auto byte = v.pipeline->joins_bytes ? byte_of(spelling) : std::nullopt;
+    byte ? out += char(*byte) : (v.pipeline->decode(v, id, first, out), out);
     return;
   }
   switch (v.types[id]) {
@@ -155,8 +161,8 @@ void Tokenizer::append_piece(u32 id, std::string& out, bool render_special, bool
     case TokenType::unknown:
       if (render_special) out += spelling;
       return;
-    case TokenType::user_defined:
-      out += spelling;
+    case TokenType::user_defined:  // Gemma's runs of spaces are written as pieces are
+      v.kind == Kind::sentencepiece ? append_marked(spelling, out) : (void)(out += spelling);
       return;
     case TokenType::unused:
       return;
@@ -202,7 +208,7 @@ std::string StreamDecoder::push(u32 id) {
   const Vocabulary& v = *tokenizer_.vocabulary_;
   if (v.pipeline) {
     if (id >= v.types.size() || (v.types[id] == TokenType::control && !render_special_)) return {};
-    if (v.pipeline->decoder.joins_bytes && byte_of(v.spellings[id])) {
+    if (v.pipeline->joins_bytes && byte_of(v.spellings[id])) {
       bytes_ += char(*byte_of(v.spellings[id]));
       first_ = false;
       return {};

@@ -40,6 +40,7 @@ struct TokenizerFiles {
   std::string special_tokens_map;  // special_tokens_map.json
   std::string generation_config;   // generation_config.json
   std::string chat_template;       // chat_template.jinja
+  std::string ranks;               // tokenizer.model of tiktoken's (rank_keys.h), in place of tokenizer.json
 };
 
 // Immutable after load; every const function may be called from several threads. Move only.

@@ -45,7 +45,8 @@ class Loader {
     PRONK_TRY(const Ends ends, read_post_processor(root_["post_processor"]));
     PRONK_OK(resolve(ends.prefix, out_.prefix));
     PRONK_OK(resolve(ends.suffix, out_.suffix));
-    out_.pipeline = std::make_unique<const Pipeline>(std::move(pipeline_));
+    pipeline_.joins_bytes = pipeline_.decoder.joins_bytes;
+    out_.pipeline = std::make_unique<const Steps>(std::move(pipeline_));
     return std::move(out_);
   }
 
@@ -279,7 +280,7 @@ class Loader {
 
   JsonValue root_, model_;
   Vocabulary out_;
-  Pipeline pipeline_;
+  Steps pipeline_;
   std::vector<std::pair<std::string_view, u32>> pieces_;
   std::vector<Added> added_;
 };

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/quote.h"
+#include "text/host.h"
 #include "text/unicode.h"
 
 namespace pronk::text {
@@ -313,6 +314,39 @@ constexpr ByteChars byte_chars = [] {
   return chars;
 }();
 
+Result<std::vector<u32>> ids_at(const files::Metadata& metadata, std::string_view key, u32 vocab_size) {
+  PRONK_TRY(const files::Array* ids, metadata.integers_at(key));
+  std::vector<u32> out;
+  for (u64 i = 0; i < ids->count(); ++i) {
+    const i64 id = ids->integer(i);
+    if (id < 0 || id >= vocab_size) return fail(std::string(key) + ": there is no token " + std::to_string(id));
+    out.push_back(u32(id));
+  }
+  return out;
+}
+
+// Of a file that has a tokenizer.json in a key.
+Result<Vocabulary> load_with_json(const files::Metadata& metadata) {
+  Vocabulary out;
+  PRONK_TRY(const files::Array* tokens, metadata.strings_at(tokens_key));
+  PRONK_OK(out.spellings.load(*tokens, tokens_key));
+  PRONK_OK(load_types(metadata, out));
+  PRONK_OK(load_json_pipeline(metadata, out));
+  const u32 count = out.spellings.count();
+  PRONK_TRY(out.bos, special_id(metadata, "tokenizer.ggml.bos_token_id", count, no_token));
+  PRONK_TRY(out.eos, special_id(metadata, "tokenizer.ggml.eos_token_id", count, no_token));
+  PRONK_TRY(out.prefix, ids_at(metadata, prefix_key, count));
+  PRONK_TRY(out.suffix, ids_at(metadata, suffix_key, count));
+  PRONK_TRY(out.ends, ids_at(metadata, ends_key, count));
+  add_known_ends(out);
+  out.add_bos = !out.prefix.empty() && out.bos != no_token;
+  out.add_eos = !out.suffix.empty();
+  PRONK_TRY(out.strips_leading_space, metadata.bool_or(strips_space_key, false));
+  PRONK_TRY(const std::string_view chat_template, metadata.string_or("tokenizer.chat_template", ""));
+  out.chat_template = chat_template;
+  return out;
+}
+
 }  // namespace
 
 void add_known_ends(Vocabulary& out) {
@@ -342,6 +376,7 @@ u32 char_to_byte(u32 code_point) {
 }
 
 Result<Vocabulary> load_vocabulary(const files::Metadata& metadata) {
+  if (metadata.has(json_key)) return load_with_json(metadata);
   Vocabulary out;
   PRONK_OK(load_kind(metadata, out));
   PRONK_TRY(const files::Array* tokens, metadata.strings_at(tokens_key));
@@ -351,6 +386,7 @@ Result<Vocabulary> load_vocabulary(const files::Metadata& metadata) {
   PRONK_OK(load_special(metadata, out));
   PRONK_OK(load_strip(metadata, out));
   find_byte_tokens(out);
+  PRONK_TRY(out.composes, metadata.bool_or(nfc_key, false));
   if (out.add_bos) out.prefix = {out.bos};
   if (out.add_eos) out.suffix = {out.eos};
   PRONK_TRY(const std::string_view chat_template, metadata.string_or("tokenizer.chat_template", ""));

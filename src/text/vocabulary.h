@@ -37,6 +37,7 @@ struct Vocabulary {
   std::vector<u32> ends;               // sorted
   std::vector<u32> prefix, suffix;     // what stands around a text where bos and eos are added
   std::string chat_template;
+  bool composes = false;  // texts are put into NFC first
 
   std::vector<u32> score_keys;                     // sentencepiece, by id: the higher the score, the smaller the key
   PreTokenizer pre;                                // byte_bpe
@@ -48,7 +49,7 @@ struct Vocabulary {
   Charsmap charsmap;                               // unigram
   bool merges_spaces = false;                      // unigram: runs of spaces are one, none at the ends
 
-  // From tokenizer.json: this says how texts are encoded and decoded, in place of `kind`.
+  // Of a tokenizer.json: this says how texts are encoded and decoded, in place of `kind`.
   std::unique_ptr<const Pipeline> pipeline;
 
   // The token that text can become; control tokens are none of them.
@@ -57,6 +58,9 @@ struct Vocabulary {
     return id == no_token || types[id] == TokenType::control ? no_token : id;
   }
 };
+
+// What a vocabulary of tokenizer.json has for its pipeline.
+inline const Steps& steps_of(const Vocabulary& vocabulary) { return static_cast<const Steps&>(*vocabulary.pipeline); }
 
 Result<Vocabulary> load_vocabulary(const files::Metadata& metadata);
 

@@ -43,7 +43,7 @@ class Problems {
     Problem& problem = problems_.emplace_back();
     problem.kernel = kernel;
     problem.key = std::move(key);
-    const u32 standard = kernels::default_candidate(kernel, features);
+    const u32 standard = engine::planned_candidate(plan_.options, kernel, problem.key, limits_, features);
     problem.candidates = {standard};
     for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
       if (i != standard && kernels::runs(kernel, i, limits_, features)) problem.candidates.push_back(i);

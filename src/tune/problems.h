@@ -15,7 +15,7 @@ namespace pronk::tune {
 struct Problem {
   kernels::TunedKernel kernel = kernels::TunedKernel::matvec;
   std::string key;              // as tuning_key() writes it
-  std::vector<u32> candidates;  // that the device runs, the default first
+  std::vector<u32> candidates;  // that the device runs, first what it would run unmeasured
   // A small case with an answer, by one candidate.
   std::function<engine::OpCase(u32 candidate)> check;
   // A case of the model's own size with as many steps for each candidate: steps_each.

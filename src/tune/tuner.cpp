@@ -4,6 +4,7 @@
 
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
+#include "kernels/adapter_classes.h"
 
 namespace pronk::tune {
 namespace {
@@ -20,19 +21,23 @@ Tuner::Tuner(std::vector<Problem> problems, gpu::Device& device, double seconds)
     : problems_(std::move(problems)), device_(device), seconds_(seconds), run_(device) {}
 
 Result<std::unique_ptr<Tuner>> Tuner::create(const Model& model, const LoadOptions& options, gpu::Device& device,
-                                             double seconds) {
+                                             double seconds, const kernels::Tuning& known) {
   PRONK_TRY(const auto loadable, model.parts_->loadable(options));
   const engine::Preflight preflight(model.parts_->file, *loadable.model, loadable.options, &device.limits(),
                                     &device.features());
   PRONK_TRY(const Plan fitting, preflight.run(false));
   if (!fitting.fits()) return fail(fitting.refusal_code, fitting.refusal);
-  PRONK_TRY(const engine::GpuPlan plan,
-            engine::plan_gpu(
-                *loadable.model,
-                {.context = fitting.context, .kv = loadable.options.kv, .activations = loadable.options.activations},
-                device.limits(), device.features()));
-  return std::make_unique<Tuner>(tune::problems(*loadable.model, plan, device.limits(), device.features()), device,
-                                 seconds);
+  PRONK_TRY(const engine::GpuPlan plan, engine::plan_gpu(*loadable.model,
+                                                         {.context = fitting.context,
+                                                          .kv = loadable.options.kv,
+                                                          .tuning = kernels::with_class_choices(nullptr, device.info()),
+                                                          .activations = loadable.options.activations},
+                                                         device.limits(), device.features()));
+  std::vector<Problem> all = tune::problems(*loadable.model, plan, device.limits(), device.features());
+  std::erase_if(all, [&](const Problem& problem) {
+    return std::ranges::any_of(known.choices(), [&](const auto& choice) { return choice.key == problem.key; });
+  });
+  return std::make_unique<Tuner>(std::move(all), device, seconds);
 }
 
 engine::OpRun::Pipelines Tuner::pipelines() {
@@ -204,6 +209,10 @@ void Tuner::close_problem() {
                   .standard = kernels::candidate_name(problem().kernel, standard),
                   .measured = u32(contenders_.size()),
                   .refused = refused_};
+  for (const Contender& each : contenders_) {
+    if (each.best_us > 0)
+      verdict.times.push_back({kernels::candidate_name(problem().kernel, each.candidate), each.best_us});
+  }
   const auto faster = [](const Contender& a, const Contender& b) { return a.best_us < b.best_us; };
   if (!contenders_.empty() && contenders_[0].best_us > 0) {
     const Contender* best = &*std::min_element(contenders_.begin(), contenders_.end(), faster);

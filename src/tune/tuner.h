@@ -18,15 +18,21 @@ struct Verdict {
   double standard_us = 0, chosen_us = 0;
   u32 measured = 0;  // candidates that ran to the end of a round
   u32 refused = 0;   // that did not compile or computed wrongly
+  struct Time {
+    std::string candidate;
+    double us = 0;
+  };
+  std::vector<Time> times;  // of all that were measured; those that fell out early have fewer rounds behind them
 };
 
 class Tuner {
  public:
   // The device must outlive it. seconds: in all; what has not been measured by then keeps its default.
   Tuner(std::vector<Problem> problems, gpu::Device& device, double seconds);
-  // Of all that a model would run if it were loaded so; of the model no more than the headers is needed.
+  // Of all that a model would run if it were loaded so, but for what `known` has choices of; of the model no more than
+  // the headers is needed.
   static Result<std::unique_ptr<Tuner>> create(const Model& model, const LoadOptions& options, gpu::Device& device,
-                                               double seconds);
+                                               double seconds, const kernels::Tuning& known = {});
 
   // An error ends it: the device is lost, or refuses memory.
   Status pump();

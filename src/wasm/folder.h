@@ -1,6 +1,6 @@
-// What the module pronk-folder.wasm exports: it makes one GGUF file of a folder of Hugging Face's or MLC's, as `pronk
-// convert` does, so that the engine and its module know no other. The host gives it the small files and the headers of
-// the weight files; it answers with the head of the file and where the rest comes from.
+// What the module pronk-folder.wasm exports: it makes one GGUF file of a folder of Hugging Face's, MLC's or AQLM.rs's,
+// as `pronk convert` does, so that the engine and its module know no other. The host gives it the small files and the
+// headers of the weight files; it answers with the head of the file and where the rest comes from.
 //
 // Conventions are those of wasm/abi.h.
 #pragma once
@@ -12,7 +12,9 @@
 // them that is there; then those that it may have besides.
 PRONK_EXPORT(folder_file_names) i32 folder_file_names();
 PRONK_EXPORT(folder_add_file) i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length);
-// After those. Result: the names of the weight files, one a line.
+// After those, where they are known: the names of all files of the folder, one a line.
+PRONK_EXPORT(folder_add_names) i32 folder_add_names(const u8* names, u32 length);
+// After those. Result: the weight files, one a line: MD5 in hex or nothing, a space, the name.
 PRONK_EXPORT(folder_weight_files) i32 folder_weight_files();
 // The first bytes of the next weight file. Returns 0 when they are enough, else how many from its start to call again
 // with. size < 0: unknown.
@@ -22,6 +24,14 @@ PRONK_EXPORT(folder_head) i32 folder_head();
 // After that. Result: a FolderTensor for each tensor, in the order of the file; its size.
 PRONK_EXPORT(folder_tensors) double folder_tensors();
 
+// A tokenizer.json for the calls that follow, which want nothing of what came before.
+PRONK_EXPORT(folder_tokenizer) i32 folder_tokenizer(const u8* json, u32 length);
+// Result: u32 ids, without what stands around a text. control: control tokens in it are found.
+PRONK_EXPORT(folder_encode) i32 folder_encode(const u8* text, u32 length, u32 control);
+// Result: the text of a token; first of all.
+PRONK_EXPORT(folder_decode) i32 folder_decode(u32 id, u32 first);
+
 // Result: so many units of a tensor as its FolderTensor says; wants nothing of what came before. second: 0 where there
 // is one input.
-PRONK_EXPORT(folder_make) i32 folder_make(u32 type, double added, u32 units, const u8* first, const u8* second);
+PRONK_EXPORT(folder_make)
+i32 folder_make(u32 type, u32 stored, u32 unit, u32 row, double added, u32 units, const u8* first, const u8* second);

@@ -70,7 +70,9 @@ PRONK_STRUCT(FolderTensor,
   (u32, unit),
   (u32, first_unit),
   (u32, second_unit),
-  (u32, type)
+  (u32, type),
+  (u32, stored),
+  (u32, row)
 );
 // clang-format on
 

@@ -20,10 +20,11 @@ std::string as_text(const std::vector<tune::Verdict>& verdicts) {
   return lines;
 }
 
-Status start(const LoadOptions& options, double seconds) {
+Status start(const LoadOptions& options, double seconds, bool missing) {
   if (!instance.headers_done || instance.engine || tuner) return fail(ErrorCode::internal, "not the time to measure");
   PRONK_TRY(gpu::Device * device, choose_device(device_gpu));
-  PRONK_TRY(tuner, tune::Tuner::create(*instance.model, options, *device, seconds));
+  const kernels::Tuning known = missing && instance.tuning ? *instance.tuning : kernels::Tuning();
+  PRONK_TRY(tuner, tune::Tuner::create(*instance.model, options, *device, seconds, known));
   return {};
 }
 
@@ -43,8 +44,8 @@ std::string outcome() {
 using namespace pronk;
 using namespace pronk::wasm;
 
-i32 pronk_tune(u32 context, i32 keys, i32 values, double budget, i32 embeddings, double seconds) {
-  const Status status = start(load_options(context, keys, values, budget, embeddings, 1), seconds);
+i32 pronk_tune(u32 context, i32 keys, i32 values, double budget, i32 embeddings, double seconds, i32 missing) {
+  const Status status = start(load_options(context, keys, values, budget, embeddings, 1), seconds, missing != 0);
   return status ? 0 : failed(status.error(), ErrorCode::unsupported);
 }
 
@@ -52,7 +53,11 @@ i32 pronk_tune_pump() {
   if (!tuner) return misused("nothing is measured");
   const Status status = tuner->pump();
   if (!status) return failed(status.error(), ErrorCode::internal);
-  if (!tuner->done()) return 0;
+  return tuner->done() ? pronk_tune_end() : 0;
+}
+
+i32 pronk_tune_end() {
+  if (!tuner) return misused("nothing is measured");
   give(outcome());
   tuner.reset();
   return 1;

@@ -163,7 +163,7 @@ TEST_F(SelfTest, AWrongGpuIsRefused) {
        }},
       {"gemm",
        [](auto& kernel) {
-         if (has(kernel, "gemm")) replace(kernel.wgsl, "t < 8u; t += 2u", "t < 6u; t += 2u");
+         if (has(kernel, "gemm")) replace(kernel.wgsl, "t < 8u; t += STORE_T", "t < 6u; t += STORE_T");
        }},
       {"embed",
        [](auto& kernel) {

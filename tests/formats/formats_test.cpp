@@ -62,10 +62,10 @@ TEST(Formats, TableAgreesWithGgml) {
     EXPECT_TRUE(names.insert(format.name).second);
   }
   EXPECT_EQ(names,
-            (std::set<std::string_view>{"F32",   "F16",     "BF16",   "Q8_0",  "Q4_0",     "Q4_1",  "Q5_0",   "Q5_1",
-                                        "Q2_K",  "Q3_K",    "Q4_K",   "Q5_K",  "Q6_K",     "Q1_0",  "Q2_0",   "IQ1_S",
-                                        "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",  "IQ3_S", "IQ4_NL", "IQ4_XS",
-                                        "TQ1_0", "TQ2_0",   "MXFP4",  "NVFP4", "Q4_0_BF16"}));
+            (std::set<std::string_view>{"F32",   "F16",     "BF16",   "Q8_0",  "Q4_0",      "Q4_1",  "Q5_0",   "Q5_1",
+                                        "Q2_K",  "Q3_K",    "Q4_K",   "Q5_K",  "Q6_K",      "Q1_0",  "Q2_0",   "IQ1_S",
+                                        "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",   "IQ3_S", "IQ4_NL", "IQ4_XS",
+                                        "TQ1_0", "TQ2_0",   "MXFP4",  "NVFP4", "Q4_0_BF16", "NF4"}));
   EXPECT_EQ(find("Q8_1"), nullptr);  // for activations only
   EXPECT_EQ(find(9u), nullptr);
   EXPECT_EQ(ggml_type_name(12), "Q4_K");
@@ -104,6 +104,14 @@ TEST(Formats, DecodesByHand) {
     EXPECT_EQ(from_q4[j], -2 * (float(j) - 8));
     EXPECT_EQ(from_q4[16 + j], -2 * (float(15 - j) - 8));
   }
+
+  std::vector<u8> nf4(36);
+  nf4[3] = 0xc0;  // f32 −2
+  nf4[4] = 0x0f, nf4[35] = 0x78;
+  const std::vector<float> from_nf4 = decode(*find("NF4"), nf4);
+  EXPECT_EQ((std::vector<float>{from_nf4[0], from_nf4[1], from_nf4[2], from_nf4[62]}),
+            (std::vector<float>{2, -2, 2, 0}));
+  EXPECT_EQ(from_nf4[63], -2 * std::bit_cast<float>(0x3da2faffu));
 
   EXPECT_EQ(decode(*find("F16"), {0x00, 0x3c, 0x01, 0x80}), (std::vector<float>{1, -0x1p-24f}));
   EXPECT_EQ(decode(*find("BF16"), {0x80, 0x3f, 0x20, 0xc1}), (std::vector<float>{1, -10}));
@@ -389,19 +397,22 @@ TEST(Formats, DecodesReferenceVectorsBitForBit) {
     }
   }
   if (found == 0) GTEST_SKIP() << "../shared/vectors/dequant is not on this machine";
-  // F32 has none: it is its own reference; nor has Q4_0_BF16, which tests/sources compares with MLC's.
-  EXPECT_EQ(found, table().size() - 2);
+  // F32 has none: it is its own reference; nor have Q4_0_BF16 and NF4, which tests/sources compares with what others
+  // store.
+  EXPECT_EQ(found, table().size() - 3);
 }
 
 // A format is a row of the table and two files; nothing else in the sources names one. (F32, F16 and BF16 are also
-// number types; file readers know the names of all types.)
+// number types; readers of files and of config.json know the names of types.)
 TEST(Formats, NothingElseNamesAFormat) {
   namespace fs = std::filesystem;
   std::vector<std::pair<std::string, std::string>> files;  // path below src/, lower-case text
   const fs::path src = fs::path(PRONK_SOURCE_DIR) / "src";
   for (const auto& entry : fs::recursive_directory_iterator(src)) {
     const std::string path = entry.path().lexically_relative(src).generic_string();
-    if (!entry.is_regular_file() || path == "formats/table.cpp" || path.starts_with("files/ggml_types.")) continue;
+    if (!entry.is_regular_file() || path == "formats/table.cpp" || path.starts_with("files/ggml_types.") ||
+        path.starts_with("sources/families/"))
+      continue;
     const auto bytes = test::read_file(entry.path().string());
     ASSERT_TRUE(bytes) << path;
     std::string text(bytes->begin(), bytes->end());

@@ -154,7 +154,7 @@ TEST_F(GpuFormats, LookUpIsDecodeOnReferenceBlocks) {
     expect_decoded({format, 8, weights / 8, *blocks});
   }
   if (found == 0) GTEST_SKIP() << "../shared/vectors/dequant is not on this machine";
-  EXPECT_EQ(found, table().size() - 2);  // F32 and Q4_0_BF16 have none
+  EXPECT_EQ(found, table().size() - 3);  // F32, Q4_0_BF16 and NF4 have none
 }
 
 TEST_F(GpuFormats, MatVec) {

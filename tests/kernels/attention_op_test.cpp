@@ -276,14 +276,14 @@ TEST_F(AttentionOp, RotationIsExactAtLargePositions) {
 // ---- attention
 
 // Of queries that rotate_store has made, whose place the results take.
-std::vector<kernels::Launch> in_place(const Heads& heads, KvTypes kv, u32 tokens, u32 splits, u32 stride, u32 context,
-                                      const kernels::AttentionOperands& operands) {
+std::vector<kernels::Launch> in_place(const Heads& heads, KvTypes kv, const kernels::AttentionTile& tile, u32 stride,
+                                      u32 context, const kernels::AttentionOperands& operands) {
   const kernels::Columns columns{.base = 0, .stride = stride};
   return kernels::lower(kernels::Attention{.heads = heads.shape(),
                                            .kv = kv,
                                            .scale = heads.scale,
                                            .rotated = true,
-                                           .tile = kernels::attention_tile(heads.shape(), tokens, splits > 1, 0),
+                                           .tile = tile,
                                            .q = columns,
                                            .out = columns,
                                            .capacity = context},
@@ -331,11 +331,12 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
   const auto q = random_floats(u64(tokens) * stride, seed + 2, 1.5f);
   kernels::StepState state;
   state.position = position, state.rows = tokens;
-  const u32 splits = decode ? kernels::attention_tile(heads.shape(), 1, true, 0).splits : 1;
+  const kernels::AttentionTile tile =
+      kernels::attention_tile(heads.shape(), decode ? 1 : 256, decode, runner().device().features());
   std::vector<Bytes> memory{params_bytes(state), k, v, bytes_of(q),
-                            Bytes(decode ? kernels::attention_partial_bytes(heads.shape(), splits) : 16)};
+                            Bytes(decode ? kernels::attention_partial_bytes(heads.shape(), tile.splits) : 16)};
   std::vector<KernelRunner::Step> steps;
-  for (const kernels::Launch& launch : in_place(heads, kv, decode ? 1 : 256, splits, stride, context,
+  for (const kernels::Launch& launch : in_place(heads, kv, tile, stride, context,
                                                 {.state = Operand(0),
                                                  .k_cache = Operand(1),
                                                  .v_cache = Operand(2),
@@ -355,7 +356,10 @@ void AttentionOp::check_attention(const Heads& heads, KvTypes kv, u32 position, 
   }
   const auto expected =
       reference(heads, k_layout.floats(k, rows), v_layout.floats(v, rows), context, q, stride, position, tokens);
-  EXPECT_LE(relative_error(got, expected), tolerance(heads.dim));
+  // The largest scores are about four times as large as they are on average: their rounding alone is an error of
+  // weights.
+  const double score_rounding = 4 * heads.scale * 1.5 * std::sqrt(double(heads.dim)) / (1 << 24);
+  EXPECT_LE(relative_error(got, expected), std::max(tolerance(heads.dim), score_rounding));
 }
 
 // A prompt of `tokens` and one more token, each stored and then attended to, against attention over what was never
@@ -368,7 +372,9 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
   kernels::StepState first, second;
   first.rows = tokens, second.rows = 1, second.position = tokens;
   const u64 rows = u64(heads.kv) * context;
-  const u32 splits = kernels::attention_tile(heads.shape(), 1, true, 0).splits;
+  const gpu::Features features = runner().device().features();
+  const kernels::AttentionTile tiles[] = {kernels::attention_tile(heads.shape(), 256, false, features),
+                                          kernels::attention_tile(heads.shape(), 1, true, features)};
   std::vector<Bytes> memory{params_bytes(first),
                             params_bytes(second),
                             bytes_of(kernels::rope_table(rotation(heads), {}, context)),
@@ -377,7 +383,7 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
                             bytes_of(next),
                             Layout(kv.k, heads.dim).made_up(rows, seed + 1),
                             Layout(kv.v, heads.dim).made_up(rows, seed + 2),
-                            Bytes(kernels::attention_partial_bytes(heads.shape(), splits))};
+                            Bytes(kernels::attention_partial_bytes(heads.shape(), tiles[1].splits))};
   const Operand nothing{3}, k_cache{6}, v_cache{7}, partial{8};
   std::vector<KernelRunner::Step> steps;
   for (const u32 step : {0u, 1u}) {  // the prompt, the token
@@ -388,8 +394,8 @@ void AttentionOp::check_chain(const Heads& heads, KvTypes kv, u32 tokens, double
     };
     add(kernels::lower(rotate_store(heads, kv, false, false, 0, width, context),
                        {state, Operand(2), nothing, nothing, qkv, k_cache, v_cache}));
-    for (const kernels::Launch& launch : in_place(heads, kv, step == 0 ? 256 : 1, step == 0 ? 1 : splits, width,
-                                                  context, {state, k_cache, v_cache, qkv, nothing, partial, qkv}))
+    for (const kernels::Launch& launch :
+         in_place(heads, kv, tiles[step], width, context, {state, k_cache, v_cache, qkv, nothing, partial, qkv}))
       add(launch);
   }
   ASSERT_TRUE(runner().run(memory, steps));
@@ -512,8 +518,9 @@ class PlainAttention : public OpCaseTest {
     spec.decode = spec.causal;
     const bool exact = spec.kv == KvTypes(KvType::f32);
     spec.scale = (exact ? 1.0f : 0.25f) / std::sqrt(float(spec.heads.key));
-    spec.prefill_tile = kernels::attention_tile(spec.heads, spec.tokens, false, 0);
-    spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, 0);
+    const gpu::Features features = runner().device().features();
+    spec.prefill_tile = kernels::attention_tile(spec.heads, spec.tokens, false, features);
+    spec.decode_tile = kernels::attention_tile(spec.heads, 1, true, features);
     if (seed % 2 == 0) spec.decode_tile.splits = 4;
     check(engine::attention_case(spec, seed));
   }

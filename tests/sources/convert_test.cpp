@@ -1,17 +1,21 @@
 // pronk convert: what it writes gives the ids and logits of its source.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "commands.h"
+#include "files/gguf.h"
 #include "logits.h"
 #include "source.h"
+#include "sources/tokenizer_files.h"
 #include "support/archs.h"
 #include "support/folder_model.h"
+#include "text/gguf_keys.h"
+#include "text/tokenizer.h"
 
 namespace pronk {
 namespace {
@@ -102,15 +106,59 @@ TEST_F(Convert, LeavesNothingWhenItFails) {
 
 // ---- ../shared/vectors/sources, which not every machine has
 
-// normalized: only those that are in Unicode's normal form NFC, for which GGUF has no key.
-std::vector<std::string> shared_texts(bool normalized) {
-  const std::set<std::string> others{"korean-decomposed", "combining", "compat", "unicode-spaces", "run-combining"};
+std::vector<std::string> shared_texts() {
   const auto bytes = test::read_file(test::shared_path("vectors/sources/tokenizer/texts.json"));
   std::vector<std::string> texts;
   for (const json& entry : json::parse(*bytes)["texts"]) {
-    if (!normalized || !others.contains(entry["name"])) texts.push_back(entry["text"]);
+    texts.push_back(entry["text"]);
   }
   return texts;
+}
+
+// The tokenizer as the keys that convert writes.
+Result<text::Tokenizer> by_keys(const text::TokenizerFiles& files, bool& has_json) {
+  files::GgufWriter writer;
+  PRONK_OK(text::write_gguf_keys(files, writer));
+  const std::vector<u8> bytes = writer.header();
+  PRONK_TRY(const files::GgufPrefix parsed, files::parse_gguf(bytes, bytes.size()));
+  has_json = parsed.gguf->metadata.has("pronk.tokenizer.json");
+  return text::Tokenizer::from_metadata(parsed.gguf->metadata);
+}
+
+TEST(GgufKeys, GiveTheIdsAndTextsOfEveryTokenizer) {
+  const std::string folder = test::shared_path("vectors/sources/tokenizer/");
+  const auto index = test::read_file(folder + "index.json");
+  if (!index) GTEST_SKIP() << "no " << folder << "index.json on this machine";
+  u32 with_json = 0, tokenizers = 0;
+  std::string names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.is_directory()) continue;
+    SCOPED_TRACE(entry.path().string());
+    text::TokenizerFiles files;
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+      if (const auto text = test::read_file(entry.path().string() + "/" + name))
+        *sources::tokenizer_file(files, name) = {text->begin(), text->end()};
+    }
+    const auto wanted = text::Tokenizer::from_json(files);
+    bool has_json = false;
+    const auto got = by_keys(files, has_json);
+    ASSERT_TRUE(wanted.has_value() && got.has_value()) << got.error().message;
+    ++tokenizers, with_json += has_json;
+    if (has_json) names += entry.path().filename().string() + ' ';
+    ASSERT_EQ(got->vocab_size(), wanted->vocab_size());
+    EXPECT_TRUE(std::ranges::equal(got->end_tokens(), wanted->end_tokens()));
+    EXPECT_EQ(got->bos(), wanted->bos());
+    EXPECT_EQ(got->eos(), wanted->eos());
+    EXPECT_EQ(got->chat_template(), wanted->chat_template());
+    for (const std::string& text : shared_texts()) {
+      for (const bool special : {false, true})
+        EXPECT_EQ(*got->encode(text, {special}), *wanted->encode(text, {special})) << text;
+      const std::vector<u32> ids = *wanted->encode(text, {false, text::Tokenizer::Bos::off});
+      EXPECT_EQ(got->decode(ids), wanted->decode(ids)) << text;
+    }
+  }
+  EXPECT_EQ(tokenizers, 30u);
+  EXPECT_LE(with_json, 20u) << names;
 }
 
 class ConvertSources : public Convert, public testing::WithParamInterface<const char*> {};
@@ -127,9 +175,7 @@ TEST_P(ConvertSources, KeepsIdsAndLogits) {
     EXPECT_LE(test::largest_difference(logits_of(out(), tokens), logits_of(from, tokens)), 1e-6);
     const auto a = cli::read_tokenizer(out(), {}), b = cli::read_tokenizer(from, {});
     ASSERT_TRUE(a.has_value() && b.has_value());
-    const auto file = test::read_file(from + "/tokenizer.json");
-    const bool normalizes = std::string(file->begin(), file->end()).find("\"NFC\"") != std::string::npos;
-    for (const std::string& each : shared_texts(normalizes)) EXPECT_EQ(*a->encode(each), *b->encode(each)) << each;
+    for (const std::string& each : shared_texts()) EXPECT_EQ(*a->encode(each), *b->encode(each)) << each;
     EXPECT_EQ(a->chat_template(), b->chat_template());
     const bool floats = std::string_view(GetParam()) == "safetensors";
     const auto expected = floats ? logits_of(quantized(out(), "Q8_0"), tokens) : logits_of(from, tokens);
@@ -139,8 +185,12 @@ TEST_P(ConvertSources, KeepsIdsAndLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sources, ConvertSources, testing::Values("safetensors", "aqlm", "mlc"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Sources, ConvertSources, testing::Values("safetensors", "aqlm", "aqlm-rs", "mlc"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace pronk

@@ -94,6 +94,16 @@ TEST(HuggingFace, ReadsRopeInOldAndNewForms) {
       *metadata_of({{"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}}).string_at("llama.rope.scaling.type"),
       "linear");
   EXPECT_FALSE(metadata_of({{"rope_scaling", {{"rope_type", "default"}}}}).has("llama.rope.scaling.type"));
+  const json longrope = {{"rope_type", "longrope"}, {"short_factor", {1}}, {"long_factor", {2}}};
+  EXPECT_EQ(*metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}})
+                 .u32_at("llama.context_length"),
+            64u);
+  EXPECT_EQ(error_of(changed({{"rope_scaling", longrope}})),
+            "config.json: 'original_max_position_embeddings' is missing");
+  const files::Metadata scaled =
+      metadata_of({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}, {"mscale", 2}, {"mscale_all_dim", 3}}}});
+  EXPECT_NEAR(*scaled.f64_at("llama.rope.scaling.yarn_attn_factor") * (1 + 0.1 * std::log(4)),
+              (1 + 0.2 * std::log(4)) / (1 + 0.3 * std::log(4)), 1e-15);
   const files::Metadata yarn = metadata_of(
       {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}, {"attention_factor", 1}, {"beta_fast", 24}}}});
   EXPECT_EQ(*yarn.f64_at("llama.rope.scaling.yarn_beta_fast"), 24);
@@ -121,9 +131,14 @@ TEST(HuggingFace, ReadsWindows) {
   const auto by_kind = header_of(config, gemma);
   EXPECT_EQ(*by_kind->metadata.f64_at("gemma3.rope.freq_base"), 3);
   EXPECT_EQ(*by_kind->metadata.f64_at("gemma3.rope.freq_base_swa"), 5);
-  // Mistral's window is not built: its context ends where the window would begin to count.
+  // Where all layers see a window there is no pattern; null is another value than none.
   const files::Metadata mistral = metadata_of({{"model_type", "mistral"}, {"sliding_window", 100}});
-  EXPECT_EQ(*mistral.u32_at("llama.context_length"), 100u);
+  EXPECT_EQ(*mistral.u32_at("llama.context_length"), 512u);
+  EXPECT_EQ(*mistral.u32_at("llama.attention.window_of_all"), 100u);
+  EXPECT_EQ(*metadata_of({{"model_type", "mistral"}}).u32_at("llama.attention.window_of_all"), 4096u);
+  json whole = changed({{"model_type", "mistral"}});
+  whole["sliding_window"] = nullptr;
+  EXPECT_FALSE(header_of(whole)->metadata.has("llama.attention.window_of_all"));
 }
 
 TEST(HuggingFace, GivesTensorsTheirNames) {
@@ -168,9 +183,19 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
             "config.json: 'quant_method' is 'quux': not supported");
   EXPECT_EQ(error_of(changed({{"use_sliding_window", true}})),
             "config.json: 'use_sliding_window' is set: not supported");
-  EXPECT_EQ(error_of(changed({{"use_sliding_window", false}})), "no error");
+  EXPECT_EQ(error_of(changed({{"use_sliding_window", false}, {"sliding_window", 8}})), "no error");
+  EXPECT_EQ(error_of(changed({{"sliding_window", 8}})), "config.json: 'sliding_window' is set: not supported");
+  EXPECT_EQ(error_of(changed({{"layer_types", {"sliding_attention"}}})),
+            "config.json: 'layer_types' is 'sliding_attention': not supported");
+  EXPECT_EQ(error_of(changed({{"model_type", "mistral"}, {"layer_types", {"full_attention"}}})),
+            "config.json: 'layer_types' is 'full_attention': not supported");
   EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}}})),
             "config.json: 'rope_type' is 'dynamic': not supported");
+  EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}, {"truncate", false}}}})),
+            "no error");
+  EXPECT_EQ(error_of(changed({{"qk_layernorm", true}})), "config.json: 'qk_layernorm' is set: not supported");
+  EXPECT_EQ(error_of(changed({{"partial_rotary_factor", 1.5}})),
+            "config.json: 'partial_rotary_factor' is not between 0 and 1");
   EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "linear"}}}})), "config.json: 'factor' is missing");
   EXPECT_EQ(error_of(changed({{"layer_types", {"chunked_attention"}}})),
             "config.json: 'layer_types' is 'chunked_attention': not supported");
@@ -181,6 +206,38 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
             "tensor 'model.embed_tokens.weight' has 300 rows, but 'vocab_size' is 299");
   EXPECT_EQ(error_of(changed({{"tie_word_embeddings", false}})), "tensor 'lm_head.weight' is missing");
   EXPECT_EQ(error_of("[]"), "config.json: the value at byte 0 is a string, not an object");
+}
+
+// Its first two rows of positions are of no text; a reranker's scores come from a network on the first token.
+TEST(HuggingFace, ReadsRobertaAndRerankers) {
+  HuggingFace source;
+  json config = changed({{"model_type", "xlm-roberta"},
+                         {"hidden_act", "gelu"},
+                         {"pad_token_id", 1},
+                         {"max_position_embeddings", 8},
+                         {"architectures", {"XLMRobertaForSequenceClassification"}}});
+  ASSERT_TRUE(source.add_file("config.json", config.dump()).has_value());
+  const std::vector<u8> weights =
+      test::safetensors_file({{"roberta.embeddings.word_embeddings.weight", "F32", {300, 1}, std::vector<u8>(1200)},
+                              {"roberta.embeddings.position_embeddings.weight", "F32", {8, 2}, std::vector<u8>(64)},
+                              {"roberta.embeddings.LayerNorm.gamma", "F32", {1}, std::vector<u8>(4)},
+                              {"classifier.dense.bias", "F32", {1}, std::vector<u8>(4)},
+                              {"classifier.out_proj.bias", "F32", {1}, std::vector<u8>(4)}});
+  auto parsed = files::parse_safetensors(weights, weights.size());
+  const u64 start = parsed->file->tensors[1].offset;
+  ASSERT_TRUE(source.add_weights(std::move(*parsed->file)).has_value());
+  const auto header = source.header();
+  ASSERT_TRUE(header.has_value()) << header.error().message;
+  EXPECT_EQ(*header->metadata.u32_at("bert.context_length"), 6u);
+  EXPECT_EQ(*header->metadata.u32_at("bert.pooling_type"), 4u);
+  const files::TensorInfo* positions = header->find("position_embd.weight");
+  ASSERT_NE(positions, nullptr);
+  EXPECT_EQ(positions->shape, (std::array<u64, 4>{2, 6, 1, 1}));
+  EXPECT_EQ(positions->bytes, 48u);
+  EXPECT_EQ(positions->offset, start + 16);
+  EXPECT_TRUE(header->find("token_embd_norm.weight") && header->find("cls.bias") && header->find("cls.output.bias"));
+  config["pad_token_id"] = 0;
+  EXPECT_EQ(header_of(config).error().message, "config.json: 'pad_token_id' is '0': not supported");
 }
 
 TEST(HuggingFace, ReadsTheNumbersOfAqlmInBothForms) {

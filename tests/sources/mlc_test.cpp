@@ -2,16 +2,22 @@
 #include "sources/mlc.h"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/half.h"
 #include "formats/pieces.h"
 #include "logits.h"
+#include "sha256.h"
+#include "source.h"
 #include "support/bad_sources.h"
 #include "support/folder_model.h"
+#include "support/http_server.h"
 
 namespace pronk {
 namespace {
@@ -148,6 +154,12 @@ Result<std::vector<float>> logits_of(const test::Folder& folder, std::span<const
   return test::score(*engine, tokens, false);
 }
 
+std::string md5_of(std::span<const u8> bytes) {
+  u8 digest[16];
+  CHECK(EVP_Digest(bytes.data(), bytes.size(), digest, nullptr, EVP_md5(), nullptr) == 1);
+  return cli::hex(digest);
+}
+
 class Mlc : public testing::TestWithParam<bool> {};
 
 TEST_P(Mlc, GivesTheLogitsOfItsWeights) {
@@ -204,6 +216,63 @@ TEST(MlcFolder, QuantizesNoVector) {
             "tensor 'output_norm.weight' is quantized, which vectors are not");
 }
 
+// What opening a folder on the disk or on a server says; empty: it is a model.
+std::string error_at(const std::string& location, const cli::SourceOptions& options) {
+  cli::EngineChoice choice{.location = location, .backend = "cpu", .source = options};
+  choice.options = {.context = 64, .threads = 1};
+  const auto engine = cli::open_engine(choice);
+  return engine ? "" : engine.error().message;
+}
+
+// The hash of no byte, which every hash is that is taken too late.
+constexpr std::string_view empty_md5 = "d41d8cd98f00b204e9800998ecf8427e";
+
+TEST(MlcFolder, HasShardsWithTheHashesThatItTells) {
+  const ModelSpec spec = small_spec();
+  const Twice model = small_llama(spec, true);
+  test::Folder folder = mlc_folder(spec, model.mlc, "q4f16_1", "tensor-cache.json");
+  const std::string path = testing::TempDir() + "pronk-md5/", cache = testing::TempDir() + "pronk-md5-cache";
+  std::filesystem::create_directories(path);
+  test::HttpServer server;
+  json list = json::parse(folder.texts["tensor-cache.json"]);
+  const auto store = [&] {
+    folder.texts["tensor-cache.json"] = list.dump();
+    for (const auto& [name, text] : folder.texts) {
+      std::ofstream(path + name) << text;
+      server.put("/m/" + name, {text.begin(), text.end()});
+    }
+    for (u64 i = 0; i < folder.weights.size(); ++i) {
+      const std::string name = list["records"][i]["dataPath"];
+      const auto& bytes = folder.weights[i];
+      std::ofstream(path + name, std::ios::binary)
+          .write(reinterpret_cast<const char*>(bytes.data()), i64(bytes.size()));
+      server.put("/m/" + name, bytes);
+    }
+  };
+  for (u64 i = 0; i < folder.weights.size(); ++i) list["records"][i]["md5sum"] = md5_of(folder.weights[i]);
+  list["records"][0].erase("md5sum");
+  store();
+  EXPECT_EQ(error_at(path, {}), "");
+  EXPECT_EQ(error_at(server.url("/m/"), {}), "");
+  EXPECT_EQ(error_at(server.url("/m/"), {.cache = cache}), "");
+  std::filesystem::remove_all(cache);
+
+  const std::string shard = list["records"][2]["dataPath"], good = list["records"][2]["md5sum"];
+  list["records"][2]["md5sum"] = empty_md5;
+  store();
+  const std::string wanted = shard + ": the bytes have MD5 " + good + ", published is " + std::string(empty_md5);
+  EXPECT_EQ(error_at(path, {}), path + wanted);
+  EXPECT_EQ(error_at(server.url("/m/"), {}), server.url("/m/") + wanted);
+  for (int time = 0; time < 2; ++time)  // what is wrong is not kept
+    EXPECT_EQ(error_at(server.url("/m/"), {.cache = cache}),
+              "'" + server.url("/m/") + shard + "'" + wanted.substr(shard.size()) + "; the download is removed");
+  list["records"][2]["md5sum"] = "d41d8cd9";
+  store();
+  EXPECT_EQ(error_at(path, {}), path + ": tensor-cache.json: 'md5sum' is 'd41d8cd9', not 32 hex digits");
+  std::filesystem::remove_all(path);
+  std::filesystem::remove_all(cache);
+}
+
 // ---- ../shared/vectors/sources, which not every machine has
 
 template <class Number>
@@ -249,10 +318,13 @@ std::string error_of_cache(const std::string& folder) {
   if (!cache) return "no cache";
   if (Status added = source.add_file("tensor-cache.json", {cache->begin(), cache->end()}); !added)
     return added.error().message;
-  for (const std::string& name : source.weight_files()) {
-    const auto shard = test::read_file(folder + name);
+  for (u32 file = 0; file < source.weight_files().size(); ++file) {
+    const std::string path = folder + source.weight_files()[file];
+    const auto shard = test::read_file(path);
     if (!shard) return "no shard";
     if (const auto added = source.add_header(*shard, shard->size()); !added) return added.error().message;
+    const auto read = cli::open_source(path, {.md5 = std::string(source.weight_md5(file))});
+    if (const Status whole = (*read)->finish(); !whole) return whole.error().message;
   }
   return "";
 }
@@ -262,7 +334,6 @@ TEST(MlcFolder, IsTakenAndRefusedAsItShould) {
   if (sources.empty()) GTEST_SKIP() << "../shared/vectors/sources/bad is not on this machine";
   EXPECT_EQ(sources.size(), 26u);
   for (const auto& source : sources) {
-    if (source.path.ends_with("/md5/")) continue;  // nothing reads a shard before its weights are wanted
     test::expect_verdict(source, error_of_cache(source.path));
   }
 }

@@ -76,7 +76,9 @@ TEST_F(RemoteFolder, NamesWhatIsMissing) {
   const auto without_config = logits({});
   ASSERT_FALSE(without_config.has_value());
   EXPECT_EQ(without_config.error().message,
-            url_ + " is no folder of a model: it has neither mlc-chat-config.json nor config.json");
+            url_ +
+                " is no folder of a model: it has neither mlc-chat-config.json nor model.norm.weight.safetensors "
+                "nor config.json");
   server_.stop();
   EXPECT_FALSE(logits({.cache = cache_}).has_value());
 }

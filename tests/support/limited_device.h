@@ -18,12 +18,13 @@ class LimitedDevice final : public gpu::Device {
     computes_ = inner_->computes();
   }
 
-  // Claims these features; edit changes every kernel before it is compiled.
+  // Claims these features and no name; edit changes every kernel before it is compiled.
   LimitedDevice(std::unique_ptr<gpu::Device> inner, const gpu::Features& features,
                 std::function<void(gpu::PipelineDesc&)> edit)
       : LimitedDevice(std::move(inner), gpu::Limits()) {
     limits_ = inner_->limits();
     features_ = features;
+    info_ = {};  // of no class that has choices of its own
     edit_ = std::move(edit);
   }
 

@@ -7,6 +7,7 @@
 
 #include "gpu/null.h"
 #include "models/model.h"
+#include "support/engine_driver.h"
 #include "support/engine_model.h"
 
 namespace pronk::tune {
@@ -202,6 +203,29 @@ TEST(TuningProblems, AreWhatAPlanAsksFor) {
   }
   EXPECT_EQ(kinds.size(), kernels::tuned_kernels);
   EXPECT_EQ(all.front().kernel, TunedKernel::matvec);  // what matters most
+}
+
+// What has a choice from before can be left out, and nothing else is.
+TEST(Tuner, LeavesOutWhatIsKnown) {
+  const auto files = test::model_files({.arch = "qwen2", .context = 64, .matrix = "Q8_0"});
+  const auto model = test::open_model(files);
+  ASSERT_TRUE(model);
+  gpu::NullDevice device{gpu::NullOptions()};
+  const auto keys = [&](const kernels::Tuning& known) {
+    const auto tuner = Tuner::create(**model, {.context = 64}, device, 1, known);
+    std::set<std::string> all;
+    if (!tuner) return all;
+    for (const Problem& problem : (*tuner)->problems()) all.insert(problem.key);
+    return all;
+  };
+  const std::set<std::string> all = keys({});
+  ASSERT_GT(all.size(), 3u);
+  kernels::Tuning known;
+  known.choose(*all.begin(), "anything");
+  known.fall_back("*", "anything");  // is no measurement
+  std::set<std::string> rest = all;
+  rest.erase(*all.begin());
+  EXPECT_EQ(keys(known), rest);
 }
 
 }  // namespace

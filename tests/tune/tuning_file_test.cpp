@@ -11,7 +11,7 @@ const gpu::AdapterInfo adapter{.vendor = "acme", .device = "Anvil 3000", .descri
 kernels::Tuning two_choices() {
   kernels::Tuning tuning;
   tuning.choose("matvec Q4_0 2048x2048", "32x2x32+subgroups");
-  tuning.choose("attention_decode f16 32x8x64x64", "64x16x8");
+  tuning.choose("attention_decode f16 32x8x64x64", "64x8x0x8x64");
   return tuning;
 }
 
@@ -26,7 +26,7 @@ TEST(TuningFile, IsReadAsItWasWritten) {
   ASSERT_TRUE(read) << read.error().message;
   ASSERT_EQ(read->choices().size(), 2u);
   EXPECT_EQ(read->choices()[1].key, "attention_decode f16 32x8x64x64");
-  EXPECT_EQ(read->choices()[1].candidate, "64x16x8");
+  EXPECT_EQ(read->choices()[1].candidate, "64x8x0x8x64");
   const auto none = parse_tuning(tuning_text({}, adapter), adapter);
   ASSERT_TRUE(none);
   EXPECT_TRUE(none->choices().empty());
@@ -60,10 +60,10 @@ TEST(TuningFile, DamageIsRefused) {
   const std::string text = tuning_text(two_choices(), adapter);
   for (const auto& [from, to] : {std::pair{"32x2x32+subgroups", "33x2x32+subgroups"},
                                  {"matvec ", "matvex "},
-                                 {" = 64x16x8", " : 64x16x8"},
+                                 {" = 64x8x0x8x64", " : 64x8x0x8x64"},
                                  {"end 2", "end 3"},
                                  {"tuning 1", "tuning 2"},
-                                 {"64x16x8\n", "64x16x8\n\n"},
+                                 {"64x8x0x8x64\n", "64x8x0x8x64\n\n"},
                                  {"end 2\n", "end 2\nmatvec F32 1x1 = 16x4x32\n"}}) {
     std::string damaged = text;
     const std::size_t at = damaged.find(from);

@@ -1,5 +1,6 @@
 // What loading a model depends on.
 import { answering } from '../chat';
+import { type IdleTuning, idleTuning } from '../idle-tuning';
 import { model, needsReload, reload } from '../model';
 import { change, chooseDevice, defaults, device, type Settings, settings } from '../settings';
 import { Choice, NumberField } from './fields';
@@ -38,6 +39,17 @@ export function LoadingSettings({ close }: { close(): void }) {
         step={0.1}
         set={(memoryGigabytes) => change({ memoryGigabytes })}
       />
+      <label class="field-check">
+        <input
+          type="checkbox"
+          checked={at.tuneWhenIdle}
+          onChange={(event) => change({ tuneWhenIdle: event.currentTarget.checked })}
+        />
+        Fit models to this GPU while nothing else happens
+      </label>
+      <p class="field-hint" role="status">
+        {tuningText(idleTuning.value)}
+      </p>
       <details class="advanced" open={at.kv !== defaults.kv}>
         <summary>Advanced</summary>
         <Choice
@@ -63,6 +75,16 @@ export function LoadingSettings({ close }: { close(): void }) {
       )}
     </fieldset>
   );
+}
+
+function tuningText(tuning: IdleTuning): string {
+  if (tuning.at === 'waiting') return 'Waits for a quiet moment';
+  if (tuning.at === 'measuring') return 'Trying which of its kernels are fastest here';
+  if (tuning.at !== 'done') return '';
+  if (tuning.problems === 0) return 'This model has been fitted before';
+  if (tuning.faster === 0) return 'Done: its kernels were the fastest already';
+  const faster = tuning.faster === 1 ? 'One of its kernels' : `${tuning.faster} of its kernels`;
+  return `${faster} can be faster: used when it is loaded again`;
 }
 
 const deviceNames: Record<Settings['device'], string> = { auto: 'Automatic', webgpu: 'GPU (WebGPU)', cpu: 'CPU' };

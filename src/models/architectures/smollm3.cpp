@@ -5,7 +5,8 @@ namespace pronk::models {
 namespace {
 
 ValueId layer(Layer& l, ValueId x) {
-  const bool rotates = l.index % 4 != 3;  // in no key
+  constexpr std::string_view key = "rope.rotated_layers";  // which GGUF files do not have
+  const bool rotates = l.build.has_key(key) ? l.build.each_layer(key)[l.index] != 0 : l.index % 4 != 3;
   return pre_norm_layer(l, x, rotates ? read_attention(l, RopePairs::adjacent) : read_unrotated_attention(l));
 }
 

@@ -60,10 +60,12 @@ export interface EmbedOptions extends EmbeddingOptions {
   signal?: AbortSignal;
 }
 
-/** How long kernels are measured. */
+/** Which kernels are measured, and how long. */
 export interface TuneOptions {
   /** At most; what matters most for decode comes first. Default 60. */
   seconds?: number;
+  /** Only those without a choice from before, so that measuring can go on where it was stopped. Default false. */
+  missing?: boolean;
   signal?: AbortSignal;
 }
 
@@ -114,7 +116,7 @@ const generateNames: Record<keyof GenerateOptions, true> = {
   signal: true,
 };
 const embedNames: Record<keyof EmbedOptions, true> = { pooling: true, normalize: true, signal: true };
-const tuneNames: Record<keyof TuneOptions, true> = { seconds: true, signal: true };
+const tuneNames: Record<keyof TuneOptions, true> = { seconds: true, missing: true, signal: true };
 const sessionNames: Record<keyof SessionOptions, true> = { from: true };
 const tokenizeNames: Record<keyof TokenizeOptions, true> = { special: true, bos: true };
 
@@ -165,13 +167,13 @@ export class Engine {
   /**
    * Measures the kernels that this model uses on this GPU, beside the loaded model and in a worker of its own, and keeps
    * the fastest for the next load; for other models, too, where shapes are the same. It takes the GPU's time: call it when
-   * nobody waits for an answer. Each kernel computes right before it is measured. Errors: 'no-webgpu'; 'aborted'.
+   * nobody waits for an answer. Each kernel computes right before it is measured. What was measured is kept when it is aborted. Errors: 'no-webgpu'; 'aborted'.
    */
   async tune(options: TuneOptions = {}): Promise<TuneResult> {
     checkNames('options', options, tuneNames);
-    const { seconds = 60, signal } = options;
+    const { seconds = 60, missing = false, signal } = options;
     checkSeconds(seconds);
-    return this.worker.tune(seconds, { signal });
+    return this.worker.tune({ seconds, missing }, { signal });
   }
 
   /** What the model costs: bytes by kind, as allocated. */

@@ -44,7 +44,7 @@ export async function pullModel(flags: Flags, names: string[]): Promise<void> {
     return;
   }
   const module = async (): Promise<FolderModule> => new FolderModule(await nodePlatform.folderModule());
-  await pullSource(await openFolder(found, module));
+  await pullSource(await openFolder(found, module, nodePlatform.startMd5));
 }
 
 async function pullSource(source: ByteSource): Promise<void> {

@@ -160,7 +160,7 @@ export const HostRange = {
 } as const;
 
 export const FolderTensor = {
-  bytes: 80,
+  bytes: 88,
   fields: {
     offset: { type: 'f64', offset: 0, bytes: 8 },
     bytes: { type: 'f64', offset: 8, bytes: 8 },
@@ -175,5 +175,7 @@ export const FolderTensor = {
     firstUnit: { type: 'u32', offset: 68, bytes: 4 },
     secondUnit: { type: 'u32', offset: 72, bytes: 4 },
     type: { type: 'u32', offset: 76, bytes: 4 },
+    stored: { type: 'u32', offset: 80, bytes: 4 },
+    row: { type: 'u32', offset: 84, bytes: 4 },
   },
 } as const;

@@ -94,7 +94,7 @@ export class CachedSource implements ByteSource {
       return await this.readNetwork(offset, most, end, signal);
     } catch (error) {
       this.failed = true;
-      if (this.http.changed) await this.drop();
+      if (this.http.changed) await this.discard();
       else await this.writer?.save();
       throw error;
     }
@@ -225,7 +225,7 @@ export class CachedSource implements ByteSource {
       if (state === 'unread') {
         throw new PronkError('network', `${why}the copy of ${this.name} in the cache cannot be read`, { cause: error });
       }
-      await this.drop();
+      await this.discard();
       throw new PronkError('damaged', `${why}the copy of ${this.name} in the cache was damaged and is deleted now`, {
         cause: error,
       });
@@ -330,7 +330,7 @@ export class CachedSource implements ByteSource {
     if (checksum && known !== null) {
       if (checksum.position < size && whole) await this.feedKept(checksum, writer);
       if (checksum.position === size && checksum.hash.digest() !== known) {
-        await this.drop();
+        await this.discard();
         throw new PronkError('damaged', `${this.name} is not what its source promises: its SHA-256 is another`);
       }
     }
@@ -351,7 +351,7 @@ export class CachedSource implements ByteSource {
     }
   }
 
-  private async drop(): Promise<void> {
+  async discard(): Promise<void> {
     await this.reader?.release();
     await this.writer?.close();
     await this.files?.close().catch(() => {});

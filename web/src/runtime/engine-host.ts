@@ -148,7 +148,7 @@ export class EngineHost {
     platform: Platform,
     files: FileSpec[],
     options: HostOptions,
-    seconds: number,
+    { seconds, missing }: { seconds: number; missing: boolean },
     signal?: AbortSignal,
   ): Promise<TuneResult> {
     const onGpu: HostOptions = { ...options, device: 'webgpu' };
@@ -156,7 +156,7 @@ export class EngineHost {
     try {
       await takeTuning(host.module, host.texts);
       const [, context, keys, values, budget, embeddings] = host.loadArguments();
-      host.module.call((m) => m.pronk_tune(context, keys, values, budget, embeddings, seconds));
+      host.module.call((m) => m.pronk_tune(context, keys, values, budget, embeddings, seconds, Number(missing)));
       const next = async (): Promise<void> => {
         if (host.failure) throw host.failure;
         await host.untilEvent(true, signal);

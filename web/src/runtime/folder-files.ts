@@ -1,4 +1,4 @@
-// A model that is a folder of files (Hugging Face's, MLC's): what names one, and its files by their names.
+// A model that is a folder of files (Hugging Face's, MLC's, AQLM.rs's): what names one, and its files by their names.
 import { PronkError } from './errors.js';
 import { FileMissing } from './http-answer.js';
 import { type HubEntry, hubFile, hubList } from './hub.js';
@@ -12,6 +12,8 @@ type UrlSpec = FileSpec & { kind: 'url' };
 export interface FolderFiles {
   /** For a person. */
   readonly name: string;
+  /** All of them; null: they are not known. */
+  readonly names: readonly string[] | null;
   /** false: there is no file of that name; null: only opening it can tell. */
   has(name: string): boolean | null;
   source(name: string): ByteSource;
@@ -29,15 +31,10 @@ export function ofUppermostFolder<T>(files: readonly T[]): readonly T[] {
   return files.filter((_, i) => folders[i] === uppermost);
 }
 
-/** Names that stand for the folder that they are in; it has one of the first two. */
-const folderMarks = [
-  'mlc-chat-config.json',
-  'config.json',
-  'model.safetensors.index.json',
-  'tensor-cache.json',
-  'ndarray-cache.json',
-];
-const kinds = folderMarks.slice(0, 2);
+/** A folder has one of them. */
+const kinds = ['mlc-chat-config.json', 'model.norm.weight.safetensors', 'config.json'];
+/** Names that stand for the folder that they are in. */
+const folderMarks = [...kinds, 'model.safetensors.index.json', 'tensor-cache.json', 'ndarray-cache.json'];
 
 /**
  * What the files of a model are: a folder, or the files themselves, in place of a repository the GGUF files in it.
@@ -78,6 +75,10 @@ class UrlFolder implements FolderFiles {
     private readonly urlOf: (name: string) => string,
     private readonly entries: Map<string, HubEntry> | null,
   ) {}
+
+  get names(): string[] | null {
+    return this.entries && [...this.entries.keys()];
+  }
 
   has(name: string): boolean | null {
     return this.entries?.has(name) ?? null;
@@ -135,6 +136,10 @@ class SpecFolder implements FolderFiles {
     readonly name: string,
     private readonly specs: Map<string, FileSpec>,
   ) {}
+
+  get names(): string[] {
+    return [...this.specs.keys()];
+  }
 
   has(name: string): boolean {
     return this.specs.has(name);

@@ -5,6 +5,12 @@ import { PronkError } from './errors.js';
 import type { FolderExports, WasmModule } from './module.js';
 import { readStruct } from './struct.js';
 
+export interface WeightFile {
+  name: string;
+  /** Of the whole file, in hex; '': not known. */
+  md5: string;
+}
+
 /** Bytes of a file of the folder. */
 export interface FileRange {
   file: number;
@@ -27,6 +33,8 @@ export interface Making {
   unit: number;
   inputUnits: number[];
   type: number;
+  stored: number;
+  row: number;
   added: number;
 }
 
@@ -58,9 +66,16 @@ export class FolderModule {
     );
   }
 
-  weightFiles(): string[] {
+  addNames(names: readonly string[]): void {
+    this.module.withText(names.join('\n'), (at, length) => this.module.call((m) => m.folder_add_names(at, length)));
+  }
+
+  weightFiles(): WeightFile[] {
     this.module.call((m) => m.folder_weight_files());
-    return this.lines();
+    return this.lines().map((line) => {
+      const space = line.indexOf(' ');
+      return { name: line.slice(space + 1), md5: line.slice(0, space) };
+    });
   }
 
   /** The first bytes of the next weight file; 0: they are enough, else how many it takes. size: -1 when not known. */
@@ -82,11 +97,11 @@ export class FolderModule {
     return plan;
   }
 
-  make({ type, added }: Making, units: number, inputs: Uint8Array[]): Uint8Array {
+  make({ type, stored, unit, row, added }: Making, units: number, inputs: Uint8Array[]): Uint8Array {
     const [first, second = none] = inputs as [Uint8Array, Uint8Array?];
     this.module.withBytes(first, (a) =>
       this.module.withBytes(second, (b) =>
-        this.module.call((m) => m.folder_make(type, added, units, a, inputs.length > 1 ? b : 0)),
+        this.module.call((m) => m.folder_make(type, stored, unit, row, added, units, a, inputs.length > 1 ? b : 0)),
       ),
     );
     return this.module.result();
@@ -98,14 +113,14 @@ export class FolderModule {
 }
 
 function partOf(tensor: Record<keyof typeof FolderTensor.fields, number>): FolderPart {
-  const { offset, bytes, unit, type, added } = tensor;
+  const { offset, bytes, unit, type, stored, row, added } = tensor;
   const inputs = [{ file: tensor.firstFile, offset: tensor.firstOffset, bytes: tensor.firstBytes }];
   const inputUnits = [tensor.firstUnit];
   if (tensor.secondBytes > 0) {
     inputs.push({ file: tensor.secondFile, offset: tensor.secondOffset, bytes: tensor.secondBytes });
     inputUnits.push(tensor.secondUnit);
   }
-  return { offset, bytes, inputs, making: unit === 0 ? null : { unit, inputUnits, type, added } };
+  return { offset, bytes, inputs, making: unit === 0 ? null : { unit, inputUnits, type, stored, row, added } };
 }
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

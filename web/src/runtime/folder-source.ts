@@ -2,10 +2,14 @@
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
 import { type FolderFiles, notOne } from './folder-files.js';
 import type { FileRange, FolderModule, FolderPart, FolderPlan } from './folder-module.js';
+import type { RunningHash } from './hash.js';
 import { FileMissing } from './http-answer.js';
 import type { ByteSource } from './source.js';
 
 const firstHeaderBytes = 256 << 10;
+const manyFiles = 64; // more are opened for their headers alone, some at a time
+const atOnce = 16;
+const firstBytesOfMany = 64 << 10;
 const smallBytes = 32 << 20; // of a small file, asked for at once
 const mostSmall = 256 << 20; // bytes of a small file
 const madeBytes = 512 << 10; // of a tensor that are made at a time
@@ -16,15 +20,17 @@ const smallGap = 1 << 20; // bytes between tensors that are read with them
 export async function openFolder(
   files: FolderFiles,
   module: () => Promise<FolderModule>,
+  startMd5: () => RunningHash,
   signal?: AbortSignal,
 ): Promise<FolderSource> {
   const reader = await module();
   await addSmallFiles(files, reader, signal);
-  const names = reader.weightFiles();
-  const opened = names.map((name) => new OpenFile(files, name));
+  const opened = reader.weightFiles().map(({ name, md5 }) => {
+    return new OpenFile(files, name, md5 ? new Md5Check(md5, startMd5()) : null);
+  });
   try {
-    for (const file of opened) await file.readHeader(reader, signal);
-    return new FolderSource(files.name, reader.plan(names), opened, module);
+    await readHeaders(opened, reader, signal);
+    return new FolderSource(files.name, reader.plan(opened.map(({ name }) => name)), opened, module);
   } catch (error) {
     await Promise.all(opened.map((file) => file.close()));
     throw error;
@@ -40,6 +46,7 @@ async function addSmallFiles(files: FolderFiles, reader: FolderModule, signal?: 
     const file = await readSmall(files, name, first, signal);
     if (file) reader.addFile(name, file.bytes);
   }
+  if (files.names) reader.addNames(files.names);
 }
 
 /** The first of them that is there; or that is kept, where those before it cannot be asked for. */
@@ -75,13 +82,13 @@ async function readSmall(
   try {
     const bytes = await readAll(source, signal);
     // Servers of web applications answer a name that they do not know with a page.
-    const page = name.endsWith('.json') && /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 64)));
+    const page = !name.endsWith('.jinja') && /^\s*<[!a-z]/i.test(new TextDecoder().decode(bytes.subarray(0, 64)));
     return page ? null : { name, bytes, cached: (source.fromCache ?? 0) > 0 };
   } catch (error) {
     if (error instanceof FileMissing && files.has(name) === null) return null;
     // Without a network a folder is what of it is kept. Its tokenizer is too much to go without.
     const offline = error instanceof PronkError && error.code === 'network' && files.has(name) === null;
-    if (offline && first?.cached && name !== 'tokenizer.json') return null;
+    if (offline && first?.cached && !/^tokenizer\.(json|model)$/.test(name)) return null;
     throw error;
   } finally {
     await source.close();
@@ -107,7 +114,38 @@ async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8A
   return all;
 }
 
+/** The MD5 of a file of which all bytes pass in order. */
+export class Md5Check {
+  position = 0;
+
+  constructor(
+    private readonly known: string,
+    private readonly hash: RunningHash,
+  ) {}
+
+  /** Returns whether the file is what it should be as far as one can tell. */
+  add(offset: number, bytes: Uint8Array, size: number): boolean {
+    if (offset > this.position || offset + bytes.length <= this.position) return true;
+    this.hash.update(bytes.subarray(this.position - offset));
+    this.position = offset + bytes.length;
+    return this.position !== size || this.hash.digest() === this.known;
+  }
+}
+
 // --- files of weights ------------------------------------------------------------------------------------------------
+
+/** A model of a file for each tensor has hundreds: they are asked for at once, and none stays open. */
+async function readHeaders(files: OpenFile[], reader: FolderModule, signal?: AbortSignal): Promise<void> {
+  const [first, ...rest] = files;
+  await first?.readHeader(reader, signal);
+  const many = files.length > manyFiles && first!.held > 0;
+  for (let i = 0; i < rest.length; i += atOnce) {
+    const group = rest.slice(i, i + atOnce);
+    if (many) await Promise.all(group.map((file) => file.readFirst(firstBytesOfMany, signal)));
+    for (const file of group) await file.readHeader(reader, signal);
+    if (many) await Promise.all(group.map((file) => file.release()));
+  }
+}
 
 /** A file of weights: opened when it is first read, closed when it is done with, and opened again if need be. */
 class OpenFile {
@@ -119,16 +157,26 @@ class OpenFile {
   constructor(
     private readonly files: FolderFiles,
     readonly name: string,
+    private readonly check: Md5Check | null,
   ) {}
 
   get fromCache(): number {
     return this.closedFromCache + (this.source?.fromCache ?? 0);
   }
 
+  /** Bytes of its beginning that are held. */
+  get held(): number {
+    return this.tail?.bytes.length ?? 0;
+  }
+
+  async readFirst(bytes: number, signal?: AbortSignal): Promise<void> {
+    this.tail = { start: 0, bytes: await this.readOn(this.open(), new Uint8Array(0), bytes, signal) };
+  }
+
   /** Gives the module as much of it as it wants; what lies behind is kept. */
   async readHeader(reader: FolderModule, signal?: AbortSignal): Promise<void> {
     const source = this.open();
-    let have = new Uint8Array(0);
+    let have = this.tail?.bytes ?? new Uint8Array(0);
     try {
       for (let wanted = 0; ; ) {
         if (wanted > 0) have = await this.readOn(source, have, Math.max(wanted, firstHeaderBytes), signal);
@@ -163,15 +211,41 @@ class OpenFile {
       return tail.bytes.subarray(offset - tail.start, offset - tail.start + most);
     }
     this.tail = null;
-    const part = await this.open().read(offset, most, end, signal);
+    const source = this.open();
+    await this.readGap(source, offset, signal);
+    const part = await source.read(offset, most, end, signal);
     if (part.length === 0) throw new PronkError('bad-model', `${this.name} ends at byte ${offset} of ${end}`);
+    await this.count(source, offset, part);
     return part;
   }
 
+  /** What lies before `offset`, for the hash alone. */
+  private async readGap(source: ByteSource, offset: number, signal?: AbortSignal): Promise<void> {
+    const { check } = this;
+    if (!check || offset - check.position > smallGap) return;
+    while (check.position < offset) {
+      const { position } = check;
+      const part = await source.read(position, offset - position, offset, signal);
+      if (part.length === 0) return;
+      await this.count(source, position, part);
+    }
+  }
+
+  private async count(source: ByteSource, offset: number, part: Uint8Array): Promise<void> {
+    if (this.check?.add(offset, part, source.size) !== false) return;
+    await source.discard?.();
+    throw new PronkError('damaged', `${this.name} is not what its folder promises: its MD5 is another`);
+  }
+
   async close(): Promise<void> {
+    this.tail = null;
+    await this.release();
+  }
+
+  /** Closes the file; what is held of it stays. */
+  async release(): Promise<void> {
     const { source } = this;
     this.source = null;
-    this.tail = null;
     await source?.close().catch(() => {});
     this.closedFromCache += source?.fromCache ?? 0;
     if (source?.note) this.notes.push(`${this.name}: ${source.note}`);

@@ -28,7 +28,10 @@ export async function takeTuning(module: EngineModule, store: TextStore | null):
   }
 }
 
-/** Of a module that measures already; `next` waits for an event of its device. */
+/**
+ * Of a module that measures already; `next` waits for an event of its device. What was measured is kept, also where it is
+ * aborted.
+ */
 export async function finishTuning(
   module: EngineModule,
   store: TextStore | null,
@@ -36,11 +39,12 @@ export async function finishTuning(
   signal?: AbortSignal,
 ): Promise<TuneResult> {
   while (module.call((m) => m.pronk_tune_pump()) === 0) {
-    throwIfAborted(signal);
     await next();
+    if (signal?.aborted && module.call((m) => m.pronk_tune_end())) break;
   }
   const { text, problems, choices } = module.resultObject();
-  await store?.writeText(await nameOf(module), String(text));
+  if (choices !== '') await store?.writeText(await nameOf(module), String(text));
+  throwIfAborted(signal);
   return { problems: Number(problems), choices: choicesOf(String(choices)) };
 }
 

@@ -28,6 +28,7 @@ export class ModelFiles {
   async readHeaders(signal?: AbortSignal): Promise<void> {
     this.sources = await this.open(signal);
     for (const [index, source] of this.sources.entries()) await this.readHeader(index, source, signal);
+    await this.module.text?.load(() => this.platform.folderModule(this.wasmUrl));
     const first = this.sources[0]!;
     const count = this.module.withText(first.name, (at, length) =>
       this.module.call((m) => m.pronk_split_names(at, length)),
@@ -42,7 +43,7 @@ export class ModelFiles {
     const found = await findFolder(platform, this.files);
     if (Array.isArray(found)) return inOrder(expandSplit(found).map((spec) => platform.source(spec)));
     const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule(wasmUrl));
-    return [await openFolder(found, module, signal)];
+    return [await openFolder(found, module, platform.startMd5, signal)];
   }
 
   private async readHeader(index: number, source: ByteSource, signal?: AbortSignal): Promise<void> {

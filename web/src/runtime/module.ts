@@ -1,6 +1,7 @@
 // The WASM module: its exports (src/wasm/abi.h) and how text and arrays pass through its memory.
 import { messageOf, moduleError, PronkError } from './errors.js';
 import type { GpuHost, GpuModule } from './gpu.js';
+import { TextHost } from './text-host.js';
 
 /** What every module has. */
 export interface CommonExports {
@@ -101,19 +102,34 @@ export interface TuneExports {
     budget: number,
     embeddings: number,
     seconds: number,
+    missing: number,
   ): number;
   pronk_tune_pump(): number;
+  pronk_tune_end(): number;
 }
 
 /** What pronk-folder.wasm exports (src/wasm/folder.h). */
 export interface FolderExports extends CommonExports {
   folder_file_names(): number;
   folder_add_file(name: number, nameLength: number, at: number, length: number): number;
+  folder_add_names(at: number, length: number): number;
   folder_weight_files(): number;
   folder_header(at: number, length: number, size: number): number;
   folder_head(): number;
   folder_tensors(): number;
-  folder_make(type: number, added: number, units: number, first: number, second: number): number;
+  folder_tokenizer(at: number, length: number): number;
+  folder_encode(at: number, length: number, control: number): number;
+  folder_decode(id: number, first: number): number;
+  folder_make(
+    type: number,
+    stored: number,
+    unit: number,
+    row: number,
+    added: number,
+    units: number,
+    first: number,
+    second: number,
+  ): number;
 }
 
 /** What a module of shared memory exports beside them (src/wasm/threads.h). */
@@ -254,7 +270,13 @@ export class WasmModule<Exports extends CommonExports> {
 
 /** An instance of an engine. */
 export class EngineModule extends WasmModule<AllExports> {
-  constructor(exports: ModuleExports, lastLog?: () => string, shared?: SharedModule | null) {
+  constructor(
+    exports: ModuleExports,
+    lastLog?: () => string,
+    shared?: SharedModule | null,
+    /** null: no model of this module wants it. */
+    readonly text: TextHost | null = null,
+  ) {
     super(exports as AllExports, lastLog, shared);
   }
 
@@ -283,9 +305,12 @@ export async function instantiate(
   gpu: GpuHost | null,
   memory: WebAssembly.Memory | null = null,
 ): Promise<EngineModule> {
-  const host = { ...(gpu?.imports() ?? { gpu_describe: () => 0 }), ...(memory && { memory }) };
+  const text = new TextHost();
+  const gpuSide = gpu?.imports() ?? { gpu_describe: () => 0 };
+  const host = { ...gpuSide, ...text.imports(), ...(memory && { memory }) };
   const { exports, lastLog } = await start<ModuleExports>(compiled, host);
-  return new EngineModule(exports, lastLog, memory && { compiled, memory });
+  text.memory = exports.memory;
+  return new EngineModule(exports, lastLog, memory && { compiled, memory }, text);
 }
 
 export async function instantiateFolder(compiled: WebAssembly.Module): Promise<WasmModule<FolderExports>> {

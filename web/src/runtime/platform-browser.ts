@@ -3,6 +3,7 @@
 import { openOpfs } from './cache-opfs.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
+import { Md5 } from './md5.js';
 import { instantiate, instantiateFolder } from './module.js';
 import { chooseModule, folderModuleFile, type ModuleName, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
@@ -57,6 +58,7 @@ export const browserPlatform: Omit<Platform, 'startThread'> = {
     return isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs https or localhost';
   },
   texts: async (cache) => (cache === false ? null : openOpfs()),
+  startMd5: () => new Md5(),
   source(spec) {
     switch (spec.kind) {
       case 'url':

@@ -7,6 +7,7 @@ import { defaultCacheFolder, PlainFolder } from './cache-folder.js';
 import { cachedUrl } from './cached-source.js';
 import { messageOf, PronkError } from './errors.js';
 import { createNodeGpu } from './gpu-node.js';
+import type { RunningHash } from './hash.js';
 import { instantiate, instantiateFolder } from './module.js';
 import { chooseModule, folderModuleFile, moduleFiles } from './module-choice.js';
 import type { Platform } from './platform.js';
@@ -20,6 +21,11 @@ async function compile(file: string): Promise<WebAssembly.Module> {
   } catch (error) {
     throw new PronkError('network', `${file} cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
+}
+
+function startHash(algorithm: 'sha256' | 'md5'): RunningHash {
+  const hash = createHash(algorithm);
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
 }
 
 export const nodePlatform: Platform = {
@@ -54,15 +60,13 @@ export const nodePlatform: Platform = {
   async texts(cache) {
     return cache === false ? null : new PlainFolder(typeof cache === 'string' ? cache : defaultCacheFolder());
   },
+  startMd5: () => startHash('md5'),
   source(spec) {
     switch (spec.kind) {
       case 'url':
         return cachedUrl(spec, {
           folder: async () => new PlainFolder(typeof spec.cache === 'string' ? spec.cache : defaultCacheFolder()),
-          startHash: () => {
-            const hash = createHash('sha256');
-            return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') };
-          },
+          startHash: () => startHash('sha256'),
         });
       case 'blob':
         return new BlobSource(spec.blob);

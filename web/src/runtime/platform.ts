@@ -1,6 +1,7 @@
 // What differs between a browser and Node.
 
 import type { GpuHost } from './gpu.js';
+import type { RunningHash } from './hash.js';
 import type { TextStore } from './kernel-tuning.js';
 import type { EngineModule, FolderExports, WasmModule } from './module.js';
 import type { Work } from './module-choice.js';
@@ -16,6 +17,7 @@ export interface Platform {
   /** WebGPU, or why there is none. */
   gpu(): Promise<GPU | string>;
   source(spec: FileSpec): ByteSource;
+  startMd5(): RunningHash;
   /** Where what is measured of this device lies; null: nowhere. cache: as in EngineOptions. */
   texts(cache: boolean | string): Promise<TextStore | null>;
   /** An instance of pronk-folder.wasm; folder: as above. */

@@ -1,8 +1,6 @@
 // SHA-256 (FIPS 180-4) of bytes that come one after another, which crypto.subtle cannot do. Without a dependency: where
 // the package runs as plain ES modules, a worker could not resolve its name.
-import { type RunningHash, toHex } from './hash.js';
-
-const blockBytes = 64;
+import { BlockHash, hexOf } from './block-hash.js';
 
 // The first 32 bits of the fractional parts of the square roots (state) and cube roots (rounds) of the first primes.
 const [initial, rounds] = (() => {
@@ -15,40 +13,19 @@ const [initial, rounds] = (() => {
   ];
 })();
 
-export class Sha256 implements RunningHash {
+export class Sha256 extends BlockHash {
   private readonly state = initial.slice();
   private readonly words = new Int32Array(64);
-  private readonly block = new Uint8Array(blockBytes); // what did not fill one yet
-  private filled = 0;
-  private length = 0;
 
-  update(bytes: Uint8Array): void {
-    this.length += bytes.length;
-    let at = 0;
-    if (this.filled > 0) {
-      at = Math.min(blockBytes - this.filled, bytes.length);
-      this.block.set(bytes.subarray(0, at), this.filled);
-      this.filled += at;
-      if (this.filled < blockBytes) return;
-      this.compress(this.block, 0);
-    }
-    for (; at + blockBytes <= bytes.length; at += blockBytes) this.compress(bytes, at);
-    this.block.set(bytes.subarray(at));
-    this.filled = bytes.length - at;
+  constructor() {
+    super(false);
   }
 
-  digest(): string {
-    const end = new Uint8Array(blockBytes * (this.filled < blockBytes - 8 ? 1 : 2));
-    end.set(this.block.subarray(0, this.filled));
-    end[this.filled] = 0x80;
-    new DataView(end.buffer).setBigUint64(end.length - 8, BigInt(this.length) * 8n);
-    for (let at = 0; at < end.length; at += blockBytes) this.compress(end, at);
-    const bytes = new DataView(new ArrayBuffer(32));
-    this.state.forEach((word, i) => bytes.setInt32(4 * i, word));
-    return toHex(new Uint8Array(bytes.buffer));
+  protected digestOf(): string {
+    return hexOf(this.state, false);
   }
 
-  private compress(bytes: Uint8Array, at: number): void {
+  protected compress(bytes: Uint8Array, at: number): void {
     const { words, state } = this;
     for (let i = 0; i < 16; i++, at += 4) {
       words[i] = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;

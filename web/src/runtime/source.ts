@@ -14,6 +14,8 @@ export interface ByteSource {
    */
   read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
+  /** What it gave is not what it should be: it is kept no longer. */
+  discard?(): Promise<void>;
   /** Bytes of the header, where they are known: no more are read before the plan is made. */
   readonly headBytes?: number;
   /** Bytes given so far that came from the cache and not from the network. */

@@ -279,7 +279,7 @@ export interface Stats {
 
 /** Of kernels measured on this device: see Engine.tune(). */
 export interface TuneResult {
-  /** Kernels and shapes of the model that offer a choice. */
+  /** Kernels and shapes of the model that offer a choice, or with `missing` those without one. */
   problems: number;
   /** Of those that were measured in the time there was; the others keep what they had. */
   choices: TunedKernel[];

@@ -36,10 +36,10 @@ export class ModelWorker {
   }
 
   /** Measures its kernels, in a worker of its own. */
-  async tune(seconds: number, listeners: CallListeners): Promise<TuneResult> {
+  async tune(how: { seconds: number; missing: boolean }, listeners: CallListeners): Promise<TuneResult> {
     const client = new EngineClient(this.connect);
     try {
-      return await this.callWithModel(client, 'tune', listeners, { seconds });
+      return await this.callWithModel(client, 'tune', listeners, how);
     } finally {
       client.close();
     }

@@ -27,7 +27,7 @@ interface Model {
 export interface Calls {
   plan: { arguments: Model; value: Plan };
   load: { arguments: Model; value: EngineInfo };
-  tune: { arguments: Model & { seconds: number }; value: TuneResult };
+  tune: { arguments: Model & { seconds: number; missing: boolean }; value: TuneResult };
   tokenize: { arguments: { text: string; options: TokenizeOptions }; value: number[] };
   detokenize: { arguments: { ids: number[] }; value: string };
   generate: {

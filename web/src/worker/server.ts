@@ -55,7 +55,8 @@ export class EngineServer {
         await host.close();
       }
     },
-    tune: ({ files, options, seconds }, _id, signal) => EngineHost.tune(this.platform, files, options, seconds, signal),
+    tune: ({ files, options, seconds, missing }, _id, signal) =>
+      EngineHost.tune(this.platform, files, options, { seconds, missing }, signal),
     load: async ({ files, options }, id, signal) => {
       if (this.keeper) throw new PronkError('internal', 'this worker has a model already');
       const keeper = new EngineKeeper(this.platform, files, options, (notice, info) => {

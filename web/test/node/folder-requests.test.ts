@@ -1,4 +1,4 @@
-// What a folder of 8B in AQLM asks of a server: few requests, however many tensors it has.
+// What folders ask of a server: few requests, however many tensors there are; of a file for each tensor two, several at once.
 import { expect, it } from 'vitest';
 import { cachedUrl } from '../../src/runtime/cached-source.js';
 import { findFolder } from '../../src/runtime/folder-files.js';
@@ -109,7 +109,11 @@ it('is at most 40 requests', async () => {
   } satisfies Platform;
   const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/8b/', cache: false }]);
   if (Array.isArray(found)) throw new Error('no folder');
-  const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+  const source = await openFolder(
+    found,
+    async () => new FolderModule(await platform.folderModule()),
+    platform.startMd5,
+  );
   const planned = requests.length;
   let at = 0;
   for (let part: Uint8Array; (part = await source.read(at, 4 << 20, source.size)).length > 0; ) at += part.length;
@@ -121,4 +125,78 @@ it('is at most 40 requests', async () => {
     'model.safetensors bytes=0-262143',
   ]);
   expect(requests.length).toBeLessThanOrEqual(40);
+}, 60_000);
+
+/** Llama 3.2 1B's shapes as AQLM.rs has them, but for a small vocabulary. */
+function oneBillion(): Map<string, { head: Uint8Array; size: number }> {
+  const files = new Map<string, { head: Uint8Array; size: number }>();
+  const sizes: Record<string, number> = { F32: 4, U8: 1, I8: 1 };
+  const add = (name: string, dtype: string, shape: number[]): void => {
+    const bytes = shape.reduce((a, b) => a * b, sizes[dtype]!);
+    const text = jsonBytes({ [name]: { dtype, shape, data_offsets: [0, bytes] } });
+    const head = new Uint8Array(8 + text.length);
+    new DataView(head.buffer).setUint32(0, text.length, true);
+    head.set(text, 8);
+    files.set(`${name}.safetensors`, { head, size: head.length + bytes });
+  };
+  const [width, hidden, rows] = [2048, 8192, 1024];
+  add('model.embed_tokens.weight_nf4', 'U8', [rows, width / 2]);
+  add('model.embed_tokens.weight_scales', 'F32', [(rows * width) / 64]);
+  for (let i = 0; i < 16; i++) {
+    const matrix = (name: string, out: number, columns: number): void => {
+      add(`model.layers.${i}.${name}.codes_120`, 'U8', [columns / 8, 2, out]);
+      add(`model.layers.${i}.${name}.codebooks`, 'F32', [2, 256, 1, 8]);
+      add(`model.layers.${i}.${name}.scales`, 'F32', [out, 1, 1, 1]);
+    };
+    add(`model.layers.${i}.input_layernorm.weight`, 'F32', [width]);
+    for (const [name, out] of Object.entries({ q: width, k: 512, v: 512, o: width })) {
+      matrix(`self_attn.${name}_proj`, out, width);
+    }
+    matrix('mlp.gate_proj', hidden, width);
+    matrix('mlp.up_proj', hidden, width);
+    matrix('mlp.down_proj', width, hidden);
+    add(`model.layers.${i}.post_attention_layernorm.weight`, 'F32', [width]);
+  }
+  add('lm_head.0.1.weight_int8', 'I8', [rows, width]);
+  add('lm_head.0.1.weight_max_values', 'F32', [width]);
+  add('model.norm.weight', 'F32', [width]);
+  return files;
+}
+
+it('is at most two requests a file where each tensor has one', async () => {
+  const files = oneBillion();
+  const asked: string[] = [];
+  let [open, most] = [0, 0];
+  const fetchFake = (async (url: string, init: RequestInit = {}) => {
+    const name = url.split('/').pop()!;
+    asked.push(name);
+    most = Math.max(most, ++open);
+    await new Promise((resolve) => setTimeout(resolve));
+    open--;
+    const file = files.get(name);
+    if (!file) return new Response('no', { status: 404 });
+    const range = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get('range')!)!;
+    const [start, end] = [Number(range[1]), Math.min(Number(range[2]) + 1, file.size)];
+    const headers = { 'Content-Range': `bytes ${start}-${end - 1}/${file.size}` };
+    return new Response(body(file.head, start, end), { status: 206, headers });
+  }) as typeof fetch;
+  const platform = {
+    ...nodePlatform,
+    source: (spec) => cachedUrl(spec as never, {} as never, { fetch: fetchFake }),
+  } satisfies Platform;
+  const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/1b/', cache: false }]);
+  if (Array.isArray(found)) throw new Error('no folder');
+  const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+  const planned = asked.length;
+  let at = 0;
+  for (let part: Uint8Array; (part = await source.read(at, 4 << 20, source.size)).length > 0; ) at += part.length;
+  await source.close();
+  console.log(`${files.size} files: ${asked.length} requests, ${planned} of them before the weights, ${most} at once`);
+  expect(at).toBe(source.size);
+  expect(most).toBeGreaterThan(8);
+  expect(most).toBeLessThanOrEqual(16);
+  expect(files.size).toBe(16 * 23 + 5);
+  for (const name of files.keys()) expect(asked.filter((each) => each === name).length).toBeLessThanOrEqual(3);
+  // Codes and the two large tables are larger than what is read for a header.
+  expect(asked.length).toBeLessThanOrEqual(files.size + 16 * 7 + 3 + 10);
 }, 60_000);

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { PronkError } from '../../src/runtime/errors.js';
 import { findFolder } from '../../src/runtime/folder-files.js';
 import { FolderModule } from '../../src/runtime/folder-module.js';
-import { openFolder } from '../../src/runtime/folder-source.js';
+import { Md5Check, openFolder } from '../../src/runtime/folder-source.js';
 import { nodePlatform } from '../../src/runtime/platform-node.js';
 import { readWhole } from '../support/read-whole.js';
 
@@ -25,7 +26,7 @@ const { nodePlatform: platform } = (await import(built)) as { nodePlatform: type
 async function openPath(path: string) {
   const found = await findFolder(nodePlatform, [{ kind: 'path', path }]);
   if (Array.isArray(found)) throw new Error(`${path} is no folder`);
-  return openFolder(found, async () => new FolderModule(await platform.folderModule()));
+  return openFolder(found, async () => new FolderModule(await platform.folderModule()), nodePlatform.startMd5);
 }
 
 const models = (kind: string): string[] => {
@@ -33,7 +34,7 @@ const models = (kind: string): string[] => {
   if (!existsSync(index)) return [];
   return (JSON.parse(readFileSync(index, 'utf8')).models as { dir: string }[]).map(({ dir }) => join(kind, dir));
 };
-const all = ['safetensors', 'aqlm', 'mlc'].flatMap(models);
+const all = ['safetensors', 'aqlm', 'aqlm-rs', 'mlc'].flatMap(models);
 
 if (all.length === 0) console.log('skipped: folders of models: there are no ../shared/vectors/sources');
 
@@ -69,9 +70,36 @@ describe.skipIf(bad.length === 0)('hostile folders', () => {
       },
       (e: Error) => e,
     );
-    if (verdict === 'refuse') expect(error).not.toBeNull();
-    if (verdict === 'accept') expect(error).toBeNull();
-    if (error) expect(error).toMatchObject({ name: 'PronkError', code: expect.not.stringMatching('internal|crashed') });
-    expect(error?.message ?? '').not.toContain('\n');
+    expectVerdict(error, verdict);
+  });
+
+  // Those of MLC are a cache and its shards without a configuration.
+  it.each(bad.filter(({ file }) => /^mlc\//.test(file)))('$file: $verdict', async ({ file, verdict }) => {
+    const error = await openCache(join(sources, 'bad', file)).then(
+      () => null,
+      (e: Error) => e,
+    );
+    expectVerdict(error, verdict);
   });
 });
+
+async function openCache(folder: string): Promise<void> {
+  const module = new FolderModule(await platform.folderModule());
+  const config = 'mlc-chat-config.json';
+  module.addFile(config, readFileSync(join(sources, 'mlc/models/llama-q4f16_1', config)));
+  module.addFile('tensor-cache.json', readFileSync(join(folder, 'tensor-cache.json')));
+  for (const { name, md5 } of module.weightFiles()) {
+    if (!existsSync(join(folder, name))) throw new PronkError('network', `there is no ${name}`);
+    const shard = new Uint8Array(readFileSync(join(folder, name)));
+    module.header(shard, shard.length);
+    const check = new Md5Check(md5, platform.startMd5());
+    if (md5 && !check.add(0, shard, shard.length)) throw new PronkError('damaged', 'another MD5');
+  }
+}
+
+function expectVerdict(error: Error | null, verdict: Verdict['verdict']): void {
+  if (verdict === 'refuse') expect(error).not.toBeNull();
+  if (verdict === 'accept') expect(error).toBeNull();
+  if (error) expect(error).toMatchObject({ name: 'PronkError', code: expect.not.stringMatching('internal|crashed') });
+  expect(error?.message ?? '').not.toContain('\n');
+}

@@ -1,4 +1,5 @@
 // Folders in the built package, on the CPU of Node: each way to name one, and what is asked of a server.
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { findFolder } from '../../src/runtime/folder-files.js';
 import { FolderModule } from '../../src/runtime/folder-module.js';
 import { openFolder } from '../../src/runtime/folder-source.js';
 import type { Platform } from '../../src/runtime/platform.js';
+import { nodePlatform } from '../../src/runtime/platform-node.js';
 import { type FolderServer, serveFolder } from '../support/folder-server.js';
 import { randomBytes } from '../support/random.js';
 import { readWhole } from '../support/read-whole.js';
@@ -124,8 +126,9 @@ describe('four-bit weights of MLC', () => {
   const record = (name: string, dtype: string, shape: number[], byteOffset: number, nbytes: number) => {
     return { name, dtype, shape, format: 'f32-to-bf16', byteOffset, nbytes };
   };
-  const shard = (dataPath: string, nbytes: number, records: unknown[]) => {
-    return { dataPath, format: 'raw-shard', nbytes, records };
+  const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
+  const shard = (dataPath: string, nbytes: number, records: unknown[], md5sum: string) => {
+    return { dataPath, format: 'raw-shard', nbytes, records, md5sum };
   };
   const folder: Folder = new Map([
     [
@@ -150,11 +153,16 @@ describe('four-bit weights of MLC', () => {
       'tensor-cache.json',
       jsonBytes({
         records: [
-          shard('params_shard_0.bin', 64, [record('model.embed_tokens.q_weight', 'uint32', [2, 8], 0, 64)]),
-          shard('params_shard_1.bin', 136, [
-            record('model.norm.weight', 'float16', [64], 0, 128),
-            record('model.embed_tokens.q_scale', 'float16', [2, 2], 128, 8),
-          ]),
+          shard('params_shard_0.bin', 64, [record('model.embed_tokens.q_weight', 'uint32', [2, 8], 0, 64)], md5(codes)),
+          shard(
+            'params_shard_1.bin',
+            136,
+            [
+              record('model.norm.weight', 'float16', [64], 0, 128),
+              record('model.embed_tokens.q_scale', 'float16', [2, 2], 128, 8),
+            ],
+            md5(Uint8Array.from([...norm, ...scales])),
+          ),
         ],
       }),
     ],
@@ -168,7 +176,11 @@ describe('four-bit weights of MLC', () => {
       files(folder).map((blob) => ({ kind: 'blob', blob })),
     );
     if (Array.isArray(found)) throw new Error('no folder');
-    const source = await openFolder(found, async () => new FolderModule(await platform.folderModule()));
+    const source = await openFolder(
+      found,
+      async () => new FolderModule(await platform.folderModule()),
+      platform.startMd5,
+    );
     const bytes = await readWhole(source);
     await source.close();
     const blocks: number[] = [];
@@ -180,6 +192,26 @@ describe('four-bit weights of MLC', () => {
     const at = source.headBytes;
     expect(Array.from(bytes.subarray(at, at + 128))).toEqual(Array.from(norm)); // its shard begins with it
     expect(Array.from(bytes.subarray(at + 128))).toEqual(blocks);
+  });
+
+  it('are not kept when a shard is not the one that they tell of', async () => {
+    const changed = codes.slice();
+    changed[63]! ^= 1;
+    const server = await serve(new Map([...folder, ['params_shard_0.bin', changed]]));
+    const cache = mkdtempSync(join(temporary, 'cache-'));
+    const read = async (): Promise<Uint8Array> => {
+      const found = await findFolder(nodePlatform, [{ kind: 'url', url: server.url, cache }]);
+      if (Array.isArray(found)) throw new Error('no folder');
+      const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule());
+      const source = await openFolder(found, module, platform.startMd5);
+      return readWhole(source).finally(() => source.close());
+    };
+    await expect(read()).rejects.toMatchObject({
+      code: 'damaged',
+      message: 'params_shard_0.bin is not what its folder promises: its MD5 is another',
+    });
+    server.files = folder;
+    await expect(read()).resolves.toHaveProperty('length'); // with the same ETag and size
   });
 
   it('are refused when a shard is too short', async () => {
@@ -255,7 +287,8 @@ describe('an error names the file', () => {
     });
     await expect(load(files(without('config.json')))).rejects.toMatchObject({ code: 'bad-argument' });
     await expect(load((await serve(without('config.json'))).url)).rejects.toMatchObject({
-      message: 'main is no folder of a model: it has neither mlc-chat-config.json nor config.json',
+      message:
+        'main is no folder of a model: it has neither mlc-chat-config.json nor model.norm.weight.safetensors nor config.json',
     });
     const empty = join(temporary, 'empty');
     mkdirSync(empty);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { LoadOptions, Pronk as PronkType } from '../../src/api/node.js';
 import { ErrorCode } from '../../src/runtime/abi.js';
-import { takeTuning } from '../../src/runtime/kernel-tuning.js';
+import { finishTuning, takeTuning } from '../../src/runtime/kernel-tuning.js';
 import { EngineModule } from '../../src/runtime/module.js';
 import { FakeModule } from '../support/fake-module.js';
 import { tinyModel } from '../support/tiny-gguf.js';
@@ -49,12 +49,14 @@ describe('tune()', () => {
       if (fastest !== standard) expect(fastestMicroseconds).toBeLessThan(0.98 * standardMicroseconds);
     }
     expect(await answer(engine)).toEqual(before); // it is as it was
+    const rest = await engine.tune({ seconds: 1, missing: true });
+    expect(rest.problems).toBe(problems - choices.length);
     await engine.unload();
 
     const [file] = readdirSync(folder);
     expect(file).toMatch(/^tuning-[0-9a-f]{16}\.txt$/);
     const text = readFileSync(join(folder, file!), 'utf8');
-    for (const { kernel, fastest } of choices) expect(text).toContain(`${kernel} = ${fastest}\n`);
+    for (const { kernel, fastest } of [...choices, ...rest.choices]) expect(text).toContain(`${kernel} = ${fastest}\n`);
     const next = await Pronk.load(model, options);
     expect(await answer(next)).toEqual(before);
     await next.unload();
@@ -78,6 +80,31 @@ describe('tune()', () => {
     await expect(engine.tune({ seconds: 0 })).rejects.toMatchObject({ code: 'bad-argument' });
     await expect(engine.tune({ second: 1 } as object)).rejects.toThrow("there is no option 'second'");
     await engine.unload();
+  });
+});
+
+describe('what was measured when it is aborted', () => {
+  const abortAfter = async (choices: string): Promise<string[]> => {
+    const fake = new FakeModule();
+    const abort = new AbortController();
+    const written: string[] = [];
+    Object.assign(fake.exports, {
+      pronk_adapter: () => fake.text('a GPU'),
+      pronk_tune_pump: () => 0,
+      pronk_tune_end: () => {
+        fake.text(JSON.stringify({ text: 'choices so far', problems: 9, choices }));
+        return 1;
+      },
+    });
+    const store = { readText: async () => null, writeText: async (_: string, text: string) => void written.push(text) };
+    const finished = finishTuning(new EngineModule(fake.exports), store, async () => abort.abort(), abort.signal);
+    await expect(finished).rejects.toMatchObject({ code: 'aborted' });
+    return written;
+  };
+
+  it('is kept; where that is nothing, what was kept before stays', async () => {
+    expect(await abortAfter('a\tb\tb\t1\t1\n')).toEqual(['choices so far']);
+    expect(await abortAfter('')).toEqual([]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { UrlSource } from '../../src/runtime/http-source.js';
+import { Md5 } from '../../src/runtime/md5.js';
 import { EngineModule } from '../../src/runtime/module.js';
 import type { Platform } from '../../src/runtime/platform.js';
 import { BlobSource, MemorySource } from '../../src/runtime/source.js';
@@ -29,6 +30,7 @@ export function fakePlatform(
     async gpu() {
       return gpu;
     },
+    startMd5: () => new Md5(),
     texts: async () => null,
     source(spec) {
       if (spec.kind === 'url') return new UrlSource(spec.url, { delays: [1, 1] });

@@ -1,8 +1,10 @@
 // A folder as one file: what is checked of its plan, and how its files are read.
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { FolderFiles } from '../../src/runtime/folder-files.js';
 import { checkPlan, type FolderModule, type FolderPart, type FolderPlan } from '../../src/runtime/folder-module.js';
 import { openFolder } from '../../src/runtime/folder-source.js';
+import { Md5 } from '../../src/runtime/md5.js';
 import type { ByteSource } from '../../src/runtime/source.js';
 import { randomBytes } from '../support/random.js';
 import { readWhole } from '../support/read-whole.js';
@@ -22,7 +24,7 @@ const made = (offset: number, units: number, first: [number, number], second: [n
     { file: first[0], offset: first[1], bytes: 2 * units },
     { file: second[0], offset: second[1], bytes: units },
   ],
-  making: { unit: 3, inputUnits: [2, 1], type: 7, added: 0 },
+  making: { unit: 3, inputUnits: [2, 1], type: 7, stored: 0, row: 0, added: 0 },
 });
 
 describe('a plan', () => {
@@ -62,8 +64,10 @@ interface Watched extends ByteSource {
 /** Files in memory that remember what was read of them, and which are open. */
 class FakeFolder implements FolderFiles {
   readonly name = 'fake';
+  readonly names = null;
   readonly opened: Watched[] = [];
   readonly open = new Set<string>();
+  readonly discarded: string[] = [];
 
   constructor(private readonly files: Record<string, Uint8Array>) {}
 
@@ -85,6 +89,7 @@ class FakeFolder implements FolderFiles {
         return part;
       },
       close: async () => void this.open.delete(name),
+      discard: async () => void this.discarded.push(name),
     };
     this.opened.push(source);
     return source;
@@ -92,12 +97,12 @@ class FakeFolder implements FolderFiles {
 }
 
 /** Its blocks of 3 bytes are the sum of the two of the first input, that of the second, and 7. */
-function fakeModule(plan: FolderPlan): FolderModule {
+function fakeModule(plan: FolderPlan, md5s: Record<string, string>): FolderModule {
   const names = [['config.json'], []]; // before the first file, and after it
   const fake = {
     fileNames: () => names.shift(),
     addFile() {},
-    weightFiles: () => plan.files,
+    weightFiles: () => plan.files.map((name) => ({ name, md5: md5s[name] ?? '' })),
     header: () => 0,
     plan: () => plan,
     make(_: unknown, units: number, [first, second]: [Uint8Array, Uint8Array]) {
@@ -115,11 +120,21 @@ describe('the file', () => {
   const files = { 'config.json': head, 'a.bin': randomBytes(1 << 20, 1), 'b.bin': randomBytes(2 << 20, 2) };
   const { 'a.bin': a, 'b.bin': b } = files;
 
-  async function readOf(parts: FolderPart[]): Promise<{ folder: FakeFolder; bytes: Uint8Array }> {
+  const folders: FakeFolder[] = [];
+
+  async function readOf(
+    parts: FolderPart[],
+    md5s: Record<string, string> = {},
+  ): Promise<{ folder: FakeFolder; bytes: Uint8Array }> {
     const { offset, bytes } = parts.at(-1)!;
     const folder = new FakeFolder(files);
-    const module = fakeModule({ head, files: ['a.bin', 'b.bin'], parts, bytes: offset + bytes });
-    const source = await openFolder(folder, async () => module);
+    folders.push(folder);
+    const module = fakeModule({ head, files: ['a.bin', 'b.bin'], parts, bytes: offset + bytes }, md5s);
+    const source = await openFolder(
+      folder,
+      async () => module,
+      () => new Md5(),
+    );
     expect(source).toMatchObject({ size: offset + bytes, headBytes: 64 });
     const all = await readWhole(source, 777);
     await source.close();
@@ -169,6 +184,21 @@ describe('the file', () => {
     expect(Buffer.compare(bytes.subarray(64, 64 + 3 * units), blocks(first, second))).toBe(0);
     expect(Buffer.compare(bytes.subarray(after.offset), a.subarray(900_000, 900_100))).toBe(0);
     expectInOrder(folder);
+  });
+
+  const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
+  // Between the tensors of a.bin, and of b.bin before its last bytes, lies what no tensor has.
+  const wholes = [copied(64, 0, 100, 5000), copied(5088, 0, 6000, (1 << 20) - 6000), copied(1_050_000, 1, 0, 1 << 20)];
+
+  it('is checked by the MD5 of a file whose last bytes are read', async () => {
+    const { bytes } = await readOf(wholes, { 'a.bin': md5(a), 'b.bin': md5(a) });
+    expect(bytes.length).toBe(1_050_000 + (1 << 20));
+  });
+
+  it('is refused when the MD5 of a file is another', async () => {
+    const damaged = { code: 'damaged', message: 'a.bin is not what its folder promises: its MD5 is another' };
+    await expect(readOf(wholes, { 'a.bin': md5(a.subarray(1)) })).rejects.toMatchObject(damaged);
+    expect(folders.at(-1)!.discarded).toEqual(['a.bin']);
   });
 
   it('ends too soon with an error that names the file', async () => {

@@ -1,0 +1,89 @@
+// What the kernels of attention share. Caches are [kv head][position mod capacity][k_FOURS or v_FOURS groups of four], read
+// by pairs of groups. A workgroup serves VECTORS queries of one kv head, numbered token by token, head by head.
+
+@group(0) @binding(0) var<uniform> params: AttentionParams;
+@group(0) @binding(1) var<uniform> state: StepState;
+@group(0) @binding(2) var<storage, read> k_cache: array<k_Cell>;
+@group(0) @binding(3) var<storage, read> v_cache: array<v_Cell>;
+@group(0) @binding(4) var<storage, read> q: array<vec4<f32>>;  // not with IN_PLACE
+@group(0) @binding(5) var<storage, read> sinks: array<f32>;
+@group(0) @binding(6) var<storage, read_write> partial: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
+
+const WORKGROUP = THREADS;
+const FOURS = VALUE / 4u;
+const V_PAIRS = (FOURS + 1u) / 2u;
+const K_PAIRS = (k_FOURS + 1u) / 2u;
+const HADAMARD_FOURS = VECTORS * k_FOURS;
+const LOWEST = -3.0e38;
+
+// Behind the last group of an odd number zeros.
+struct Pair {
+  a: vec4<f32>,
+  b: vec4<f32>,
+}
+
+var<workgroup> q_tile: array<vec4<f32>, HADAMARD_FOURS>;
+
+fn load_queries(kv_head: u32, first_query: u32, queries: u32, local: u32) {
+  for (var i = local; i < HADAMARD_FOURS; i += WORKGROUP) {
+    let query = min(first_query + i / k_FOURS, queries - 1u);
+    let at = params.q_base + query / params.group_heads * params.q_stride + head_of(kv_head, query) * k_FOURS + i % k_FOURS;
+    if (IN_PLACE) {
+      q_tile[i] = out[at] * params.scale;
+    } else {
+      q_tile[i] = q[at] * params.scale;
+    }
+  }
+  if (HADAMARD > 1u) {
+    hadamard_transform(local);
+  }
+  workgroupBarrier();
+}
+
+// Of a query in q_tile.
+fn query_pair(m: u32, pair: u32) -> Pair {
+  if (pair >= K_PAIRS) {
+    return Pair();
+  }
+  let at = m * k_FOURS + 2u * pair;
+  if (k_FOURS % 2u == 1u && 2u * pair + 1u == k_FOURS) {
+    return Pair(q_tile[at], vec4<f32>());
+  }
+  return Pair(q_tile[at], q_tile[at + 1u]);
+}
+
+fn head_of(kv_head: u32, query: u32) -> u32 {
+  return kv_head * params.group_heads + query % params.group_heads;
+}
+
+// The first position that the query at a position sees, and the one behind the last.
+fn seen_from(position: u32) -> u32 {
+  if (CAUSAL) {
+    return position + 1u - min(position + 1u, params.window);
+  }
+  return position - min(position, params.window / 2u);
+}
+fn seen_until(position: u32) -> u32 {
+  if (CAUSAL) {
+    return position + 1u;
+  }
+  let last = state.position + state.rows - 1u;
+  return position + min(last - min(position, last), params.window / 2u) + 1u;
+}
+
+// Of the cache; `row` is less than twice its capacity.
+fn row_of(kv_head: u32, row: u32) -> u32 {
+  return kv_head * params.capacity + select(row, row - params.capacity, row >= params.capacity);
+}
+
+// Four columns of a query's result; behind the last head zeros.
+fn put(query: u32, head: u32, four: u32, values: vec4<f32>) {
+  let at = params.out_base + query / params.group_heads * params.out_stride + head * FOURS + four;
+  out[at] = values;
+  if (head + 1u == params.heads && four == FOURS - 1u) {
+    for (var i = 1u; i <= params.padding; i++) {
+      out[at + i] = vec4<f32>();
+    }
+  }
+}

@@ -1,0 +1,30 @@
+// See code_book.wgsl.
+
+var<workgroup> code_book: array<f32, 16>;
+
+// Before the first load32 or load8_in_tile, with a barrier between them.
+fn prepare(local: u32) {
+  if (local < 16u) {
+    code_book[local] = look_up(values, vec4<u32>(local)).x;
+  }
+}
+
+fn four_of_book(codes: u32) -> vec4<f32> {
+  return vec4<f32>(code_book[codes & 15u], code_book[(codes >> 8u) & 15u], code_book[(codes >> 16u) & 15u],
+                   code_book[(codes >> 24u) & 15u]);
+}
+
+fn load32(row: u32, u: u32) -> Block {
+  let block = (row + u) >> 2u;
+  let w = weights4[block];
+  return Block(array<vec4<f32>, 8>(four_of_book(w.x), four_of_book(w.x >> 4u), four_of_book(w.y), four_of_book(w.y >> 4u),
+                                   four_of_book(w.z), four_of_book(w.z >> 4u), four_of_book(w.w), four_of_book(w.w >> 4u)),
+               scales_of(block), vec2<f32>(0.0));
+}
+
+// As load8, once there is the book.
+fn load8_in_tile(unit: u32) -> Eight {
+  let d = scales_of(unit >> 2u)[(unit >> 1u) & 1u];
+  let word = weights1[unit];
+  return Eight(d * four_of_book(word), d * four_of_book(word >> 4u));
+}
