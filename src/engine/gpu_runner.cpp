@@ -180,13 +180,12 @@ void GpuRunner::write_blocks(const Matrix& matrix, const MatrixPart& part, const
 }
 
 void GpuRunner::write_books(const Matrix& matrix, u64 first, std::span<const float> numbers) {
-  const bool floats = formats::additive_code_bits(*matrix.format) == 8;
-  std::vector<u16> halves(floats ? 0 : numbers.size());
-  for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = f32_to_f16(numbers[i]);
-  const u64 each = floats ? sizeof(float) : sizeof(u16);
-  const void* from = floats ? static_cast<const void*>(numbers.data()) : halves.data();
-  for (const MatrixPart& part : matrix.parts)
-    write_range(part.range, from, numbers.size() * each, part.extent.plane_offset[1] + first * each);
+  std::vector<u16> halves(numbers.size());
+  std::ranges::transform(numbers, halves.begin(), f32_to_f16);
+  for (const MatrixPart& part : matrix.parts) {
+    write_range(part.range, halves.data(), halves.size() * sizeof(u16),
+                part.extent.plane_offset[1] + first * sizeof(u16));
+  }
 }
 
 void GpuRunner::write_scales(const Matrix& matrix, u64 first, std::span<const float> numbers) {

@@ -163,11 +163,9 @@ Memory MadeUpMatrix::part(u32 first, u32 count, formats::GpuExtent& layout) cons
     format.repack(file.data() + (first + row) * row_blocks * format.block_bytes, row_blocks, planes);
   }
   if (books.empty()) return bytes;
-  const bool floats = formats::additive_code_bits(format) == 8;
   for (u64 i = 0; i < books.size(); ++i) {
-    u8* at = bytes.data() + layout.plane_offset[1] + i * (floats ? 4 : 2);
     const u16 half = f32_to_f16(books[i]);
-    std::memcpy(at, floats ? static_cast<const void*>(&books[i]) : &half, floats ? 4 : 2);
+    std::memcpy(bytes.data() + layout.plane_offset[1] + i * sizeof half, &half, sizeof half);
   }
   std::memcpy(bytes.data() + layout.plane_offset[2], &scales[first], count * sizeof(float));
   return bytes;

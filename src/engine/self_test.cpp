@@ -70,10 +70,12 @@ class Cases {
 
   void add(const graph::FusedMatMul& op) {
     const WeightId weight = op.parts[0].weight;
-    const kernels::MatMulKind kind{graph_[weight].format, op.norm != WeightId::none, !part_biases(op).empty(),
-                                   op.epilogue, op.gate};
+    const formats::Format& format = *graph_[weight].format;
+    const bool odd_units = kernels::has_odd_units(format, graph_[weight].cols);
+    const kernels::MatMulKind kind{&format,     op.norm != WeightId::none, !part_biases(op).empty(),
+                                   op.epilogue, op.gate,                   odd_units};
     const bool gates = op.epilogue == graph::Epilogue::gate || op.epilogue == graph::Epilogue::gated;
-    if (!fresh(op, {format_of(weight), kind.norm, kind.bias, u32(kind.epilogue), gates ? u32(op.gate) : 0})) return;
+    if (!fresh(op, {format_of(weight), kind.norm, kind.bias, u32(kind.epilogue), gates ? u32(op.gate) : 0, odd_units})) return;
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {
@@ -87,7 +89,7 @@ class Cases {
         const MatMulSpec spec{.kernel = kernel,
                               .kind = kind,
                               .rows = kernel == MatMulKernel::gemm ? gemm_rows : rows,
-                              .cols = cols(*kind.format),
+                              .cols = cols(format) + (odd_units ? 8 : 0),
                               .tokens = tokens,
                               .padding = 2,
                               .candidate = candidate};

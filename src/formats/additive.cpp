@@ -88,7 +88,7 @@ bool is_additive(const Format& format) {
 GpuExtent additive_extent(const Format& format, u64 rows, u64 row_weights, u64 book_weights) {
   GpuExtent extent = gpu_extent(format, rows, row_weights);
   extent.plane_offset[1] = extent.bytes;
-  extent.plane_offset[2] = extent.bytes + book_weights * (additive_code_bits(format) == 8 ? 4 : 2);
+  extent.plane_offset[2] = extent.bytes + book_weights * sizeof(u16);
   extent.bytes = align_up(extent.plane_offset[2] + rows * sizeof(float), 16);
   return extent;
 }

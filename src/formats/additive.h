@@ -23,8 +23,8 @@ u32 additive_code_bits(const Format& format);  // of a code in the file
 void decode_additive(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, u32 row,
                      float* out);
 
-// On the GPU plane 0 has the codes as in the file, plane 1 the books (f32, or f16 of codes of 16 bits), plane 2 a
-// float32 for each row. book_weights: numbers in all books.
+// On the GPU plane 0 has the codes as in the file, plane 1 the books as f16, plane 2 a float32 for
+// each row. book_weights: numbers in all books.
 GpuExtent additive_extent(const Format& format, u64 rows, u64 row_weights, u64 book_weights);
 
 }  // namespace pronk::formats

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "formats/additive.h"
 #include "kernels/embedded.h"
 #include "kernels/kernels.h"
 #include "kernels/shader.h"
@@ -110,6 +111,13 @@ std::span<const MatVecTile> matvec_tiles(bool batch) {
   return batch ? std::span<const MatVecTile>(few_tokens) : std::span<const MatVecTile>(one_token);
 }
 std::span<const GemmTile> gemm_tiles() { return many_tokens; }
+
+bool keeps_books(const formats::Format& format, const MatVecTile& tile, u32 tokens) {
+  if (!formats::is_additive(format) || formats::additive_code_bits(format) != 8) return false;
+  const u32 book_bytes = formats::additive_books(format) * 256 * format.block_weights * u32(sizeof(u16));
+  return matvec_memory(tile, tokens) + book_bytes <= gpu::Limits{}.max_compute_workgroup_storage_size;
+}
+
 std::span<const AttentionTile> attention_tiles(bool decoding) {
   return decoding ? std::span<const AttentionTile>(decode) : std::span<const AttentionTile>(prefill);
 }

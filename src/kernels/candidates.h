@@ -54,6 +54,8 @@ struct AttentionTile {
 // batch: tiles of the kernel for a few tokens.
 std::span<const MatVecTile> matvec_tiles(bool batch);
 std::span<const GemmTile> gemm_tiles();
+// Whether a tile has room, within the limits that every device has, for the books of an additive format.
+bool keeps_books(const formats::Format& format, const MatVecTile& tile, u32 tokens);
 std::span<const AttentionTile> attention_tiles(bool decode);
 
 u32 candidate_count(TunedKernel kernel);

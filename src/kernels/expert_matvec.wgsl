@@ -72,7 +72,8 @@ fn matvec(group: vec2<u32>, local: u32) {
   if (local >= OUT_ROWS || row >= params.rows + select(0u, params.padding, last)) {
     return;
   }
-  var value = total(local % ROWS, local / ROWS);
+  let weight_row = matrix * params.rows + min(row, params.rows - 1u);
+  var value = weight_scale(weight_row) * total(local % ROWS, local / ROWS);
   if (BIAS) {
     value += bias[expert * params.rows + min(row, params.rows - 1u)];
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "formats/additive.h"
 #include "kernels/shader.h"
 
 namespace pronk::kernels {
@@ -46,6 +47,10 @@ Shader sample(std::string_view name) {
 
 }  // namespace
 
+bool has_odd_units(const formats::Format& format, u32 cols) {
+  return formats::is_additive(format) && cols / 8 % 2 != 0;
+}
+
 PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) {
   CHECK(tokens == 1 || tokens == batch_tokens);
   const MatVecConstants constants =
@@ -54,7 +59,7 @@ PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) 
   if (tile.subgroups) shader.enable("subgroups");
   shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
   add_gate(shader, kind);
-  return shader.format(*kind.format, 8)
+  return shader.format(*kind.format, 8, keeps_books(*kind.format, tile, tokens), kind.odd_units)
       .products(*kind.format, tile.int8)
       .add("matvec")
       .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")

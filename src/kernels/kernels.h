@@ -24,7 +24,9 @@ struct MatMulKind {
   bool norm = false, bias = false;
   graph::Epilogue epilogue = graph::Epilogue::none;
   graph::Function gate = graph::Function::silu_gate;  // of the epilogues gate and gated: one without parameters
+  bool odd_units = false;  // an additive weight's rows are an odd number of eights: lower() sets it
 };
+bool has_odd_units(const formats::Format& format, u32 cols);
 
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
 // the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves up to batch_limit tokens,

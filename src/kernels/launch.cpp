@@ -55,7 +55,9 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   p.width = float(m.cols);
   p.eps = m.eps;
   const u32 candidate = m.candidate ? *m.candidate : default_candidate(tuned(kernel), features);
-  Launch launch{matmul_pipeline(kernel, m.kind, candidate),
+  MatMulKind kind = m.kind;
+  kind.odd_units = has_odd_units(*kind.format, m.cols);
+  Launch launch{matmul_pipeline(kernel, kind, candidate),
                 bytes_of(p),
                 {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y},
                 table_of(*m.kind.format),

@@ -105,12 +105,14 @@ fn store(first_token: u32, token: u32, first_row: u32, out: u32) {
     }
     scale = inverseSqrt(sum / params.width + params.eps);
   }
-  var value = scale * total(token * WEIGHT_ROWS + out % ROWS, out / ROWS);
+  let last = params.rows - 1u;
+  var value = scale * weight_scale(min(row, last)) * total(token * WEIGHT_ROWS + out % ROWS, out / ROWS);
   if (BIAS) {
-    value += bias[params.bias_base + min(row, params.rows - 1u)];
+    value += bias[params.bias_base + min(row, last)];
   }
   if (GATED) {
-    value = apply(value, scale * total(token * WEIGHT_ROWS + ROWS + out % ROWS, out / ROWS));
+    let up = weight_scale(params.rows + min(row, last)) * total(token * WEIGHT_ROWS + ROWS + out % ROWS, out / ROWS);
+    value = apply(value, scale * up);
   }
   let at = params.y_base + (first_token + token) * params.y_stride + row;
   if (ADD) {

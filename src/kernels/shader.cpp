@@ -111,7 +111,7 @@ Shader& Shader::function(graph::Function function, bool named) {
   return *this;
 }
 
-Shader& Shader::format(const formats::Format& format, u32 table_binding) {
+Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units) {
   if (format.gpu_table) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
@@ -120,12 +120,15 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding) {
     add_constant("BOOKS", false, formats::additive_books(format));
     add_constant("CODE_BITS", false, formats::additive_code_bits(format));
     add_constant("GROUP_UNITS", false, format.block_weights / 8);
+    add_constant("BOOKS_KEPT", true, keeps_books);
+    add_constant("ODD_UNITS", true, odd_units);
   }
   with(format.wgsl).add("weights");
   return defines(format, "scales_of") ? add("code_book") : *this;
 }
 
 Shader& Shader::products(const formats::Format& format, bool int8) {
+  if (!defines(format, "weight_scale")) text_ += "fn weight_scale(row: u32) -> f32 {\n  return 1.0;\n}\n";
   if (int8) {
     name_ += " int8";
     return bytes(format).add("products_int8");
@@ -147,7 +150,7 @@ Shader& Shader::bytes(const formats::Format& format) {
 
 Shader& Shader::prepared(const formats::Format& format, std::string_view code_book) {
   if (defines(format, "scales_of")) return add(code_book);
-  text_ += "fn prepare(local: u32) {}\n";
+  if (!defines(format, "prepare")) text_ += "fn prepare(local: u32) {}\n";
   return *this;
 }
 

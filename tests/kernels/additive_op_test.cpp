@@ -1,5 +1,7 @@
 // Products and look-ups with additive weights (formats/additive.h) against the CPU's in double precision.
 #include "formats/additive.h"
+#include "kernels/candidates.h"
+#include "kernels/kernels.h"
 #include "support/op_case_runner.h"
 
 namespace pronk::test {
@@ -15,12 +17,12 @@ class AdditiveOp : public OpCaseTest {
   };
   static constexpr Kind kinds[] = {{24, 1, 8}, {24, 2, 8}, {24, 8, 16}, {25, 1, 8}, {25, 2, 32}};
 
-  static engine::OpCase product(const Kind& kind, MatMulKernel kernel, u32 tokens) {
+  static engine::OpCase product(const Kind& kind, MatMulKernel kernel, u32 tokens, u32 cols = 320) {
     const formats::Format* format = formats::find_additive(kind.code_type, kind.books, kind.group);
     const MatMulSpec spec{.kernel = kernel,
                           .kind = {format, true, true, graph::Epilogue::add},
                           .rows = 37,
-                          .cols = 320,
+                          .cols = cols,
                           .tokens = tokens,
                           .padding = 3};
     return engine::matmul_case(spec, runner().device().limits(), runner().device().features(), 1);
@@ -36,10 +38,34 @@ TEST_F(AdditiveOp, MakesTheSumsOfItsVectors) {
   }
 }
 
+// Of rows with an odd number of codes every second one starts inside a word.
+TEST_F(AdditiveOp, RowsStartInsideAWord) {
+  for (const Kind& kind : {Kind{24, 1, 8}, Kind{24, 2, 8}, Kind{25, 1, 8}}) {
+    check(product(kind, MatMulKernel::matvec, 1, 328));
+    check(product(kind, MatMulKernel::batch, 3, 328));
+    check(product(kind, MatMulKernel::gemm, 40, 328));
+  }
+}
+
+// The default tile has room for 2×8, so that its books do not come from a buffer each time; others go on without.
+TEST(AdditiveBooks, AreKeptWhereThereIsRoom) {
+  const auto kept = [](u32 code_type, u32 books, u32 group, u32 candidate, u32 tokens) {
+    return kernels::keeps_books(*formats::find_additive(code_type, books, group),
+                                kernels::matvec_tiles(tokens > 1)[candidate], tokens);
+  };
+  for (const u32 candidate : {kernels::default_candidate(kernels::TunedKernel::matvec, {}), 0u}) {
+    EXPECT_TRUE(kept(24, 2, 8, candidate, 1));
+    EXPECT_TRUE(kept(24, 1, 16, candidate, 1));
+    EXPECT_FALSE(kept(24, 2, 16, candidate, 1));
+    EXPECT_FALSE(kept(25, 1, 8, candidate, 1));
+  }
+  EXPECT_FALSE(kept(24, 2, 8, 0, kernels::batch_tokens));
+}
+
 // The cases tell a kernel that takes a wrong book, or no scale, from a right one.
 TEST_F(AdditiveOp, AWrongLookUpIsFound) {
-  for (const auto& [from, to] : {std::pair<std::string, std::string>{"b * book_units", "(b ^ 1u) * book_units"},
-                                 {"unit / params.row_units]", "0u]"}}) {
+  for (const auto& [from, to] : {std::pair<std::string, std::string>{"b * book_units() + (i", "(b ^ 1u) * book_units() + (i"},
+                                 {"params.plane2 + row]", "params.plane2]"}}) {
     engine::OpCase c = product(kinds[1], MatMulKernel::matvec, 1);
     std::string& wgsl = c.steps[0].kernel.wgsl;
     const std::size_t at = wgsl.find(from);
