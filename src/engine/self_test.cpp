@@ -72,10 +72,11 @@ class Cases {
     const WeightId weight = op.parts[0].weight;
     const formats::Format& format = *graph_[weight].format;
     const bool odd_units = kernels::has_odd_units(format, graph_[weight].cols);
-    const kernels::MatMulKind kind{&format,     op.norm != WeightId::none, !part_biases(op).empty(),
-                                   op.epilogue, op.gate,                   odd_units};
+    const kernels::MatMulKind kind{&format,  op.norm != WeightId::none, !part_biases(op).empty(), op.epilogue, op.gate,
+                                   odd_units};
     const bool gates = op.epilogue == graph::Epilogue::gate || op.epilogue == graph::Epilogue::gated;
-    if (!fresh(op, {format_of(weight), kind.norm, kind.bias, u32(kind.epilogue), gates ? u32(op.gate) : 0, odd_units})) return;
+    if (!fresh(op, {format_of(weight), kind.norm, kind.bias, u32(kind.epilogue), gates ? u32(op.gate) : 0, odd_units}))
+      return;
     for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},
                                          {MatMulKernel::batch, batch_tokens},
                                          {MatMulKernel::gemm, gemm_tokens}}) {

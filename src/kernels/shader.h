@@ -50,8 +50,7 @@ class Shader {
   Shader& function(graph::Function function, bool named = true);
   // A weight format's fragment; its table is bound behind everything else. keeps_books: see candidates.h;
   // odd_units: see MatMulKind.
-  Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false,
-                 bool odd_units = true);
+  Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false, bool odd_units = true);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
   // The tiles of a GEMM; int8 as above.

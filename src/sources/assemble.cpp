@@ -374,7 +374,8 @@ Result<std::vector<TensorInfo>> Assembly::finish() {
     PRONK_OK(add_blocks(name, codes[0], scales[0]));
   }
   const auto made = [](const TensorInfo& tensor) { return !tensor.parts.empty(); };
-  if (std::ranges::any_of(done_, made)) std::ranges::sort(done_, {}, first_byte);  // else they are in their source's order
+  if (std::ranges::any_of(done_, made))
+    std::ranges::sort(done_, {}, first_byte);  // else they are in their source's order
   return std::move(done_);
 }
 

@@ -64,8 +64,9 @@ TEST(AdditiveBooks, AreKeptWhereThereIsRoom) {
 
 // The cases tell a kernel that takes a wrong book, or no scale, from a right one.
 TEST_F(AdditiveOp, AWrongLookUpIsFound) {
-  for (const auto& [from, to] : {std::pair<std::string, std::string>{"b * book_units() + (i", "(b ^ 1u) * book_units() + (i"},
-                                 {"params.plane2 + row]", "params.plane2]"}}) {
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"b * book_units() + (i", "(b ^ 1u) * book_units() + (i"},
+        {"params.plane2 + row]", "params.plane2]"}}) {
     engine::OpCase c = product(kinds[1], MatMulKernel::matvec, 1);
     std::string& wgsl = c.steps[0].kernel.wgsl;
     const std::size_t at = wgsl.find(from);

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <random>
 
+#include "base/half.h"
 #include "commands.h"
 #include "gpu/native.h"
 #include "logits.h"
