@@ -12,8 +12,10 @@ file(GLOB_RECURSE small_sources src/convert/*.cpp src/engine/*.cpp src/files/*.c
   src/models/*.cpp src/sources/*.cpp src/text/*.cpp src/wasm/*.cpp)
 list(APPEND small_sources src/cpu/states.cpp src/cpu/executor.cpp src/cpu/sampler.cpp src/cpu/workspace.cpp)
 set_source_files_properties(${small_sources} PROPERTIES COMPILE_OPTIONS -Oz)
-# Codecs too: products have code of their own (isa).
-set_property(SOURCE ${format_sources} APPEND PROPERTY COMPILE_OPTIONS -Oz)
+# Codecs too, as products have code of their own (isa), but those that most models pass through on their way to a GPU.
+set(small_codecs ${format_sources})
+list(FILTER small_codecs EXCLUDE REGEX "/(f16|bf16|q8_0|q[45]_[01k]|q6_k)\\.cpp$")
+set_property(SOURCE ${small_codecs} APPEND PROPERTY COMPILE_OPTIONS -Oz)
 
 set(shared_memory -matomics)
 
