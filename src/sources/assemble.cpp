@@ -17,6 +17,7 @@ using files::Stored;
 using files::TensorInfo;
 using files::TensorPart;
 
+constexpr u64 most_experts = 1 << 16;  // each is a part or more
 constexpr u32 mxfp4_type = 39, mxfp4_weights = 32, mxfp4_codes = 16, mxfp4_bytes = 17;
 
 std::unexpected<Error> bad(const NamedTensor& tensor, std::string_view what) {
@@ -192,6 +193,7 @@ Status Assembly::halve(NamedTensor& t) {
   const TensorInfo& tensor = t.tensor;
   if (tensor.dims < 2 || tensor.shape[1] % 2 != 0 || tensor.name.find("gate_up") == std::string::npos)
     return bad(t, "has an odd number of rows");
+  if (tensor.shape[2] > most_experts) return bad(t, "has too many experts");
   const u64 half = tensor.shape[1] / 2, first = half, none = 0;
   const std::pair<u64, u64> gate[] = {{none, half}}, up[] = {{first, half}};
   add_rows(tensor, replaced(tensor.name, "gate_up", "gate"), tensor.shape[1], gate, tensor.shape[2]);
@@ -253,6 +255,7 @@ Status Assembly::add_blocks(const std::string& name, const NamedTensor& codes, c
   if (codes.tensor.dims != 4 || bytes != mxfp4_codes) return bad(codes, "is not of blocks of 16 bytes");
   if (scales.tensor.shape != std::array<u64, 4>{blocks, rows, experts, 1})
     return bad(scales, "does not fit its blocks");
+  if (codes.tensor.bytes == 0 || experts > most_experts) return bad(codes, "has no experts, or too many");
   TensorPart part = whole_part(codes.tensor);
   part.bytes /= experts;
   part.scales = files::ScalesPlace{scales.tensor.file, scales.tensor.offset, scales.tensor.bytes / experts};

@@ -130,6 +130,9 @@ TEST_F(Assemble, HalvesRowsOfEachExpert) {
   EXPECT_EQ(made((*result)[1]), rows(both, {3, 4, 5, 9, 10, 11}));
   EXPECT_NE(error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 2, {4, 5, 2})}, "ffn_gate_up_exps.weight halves"),
             "");
+  EXPECT_EQ(
+      error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 0, {4, 2, 65537})}, "ffn_gate_up_exps.weight halves"),
+      "tensor 'their.blk.3.ffn_gate_up_exps.weight' has too many experts");
 }
 
 TEST_F(Assemble, PutsRowsOfHeadsInOrder) {
@@ -248,6 +251,10 @@ TEST_F(Assemble, MakesBlocksOfCodesAndExponents) {
   EXPECT_EQ(error({codes}, rules), "'blk.0.ffn_gate_up_exps' has not one tensor of blocks and one of scales");
   const NamedTensor fewer = tensor("blk.0.ffn_gate_up_exps.scales", files::no_ggml_type, 1, {1, 3, 2});
   EXPECT_EQ(error({codes, fewer}, rules), "tensor 'their.blk.0.ffn_gate_up_exps.scales' does not fit its blocks");
+  const NamedTensor no_codes = tensor("blk.0.ffn_gate_up_exps.blocks", files::no_ggml_type, 1, {16, 1, 4, 0});
+  const NamedTensor no_scales = tensor("blk.0.ffn_gate_up_exps.scales", files::no_ggml_type, 1, {1, 4, 0});
+  EXPECT_EQ(error({no_codes, no_scales}, rules),
+            "tensor 'their.blk.0.ffn_gate_up_exps.blocks' has no experts, or too many");
 }
 
 TEST_F(Assemble, TakesGateAndUpByTurns) {
