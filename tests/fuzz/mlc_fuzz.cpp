@@ -14,15 +14,19 @@ bool is_error(const Error& error) { return !error.message.empty() && error.messa
 
 void check(const files::TensorInfo& tensor, u64 shards) {
   constexpr u64 most = u64{1} << 62;
-  const auto inputs = convert::inputs_of(tensor);
-  for (const convert::Input& input : inputs) CHECK(input.file < shards && input.bytes > 0 && input.offset < most);
   const auto job = convert::job_of(tensor);
   if (!job) return CHECK(is_error(job.error()));
-  if (job->copied()) return CHECK(inputs.size() == 1 && inputs[0].bytes == tensor.bytes);
-  const auto unit = convert::unit_of(tensor.type, inputs.size() > 1);
-  CHECK(unit.has_value());
-  const u64 units = inputs[0].bytes / unit->of_inputs[0];
-  for (u64 i = 0; i < inputs.size(); ++i) CHECK(inputs[i].bytes == units * unit->of_inputs[i]);
+  for (const auto& [making, inputs] : convert::parts_of(tensor)) {
+    for (const convert::Input& input : inputs) CHECK(input.file < shards && input.bytes > 0 && input.offset < most);
+    if (making.copies()) {
+      CHECK(inputs.size() == 1 && inputs[0].bytes == tensor.bytes);
+      continue;
+    }
+    const auto unit = convert::unit_of(making);
+    CHECK(unit.has_value());
+    const u64 units = inputs[0].bytes / unit->of_inputs[0];
+    for (u64 i = 0; i < inputs.size(); ++i) CHECK(inputs[i].bytes == units * unit->of_inputs[i]);
+  }
 }
 
 }  // namespace
