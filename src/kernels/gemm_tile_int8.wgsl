@@ -75,7 +75,7 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
       keep_w(local / W_LANES + i * W_STEP, w_lane, load_bytes(begins[i], min(base + w_lane, row_blocks - 1u)));
     }
     workgroupBarrier();
-    // As many as there are, which no compiler can unroll: it would take more registers than ten subgroups a SIMD of AMD's have.
+    // As many as there are, which no compiler can unroll: registers would be too many for ten subgroups a SIMD.
     for (var half = 0u; half < min(HALVES, 2u * (row_blocks - base)); half++) {
       add_half(sums, tn, tt, half, count);
     }

@@ -15,6 +15,7 @@
 #include "gpu/native.h"
 #include "logits.h"
 #include "source.h"
+#include "support/base64.h"
 #include "support/files.h"
 #include "support/folder_model.h"
 
@@ -142,21 +143,12 @@ json config() {
           {"tie_word_embeddings", true}};  // whatever it says, there is a head
 }
 
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    u32 bits = 0;
-    for (std::size_t i = 0; i < 3; ++i) bits = bits << 8 | (at + i < bytes.size() ? u8(bytes[at + i]) : 0);
-    for (u32 i = 0; i < 4; ++i) out += at + i <= bytes.size() ? digits[bits >> (18 - 6 * i) & 63] : '=';
-  }
-  return out;
-}
-
 std::string small_ranks() {
   std::string lines;
   u32 rank = 0;
-  const auto add = [&](const std::string& token) { lines += base64(token) + " " + std::to_string(rank++) + "\n"; };
+  const auto add = [&](const std::string& token) {
+    lines += test::base64(token) + " " + std::to_string(rank++) + "\n";
+  };
   for (u32 byte = 0; byte < 256; ++byte) add(std::string(1, char(byte)));
   for (const char* token : {"he", "ll", "hell", "o w"}) add(token);
   return lines;

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "files/gguf.h"
+#include "support/base64.h"
 #include "support/files.h"
 #include "text/tokenizer.h"
 
@@ -16,18 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    u32 bits = 0;
-    for (std::size_t i = 0; i < 3; ++i) bits = bits << 8 | (at + i < bytes.size() ? u8(bytes[at + i]) : 0);
-    for (u32 i = 0; i < 4; ++i) out += at + i <= bytes.size() ? digits[bits >> (18 - 6 * i) & 63] : '=';
-  }
-  return out;
-}
-
-std::string line(std::string_view token, u32 rank) { return base64(token) + " " + std::to_string(rank) + "\n"; }
+std::string line(std::string_view token, u32 rank) { return test::base64(token) + " " + std::to_string(rank) + "\n"; }
 
 std::string with_bytes(const std::vector<std::string>& more = {}) {
   std::string lines;
