@@ -25,7 +25,7 @@ void each_vector(const Graph& graph, u32 context, const Visit& visit) {
 
 u64 numbers_of(const graph::Weight& weight) { return u64(weight.rows) * weight.cols; }
 
-// Books and scales of additive formats.
+// Books and scales of additive formats: visit(table, the first matrix that it is of).
 template <class Visit>
 void each_table(const Graph& graph, const Visit& visit) {
   std::vector<bool> seen(graph.weights.size());
@@ -33,7 +33,7 @@ void each_table(const Graph& graph, const Visit& visit) {
     for (const WeightId id : {weight.books, weight.scales}) {
       if (id == WeightId::none || seen[u32(id)]) continue;
       seen[u32(id)] = true;
-      visit(id);
+      visit(id, weight);
     }
   }
 }
@@ -42,6 +42,11 @@ constexpr u32 part_elements = 1 << 13;  // of an elementwise operation, that a t
 
 bool quantizes_with(graph::Activations activations, u64 element_bytes) {
   return activations == graph::Activations::q8 && element_bytes == sizeof(float);
+}
+
+// Whether a table of `matrix` is books that its products want as integers.
+bool rounds_books(WeightId table, const graph::Weight& matrix, bool quantizes, const Kernels& kernels) {
+  return quantizes && table == matrix.books && takes_quants(kernels, *matrix.format, matrix.cols);
 }
 
 }  // namespace
@@ -71,6 +76,7 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
       logits_(to_size(u64(graph[graph.output].width) * logit_rows)),
       vectors_(graph.weights.size()),
       tables_(graph.weights.size()),
+      rounded_books_(graph.weights.size()),
       cosines_(graph.ropes.size()),
       sums_(threads, std::vector<Real>(to_size(workspace_.sums))) {
   CHECK(weights_.size() == graph.weights.size() && chunk > 0 && workspace_.tail < graph.ops.size());
@@ -89,10 +95,18 @@ Executor<Real>::Executor(const Graph& graph, std::vector<const u8*> weights, u32
     decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers_of(weight))}, 0, vectors_[u32(id)].data());
     for (Real& number : vectors_[u32(id)]) number += Real(weight.added);
   });
-  each_table(graph, [&](WeightId id) {
+  const bool quantizes = quantizes_with(activations, sizeof(Real));
+  each_table(graph, [&](WeightId id, const graph::Weight& matrix) {
     const graph::Weight& weight = graph[id];
-    tables_[u32(id)].resize(to_size(numbers_of(weight)));
-    decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers_of(weight))}, 0, tables_[u32(id)].data());
+    std::vector<float> numbers(to_size(numbers_of(weight)));
+    decode_row(Matrix{weight.format, weights_[u32(id)], 1, u32(numbers.size())}, 0, numbers.data());
+    if (!rounds_books(id, matrix, quantizes, kernels)) {
+      tables_[u32(id)] = std::move(numbers);
+      return;
+    }
+    RoundedBooks& books = rounded_books_[u32(id)];
+    books.steps.resize(numbers.size());
+    books.step = formats::round_books(numbers, formats::additive_books(*matrix.format), books.steps.data());
   });
 }
 
@@ -111,7 +125,11 @@ Footprint Executor<Real>::footprint(const Graph& graph, u32 context_length, grap
     if (!counted[u32(id)]) result.parameters += numbers_of(graph[id]) * sizeof(Real);
     counted[u32(id)] = true;
   });
-  each_table(graph, [&](WeightId id) { result.parameters += numbers_of(graph[id]) * sizeof(float); });
+  const bool quantizes = quantizes_with(activations, sizeof(Real));
+  each_table(graph, [&](WeightId id, const graph::Weight& matrix) {
+    const bool rounded = rounds_books(id, matrix, quantizes, kernels);
+    result.parameters += numbers_of(graph[id]) * (rounded ? sizeof(i16) : sizeof(float));
+  });
   for (const graph::RopeTable& table : graph.ropes) {
     result.parameters += 2 * u64(chunk) * table.frequency.size() * sizeof(Real);
   }
@@ -130,6 +148,7 @@ Footprint Executor<Real>::allocated() const {
   result.activations =
       reals * sizeof(Real) + attention_scratch_.bytes() + products_.bytes() + route_scratch_.bytes() + all(sums_);
   result.parameters = all(vectors_) + all(tables_) + all(cosines_) + all(sines_);
+  for (const RoundedBooks& books : rounded_books_) result.parameters += books.steps.size() * sizeof(i16);
   return result;
 }
 
@@ -264,7 +283,12 @@ Matrix Executor<Real>::matrix(WeightId id) const {
   Matrix matrix{weight.format, weights_[u32(id)], weight.rows, weight.cols};
   if (weight.books == WeightId::none) return matrix;
   const u32 entries = graph_[weight.books].rows / u32(formats::additive_books(*weight.format));
-  matrix.tables = {tables_[u32(weight.books)].data(), tables_[u32(weight.scales)].data() + weight.first_row, entries};
+  const RoundedBooks& rounded = rounded_books_[u32(weight.books)];
+  matrix.tables = {.books = tables_[u32(weight.books)].data(),
+                   .scales = tables_[u32(weight.scales)].data() + weight.first_row,
+                   .entries = entries,
+                   .steps = rounded.steps.data(),
+                   .step = rounded.step};
   return matrix;
 }
 

@@ -89,6 +89,10 @@ class Executor {
   Footprint allocated() const;
 
  private:
+  struct RoundedBooks {  // formats::round_books
+    std::vector<i16> steps;
+    float step = 0;
+  };
   // Tokens [first, first + count) of the chunk.
   struct Pass {
     u32 first = 0, count = 0;
@@ -151,6 +155,7 @@ class Executor {
   std::vector<Real> logits_;                        // [logit_rows or tokens of the run][width of the output]
   std::vector<std::vector<Real>> vectors_;          // of each weight that is no matrix; else empty
   std::vector<std::vector<float>> tables_;          // of each weight that is books or scales; else empty
+  std::vector<RoundedBooks> rounded_books_;         // of books, in the place of a table, when products want it
   std::vector<std::vector<Real>> cosines_, sines_;  // of each table: [chunk][pairs]
   std::vector<std::vector<Real>> sums_;             // of a delta rule, one a thread
 

@@ -96,6 +96,11 @@ struct Kernels {
   u64 (*multiply_in_cache)(u32 rounds);
 };
 
+// Whether a matrix is multiplied with quantized activations: its format can be, and a row is whole blocks of them.
+inline bool takes_quants(const Kernels& kernels, const formats::Format& format, u32 cols) {
+  return cols % quant_block == 0 && kernels.quantized(format);
+}
+
 // All that were compiled and run on this machine, the fastest first; the last runs everywhere.
 std::span<const Kernels* const> available_kernels();
 // The first of them, or the one that the environment variable PRONK_CPU_ISA names.

@@ -74,7 +74,7 @@ constexpr u32 lane_unit = 8;         // activations are padded to whole units of
 inline void decode_piece(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
   const formats::Format& format = *matrix.format;
   const u8* blocks = matrix.bytes + row * matrix.row_bytes() + u64(first) / format.block_weights * format.block_bytes;
-  if (matrix.tables.books) {
+  if (matrix.tables.scales) {
     formats::decode_additive(format, blocks, count / format.block_weights, matrix.tables, row, out);
   } else {
     format.decode(blocks, count / format.block_weights, out);

@@ -65,7 +65,9 @@ class Products {
  private:
   void multiply_part(std::span<const ProductCall<Real>> calls, u32 step, u64 part);
   u64 multiply_slots(const ProductCall<Real>& call, u64& part, u64 budget);
-  bool quantized(const ProductCall<Real>& call) const { return quantizes_ && kernels_.quantized(*call.weights.format); }
+  bool quantized(const ProductCall<Real>& call) const {
+    return quantizes_ && takes_quants(kernels_, *call.weights.format, call.weights.cols);
+  }
   u32 panel_rows(const ProductCall<Real>& call) const {
     return quantized(call) ? kernels_.panel_rows : kernels_.float_panel_rows;
   }

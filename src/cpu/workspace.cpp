@@ -65,7 +65,8 @@ Workspace plan_workspace(const Graph& graph, u32 chunk, u32 logit_rows, bool qua
   plan_arena(graph, chunk, element_bytes, workspace);
   for (const auto& op : graph.ops) {
     if (const auto* matmul = std::get_if<graph::MatMul>(&op)) {
-      workspace.products.cover(graph, *matmul, chunk, quantizes && kernels.quantized(*graph[matmul->weight].format));
+      const graph::Weight& weight = graph[matmul->weight];
+      workspace.products.cover(graph, *matmul, chunk, quantizes && takes_quants(kernels, *weight.format, weight.cols));
     } else if (const auto* attention = std::get_if<graph::Attention>(&op)) {
       workspace.attention.cover(graph.kv(attention->state), attention->heads, chunk);
     } else if (const auto* store = std::get_if<graph::StoreKv>(&op)) {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "base/bytes.h"
 
@@ -54,17 +57,18 @@ constexpr auto make_formats() {
 }
 constexpr auto formats = make_formats();
 
-template <class Code>
-void decode(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, float scale, float* out) {
-  const u32 group = format.block_weights, books = additive_books(format);
-  const u64 book = u64(tables.entries) * group;
+template <class Code, class Number>
+void decode(const Format& format, const u8* codes, u64 count, const Number* books, u32 entries, float scale,
+            float* out) {
+  const u32 group = format.block_weights, book_count = additive_books(format);
+  const u64 book = u64(entries) * group;
   for (; count > 0; --count, codes += format.block_bytes) {
     for (u32 part = 0; part < group; part += lanes, out += lanes) {
       float sums[lanes] = {};
-      for (u32 b = 0; b < books; ++b) {
-        const u32 entry = load_le<Code>(codes + b * sizeof(Code)) & (tables.entries - 1);
-        const float* from = tables.books + b * book + u64(entry) * group + part;
-        for (u32 i = 0; i < lanes; ++i) sums[i] += from[i];
+      for (u32 b = 0; b < book_count; ++b) {
+        const u32 entry = load_le<Code>(codes + b * sizeof(Code)) & (entries - 1);
+        const Number* from = books + b * book + u64(entry) * group + part;
+        for (u32 i = 0; i < lanes; ++i) sums[i] += float(from[i]);
       }
       for (u32 i = 0; i < lanes; ++i) out[i] = scale * sums[i];
     }
@@ -98,12 +102,31 @@ u32 additive_books(const Format& format) { return 8 * format.block_bytes / addit
 
 void decode_additive(const Format& format, const u8* codes, u64 count, const AdditiveTables& tables, u32 row,
                      float* out) {
+  const auto decode_from = [&](const auto* books, float scale) {
+    const auto decode_codes = format.ggml_type == code_types[0] ? decode<u8, std::remove_cvref_t<decltype(*books)>>
+                                                                : decode<u16, std::remove_cvref_t<decltype(*books)>>;
+    decode_codes(format, codes, count, books, tables.entries, scale, out);
+  };
   const float scale = tables.scales[row];
-  if (format.ggml_type == code_types[0]) {
-    decode<u8>(format, codes, count, tables, scale, out);
-  } else {
-    decode<u16>(format, codes, count, tables, scale, out);
+  tables.steps ? decode_from(tables.steps, scale * tables.step) : decode_from(tables.books, scale);
+}
+
+float round_books(std::span<const float> books, u32 count, i16* out) {
+  const std::size_t size = books.size() / count;
+  float most = 0;  // that a sum can be
+  bool finite = true;
+  for (u32 b = 0; b < count; ++b) {
+    float largest = 0;
+    for (const float number : books.subspan(b * size, size)) {
+      finite = finite && std::isfinite(number);
+      largest = std::max(largest, std::abs(number));
+    }
+    most += largest;
   }
+  const float step = finite && std::isfinite(most) ? most / float(32767 - count) : NAN;  // each is rounded
+  const float inverse = step >= std::numeric_limits<float>::min() ? 1 / step : 0;        // else it would overflow
+  for (std::size_t i = 0; i < books.size(); ++i) out[i] = inverse > 0 ? i16(std::lrint(books[i] * inverse)) : i16(0);
+  return step;
 }
 
 }  // namespace pronk::formats

@@ -3,6 +3,8 @@
 // scales are tensors of their own. Hence a block is a group, and its codec needs more than its bytes.
 #pragma once
 
+#include <span>
+
 #include "formats/format.h"
 
 namespace pronk::formats {
@@ -11,7 +13,14 @@ struct AdditiveTables {
   const float* books = nullptr;   // [books][entries][group]
   const float* scales = nullptr;  // one a row
   u32 entries = 0;                // of a book, a power of two; codes count modulo it, and are signed in their files
+  // In the place of books: each number as a whole multiple of step (round_books).
+  const i16* steps = nullptr;
+  float step = 0;
 };
+
+// books: [count][entries][group]; out: as many. Returns the step, for which a sum of one vector of each book fits 16
+// bits; NaN where a number is not finite.
+float round_books(std::span<const float> books, u32 count, i16* out);
 
 // Of codes of a GGML type, one, two, four or eight books, groups of 8, 16 or 32; null when there is no such format.
 const Format* find_additive(u32 code_type, u64 books, u64 group);

@@ -99,6 +99,97 @@ TEST(Additive, IsTheSumOfItsVectors) {
   }
 }
 
+// ---- Books as integers
+
+TEST(Additive, BooksAreRoundedSuchThatSumsFit) {
+  for (const u32 count : {1u, 2u, 8u}) {
+    std::mt19937 random(count);
+    std::normal_distribution<float> normal;
+    std::vector<float> books(count * 64 * 8);
+    for (float& number : books) number = normal(random);
+    std::vector<i16> steps(books.size());
+    const float step = round_books(books, count, steps.data());
+    i32 most = 0;
+    for (u32 b = 0; b < count; ++b) {
+      i32 largest = 0;
+      for (u32 i = b * 512; i < (b + 1) * 512; ++i) {
+        ASSERT_NEAR(steps[i] * double(step), books[i], 0.504 * step) << "a half, and 1 / step as a float";
+        largest = std::max(largest, std::abs(i32(steps[i])));
+      }
+      most += largest;
+    }
+    EXPECT_LE(most, 32767);
+    EXPECT_GE(most, 32700) << "no bit is given away";
+  }
+}
+
+TEST(Additive, BooksOfNothingAndOfNoNumbersAreRounded) {
+  std::vector<i16> steps(16, 7);
+  EXPECT_EQ(round_books(std::vector<float>(16, 0.0f), 2, steps.data()), 0);
+  EXPECT_EQ(steps, std::vector<i16>(16, 0));
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    std::vector<float> books(16, 1.0f);
+    books[11] = bad;
+    EXPECT_TRUE(std::isnan(round_books(books, 2, steps.data())));
+  }
+  EXPECT_EQ(round_books(std::vector<float>(16, 1e-44f), 2, steps.data()) * 0, 0);  // 1 / step would overflow
+}
+
+// scale · quant, as kernels.quantize has it.
+double activation_of(const cpu::Kernels& kernels, const cpu::QuantizedRows& x, u32 t, u64 k) {
+  const u64 at = u64(t) * x.stride + k;
+  const i32 quant = kernels.quant_bytes == 1 ? i32(i8(x.quants[at])) : i32(reinterpret_cast<const i16*>(x.quants)[at]);
+  return double(x.scales[at / cpu::quant_block]) * quant;
+}
+
+// Rows that fill no panel, columns that fill none, any number of activations, a run of rows from the middle.
+TEST(Additive, IntegerProductsOfEveryInstructionSet) {
+  const struct {
+    u32 type, books, group, entries;
+  } kinds[] = {{24, 2, 8, 256}, {25, 1, 8, 65536}, {25, 1, 8, 4096}, {25, 1, 16, 65536},
+               {24, 1, 8, 2},   {24, 8, 32, 256},  {24, 4, 16, 16},  {24, 2, 8, 128}};
+  for (const cpu::Kernels* kernels : cpu::available_kernels()) {
+    for (const auto& kind : kinds) {
+      for (const u32 tokens : {1u, 3u, 4u, 7u, 9u}) {
+        const u64 cols = tokens % 2 ? 1056 : 96, rows = 37;
+        Additive m = random_matrix(kind.type, kind.books, kind.group, kind.entries, rows, cols);
+        std::vector<i16> steps(m.books.size());
+        const float step = round_books(m.books, kind.books, steps.data());
+        for (std::size_t i = 0; i < steps.size(); ++i) m.books[i] = float(steps[i] * double(step));
+        cpu::Matrix matrix = m.matrix();
+        matrix.tables.books = nullptr, matrix.tables.steps = steps.data(), matrix.tables.step = step;
+        std::mt19937 random(tokens);
+        std::normal_distribution<float> normal;
+        std::vector<float> x(tokens * cols), bias(rows), out(tokens * rows, 77);
+        for (float& number : x) number = normal(random);
+        for (float& number : bias) number = normal(random);
+        cpu::QuantizedBuffer buffer(tokens, u32(cols), kernels->quant_bytes);
+        const cpu::QuantizedRows quantized = buffer.rows(tokens, u32(cols));
+        kernels->quantize({x.data(), tokens, u32(cols), u32(cols)}, quantized);
+        const u32 first = 5;
+        kernels->quantized (*m.format)(matrix, {first, u32(rows)}, quantized, tokens % 2 ? bias.data() : nullptr,
+                                       {out.data(), tokens, u32(rows), u32(rows)});
+        for (u32 t = 0; t < tokens; ++t) {
+          for (u32 n = 0; n < first; ++n) ASSERT_EQ(out[t * rows + n], 77) << "a row that was not asked for";
+          for (u64 n = first; n < rows; ++n) {
+            double sum = tokens % 2 ? bias[n] : 0, size = std::abs(sum);
+            for (u64 k = 0; k < cols; ++k) {
+              const double term = m.weight(n, k) * activation_of(*kernels, quantized, t, k);
+              sum += term, size += std::abs(term);
+            }
+            ASSERT_NEAR(out[t * rows + n], sum, 2e-6 * size)
+                << kernels->name << " " << kind.books << " books, groups of " << kind.group << ", token " << t
+                << ", row " << n;
+          }
+        }
+        std::vector<float> row(cols);  // a row as an embedding reads it
+        cpu::decode_row(matrix, 7, row.data());
+        for (u64 k = 0; k < cols; ++k) ASSERT_NEAR(row[k], m.weight(7, k), 1e-5);
+      }
+    }
+  }
+}
+
 // ---- ../shared/vectors/sources/aqlm/layers, which not every machine has
 
 std::vector<float> floats_of(const files::SafeTensor& tensor, const u8* file) {

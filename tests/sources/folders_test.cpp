@@ -20,13 +20,10 @@ using test::ModelSpec;
 
 Result<std::vector<float>> logits_of(Result<test::SharedModel> model, const test::ModelFiles& weights,
                                      std::span<const u32> tokens, std::unique_ptr<gpu::Device> device, u32 context = 64,
-                                     bool by_steps = false) {
+                                     bool by_steps = false, graph::Activations activations = graph::Activations::f32) {
   if (!model) return std::unexpected(model.error());
-  LoadOptions options{.context = context,
-                      .kv = graph::KvType::f32,
-                      .activations = graph::Activations::f32,
-                      .threads = 1,
-                      .scoring = true};
+  LoadOptions options{
+      .context = context, .kv = graph::KvType::f32, .activations = activations, .threads = 1, .scoring = true};
   PRONK_TRY(auto engine, Engine::create(*model, options, std::move(device)));
   PRONK_OK(test::feed(*engine, weights));
   PRONK_OK(test::wait_ready(*engine));
@@ -166,6 +163,34 @@ TEST(AdditiveFolder, GivesTheLogitsOfItsWeights) {
     const auto got = logits_of(test::open_folder(folders.coded), folders.coded.weights, tokens, nullptr, 64, by_steps);
     ASSERT_TRUE(got.has_value()) << got.error().message;
     EXPECT_LT(test::largest_difference(*got, *expected), 2e-5);
+  }
+}
+
+// What 8-bit activations change of a model's logits, as a share of them (root mean squares).
+double change_by_quants(const Result<test::SharedModel>& model, const test::ModelFiles& weights, bool by_steps) {
+  const std::vector<u32> tokens = test::some_tokens(20, 5, ModelSpec{}.vocab);
+  const auto exact = logits_of(model, weights, tokens, nullptr);
+  const auto got = logits_of(model, weights, tokens, nullptr, 64, by_steps, graph::Activations::q8);
+  if (!exact || !got) return ADD_FAILURE() << "no logits", 0;
+  double changes = 0, size = 0;
+  for (std::size_t i = 0; i < exact->size(); ++i) {
+    changes += std::pow((*got)[i] - (*exact)[i], 2);
+    size += std::pow((*exact)[i], 2);
+  }
+  return std::sqrt(changes / size);
+}
+
+// With them books are 16-bit integers, which costs little beside what the activations do to a format of integers.
+TEST(AdditiveFolder, LosesNoMoreByQuantizedActivationsThanAnotherFormat) {
+  const test::ModelFiles q8 = test::model_files({.matrix = "Q8_0"});
+  for (const u32 feed_forward : {96u, 104u}) {  // 104 is no whole blocks of quants
+    const AdditiveFolders folders = additive_folders({.feed_forward = feed_forward});
+    for (const bool by_steps : {false, true}) {
+      const double other = change_by_quants(test::open_model(q8), q8, by_steps);
+      const double additive = change_by_quants(test::open_folder(folders.coded), folders.coded.weights, by_steps);
+      EXPECT_GT(additive, 0) << "activations were floats";
+      EXPECT_LT(additive, 1.3 * other);
+    }
   }
 }
 

@@ -67,3 +67,10 @@ PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelIn
   }
   for (u32 t = 0; t < tokens; ++t) sums[t] = PanelInts(totals[t]);
 }
+
+PRONK_INLINE Lanes<i32, 4> add_pairs(const Lanes<i32, 4>& sums, const Lanes<i16, 8>& a, const Lanes<i16, 8>& b) {
+  return sums + Lanes<i32, 4>(_mm_madd_epi16(__m128i(a), __m128i(b)));
+}
+PRONK_INLINE PanelInts add_pairs(const PanelInts& sums, const Lanes<i16, 16>& a, const Lanes<i16, 16>& b) {
+  return sums + PanelInts(_mm256_madd_epi16(__m256i(a), __m256i(b)));
+}

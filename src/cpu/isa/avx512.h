@@ -50,3 +50,10 @@ PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelIn
   }
   for (u32 t = 0; t < tokens; ++t) sums[t] = PanelInts(totals[t]);
 }
+
+PRONK_INLINE Lanes<i32, 4> add_pairs(const Lanes<i32, 4>& sums, const Lanes<i16, 8>& a, const Lanes<i16, 8>& b) {
+  return Lanes<i32, 4>(_mm_dpwssd_epi32(__m128i(sums), __m128i(a), __m128i(b)));
+}
+PRONK_INLINE PanelInts add_pairs(const PanelInts& sums, const Lanes<i16, 32>& a, const Lanes<i16, 32>& b) {
+  return PanelInts(_mm512_dpwssd_epi32(__m512i(sums), __m512i(a), __m512i(b)));
+}

@@ -1,7 +1,6 @@
 // Products of weights as floats and activations as floats: of formats whose weights are floats, of those with no
 // integer dot product, and of all when activations are kept as floats.
 
-constexpr u32 additive_rows = 4;       // rows of codes that share each load of an activation
 constexpr u32 float_panel_tokens = 4;  // from so many activations on, a panel is worth its filling
 constexpr u32 float_panel_columns = unit_weights;
 constexpr u32 float_panel_rows = float_vectors * sizeof(FloatLanes) / sizeof(float);
@@ -32,30 +31,6 @@ PRONK_INLINE void decode_additive_floats(const Matrix& matrix, u32 row, u32 firs
   }
 }
 
-// Rows of codes times one activation, without a copy of the weights.
-template <class Code>
-void multiply_one_additive(const Matrix& matrix, RowRange range, const float* x, const float* bias, float* out) {
-  const u32 group = matrix.format->block_weights, block = matrix.format->block_bytes;
-  const u64 row_bytes = matrix.row_bytes();
-  for (u32 n = range.first; n < range.end; n += additive_rows) {
-    const u8* codes[additive_rows];
-    for (u32 r = 0; r < additive_rows; ++r) {
-      codes[r] = matrix.bytes + (n + r < range.end ? n + r : range.end - 1) * row_bytes;
-    }
-    Floats8 sums[additive_rows] = {};
-    for (u32 k = 0, at = 0; k < matrix.cols; k += group, at += block) {
-      for (u32 part = 0; part < group; part += 8) {
-        const Floats8 activations = load_vector<Floats8>(x + k + part);
-        for (u32 r = 0; r < additive_rows; ++r)
-          sums[r] += sum_of_books<Code>(matrix, codes[r] + at, part) * activations;
-      }
-    }
-    for (u32 r = 0; r < additive_rows && n + r < range.end; ++r) {
-      out[n + r] = matrix.tables.scales[n + r] * sum_of(sums[r]) + (bias ? bias[n + r] : 0);
-    }
-  }
-}
-
 // A piece of a row as floats, with zeros up to a whole vector.
 template <class Dot>
 void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* out) {
@@ -78,27 +53,39 @@ void decode_floats(const Matrix& matrix, u32 row, u32 first, u32 count, float* o
   }
 }
 
-// Rows whose weights are read once and need no decoding beyond a conversion, times one activation.
+// A row whose weights need no decoding beyond a conversion, times one activation. finite: that it is one of finite
+// numbers only `seen` says.
+template <class Dot, bool finite>
+PRONK_INLINE float multiply_row(const Matrix& matrix, u32 n, const float* x, Lanes<u16, 8>& seen) {
+  const u8* row = matrix.bytes + n * matrix.row_bytes();
+  const u32 whole = matrix.cols / 8 * 8;
+  const auto product = [&](u32 k, const Floats8& sum) {
+    const u8* at = row + u64(k) * Dot::weight_bytes;
+    if constexpr (finite) return multiply_add(Dot::finite_floats(at, seen), load_vector<Floats8>(x + k), sum);
+    return multiply_add(Dot::floats(at), load_vector<Floats8>(x + k), sum);
+  };
+  Floats8 sums[4] = {};
+  u32 k = 0;
+  for (; k + 32 <= whole; k += 32) {
+    for (u32 i = 0; i < 4; ++i) sums[i] = product(k + 8 * i, sums[i]);
+  }
+  for (; k < whole; k += 8) sums[0] = product(k, sums[0]);
+  if (k < matrix.cols) {
+    alignas(64) float last[8];
+    decode_floats<Dot>(matrix, n, k, matrix.cols - k, last);
+    sums[1] = multiply_add(load_vector<Floats8>(last), load_vector<Floats8>(x + k), sums[1]);
+  }
+  return sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 template <class Dot>
 PRONK_INLINE void multiply_one(const Matrix& matrix, RowRange range, const float* x, const float* bias, float* out) {
-  const u64 row_bytes = matrix.row_bytes();
-  const u32 whole = matrix.cols / 8 * 8;
+  constexpr bool halves = requires(const u8* at, Lanes<u16, 8>& seen) { Dot::finite_floats(at, seen); };
   for (u32 n = range.first; n < range.end; ++n) {
-    const u8* row = matrix.bytes + n * row_bytes;
-    Floats8 sums[4] = {};
-    u32 k = 0;
-    for (; k + 32 <= whole; k += 32) {
-      for (u32 i = 0; i < 4; ++i) {
-        sums[i] += Dot::floats(row + (k + 8 * i) * Dot::weight_bytes) * load_vector<Floats8>(x + k + 8 * i);
-      }
-    }
-    for (; k < whole; k += 8) sums[0] += Dot::floats(row + k * Dot::weight_bytes) * load_vector<Floats8>(x + k);
-    if (k < matrix.cols) {
-      alignas(64) float last[8];
-      decode_floats<Dot>(matrix, n, k, matrix.cols - k, last);
-      sums[1] += load_vector<Floats8>(last) * load_vector<Floats8>(x + k);
-    }
-    out[n] = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3])) + (bias ? bias[n] : 0);
+    Lanes<u16, 8> seen = {};
+    float product = multiply_row<Dot, halves>(matrix, n, x, seen);
+    if (halves && !all_finite(seen)) product = multiply_row<Dot, false>(matrix, n, x, seen);
+    out[n] = product + (bias ? bias[n] : 0);
   }
 }
 
@@ -164,7 +151,7 @@ PRONK_INLINE void add_float_tile(const FloatPanel& panel, const float* const* x,
     __builtin_memcpy(weights, panel[k], sizeof weights);
     for (u32 j = 0; j < float_tokens; ++j) {
       const FloatLanes activation = FloatLanes(x[j][k]);
-      for (u32 i = 0; i < float_vectors; ++i) sums[j][i] += weights[i] * activation;
+      for (u32 i = 0; i < float_vectors; ++i) sums[j][i] = multiply_add(weights[i], activation, sums[j][i]);
     }
   }
 }
@@ -211,10 +198,6 @@ template <class Dot>
 void multiply_floats(const Matrix& matrix, RowRange range, Rows<const float> x, const float* bias, Rows<float> out) {
   if constexpr (requires { Dot::weight_bytes; }) {
     if (x.count == 1) return multiply_one<Dot>(matrix, range, x[0], bias, out[0]);
-  } else if (x.count == 1 && matrix.tables.books) {
-    const auto multiply =
-        formats::additive_code_bits(*matrix.format) == 8 ? multiply_one_additive<u8> : multiply_one_additive<u16>;
-    return multiply(matrix, range, x[0], bias, out[0]);
   }
   const auto multiply = x.count < float_panel_tokens ? multiply_by_decoded_rows : multiply_by_float_panels;
   multiply(decode_floats<Dot>, matrix, range, x, bias, out);

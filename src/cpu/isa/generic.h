@@ -72,3 +72,12 @@ PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelIn
     }
   }
 }
+
+// sums[i] + a[2i] · b[2i] + a[2i + 1] · b[2i + 1]: of four lanes, and of a panel's.
+template <u32 lanes>
+PRONK_INLINE Lanes<i32, lanes> add_pairs(const Lanes<i32, lanes>& sums, const Lanes<i16, 2 * lanes>& a,
+                                         const Lanes<i16, 2 * lanes>& b) {
+  using Wide = Lanes<i32, 2 * lanes>;
+  const Wide products = __builtin_convertvector(a, Wide) * __builtin_convertvector(b, Wide);
+  return sums + (products.even + products.odd);
+}

@@ -8,6 +8,8 @@
 #include "cpu/isa/float_operations.h"
 #include "cpu/isa/float_products.h"
 #include "cpu/isa/integer_products.h"
+//
+#include "cpu/isa/additive_products.h"
 #include "cpu/isa/multiply_rate.h"
 
 struct Decoded {};  // stands for the formats without a Dot: their codecs decode them
@@ -37,7 +39,7 @@ MultiplyQuantized* find_quantized(const formats::Format& format) {
   if (format.name == format_name) return integer_product<codec::Dot>();
   PRONK_DOTS
 #undef PRONK_DOT
-  return nullptr;
+  return formats::is_additive(format) ? multiply_additive : nullptr;
 }
 
 MultiplyFloats find_floats(const formats::Format& format) {

@@ -94,15 +94,13 @@ PRONK_INLINE float row_product(const Dot& dot, const u8* row, const QuantizedRow
 
 // ---- Panels
 
-constexpr u32 panel_units = 4;
-constexpr u32 panel_weights = panel_units * unit_weights;  // of each row
-
 // What multiplying a panel depends on: formats that have it in common share the code.
 template <u32 group_weights, u32 largest_quant, bool with_offsets>
 struct Panel {
-  static constexpr u32 group = group_weights, largest = largest_quant, groups = panel_weights / group;
+  static constexpr u32 weights = 4 * unit_weights;  // of each row
+  static constexpr u32 group = group_weights, largest = largest_quant, groups = weights / group;
   static constexpr bool has_offsets = with_offsets || (largest == 0 && panel_bias > 0);
-  alignas(64) u8 quants[panel_weights * panel_rows];  // as panel_dot reads them
+  alignas(64) u8 quants[weights * panel_rows];  // as panel_dot reads them
   alignas(64) float scales[groups][panel_rows];
   alignas(64) float offsets[has_offsets ? groups : 1][panel_rows];
 };
@@ -224,22 +222,20 @@ void multiply_by_rows(const Matrix& matrix, RowRange range, const QuantizedRows&
   }
 }
 
-template <class Dot>
-void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
-                        Rows<float> out) {
-  const Dot dot = dot_of<Dot>(*matrix.format);
-  PanelOf<Dot> panel;
-  const u64 row_bytes = matrix.row_bytes();
+// fill(n, rows, first, parts, panel): `parts` times 32 weights of some rows, from row n and column `first` on.
+template <class AnyPanel, class Fill>
+PRONK_INLINE void multiply_by_panels(const Matrix& matrix, RowRange range, const QuantizedRows& x, const float* bias,
+                                     Rows<float> out, const Fill& fill) {
+  AnyPanel panel;
   out.width = range.end;
   for (u32 n = range.first; n < range.end; n += panel_rows) {
     const u32 rows = range.end - n < panel_rows ? range.end - n : panel_rows;
     for (u32 t = 0; t < x.count; ++t) {
       for (u32 r = 0; r < rows; ++r) out[t][n + r] = bias ? bias[n + r] : 0;
     }
-    for (u32 first = 0; first < matrix.cols; first += panel_weights) {
-      const u32 columns = matrix.cols - first < panel_weights ? matrix.cols - first : panel_weights;
-      const u8* weights = unit_at<Dot>(matrix.bytes + n * row_bytes, first / unit_weights);
-      fill_panel<Dot>(dot, weights, row_bytes, rows, columns / quant_block, panel);
+    for (u32 first = 0; first < matrix.cols; first += AnyPanel::weights) {
+      const u32 columns = matrix.cols - first < AnyPanel::weights ? matrix.cols - first : AnyPanel::weights;
+      fill(n, rows, first, columns / quant_block, panel);
       multiply_panel(panel, columns / quant_block, x, first, out, n);
     }
   }
@@ -251,7 +247,12 @@ void multiply_quantized(const Matrix& matrix, RowRange range, const QuantizedRow
   if (x.count < panel_tokens) {
     multiply_by_rows<Dot>(matrix, range, x, bias, out);
   } else {
-    multiply_by_panels<Dot>(matrix, range, x, bias, out);
+    const Dot dot = dot_of<Dot>(*matrix.format);
+    multiply_by_panels<PanelOf<Dot>>(
+        matrix, range, x, bias, out, [&](u32 n, u32 rows, u32 first, u32 parts, PanelOf<Dot>& panel) {
+          const u8* weights = unit_at<Dot>(matrix.bytes + n * matrix.row_bytes(), first / unit_weights);
+          fill_panel<Dot>(dot, weights, matrix.row_bytes(), rows, parts, panel);
+        });
   }
 }
 

@@ -55,3 +55,12 @@ PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelIn
   }
   for (u32 t = 0; t < tokens; ++t) sums[t] = __builtin_shufflevector(low[t], high[t], 0, 1, 2, 3, 4, 5, 6, 7);
 }
+
+PRONK_INLINE Lanes<i32, 4> add_pairs(const Lanes<i32, 4>& sums, const Lanes<i16, 8>& a, const Lanes<i16, 8>& b) {
+  const int32x4_t low = vmull_s16(vget_low_s16(int16x8_t(a)), vget_low_s16(int16x8_t(b)));
+  return sums + Lanes<i32, 4>(vpaddq_s32(low, vmull_high_s16(int16x8_t(a), int16x8_t(b))));
+}
+PRONK_INLINE PanelInts add_pairs(const PanelInts& sums, const Lanes<i16, 16>& a, const Lanes<i16, 16>& b) {
+  return __builtin_shufflevector(add_pairs(sums.lo, a.lo, b.lo), add_pairs(sums.hi, a.hi, b.hi), 0, 1, 2, 3, 4, 5, 6,
+                                 7);
+}

@@ -44,6 +44,12 @@ PRONK_INLINE Floats8 halves_by_bits(const Lanes<u16, 8>& halves) {
   return Floats8(Words(scaled) | special | (bits & 0x8000) << 16);
 }
 
+// a · b + c, rounded once or twice.
+template <class Vector>
+PRONK_INLINE Vector multiply_add(const Vector& a, const Vector& b, const Vector& c) {
+  return a * b + c;
+}
+
 PRONK_INLINE float sum_of(const Floats4& v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 PRONK_INLINE float sum_of(const Floats8& v) { return sum_of(v.lo + v.hi); }
 PRONK_INLINE float sum_of(const Floats4& a, const Floats8& b) { return sum_of(a + (b.lo + b.hi)); }

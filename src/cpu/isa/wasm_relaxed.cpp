@@ -8,7 +8,7 @@ static bool runs_here() { return true; }
 
 namespace {
 #include "cpu/isa/vectors.h"
-#include "cpu/isa/wasm_halves.h"
+#include "cpu/isa/wasm_common.h"
 //
 #include "cpu/isa/wasm_relaxed.h"
 //

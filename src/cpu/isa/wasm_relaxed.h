@@ -94,3 +94,11 @@ PRONK_INLINE void panel_dot(const u8* panel, const Quant* x, u64 stride, PanelIn
   }
   for (u32 t = 0; t < tokens; ++t) sums[t] = __builtin_shufflevector(low[t], high[t], 0, 1, 2, 3, 4, 5, 6, 7);
 }
+
+PRONK_INLINE Floats4 multiply_add(const Floats4& a, const Floats4& b, const Floats4& c) {
+  return Floats4(wasm_f32x4_relaxed_madd(v128_t(a), v128_t(b), v128_t(c)));
+}
+PRONK_INLINE Floats8 multiply_add(const Floats8& a, const Floats8& b, const Floats8& c) {
+  return __builtin_shufflevector(multiply_add(a.lo, b.lo, c.lo), multiply_add(a.hi, b.hi, c.hi), 0, 1, 2, 3, 4, 5, 6,
+                                 7);
+}

@@ -10,7 +10,8 @@
 //   book, if it looks up points: the bytes of Format::gpu_table
 // A unit is 256 weights; the last one of a row may be shorter, and nothing is read beyond its end.
 //
-// The struct of a format whose weights are floats has weight_bytes and floats(at): the eight weights from `at` on.
+// The struct of a format whose weights are floats has weight_bytes and floats(at): the eight weights from `at` on. It
+// may have finite_floats(at, seen) too, for finite_halves.
 
 struct alignas(64) UnitScales {
   float scales[unit_weights / 16];
@@ -38,6 +39,16 @@ PRONK_INLINE Bytes upper_nibbles(const Bytes& pairs) {
 PRONK_INLINE Bytes32 nibbles(const u8* at) {
   const Bytes16 pairs = load_vector<Bytes16>(at);
   return join(pairs & 15, upper_nibbles(pairs));
+}
+
+// Eight f16 that ought to be finite: when they are not, all_finite(seen) is false afterwards, and they may be anything.
+template <class Halves>
+PRONK_INLINE Floats8 finite_halves(const Halves& halves, Halves&) {
+  return from_halves(halves);
+}
+template <class Halves>
+PRONK_INLINE bool all_finite(const Halves&) {
+  return true;
 }
 
 PRONK_INLINE float half_at(const u8* at) { return halves_at(at, 0, 1)[0]; }
