@@ -8,7 +8,7 @@ add_library(gtest STATIC "${GTEST_SOURCE}/src/gtest-all.cc" "${GTEST_SOURCE}/src
 target_include_directories(gtest SYSTEM PUBLIC "${GTEST_SOURCE}/include" PRIVATE "${GTEST_SOURCE}")
 target_compile_options(gtest PRIVATE -w)
 
-add_executable(test_kernels tests/cpu/kernels_test.cpp src/cpu/kernels.cpp src/files/ggml_types.cpp
+add_executable(test_kernels tests/cpu/kernels_test.cpp tests/cpu/additive_products_test.cpp src/cpu/kernels.cpp src/files/ggml_types.cpp
   ${base_sources} ${format_sources} ${instruction_sets})
 target_include_directories(test_kernels PRIVATE src tests "${dots}")
 target_link_libraries(test_kernels PRIVATE gtest)

@@ -9,53 +9,15 @@
 
 #include "base/half.h"
 #include "cpu/kernels.h"
-#include "cpu/operations.h"
 #include "files/safetensors.h"
+#include "support/additive.h"
 #include "support/files.h"
 
 namespace pronk::formats {
 namespace {
 
-// A matrix in an additive format, and what it needs.
-struct Additive {
-  const Format* format = nullptr;
-  u64 rows = 0, cols = 0;
-  u32 entries = 0;
-  std::vector<u8> codes;
-  std::vector<float> books, scales;
-
-  cpu::Matrix matrix() const {
-    return {.format = format,
-            .bytes = codes.data(),
-            .rows = u32(rows),
-            .cols = u32(cols),
-            .tables = {books.data(), scales.data(), entries}};
-  }
-  // As the paper has it, in double precision.
-  double weight(u64 row, u64 col) const {
-    const u64 group = format->block_weights, count = additive_books(*format), width = additive_code_bits(*format) / 8;
-    double sum = 0;
-    for (u64 book = 0; book < count; ++book) {
-      const u8* at = codes.data() + ((row * (cols / group) + col / group) * count + book) * width;
-      const u32 code = (at[0] | (width == 2 ? at[1] << 8 : 0)) % entries;
-      sum += books[(book * entries + code) * group + col % group];
-    }
-    return sum * scales[row];
-  }
-};
-
-Additive random_matrix(u32 type, u32 books, u32 group, u32 entries, u64 rows, u64 cols) {
-  std::mt19937 random(books * 100 + group + entries);
-  std::normal_distribution<float> normal;
-  Additive m{.format = find_additive(type, books, group), .rows = rows, .cols = cols, .entries = entries};
-  m.codes.resize(rows * cols / group * m.format->block_bytes);
-  for (u8& code : m.codes) code = u8(random());
-  m.books.resize(u64(books) * entries * group);
-  m.scales.resize(rows);
-  for (float& number : m.books) number = normal(random);
-  for (float& number : m.scales) number = normal(random);
-  return m;
-}
+using test::Additive;
+using test::random_matrix;
 
 TEST(Additive, IsFoundByItsCodesAndGroups) {
   for (const u32 books : {1u, 2u, 4u, 8u}) {
@@ -133,61 +95,6 @@ TEST(Additive, BooksOfNothingAndOfNoNumbersAreRounded) {
     EXPECT_TRUE(std::isnan(round_books(books, 2, steps.data())));
   }
   EXPECT_EQ(round_books(std::vector<float>(16, 1e-44f), 2, steps.data()) * 0, 0);  // 1 / step would overflow
-}
-
-// scale · quant, as kernels.quantize has it.
-double activation_of(const cpu::Kernels& kernels, const cpu::QuantizedRows& x, u32 t, u64 k) {
-  const u64 at = u64(t) * x.stride + k;
-  const i32 quant = kernels.quant_bytes == 1 ? i32(i8(x.quants[at])) : i32(reinterpret_cast<const i16*>(x.quants)[at]);
-  return double(x.scales[at / cpu::quant_block]) * quant;
-}
-
-// Rows that fill no panel, columns that fill none, any number of activations, a run of rows from the middle.
-TEST(Additive, IntegerProductsOfEveryInstructionSet) {
-  const struct {
-    u32 type, books, group, entries;
-  } kinds[] = {{24, 2, 8, 256}, {25, 1, 8, 65536}, {25, 1, 8, 4096}, {25, 1, 16, 65536},
-               {24, 1, 8, 2},   {24, 8, 32, 256},  {24, 4, 16, 16},  {24, 2, 8, 128}};
-  for (const cpu::Kernels* kernels : cpu::available_kernels()) {
-    for (const auto& kind : kinds) {
-      for (const u32 tokens : {1u, 3u, 4u, 7u, 9u}) {
-        const u64 cols = tokens % 2 ? 1056 : 96, rows = 37;
-        Additive m = random_matrix(kind.type, kind.books, kind.group, kind.entries, rows, cols);
-        std::vector<i16> steps(m.books.size());
-        const float step = round_books(m.books, kind.books, steps.data());
-        for (std::size_t i = 0; i < steps.size(); ++i) m.books[i] = float(steps[i] * double(step));
-        cpu::Matrix matrix = m.matrix();
-        matrix.tables.books = nullptr, matrix.tables.steps = steps.data(), matrix.tables.step = step;
-        std::mt19937 random(tokens);
-        std::normal_distribution<float> normal;
-        std::vector<float> x(tokens * cols), bias(rows), out(tokens * rows, 77);
-        for (float& number : x) number = normal(random);
-        for (float& number : bias) number = normal(random);
-        cpu::QuantizedBuffer buffer(tokens, u32(cols), kernels->quant_bytes);
-        const cpu::QuantizedRows quantized = buffer.rows(tokens, u32(cols));
-        kernels->quantize({x.data(), tokens, u32(cols), u32(cols)}, quantized);
-        const u32 first = 5;
-        kernels->quantized (*m.format)(matrix, {first, u32(rows)}, quantized, tokens % 2 ? bias.data() : nullptr,
-                                       {out.data(), tokens, u32(rows), u32(rows)});
-        for (u32 t = 0; t < tokens; ++t) {
-          for (u32 n = 0; n < first; ++n) ASSERT_EQ(out[t * rows + n], 77) << "a row that was not asked for";
-          for (u64 n = first; n < rows; ++n) {
-            double sum = tokens % 2 ? bias[n] : 0, size = std::abs(sum);
-            for (u64 k = 0; k < cols; ++k) {
-              const double term = m.weight(n, k) * activation_of(*kernels, quantized, t, k);
-              sum += term, size += std::abs(term);
-            }
-            ASSERT_NEAR(out[t * rows + n], sum, 2e-6 * size)
-                << kernels->name << " " << kind.books << " books, groups of " << kind.group << ", token " << t
-                << ", row " << n;
-          }
-        }
-        std::vector<float> row(cols);  // a row as an embedding reads it
-        cpu::decode_row(matrix, 7, row.data());
-        for (u64 k = 0; k < cols; ++k) ASSERT_NEAR(row[k], m.weight(7, k), 1e-5);
-      }
-    }
-  }
 }
 
 // ---- ../shared/vectors/sources/aqlm/layers, which not every machine has
