@@ -23,7 +23,8 @@ def main():
             sys.exit(f"{sys.argv[1]}: words for adapters are in lower case")
         lines.append(f"constexpr std::string_view adapters{n}[] = {{{', '.join(map(quoted, each['adapters']))}}};")
         lines.append(f"constexpr ClassChoice choices{n}[] = {{")
-        lines += [f"    {{{quoted(key)}, {quoted(candidate)}}}," for key, candidate in each["choices"].items()]
+        lines += [f"    {{{quoted(key)}, {quoted(candidate)}}}," for key, choice in each["choices"].items()
+                  for candidate in ([choice] if isinstance(choice, str) else choice)]
         lines.append("};")
         rows.append(f"    {{{quoted(each['class'])}, adapters{n}, choices{n}}},")
     lines += ["constexpr AdapterClass classes[] = {", *rows, "};", "}  // namespace", "",

@@ -8,7 +8,8 @@ usage: tune_defaults.py --class NAME [--adapters WORD,WORD] [--kernels NAME,NAME
 
 Each model is measured on the GPU that pronk finds. For a kernel that candidate is taken with which all shapes together are
 fastest (the mean of its time's ratio to the best of each shape); a shape whose own best is a fifth faster still gets a line.
-Activations stay as they are: a default does not round.
+Activations stay as they are: a default does not round. In the file a line may also have a list: the first candidate that the
+device runs holds. What needs a feature that the native library does not offer has to be measured elsewhere and written by hand.
 """
 import argparse
 import datetime

@@ -459,7 +459,7 @@ bool GpuRunner::next(Sampled& sampled) {
   return true;
 }
 
-void GpuRunner::replay(const Program& program, u32 rows, bool small_batch) {
+void GpuRunner::replay(std::span<const Command> program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
     const Dispatch& d = *command.dispatch;
     const Kernel& kernel = d.small_batch && small_batch ? *d.small_batch : d.kernel;
@@ -468,14 +468,21 @@ void GpuRunner::replay(const Program& program, u32 rows, bool small_batch) {
   }
 }
 
-void GpuRunner::submit_chunk(u32 rows, bool small_batch) {
+// All but the end of the last of its parts, to which more may be added.
+void GpuRunner::submit_chunk(u32 rows, bool small_batch, u32 parts) {
   kernels::StepState state;
   state.position = run_.position + fed_;
   state.rows = rows;
   write_range(plan_.prefill_state, &state, sizeof state);
   write_range(plan_.prefill_tokens, run_.tokens.data() + fed_, rows * 4);
-  device_.begin();
-  replay(prefill_, rows, small_batch);
+  const std::span<const Command> all(prefill_);
+  parts = std::min(parts, u32(all.size()));
+  for (u32 part = 0; part < parts; ++part) {
+    if (part > 0) device_.submit();
+    device_.begin();
+    const std::size_t first = all.size() * part / parts, end = all.size() * (part + 1) / parts;
+    replay(all.subspan(first, end - first), rows, small_batch);
+  }
   fed_ += rows;
   wrote_to(run_.position + fed_);
 }
@@ -486,9 +493,10 @@ void GpuRunner::submit_chunks() {
   // The rest of a long prompt takes the kernels of its full chunks: what is computed must not depend on where it is
   // cut.
   const bool small_batch = std::min(pace_.tokens(), wanted) <= kernels::batch_limit;
-  while (fed_ < wanted && chunks_.size() < most_chunks_in_flight) {
+  // Where one is slow, another behind it would only delay who cancels.
+  while (fed_ < wanted && chunks_.size() < (pace_.parts() > 1 ? 1 : most_chunks_in_flight)) {
     const u32 rows = std::min(pace_.tokens(), wanted - fed_);
-    submit_chunk(rows, small_batch);
+    submit_chunk(rows, small_batch, pace_.parts());
     recurrent_at_ = run_.position + fed_;
     keep_states(fed_ == wanted ? checkpoints_.end_prompt(*recurrent_at_) : checkpoints_.follow(*recurrent_at_));
     device_.submit();

@@ -98,7 +98,7 @@ class GpuRunner final : public Runner, private WeightSink {
   Program prepare(const std::vector<Dispatch>& dispatches);
   gpu::BufferRange resolve(const Range& range) const;
   void write_range(const Range& range, const void* bytes, u64 size, u64 offset = 0);
-  void replay(const Program& program, u32 rows, bool small_batch);
+  void replay(std::span<const Command> program, u32 rows, bool small_batch);
 
   Status take_in(const gpu::Event& event);
   void start_self_test();
@@ -108,7 +108,7 @@ class GpuRunner final : public Runner, private WeightSink {
   Status take_tokens();
   Status take_token(u32 token);
   void submit_chunks();
-  void submit_chunk(u32 rows, bool small_batch);
+  void submit_chunk(u32 rows, bool small_batch, u32 parts = 1);
   void measure_chunks();
   void begin_decode();
   void submit_steps();

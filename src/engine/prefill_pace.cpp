@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "kernels/kernels.h"
 
@@ -27,11 +28,15 @@ void PrefillPace::set(double tokens) {
 }
 
 void PrefillPace::took(u32 tokens, double milliseconds) {
-  if (tokens < tokens_) return;  // the rest of a prompt says little about a full submission
-  const double slow = tokens_ == kernels::gemm_step() ? slow_step_ms : slow_ms;
-  if (milliseconds > slow) {
+  if (tokens < tokens_) return;  // the rest of a prompt says little about a full chunk
+  const u32 step = kernels::gemm_step();
+  parts_ = 1;
+  if (milliseconds > slow_ms && tokens_ <= step) {
+    quick_ = 0;
+    parts_ = u32(std::min(std::ceil(milliseconds / aim_ms), double(most_parts)));
+  } else if (milliseconds > slow_ms) {
     patience_ = std::min(patience_ * 2, most_patience);
-    set(std::min<double>(tokens_, tokens * aim_ms / milliseconds));
+    set(std::max(tokens * aim_ms / milliseconds, double(step)));
   } else if (milliseconds < quick_ms && ++quick_ >= patience_) {
     set(tokens_ * std::min(2.0, aim_ms / std::max(milliseconds, 1.0)));
   }

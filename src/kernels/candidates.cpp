@@ -27,7 +27,8 @@ constexpr MatVecTile few_tokens[] = {
     {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
 };
 constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
-                                    {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true}};
+                                    {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true},
+                                    {32, 64, false, 8}, {32, 64, false, 4}};
 constexpr AttentionTile decode[] = {
     {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
     {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
@@ -50,10 +51,11 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }
 
-u32 gemm_threads(const GemmTile& tile) { return tile.tokens * tile.rows / 64; }
+u32 gemm_threads(const GemmTile& tile) { return tile.lanes > 0 ? tile.rows / 2 : tile.tokens * tile.rows / 64; }
 // With a code book; of bytes sixteen have a scale, with a sum or an offset.
 u32 gemm_memory(const GemmTile& tile) {
   const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), squares = gemm_threads(tile) * u32(sizeof(float));
+  if (tile.lanes > 0) return 64;
   return squares + (tile.int8 ? numbers + numbers / 16 * 8 + 1024 : numbers * 4 + 64);
 }
 
@@ -72,7 +74,11 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 }
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
-  if (kernel == TunedKernel::gemm) return !many_tokens[candidate].int8 || features.integer_dot_product;
+  if (kernel == TunedKernel::gemm) {
+    const GemmTile& tile = many_tokens[candidate];
+    return (!tile.int8 || features.integer_dot_product) &&
+           (tile.lanes == 0 || (features.subgroups && features.subgroup_min_size >= tile.lanes));
+  }
   if (!is_matvec(kernel)) {
     const bool decoding = kernel == TunedKernel::attention_decode;
     return !attention_tiles(decoding)[candidate].subgroups || features.subgroups;
@@ -136,6 +142,7 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
   }
   if (kernel == TunedKernel::gemm) {
     const GemmTile& tile = many_tokens[candidate];
+    if (tile.lanes > 0) return joined({tile.tokens, tile.rows, tile.lanes}) + "+subgroups";
     return joined({tile.tokens, tile.rows}) + (tile.int8 ? "+int8" : "");
   }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];

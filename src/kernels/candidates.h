@@ -38,6 +38,7 @@ struct MatVecTile {
 struct GemmTile {
   u32 tokens = 0, rows = 0;
   bool int8 = false;  // as a matvec's
+  u32 lanes = 0;      // not 0: gemm_lanes.wgsl, for CPUs, whose subgroups have at least so many
 
   u32 depth() const { return int8 ? rows / 4 : rows / 8; }
 };

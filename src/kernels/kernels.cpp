@@ -81,8 +81,23 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
+static PipelineDesc gemm_lanes(const MatMulKind& kind, const GemmTile& tile) {
+  const GemmLanesConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes};
+  Shader shader("gemm_lanes");
+  shader.enable("subgroups")
+      .params<MatMulParams>("MatMulParams")
+      .constants(with_kind(constants, kind))
+      .add("common");
+  add_gate(shader, kind);
+  return shader.format(*kind.format, 8, false, kind.odd_units)
+      .blocks(*kind.format)
+      .add("gemm_lanes")
+      .finish({uniform, uniform, read, read, read, read, read, write});
+}
+
 PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
   const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
+  if (tile.lanes > 0) return gemm_lanes(kind, tile);
   Shader shader("gemm");
   shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);

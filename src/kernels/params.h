@@ -175,6 +175,12 @@ PRONK_STRUCT(GemmConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
+// LANES: 4 or 8.
+PRONK_STRUCT(GemmLanesConstants,
+  (u32, TILE_T), (u32, TILE_N), (u32, LANES),
+  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
+);
+
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP), (bool, BY_POSITION));
 PRONK_STRUCT(RowConstants, (u32, WORKGROUP));
 PRONK_STRUCT(NormConstants, (u32, WORKGROUP), (bool, LAYER), (bool, WEIGHT), (bool, BIAS), (bool, ADD));

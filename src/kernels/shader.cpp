@@ -128,11 +128,18 @@ Shader& Shader::format(const formats::Format& format, u32 table_binding, bool ke
 }
 
 Shader& Shader::products(const formats::Format& format, bool int8) {
+  if (!int8) return blocks(format).add("products");
+  name_ += " int8";
+  return scaled(format).bytes(format).add("products_int8");
+}
+
+Shader& Shader::scaled(const formats::Format& format) {
   if (!defines(format, "weight_scale")) text_ += "fn weight_scale(row: u32) -> f32 {\n  return 1.0;\n}\n";
-  if (int8) {
-    name_ += " int8";
-    return bytes(format).add("products_int8");
-  }
+  return *this;
+}
+
+Shader& Shader::blocks(const formats::Format& format) {
+  scaled(format);
   const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
   if (has_bytes(format) && !has_floats) {
     add("load_bytes");
@@ -140,7 +147,7 @@ Shader& Shader::products(const formats::Format& format, bool int8) {
     text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
     if (!has_floats) add("load32");
   }
-  return prepared(format, "code_book_floats").add("products");
+  return prepared(format, "code_book_floats");
 }
 
 Shader& Shader::bytes(const formats::Format& format) {
@@ -149,9 +156,10 @@ Shader& Shader::bytes(const formats::Format& format) {
 }
 
 Shader& Shader::prepared(const formats::Format& format, std::string_view code_book) {
-  if (defines(format, "scales_of")) return add(code_book);
-  if (!defines(format, "prepare")) text_ += "fn prepare(local: u32) {}\n";
-  return *this;
+  const bool has_book = defines(format, "scales_of"), prepares = has_book || defines(format, "prepare");
+  text_ += std::string("const PREPARES = ") + (prepares ? "true" : "false") + ";\n";
+  if (!prepares) text_ += "fn prepare(local: u32) {}\n";
+  return has_book ? add(code_book) : *this;
 }
 
 Shader& Shader::tile(const formats::Format& format, bool int8) {

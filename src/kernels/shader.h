@@ -53,6 +53,8 @@ class Shader {
   Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false, bool odd_units = true);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
+  // The format's weights alone, 32 at a time.
+  Shader& blocks(const formats::Format& format);
   // The tiles of a GEMM; int8 as above.
   Shader& tile(const formats::Format& format, bool int8);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
@@ -62,6 +64,8 @@ class Shader {
  private:
   // Of a format that has bytes: them, and activations as such.
   Shader& bytes(const formats::Format& format);
+  // weight_scale(row): what a row's products are still to be multiplied by.
+  Shader& scaled(const formats::Format& format);
   // prepare(local): the code book, if the format has one.
   Shader& prepared(const formats::Format& format, std::string_view code_book);
   void add_field(std::string_view name, bool is_float);

@@ -117,15 +117,43 @@ TEST(PrefillPace, ShrinksWhenTheDeviceBecomesSlowerAndGrowsAgain) {
   EXPECT_EQ(t.e.engine->prefill_chunk(), 256u);
 }
 
-// Below one step of the GEMM the small-batch kernel takes over, which only a very slow device is worth.
-TEST(PrefillPace, LeavesTheGemmOnlyOnAVerySlowDevice) {
-  TimedEngine slow({.context = 2000});
-  for (const u32 chunk : slow.prefill(320, linear(15))) EXPECT_EQ(chunk, 32u);  // 480 ms
-  TimedEngine slowest({.context = 2000});
-  const auto chunks = slowest.prefill(200, linear(40));  // 1.3 s
-  EXPECT_EQ(chunks[0], 32u);
-  EXPECT_EQ(chunks[1], 32u);
-  for (u64 i = 2; i < chunks.size(); ++i) EXPECT_EQ(chunks[i], 4u);
+// A slow device has a chunk's layers in several submissions, and never the kernel for fewer tokens.
+TEST(PrefillPace, CutsAChunkIntoSubmissionsOnASlowDevice) {
+  for (const auto& [ms_a_token, parts] : {std::pair{15.0, 7u}, {40.0, 18u}}) {  // 480 ms, 1.3 s
+    PrefillPace pace(0, 256);
+    EXPECT_EQ(pace.parts(), 1u);
+    for (u32 i = 0; i < 5; ++i) pace.took(32, 32 * ms_a_token);
+    EXPECT_EQ(pace.tokens(), 32u);
+    EXPECT_EQ(pace.parts(), parts);
+    pace.took(32, 80);
+    EXPECT_EQ(pace.parts(), 1u);
+  }
+  PrefillPace slowest(0, 256);
+  slowest.took(32, 1e6);
+  EXPECT_EQ(slowest.parts(), PrefillPace::most_parts);
+}
+
+TEST(PrefillPace, PartsOfAChunkAreAllOfItsWork) {
+  TimedEngine t({.context = 2000});
+  const auto dispatches = [&](u64 i) { return t.e.device->submissions()[i].dispatches.size(); };
+  ASSERT_TRUE(t.e.engine->session().start(test::some_tokens(200, 1, 250), {.max_tokens = 1}));
+  ASSERT_TRUE(t.e.engine->pump());
+  u64 seen = t.seen;
+  ASSERT_EQ(t.e.device->submissions().size(), seen + 2) << "two chunks, before anything was known";
+  ASSERT_EQ(dispatches(seen), 3u);
+  seen += 2;
+  for (const double milliseconds : {1000, 150}) {  // of a chunk: more parts than there are dispatches, then two
+    *t.clock += milliseconds * (milliseconds == 1000 ? 2 : 1);
+    ASSERT_GT(t.e.device->complete_work(), 0u);
+    ASSERT_TRUE(t.e.engine->pump());
+    const u64 parts = milliseconds == 1000 ? 3 : 2;
+    ASSERT_EQ(t.e.device->submissions().size(), seen + parts) << "and no second chunk behind it";
+    u64 all = 0;
+    for (u64 i = 0; i < parts; ++i) all += dispatches(seen + i);
+    EXPECT_EQ(all, 3u);
+    seen += parts;
+  }
+  EXPECT_TRUE(t.e.device->violations().empty());
 }
 
 TEST(PrefillPace, ALongPromptsRestTakesTheKernelsOfItsFullChunks) {
