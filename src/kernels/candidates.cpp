@@ -19,16 +19,18 @@ constexpr MatVecTile one_token[] = {
     {64, 4, 64, true},        {8, 4, 32, false},       {16, 2, 32, false},       {32, 1, 32, false},
     {32, 2, 32, false},       {16, 4, 64, false},      {32, 4, 64, false},       {64, 1, 64, false},
     {8, 8, 32, false},        {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true},
-    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true},
+    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true}, {.gemm_lanes = 8},
+    {.gemm_lanes = 4},
 };
 constexpr MatVecTile few_tokens[] = {
     {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},        {4, 4, 8, true},
     {16, 1, 16, true},     {8, 4, 8, false},       {4, 2, 8, false},      {4, 4, 8, false},       {16, 1, 16, false},
     {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
+    {.gemm_lanes = 8},     {.gemm_lanes = 4},
 };
 constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
                                     {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true},
-                                    {32, 64, false, 8}, {32, 64, false, 4}};
+                                    gemm_of_lanes(8), gemm_of_lanes(4)};
 constexpr AttentionTile decode[] = {
     {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
     {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
@@ -60,24 +62,23 @@ u32 gemm_memory(const GemmTile& tile) {
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
+  if (const auto tile = gemm_tile(kernel, candidate)) return gemm_threads(*tile);
   if (kernel == TunedKernel::matvec) return 2 * one_token[candidate].blocks;
   if (kernel == TunedKernel::matvec_batch) return 2 * few_tokens[candidate].blocks * batch_tokens;
-  if (kernel == TunedKernel::gemm) return gemm_threads(many_tokens[candidate]);
   return attention_tiles(kernel == TunedKernel::attention_decode)[candidate].threads;
 }
 
 // Of attention none: its queries are as many as fit the limits that every device has.
 u32 memory_of(TunedKernel kernel, u32 candidate) {
-  if (is_matvec(kernel))
-    return matvec_memory(matvec_tile(kernel, candidate), kernel == TunedKernel::matvec ? 1 : batch_tokens);
-  return kernel == TunedKernel::gemm ? gemm_memory(many_tokens[candidate]) : 0;
+  if (const auto tile = gemm_tile(kernel, candidate)) return gemm_memory(*tile);
+  if (!is_matvec(kernel)) return 0;
+  return matvec_memory(matvec_tile(kernel, candidate), kernel == TunedKernel::matvec ? 1 : batch_tokens);
 }
 
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
-  if (kernel == TunedKernel::gemm) {
-    const GemmTile& tile = many_tokens[candidate];
-    return (!tile.int8 || features.integer_dot_product) &&
-           (tile.lanes == 0 || (features.subgroups && features.subgroup_min_size >= tile.lanes));
+  if (const auto tile = gemm_tile(kernel, candidate)) {
+    return (!tile->int8 || features.integer_dot_product) &&
+           (tile->lanes == 0 || (features.subgroups && features.subgroup_min_size >= tile->lanes));
   }
   if (!is_matvec(kernel)) {
     const bool decoding = kernel == TunedKernel::attention_decode;
@@ -113,6 +114,12 @@ std::string key_of(TunedKernel kernel, const std::string& rest) {
 
 }  // namespace
 
+std::optional<GemmTile> gemm_tile(TunedKernel kernel, u32 candidate) {
+  if (kernel == TunedKernel::gemm) return many_tokens[candidate];
+  if (!is_matvec(kernel) || matvec_tile(kernel, candidate).gemm_lanes == 0) return std::nullopt;
+  return gemm_of_lanes(matvec_tile(kernel, candidate).gemm_lanes);
+}
+
 std::span<const MatVecTile> matvec_tiles(bool batch) {
   return batch ? std::span<const MatVecTile>(few_tokens) : std::span<const MatVecTile>(one_token);
 }
@@ -135,15 +142,14 @@ u32 candidate_count(TunedKernel kernel) {
 }
 
 std::string candidate_name(TunedKernel kernel, u32 candidate) {
+  if (const auto tile = gemm_tile(kernel, candidate)) {
+    if (tile->lanes > 0) return joined({tile->tokens, tile->rows, tile->lanes}) + "+subgroups";
+    return joined({tile->tokens, tile->rows}) + (tile->int8 ? "+int8" : "");
+  }
   if (is_matvec(kernel)) {
     const MatVecTile& tile = matvec_tile(kernel, candidate);
     return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "") +
            (tile.int8 ? "+int8" : "");
-  }
-  if (kernel == TunedKernel::gemm) {
-    const GemmTile& tile = many_tokens[candidate];
-    if (tile.lanes > 0) return joined({tile.tokens, tile.rows, tile.lanes}) + "+subgroups";
-    return joined({tile.tokens, tile.rows}) + (tile.int8 ? "+int8" : "");
   }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
   if (kernel == TunedKernel::attention_prefill) return joined({tile.threads, tile.vectors});

@@ -33,6 +33,7 @@ struct MatVecTile {
   u32 lanes = 0, rows = 0, blocks = 0;
   bool subgroups = false;  // sums over lanes by shuffles
   bool int8 = false;       // activations of 8 bits, sixteen to a scale, and integer dot products: never the default
+  u32 gemm_lanes = 0;      // not 0: the GEMM of so many lanes in its place, and nothing else of this holds
 };
 // Tokens and weight rows of a tile.
 struct GemmTile {
@@ -42,6 +43,7 @@ struct GemmTile {
 
   u32 depth() const { return int8 ? rows / 4 : rows / 8; }
 };
+constexpr GemmTile gemm_of_lanes(u32 lanes) { return {32, 64, false, lanes}; }
 struct AttentionTile {
   u32 threads = 0;
   u32 vectors = 0;  // most queries of a workgroup
@@ -55,6 +57,8 @@ struct AttentionTile {
 // batch: tiles of the kernel for a few tokens.
 std::span<const MatVecTile> matvec_tiles(bool batch);
 std::span<const GemmTile> gemm_tiles();
+// The GEMM that a candidate of any kernel is; nullopt: it is none.
+std::optional<GemmTile> gemm_tile(TunedKernel kernel, u32 candidate);
 // Whether a tile has room, within the limits that every device has, for the books of an additive format.
 bool keeps_books(const formats::Format& format, const MatVecTile& tile, u32 tokens);
 std::span<const AttentionTile> attention_tiles(bool decode);

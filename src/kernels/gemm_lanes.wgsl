@@ -1,4 +1,4 @@
-// As gemm.wgsl, for devices whose threads are the lanes of a CPU, where every load is one for each lane, whatever memory it is
+// As gemm.wgsl, and as matvec.wgsl for one token, for devices whose threads are the lanes of a CPU, where every load is one for each lane, whatever memory it is
 // from, and a barrier is a switch of coroutines: LANES lanes of a subgroup load an activation each and pass it to all others.
 // A thread has two rows of the weight, with GATED a gate and its up, of which it decodes 32 numbers at a time for TILE_T tokens.
 
@@ -18,9 +18,12 @@ const LOADS = 8u / LANES;  // of a lane, for 32 activations
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32,
         @builtin(subgroup_invocation_id) invocation: u32) {
+  if (state.finished != 0u) {
+    return;
+  }
   let lane = invocation % LANES;
   let first_t = group.y * TILE_T;
-  let tokens = min(TILE_T, state.rows - first_t);  // no constant: a loop that is unrolled compiles thrice as long
+  let tokens = min(TILE_T, max(state.rows, 1u) - first_t);  // no constant: a loop that is unrolled compiles thrice as long
   let n = group.x * OUT_N + local;
   let row = min(n, params.rows - 1u);
   let other = select(min(n + WORKGROUP, params.rows - 1u), params.rows + row, GATED);

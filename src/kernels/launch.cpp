@@ -34,7 +34,7 @@ TunedKernel tuned(MatMulKernel kernel) {
 }
 
 gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u32 candidate) {
-  if (kernel == MatMulKernel::gemm) return gemm(kind, gemm_tiles()[candidate]);
+  if (const auto tile = gemm_tile(tuned(kernel), candidate)) return gemm(kind, *tile);
   const bool batch = kernel == MatMulKernel::batch;
   return matvec(kind, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1);
 }
@@ -63,10 +63,9 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
                 table_of(*m.kind.format),
                 {},
                 {}};
-  if (kernel == MatMulKernel::gemm) {
-    const GemmTile& tile = gemm_tiles()[candidate];
-    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, tile);
-    launch.scale = {Scale::Axis::y, 1, tile.tokens};
+  if (const auto tile = gemm_tile(tuned(kernel), candidate)) {
+    launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, *tile);
+    launch.scale = {Scale::Axis::y, 1, tile->tokens};
     return launch;
   }
   const bool batch = kernel == MatMulKernel::batch;
