@@ -7,6 +7,7 @@
 
 #include "base/quote.h"
 #include "gpu/native.h"
+#include "hub.h"
 #include "made_source.h"
 #include "sha256.h"
 #include "sources/folder.h"
@@ -90,7 +91,7 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
   if (choice.location.empty()) {
     PRONK_TRY(choice.location, model_in_the_box());
   }
-  PRONK_TRY(choice.location, resolve_location(choice.location));
+  PRONK_TRY(choice.location, find_location(choice.location));
   choice.source = source_options(args);
   choice.tuning_folder = cache_folder(args);
   choice.backend = args.text("--backend");

@@ -17,8 +17,8 @@ constexpr Option model_option{.name = "-m",
                               .help =
                                   "GGUF file, http(s) URL or hf:owner/repo[@revision]/file.gguf, of a split model any "
                                   "part; or a folder with config.json and safetensors, or of MLC's or AQLM.rs's: its "
-                                  "path, its URL with a slash at the end, or hf:owner/repo (default: the model in the "
-                                  "box)"};
+                                  "path, its URL with a slash at the end, or hf:owner/repo, of GGUF files also "
+                                  "hf:owner/repo:Q4_K_M (default: the model in the box)"};
 constexpr Option backend_option{.name = "--backend",
                                 .value = "NAME",
                                 .help = "auto (the default): webgpu if there is an adapter that is no software",
@@ -53,7 +53,7 @@ constexpr Option threads_option{.name = "--threads",
 // -m, --ctx, --budget, --kv, --activations, --threads, --backend, --cache and --no-cache as given; `scoring` as in
 // LoadOptions.
 struct EngineChoice {
-  std::string location;  // as resolve_location() gives it
+  std::string location;  // as find_location() gives it
   std::string_view backend;
   bool timestamps = false;  // for gpu::start_timing()
   LoadOptions options;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "convert/plan.h"
+#include "files_in_turn.h"
 #include "sources/folder.h"
 #include "sources/tokenizer_files.h"
 
@@ -14,30 +15,21 @@ namespace {
 
 constexpr u64 made_bytes = 512 << 10;  // of a tensor that are made at a time, where a unit is no larger
 
-// Files are opened one at a time: a model may have more of them than a process may open.
 class MadeSource final : public ByteSource {
  public:
-  MadeSource(std::string folder, std::vector<std::string> files, convert::Plan plan, const SourceOptions& options)
-      : folder_(std::move(folder)), files_(std::move(files)), plan_(std::move(plan)), options_(options) {}
+  MadeSource(FilesInTurn files, convert::Plan plan) : files_(std::move(files)), plan_(std::move(plan)) {}
 
   u64 size() const override { return plan_.bytes(); }
   Result<u64> read(u64 position, std::span<u8> into, u64 until) override;
-  Status finish() override { return close(); }
+  Status finish() override { return files_.close(); }
 
  private:
   Status read_part(u64 index, u64 within, std::span<u8> into);
   Status make(u64 index, u64 within);
   Status read_file(const convert::Input& input, u64 within, std::span<u8> into);
-  Status open(u32 file);
-  Status close();
 
-  const std::string folder_;
-  const std::vector<std::string> files_;
+  FilesInTurn files_;
   const convert::Plan plan_;
-  const SourceOptions options_;
-  std::unique_ptr<ByteSource> open_;
-  u32 open_file_ = 0;
-  u64 open_position_ = 0;
   std::vector<u8> made_;  // of a part, from made_start_ of the whole on
   u64 made_start_ = 0;
 };
@@ -99,34 +91,7 @@ Status MadeSource::make(u64 index, u64 within) {
 }
 
 Status MadeSource::read_file(const convert::Input& input, u64 within, std::span<u8> into) {
-  const u64 position = input.offset + within, end = input.offset + input.bytes;
-  if (!open_ || open_file_ != input.file) PRONK_OK(open(input.file));
-  if (open_position_ == 0 && position > 0) {  // what a cache keeps begins with the first byte
-    std::vector<u8> skipped(std::min<u64>(position, made_bytes));
-    PRONK_TRY(const u64 got, open_->read(0, skipped, end));
-    open_position_ = got;
-  }
-  for (u64 filled = 0; filled < into.size();) {
-    PRONK_TRY(const u64 got, open_->read(position + filled, into.subspan(filled), end));
-    if (got == 0) return fail(folder_ + files_[input.file] + ": ends at byte " + std::to_string(position + filled));
-    filled += got;
-    open_position_ = position + filled;
-  }
-  return {};
-}
-
-Status MadeSource::open(u32 file) {
-  PRONK_OK(close());
-  PRONK_TRY(open_, open_source(folder_ + files_[file], options_));
-  open_file_ = file;
-  open_position_ = 0;
-  return {};
-}
-
-Status MadeSource::close() {
-  if (!open_) return {};
-  const std::unique_ptr<ByteSource> closed = std::move(open_);
-  return open_position_ == closed->size() ? closed->finish() : Status();
+  return files_.read(input.file, input.offset + within, into, input.offset + input.bytes);
 }
 
 // All names of a folder of this machine.
@@ -176,16 +141,17 @@ Result<std::unique_ptr<ByteSource>> open_made(const std::string& folder, std::un
                                               const SourceOptions& options) {
   SourceOptions header_options = options;
   header_options.header_only = true;
-  const std::vector<std::string> files(source->weight_files().begin(), source->weight_files().end());
-  for (const std::string& name : files) {
-    PRONK_TRY(const auto file, open_source(folder + name, header_options));
-    PRONK_OK(read_header(*file, folder + name, [&](std::span<const u8> prefix, u64 size) {
+  std::vector<FilesInTurn::File> files;
+  for (const std::string& name : source->weight_files()) files.push_back({folder + name});
+  for (const auto& [name, md5] : files) {
+    PRONK_TRY(const auto file, open_source(name, header_options));
+    PRONK_OK(read_header(*file, name, [&](std::span<const u8> prefix, u64 size) {
       return source->add_header(prefix, size == unknown_size ? std::nullopt : std::optional(size));
     }));
   }
   auto plan = convert::plan_of(*source);
   if (!plan) return fail(plan.error().code, folder + ": " + plan.error().message);
-  return std::make_unique<MadeSource>(folder, files, std::move(*plan), options);
+  return std::make_unique<MadeSource>(FilesInTurn(std::move(files), options), std::move(*plan));
 }
 
 }  // namespace pronk::cli

@@ -14,6 +14,7 @@
 #include "cache.h"
 #include "cached_source.h"
 #include "http.h"
+#include "hub.h"
 #include "made_source.h"
 #include "pronk/pronk.h"
 #include "sources/folder.h"
@@ -109,29 +110,6 @@ class UrlSource final : public ByteSource {
   WholeCheck whole_;
 };
 
-// hf:owner/repo[@revision][/path]
-Result<std::string> hugging_face_url(const std::string& name) {
-  const auto bad = [&] {
-    return fail("'" + name + "' is not hf:owner/repo, hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf");
-  };
-  const std::string rest = name.substr(3);
-  const std::size_t owner_end = rest.find('/');
-  if (owner_end == rest.npos) return bad();
-  const std::size_t repo_end = std::min(rest.find('/', owner_end + 1), rest.size());
-  std::string repo = rest.substr(0, repo_end), revision = "main";
-  const std::string path = rest.substr(std::min(repo_end + 1, rest.size()));  // empty: all of it
-  if (const std::size_t at = repo.find('@'); at != repo.npos) {
-    revision = repo.substr(at + 1);
-    repo.resize(at);
-  }
-  const bool whole = owner_end > 0 && repo.back() != '/' && !revision.empty() && (path.empty() || path.back() != '/');
-  if (!whole || rest.find("..") != rest.npos || rest.find_first_of("?#\\ ") != rest.npos) return bad();
-  const char* endpoint = std::getenv("PRONK_HF_ENDPOINT");
-  std::string base = endpoint && endpoint[0] ? endpoint : "https://huggingface.co";
-  while (base.ends_with('/')) base.pop_back();
-  return base + "/" + repo + "/resolve/" + revision + "/" + path;
-}
-
 }  // namespace
 
 std::string cache_folder(const Args& args) {
@@ -148,8 +126,9 @@ bool is_url(const std::string& location) { return location.starts_with("http://"
 
 Result<std::string> resolve_location(const std::string& name) {
   if (name.starts_with("hf:")) {
-    PRONK_TRY(const std::string url, hugging_face_url(name));
-    return normal_url(url);
+    PRONK_TRY(const HubName hub, parse_hub_name(name));
+    if (!hub.type.empty()) return fail("'" + name + "' names no file");
+    return normal_url(hub.url());
   }
   const std::size_t colon = name.find("://");
   if (colon == name.npos || name.find('/') < colon) return name;
@@ -248,7 +227,7 @@ Status read_header(ByteSource& source, const std::string& name, const HeaderPars
 }
 
 Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& options) {
-  PRONK_TRY(const std::string location, resolve_location(name));
+  PRONK_TRY(const std::string location, find_location(name));
   const std::string first = part_locations(location)[0];
   PRONK_TRY(const auto source, open_source(first, options));
   files::Gguf gguf;
@@ -262,7 +241,7 @@ Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& opti
 }
 
 Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOptions& options) {
-  PRONK_TRY(const std::string location, resolve_location(name));
+  PRONK_TRY(const std::string location, find_location(name));
   const std::string folder = folder_of(location);
   if (folder.empty()) {
     PRONK_TRY(const files::Gguf file, read_gguf(name, options));

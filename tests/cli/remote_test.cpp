@@ -203,7 +203,15 @@ TEST_F(Remote, SplitModelsAndHuggingFace) {
   server_.take_requests();
   EXPECT_EQ(tokens("hf:owner/repo@" + commit + "/small.gguf", "", endpoint), expected);
   EXPECT_TRUE(server_.take_requests().empty());
-  expect_error("plan -m hf:repo --backend cpu", 1, "is not hf:owner/repo, hf:owner/repo/file.gguf or");
+  expect_error("plan -m hf:repo --backend cpu", 1, "is not hf:owner/repo, hf:owner/repo:TYPE, hf:owner/repo/file.gguf");
+  const std::string list = R"([{"path": "m-00001-of-00003.gguf"}, {"path": "m-00002-of-00003.gguf"}])";
+  server_.put("/api/models/owner/repo/tree/main?recursive=1", {list.begin(), list.end()});
+  EXPECT_EQ(tokens("hf:owner/repo", "", endpoint), expected);
+  // As one file: the parts' tensors, from a server and from here.
+  ASSERT_EQ(run("convert hf:owner/repo " + path("whole.gguf"), endpoint), 0) << err();
+  EXPECT_EQ(tokens(path("whole.gguf")), expected);
+  ASSERT_EQ(run("convert --no-cache " + server_.url("/small.gguf ") + path("one.gguf")), 0) << err();
+  EXPECT_EQ(read_file(path("one.gguf")), read_file(path("whole.gguf")));
 }
 
 TEST_F(Remote, WrongFilesAreOneLine) {

@@ -3,11 +3,14 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
+#include "commands.h"
 #include "engine.h"
 #include "logits.h"
 #include "source.h"
 #include "support/archs.h"
+#include "support/files.h"
 #include "support/folder_model.h"
 #include "support/http_server.h"
 
@@ -65,6 +68,45 @@ TEST_F(RemoteFolder, IsTheSameModel) {
   const auto offline = logits({.cache = cache_});
   ASSERT_TRUE(offline.has_value()) << offline.error().message;
   EXPECT_EQ(*offline, *expected);
+}
+
+// A folder of this machine and one of a server, kept or not, make the same file.
+TEST_F(RemoteFolder, IsConvertedLikeOneAtHand) {
+  const std::string here = cache_ + "/here/";
+  std::filesystem::create_directories(here);
+  const auto write = [&](const std::string& name, std::span<const char> bytes) {
+    std::ofstream(here + name, std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
+  };
+  for (const auto& [name, text] : folder_.texts) write(name, text);
+  for (std::size_t i = 0; i < folder_.weights.size(); ++i) {
+    const auto& bytes = folder_.weights[i];
+    write("model-" + std::to_string(i + 1) + "-of-2.safetensors",
+          {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  const auto converted = [&](std::vector<const char*> arguments) {
+    const std::string out = cache_ + "/out.gguf";
+    arguments.insert(arguments.begin() + 1, out.c_str());
+    std::filesystem::remove(out);
+    const auto args = cli::parse_args(cli::convert_command, arguments);
+    EXPECT_TRUE(args.has_value());
+    const auto outcome = cli::convert_command.run(*args);
+    EXPECT_TRUE(outcome.has_value()) << outcome.error().message;
+    return test::read_file(out).value_or(std::vector<u8>());
+  };
+  for (const char* type : {"", "Q8_0"}) {
+    std::vector<const char*> typed{here.c_str()};
+    if (type[0]) typed.insert(typed.end(), {"--type", type});
+    const auto expected = converted(typed);
+    EXPECT_GT(expected.size(), 10'000u);
+    typed[0] = url_.c_str();
+    typed.push_back("--no-cache");
+    EXPECT_EQ(converted(typed), expected);
+  }
+  const auto stored = converted({here.c_str()});
+  const std::string config = url_ + "config.json";
+  EXPECT_EQ(converted({config.c_str(), "--cache", cache_.c_str()}), stored);
+  server_.stop();
+  EXPECT_EQ(converted({url_.c_str(), "--cache", cache_.c_str()}), stored);
 }
 
 TEST_F(RemoteFolder, NamesWhatIsMissing) {

@@ -1,14 +1,15 @@
 // What the engine takes in a real browser: the memory of all of Chromium's processes while a model loads and answers on
-// WebGPU (SwiftShader, which keeps "GPU" memory in its process), over an empty tab of the same browser.
+// WebGPU (SwiftShader, which keeps "GPU" memory in its process) or the CPU, over an empty tab of the same browser. With
+// --runs also how fast it is afterwards, when nothing is sampled any more: the best of so many prompts and answers.
 // Linux only; needs web/dist (npm run build).
 //
 // Nothing drives the page from outside: DevTools would keep what it downloads in the memory that is measured.
 //
-// usage: node scripts/measure-memory.mjs --model FILE.gguf [--context N] [--kv TYPE] [--tokens N]
-//          [--no-cache] [--peak MB --steady MB] [--json] [--verbose]
+// usage: node scripts/measure-memory.mjs --model FILE.gguf|FOLDER [--context N] [--kv TYPE] [--tokens N]
+//          [--device webgpu|cpu] [--threads N] [--runs N] [--prompt N] [--no-cache] [--peak MB --steady MB] [--json] [--verbose]
 // With --peak and --steady (over weights and KV cache) and a heap of 32 MiB, what takes more is an error.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -31,6 +32,10 @@ const script = (task) => `const tell = (message) => fetch('report', { method: 'P
 await new Promise((resolve) => setTimeout(resolve, ${2 * settleTime}));
 try {
   await tell(await (${loadAndGenerate})(${JSON.stringify(task)}));
+  if (${task.runs} > 0) {
+    await new Promise((resolve) => setTimeout(resolve, ${2 * settleTime}));
+    await tell(await (${generateOften})(window.engine, ${JSON.stringify(task)}));
+  }
 } catch (error) {
   await tell({ error: String(error) });
 }`;
@@ -112,7 +117,7 @@ async function loadAndGenerate({ url, tokens, options }) {
   const phases = [{ phase: 'start', at: Date.now() }];
   const enter = (phase) => phases.at(-1).phase === phase || phases.push({ phase, at: Date.now() });
   const { Pronk } = await import('./api/index.js');
-  const engine = await Pronk.load(url, { ...options, device: 'webgpu', onProgress: ({ phase }) => void enter(phase) });
+  const engine = await Pronk.load(url, { ...options, onProgress: ({ phase }) => void enter(phase) });
   enter('generate');
   const generation = engine.generate('Once upon a time, the old engine in the browser began to hum and it', {
     maxTokens: tokens,
@@ -125,10 +130,43 @@ async function loadAndGenerate({ url, tokens, options }) {
   return { phases, result, plan: engine.plan, stats: await engine.stats() };
 }
 
-/** Serves the page and takes its report. */
-function makeReportServer(files, onReport) {
+/** Runs in the page: the rates of `runs` answers of `tokens` tokens, each to a prompt of its own. */
+async function generateOften(engine, { runs, prompt, tokens }) {
+  const rates = [];
+  for (let run = 0; run < runs; run++) {
+    const ids = Array.from({ length: prompt }, (_, i) => 100 + ((7919 * i + 31 * run) % 1000));
+    const options = { maxTokens: tokens, temperature: 0, ignoreEos: true };
+    const { timings } = await engine.generate(ids, options).result;
+    rates.push({ prefill: timings.promptTokensPerSecond, decode: timings.tokensPerSecond });
+  }
+  return { rates, threads: (await engine.stats()).threads };
+}
+
+function makeQueue() {
+  const waiting = [];
+  let wake = () => {};
+  return {
+    push(message) {
+      waiting.push(message);
+      wake();
+    },
+    async next() {
+      while (waiting.length === 0) await new Promise((resolve) => (wake = resolve));
+      return waiting.shift();
+    },
+  };
+}
+
+/** Serves the page and the model, and takes the page's reports. */
+function makeReportServer({ root, model, folder }, onReport) {
+  const files = makeServer({ root, model: folder ? undefined : model });
+  const inFolder = makeServer({ root: model });
   return createServer((request, response) => {
-    if (request.method !== 'POST') return void files.emit('request', request, response);
+    if (request.method !== 'POST') {
+      const of = folder && request.url.startsWith('/folder/') ? inFolder : files;
+      if (of === inFolder) request.url = request.url.slice('/folder'.length);
+      return void of.emit('request', request, response);
+    }
     let text = '';
     request.on('data', (part) => (text += part));
     request.on('end', () => {
@@ -138,12 +176,17 @@ function makeReportServer(files, onReport) {
   });
 }
 
-async function measure(reported) {
+async function nextReport(reports) {
+  const made = await reports.next();
+  if (made.error) throw new Error(made.error);
+  return made;
+}
+
+async function measure(reports) {
   await pause(settleTime);
   const empty = sample();
   const stop = startSampling();
-  const made = await reported;
-  if (made.error) throw new Error(made.error);
+  const made = await nextReport(reports);
   await pause(settleTime);
   const samples = stop();
   return { empty, steady: sample(), samples, ...made };
@@ -176,6 +219,13 @@ function report({ empty, steady, samples, phases, result, plan, stats }) {
     peakByPhase: Object.fromEntries(peaks),
     processes: { empty, peak: peak.bytes, steady },
   };
+}
+
+function printRates({ rates, threads }, tokens, prompt) {
+  const best = (name) => Math.max(...rates.map((rate) => rate[name])).toFixed(2);
+  console.log(
+    `best of ${rates.length} with ${threads} threads: prefill of ${prompt} tokens ${best('prefill')} tok/s, decode of ${tokens} ${best('decode')} tok/s`,
+  );
 }
 
 const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -230,6 +280,10 @@ async function main() {
       context: { type: 'string' },
       kv: { type: 'string' },
       tokens: { type: 'string', default: '16' },
+      device: { type: 'string', default: 'webgpu' },
+      threads: { type: 'string' },
+      runs: { type: 'string', default: '0' },
+      prompt: { type: 'string', default: '64' },
       peak: { type: 'string' },
       steady: { type: 'string' },
       'no-cache': { type: 'boolean', default: false },
@@ -241,28 +295,38 @@ async function main() {
   const root = mkdtempSync(join(tmpdir(), 'pronk-memory-'));
   // A profile on the disk, as people have: a private window would keep its OPFS and its HTTP cache in memory.
   const profile = mkdtempSync(join(tmpdir(), 'pronk-profile-'));
-  let onReport;
-  const reported = new Promise((resolve) => (onReport = resolve));
-  const server = makeReportServer(makeServer({ root, model: values.model }), onReport);
+  const reports = makeQueue();
+  const folder = statSync(values.model).isDirectory();
+  const server = makeReportServer({ root, model: values.model, folder }, reports.push);
   const late = setTimeout(() => {
     console.error('measure-memory: it takes too long');
     killChromium();
     process.exit(1);
   }, deadline);
   try {
-    const options = { cache: !values['no-cache'] };
+    const options = { cache: !values['no-cache'], device: values.device };
+    if (values.threads) options.threads = Number(values.threads);
     if (values.context) options.contextSize = Number(values.context);
     if (values.kv) options.kv = values.kv;
-    const url = `models/${encodeURIComponent(basename(values.model))}`;
+    const url = folder ? 'folder/' : `models/${encodeURIComponent(basename(values.model))}`;
     cpSync(fileURLToPath(new URL('../dist', import.meta.url)), root, { recursive: true });
     writeFileSync(join(root, 'index.html'), page);
-    writeFileSync(join(root, 'main.js'), script({ url, tokens: Number(values.tokens), options }));
+    const task = {
+      url,
+      options,
+      tokens: Number(values.tokens),
+      runs: Number(values.runs),
+      prompt: Number(values.prompt),
+    };
+    writeFileSync(join(root, 'main.js'), script(task));
     const origin = `http://localhost:${await listen(server, 18_600)}`;
     const executable = process.env['PRONK_CHROMIUM'] ?? '/usr/bin/chromium';
     spawn(executable, [...programArguments, `--user-data-dir=${profile}`, origin], { stdio: 'ignore' });
-    const figures = report(await measure(reported));
+    const figures = report(await measure(reports));
+    if (task.runs > 0) figures.speed = await nextReport(reports);
     if (values.json) console.log(JSON.stringify(figures));
     else print(figures, values.verbose);
+    if (figures.speed && !values.json) printRates(figures.speed, task.tokens, task.prompt);
     for (const line of exceeded(figures, values)) {
       console.error(`measure-memory: ${line}`);
       process.exitCode = 1;

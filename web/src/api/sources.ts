@@ -12,7 +12,8 @@ import { builtinName, builtinUrl } from './builtin.js';
  *
  * Or a folder of safetensors (AQLM too) or of MLC's: its URL, which ends with a slash or is that of its config.json,
  * model.safetensors.index.json, mlc-chat-config.json or cache JSON; `hf:owner/repo` or `hf:owner/repo@revision`, which
- * is also the GGUF model of a repository that has one; in Node its path.
+ * is also the GGUF model of a repository that has one (of several that of Q4_K_M; `hf:owner/repo:Q8_0` names the type);
+ * in Node its path.
  */
 export type ModelFile = string | URL | Blob | ArrayBuffer | Uint8Array;
 

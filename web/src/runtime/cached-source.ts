@@ -25,6 +25,8 @@ export interface CacheHooks {
   /** SHA-256 of the whole file in hex, when its source tells it. */
   knownHash?: () => Promise<string | null>;
   startHash(): RunningHash;
+  /** It is read with gaps that are read later: what fills them is fetched at once, and comes from the cache then. */
+  byTurns?: boolean;
 }
 
 /** The source of a URL, with the cache where the spec wants it. */
@@ -40,6 +42,7 @@ export function cachedUrl(
   return new CachedSource(spec.url, new UrlSource(spec.url, { ...options, browserCache: false }), {
     ...hooks,
     fixed: isFixed(file),
+    byTurns: spec.longRequests === true,
     ...(sha256 === undefined
       ? file && { knownHash: () => hubHash(file, http.fetch) }
       : sha256 !== null && { knownHash: async () => sha256 }),
@@ -264,11 +267,15 @@ export class CachedSource implements ByteSource {
   private async readNetwork(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
     await this.reader?.release();
     const writer = this.writer?.failure === '' ? this.writer : null;
+    const again = writer && this.hooks.byTurns && offset < writer.position;
+    const written = again ? await this.readWritten(writer, offset, most) : null;
+    let until = end;
     if (writer && offset > writer.position && offset - writer.position <= smallGap) {
-      await this.readOn(writer.position, offset, end, signal);
+      if (this.hooks.byTurns) until = Math.max(end, this.size);
+      await this.readOn(writer.position, offset, until, signal);
     }
-    const bytes = await this.http.read(offset, most, end, signal);
-    await this.keep(offset, bytes);
+    const bytes = written ?? (await this.http.read(offset, most, until, signal));
+    if (!written) await this.keep(offset, bytes);
     const next = offset + bytes.length;
     const left = this.size - next;
     if (!writer || next !== writer.position || next < end || left < 0 || left > smallTail) return bytes;
@@ -276,6 +283,14 @@ export class CachedSource implements ByteSource {
     const given = left > 0 ? bytes.slice() : bytes;
     if (left > 0) await this.readOn(next, this.size, this.size, signal);
     return given;
+  }
+
+  /** Of what this load has kept; null: it cannot be read. */
+  private async readWritten(writer: EntryWriter, offset: number, most: number): Promise<Uint8Array | null> {
+    const files = await writer.written();
+    const bytes = new Uint8Array(Math.min(most, writer.position - offset));
+    const count = await (files?.data.read(offset, bytes).catch(() => 0) ?? 0);
+    return count > 0 ? bytes.subarray(0, count) : null;
   }
 
   /** Reads from `from` to `to` only to keep it. */

@@ -1,9 +1,10 @@
 // A model that is a folder of files (Hugging Face's, MLC's, AQLM.rs's): what names one, and its files by their names.
 import { PronkError } from './errors.js';
+import { chooseGguf } from './gguf-choice.js';
 import { FileMissing } from './http-answer.js';
-import { type HubEntry, hubFile, hubList } from './hub.js';
+import { folderOf, type HubEntry, hubFile, hubList } from './hub.js';
 import type { Platform } from './platform.js';
-import { type ByteSource, fileName, splitIndex } from './source.js';
+import { type ByteSource, fileName } from './source.js';
 import type { FileSpec } from './types.js';
 
 type UrlSpec = FileSpec & { kind: 'url' };
@@ -50,20 +51,24 @@ export async function findFolder(platform: Platform, files: FileSpec[]): Promise
 
 async function folderOfUrl(platform: Platform, spec: UrlSpec): Promise<FolderFiles | FileSpec[]> {
   if (!URL.canParse(spec.url)) return [spec];
-  const { pathname } = new URL(spec.url);
+  const { pathname, hash } = new URL(spec.url);
   const last = pathname.slice(pathname.lastIndexOf('/') + 1);
   if (last !== '' && !folderMarks.includes(last)) return [spec];
-  const urlOf = (name: string): string => {
+  const urlOf = (path: string): string => {
     const url = new URL(spec.url);
-    url.pathname = pathname.slice(0, pathname.length - last.length) + encodeURIComponent(name);
+    url.pathname = pathname.slice(0, pathname.length - last.length) + path.split('/').map(encodeURIComponent).join('/');
+    url.hash = '';
     return url.href;
   };
   const inHub = hubFile(urlOf(kinds[0]!), spec.hub);
-  const list = inHub && (await hubList(inHub));
-  const entries = list && new Map(list.map((entry) => [fileName(entry.path), entry]));
+  const type = inHub ? decodeURIComponent(hash.slice(1)) : '';
+  const list = inHub && (await hubList(inHub, { within: true }));
+  const entries = list && new Map(list.map((entry) => [entry.path.slice(folderOf(inHub.path).length), entry]));
   const folder = fileName(urlOf('').replace(/\/(?:[?#].*)?$/, '')) || new URL(spec.url).host;
   const name = inHub ? inHub.repo : folder;
-  if (entries && !isFolder([...entries.keys()])) return ggufFiles(spec, name, [...entries.keys()], urlOf);
+  const paths = entries && [...entries.keys()];
+  if (paths && (type !== '' || !isFolder(paths))) return [{ ...spec, url: urlOf(chooseGguf(name, paths, type)) }];
+  if (type !== '') throw new PronkError('network', `${inHub!.endpoint} gives no list of the files of ${name}`);
   return new UrlFolder(platform, spec, name, urlOf, entries);
 }
 
@@ -77,7 +82,7 @@ class UrlFolder implements FolderFiles {
   ) {}
 
   get names(): string[] | null {
-    return this.entries && [...this.entries.keys()];
+    return this.entries && [...this.entries.keys()].filter((path) => !path.includes('/'));
   }
 
   has(name: string): boolean | null {
@@ -91,16 +96,7 @@ class UrlFolder implements FolderFiles {
 }
 
 function isFolder(names: string[]): boolean {
-  return names.includes(kinds[0]!) || names.some((name) => name.endsWith('.safetensors'));
-}
-
-/** Of a repository that is no folder of weights: its model, if it has one. */
-function ggufFiles(spec: UrlSpec, repo: string, names: string[], urlOf: (name: string) => string): FileSpec[] {
-  const models = names.filter((name) => /\.gguf$/i.test(name));
-  const wholes = models.filter((name) => splitIndex(name) <= 0);
-  if (wholes.length === 1) return models.sort().map((name) => ({ ...spec, url: urlOf(name) }));
-  if (wholes.length === 0) throw new PronkError('bad-model', `${repo} has neither safetensors nor GGUF files`);
-  throw new PronkError('bad-argument', `${repo} has several models, name one of them: ${wholes.sort().join(', ')}`);
+  return names.includes(kinds[0]!) || names.some((name) => /^[^/]*\.safetensors$/.test(name));
 }
 
 // --- files at hand ---------------------------------------------------------------------------------------------------

@@ -15,18 +15,19 @@ export interface HubFile {
 
 /**
  * The address of `hf:owner/repo/file.gguf` or `hf:owner/repo@revision/folder/file.gguf`, and of `hf:owner/repo` or a
- * folder in it, which then ends with a slash; null: the text is none.
+ * folder in it, which then ends with a slash; of `hf:owner/repo:Q4_K_M` that with the type behind a #. null: the text
+ * is none.
  */
 export function hubUrl(text: string, endpoint = hubEndpoint): string | null {
   if (!/^hf:/i.test(text)) return null;
-  const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/]+))?(?:\/([^?#]*))?$/i.exec(text);
+  const match = /^hf:(?:\/\/)?([\w.-]+)\/([\w.-]+)(?:@([^/:]+))?(?::([\w.-]+)|\/([^?#]*))?$/i.exec(text);
   if (!match) {
-    const forms = 'hf:owner/repo, hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf';
+    const forms = 'hf:owner/repo, hf:owner/repo:TYPE, hf:owner/repo/file.gguf or hf:owner/repo@revision/file.gguf';
     throw new PronkError('bad-argument', `'${text}' is not of the form ${forms}`);
   }
-  const [, owner, repo, revision = 'main', path = ''] = match;
+  const [, owner, repo, revision = 'main', type = '', path = ''] = match;
   const encoded = path.split('/').map(encodeURIComponent).join('/');
-  return `${endpoint.replace(/\/+$/, '')}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
+  return `${endpoint.replace(/\/+$/, '')}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}${type && `#${type}`}`;
 }
 
 /** `hub`: whether the address is known to be of a hub; else only Hugging Face's own hosts are. */
@@ -52,20 +53,28 @@ export interface HubEntry {
   sha256: string | null;
 }
 
-/** The files in the folder that a file is in; null where the list cannot be had. */
+/** With a slash at its end; empty: the repository itself. */
+export function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
+}
+
+/** The files in the folder that a file is in, or also those `within` its folders; null where the list cannot be had. */
 export async function hubList(
   file: HubFile,
-  fetchText: typeof fetch = (...a) => fetch(...a),
+  { fetchText = (...a) => fetch(...a), within = false }: { fetchText?: typeof fetch; within?: boolean } = {},
 ): Promise<HubEntry[] | null> {
-  const folder = file.path.split('/').slice(0, -1).map(encodeURIComponent).join('/');
-  const list = `${file.endpoint}/api/models/${file.repo}/tree/${file.revision}${folder && `/${folder}`}`;
+  const folder = folderOf(file.path).split('/').slice(0, -1).map(encodeURIComponent).join('/');
+  const query = within ? '?recursive=1' : '';
+  const list = `${file.endpoint}/api/models/${file.repo}/tree/${file.revision}${folder && `/${folder}`}${query}`;
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), patience);
   try {
     const response = await fetchText(list, { signal: abort.signal });
     if (!response.ok) return null;
-    const entries = (await response.json()) as { path?: unknown; lfs?: { oid?: unknown } }[];
-    return entries.flatMap(({ path, lfs }) => (typeof path === 'string' ? [{ path, sha256: sha256Of(lfs?.oid) }] : []));
+    const entries = (await response.json()) as { type?: unknown; path?: unknown; lfs?: { oid?: unknown } }[];
+    return entries.flatMap(({ type, path, lfs }) =>
+      typeof path === 'string' && type !== 'directory' ? [{ path, sha256: sha256Of(lfs?.oid) }] : [],
+    );
   } catch {
     return null;
   } finally {
@@ -80,6 +89,6 @@ function sha256Of(oid: unknown): string | null {
 
 /** The file's SHA-256 in hex as the hub has it; null where it cannot be had: then the length is all that is checked. */
 export async function hubHash(file: HubFile, fetchText?: typeof fetch): Promise<string | null> {
-  const entries = await hubList(file, fetchText);
+  const entries = await hubList(file, fetchText && { fetchText });
   return entries?.find((entry) => entry.path === file.path)?.sha256 ?? null;
 }

@@ -1,6 +1,7 @@
 // The models that the page offers, repositories of Hugging Face, and what is kept.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import type { BrowserContext, Page, Route } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -136,9 +137,7 @@ describe('weights as they are', () => {
   });
 
   it('are opened from a folder that is chosen', async (test) => {
-    const path = join(chat.folder, 'my-model');
-    mkdirSync(path);
-    for (const [name, bytes] of tinyFolder(2)) writeFileSync(join(path, name), bytes);
+    const path = writeFolder('my-model', tinyFolder(2));
     await chat.visit(test, { path: noModel, settings }, async (page) => {
       await page.getByLabel('Model folder').setInputFiles(path);
       await page.getByRole('heading', { name: 'my-model', exact: true }).waitFor();
@@ -147,7 +146,53 @@ describe('weights as they are', () => {
       expect(await findings(page, 'folder')).toEqual([]);
     });
   });
+
+  it('are opened from a folder that is dropped, without what lies in folders within it', async (test) => {
+    const path = writeFolder('dropped-model', tinyFolder(2));
+    mkdirSync(join(path, 'original'));
+    writeFileSync(join(path, 'original/config.json'), '{}');
+    await chat.visit(test, { path: noModel, settings }, async (page) => {
+      await drop(page, path);
+      await page.getByRole('heading', { name: 'dropped-model', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Load model' }).click();
+      await page.getByRole('textbox', { name: 'Message' }).waitFor();
+      expect(await page.locator('.drop').count()).toBe(0);
+      await page.locator('.chip').click();
+      await page.getByRole('button', { name: 'Another model' }).click();
+      await drop(page, writeFolder('no-model', new Map([['notes.txt', Buffer.from('none')]])));
+      await page.getByRole('alert').getByText('no-model has neither a GGUF file nor a config.json').waitFor();
+    });
+  });
+
+  it('are opened with AQLM’s codes, dropped', async (test) => {
+    const path = fileURLToPath(new URL('../../../../shared/vectors/sources/aqlm/models/llama-2x8g8', import.meta.url));
+    if (!existsSync(path)) return test.skip();
+    await chat.visit(test, { path: noModel, settings }, async (page) => {
+      await drop(page, path);
+      await page.getByRole('heading', { name: 'llama-2x8g8', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Load model' }).click();
+      await page.getByRole('textbox').waitFor();
+      await page.locator('.chip-device', { hasText: 'CPU' }).waitFor();
+    });
+  });
 });
+
+function writeFolder(name: string, files: Map<string, Uint8Array>): string {
+  const path = join(chat.folder, name);
+  mkdirSync(path);
+  for (const [each, bytes] of files) writeFileSync(join(path, each), bytes);
+  return path;
+}
+
+/** As a person does: by the browser's own events of dragging, with an entry of the file system behind them. */
+async function drop(page: Page, path: string): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: 200, y: 200, data });
+    if (type === 'dragOver') await page.locator('.drop').waitFor();
+  }
+}
 
 describe('a loaded model', () => {
   it('stays until the next one is ready, and after one that cannot be opened', async (test) => {

@@ -1,5 +1,10 @@
 // What folders ask of a server: few requests, however many tensors there are; of a file for each tensor two, several at once.
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { PlainFolder } from '../../src/runtime/cache-folder.js';
 import { cachedUrl } from '../../src/runtime/cached-source.js';
 import { findFolder } from '../../src/runtime/folder-files.js';
 import { FolderModule } from '../../src/runtime/folder-module.js';
@@ -203,4 +208,111 @@ it('is at most two requests a file where each tensor has one', async () => {
   for (const name of files.keys()) expect(asked.filter((each) => each === name).length).toBeLessThanOrEqual(3);
   // Codes and the two large tables are larger than what is read for a header.
   expect(asked.length).toBeLessThanOrEqual(files.size + 16 * 7 + 3 + 10);
+}, 60_000);
+
+/** Like Qwen3-MoE: experts' matrices lie by turns, and the engine wants all of one kind, then of the next. */
+function expertsFile(layers: number, experts: number): Uint8Array {
+  const tensors: Record<string, unknown> = {};
+  let data = 0;
+  const add = (name: string, ...shape: number[]): void => {
+    const bytes = shape.reduce((a, b) => a * b, 2);
+    tensors[name] = { dtype: 'BF16', shape, data_offsets: [data, data + bytes] };
+    data += bytes;
+  };
+  const [hidden, inner] = [256, 1280];
+  add('model.embed_tokens.weight', 96, hidden);
+  for (let i = 0; i < layers; i++) {
+    const layer = `model.layers.${i}`;
+    add(`${layer}.input_layernorm.weight`, hidden);
+    for (let e = 0; e < experts; e++) {
+      add(`${layer}.mlp.experts.${e}.down_proj.weight`, hidden, inner);
+      add(`${layer}.mlp.experts.${e}.gate_proj.weight`, inner, hidden);
+      add(`${layer}.mlp.experts.${e}.up_proj.weight`, inner, hidden);
+    }
+    add(`${layer}.mlp.gate.weight`, experts, hidden);
+    add(`${layer}.post_attention_layernorm.weight`, hidden);
+    for (const norm of ['q', 'k']) add(`${layer}.self_attn.${norm}_norm.weight`, 64);
+    for (const matrix of ['q', 'k', 'v', 'o']) add(`${layer}.self_attn.${matrix}_proj.weight`, hidden, hidden);
+  }
+  add('model.norm.weight', hidden);
+  const text = jsonBytes(tensors);
+  const file = new Uint8Array(8 + text.length + data);
+  new DataView(file.buffer).setUint32(0, text.length, true);
+  file.set(text, 8);
+  for (let i = 8 + text.length; i < file.length; i++) file[i] = (i * 2654435761) >>> 24;
+  return file;
+}
+
+it('is each byte of a file of experts once, by few requests, where there is a cache', async () => {
+  const [layers, experts] = [3, 16];
+  const file = expertsFile(layers, experts);
+  const settings = {
+    model_type: 'qwen3_moe',
+    num_hidden_layers: layers,
+    hidden_size: 256,
+    intermediate_size: 512,
+    max_position_embeddings: 64,
+    num_attention_heads: 4,
+    num_key_value_heads: 4,
+    head_dim: 64,
+    vocab_size: 96,
+    num_experts: experts,
+    num_experts_per_tok: 2,
+    moe_intermediate_size: 1280,
+    tie_word_embeddings: true,
+  };
+  let [requests, sent] = [0, 0];
+  const fetchFake = (async (url: string, init: RequestInit = {}) => {
+    const name = url.split('/').pop()!;
+    const bytes = name === 'config.json' ? jsonBytes(settings) : name === 'model.safetensors' ? file : null;
+    if (!bytes) return new Response('no', { status: 404 });
+    const range = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get('range') ?? '');
+    if (!range) return new Response(null, { headers: { 'Content-Length': `${bytes.length}` } });
+    const [start, end] = [Number(range[1]), Math.min(Number(range[2]) + 1, bytes.length)];
+    if (bytes === file) requests++;
+    const headers = { 'Content-Range': `bytes ${start}-${end - 1}/${bytes.length}` };
+    let at = start;
+    const counted = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const chunk = bytes.slice(at, Math.min(end, at + 65536));
+        if (bytes === file) sent += chunk.length;
+        if (chunk.length > 0) controller.enqueue(chunk);
+        at += chunk.length;
+        if (at >= end) controller.close();
+      },
+    });
+    return new Response(counted, { status: 206, headers });
+  }) as typeof fetch;
+  const cache = mkdtempSync(join(tmpdir(), 'pronk-experts-'));
+  const load = async (kept: boolean): Promise<string> => {
+    [requests, sent] = [0, 0];
+    const hooks = { folder: async () => new PlainFolder(cache), startHash: nodePlatform.startMd5 };
+    const platform = {
+      ...nodePlatform,
+      source: (spec) => cachedUrl({ ...spec, cache: kept } as never, hooks, { fetch: fetchFake }),
+    } satisfies Platform;
+    const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/moe/', cache: kept }]);
+    if (Array.isArray(found)) throw new Error('no folder');
+    const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule());
+    const source = await openFolder(found, module, platform.startMd5);
+    const hash = createHash('sha256');
+    let at = 0;
+    for (let part: Uint8Array; (part = await source.read(at, 4 << 20, source.size)).length > 0; ) {
+      hash.update(part);
+      at += part.length;
+    }
+    await source.close();
+    console.log(`${layers} × ${experts} experts, cache ${kept}: ${requests} requests, ${sent} bytes of ${file.length}`);
+    return hash.digest('hex');
+  };
+  try {
+    const expected = await load(false);
+    expect(await load(true)).toBe(expected);
+    expect(requests).toBeLessThanOrEqual(4);
+    expect(sent).toBeLessThanOrEqual(file.length * 1.1);
+    expect(await load(true)).toBe(expected);
+    expect(requests).toBe(0);
+  } finally {
+    rmSync(cache, { recursive: true });
+  }
 }, 60_000);

@@ -258,6 +258,23 @@ describe('a repository without weights of its own', () => {
     expect(await answer(await load('hf:owner/repo', { hubEndpoint: server.origin }))).toEqual(expected);
   });
 
+  it('has models of types, in folders too', async () => {
+    const [whole] = tinyModel({ shards: 1 });
+    const server = await serve(gguf('Q6_K/m-Q6_K-00001-of-00002.gguf', 'Q6_K/m-Q6_K-00002-of-00002.gguf'), true);
+    server.files.set('m-Q8_0.gguf', whole!);
+    server.files.set('x.safetensors', jsonBytes({}));
+    for (const type of ['q6_k', 'Q8_0']) {
+      server.requests.length = 0;
+      expect(await answer(await load(`hf:owner/repo:${type}`, { hubEndpoint: server.origin }))).toEqual(expected);
+      expect(server.requests.filter((request) => request.includes('gguf')).length).toBeGreaterThan(0);
+    }
+    await server.close();
+    await expect(load('hf:owner/repo:Q8_0', { hubEndpoint: server.origin })).rejects.toMatchObject({
+      code: 'network',
+      message: `${server.origin} gives no list of the files of owner/repo`,
+    });
+  });
+
   it('lists them where there are several, and says where there is none', async () => {
     const server = await serve(gguf('b.gguf', 'a.gguf'), true);
     await expect(load('hf:owner/repo', { hubEndpoint: server.origin })).rejects.toMatchObject({

@@ -37,7 +37,8 @@ export async function serveFolder(files: Map<string, Content>, list = false): Pr
       return void response.end(JSON.stringify([...state.files].map(([path, content]) => listed(path, content))));
     }
     requests.push(`${request.method} ${name} ${request.headers.range ?? ''}`.trim());
-    const content = url.pathname.startsWith('/owner/repo/resolve/main/') ? state.files.get(name) : undefined;
+    const path = /^\/owner\/repo\/resolve\/main\/(.+)$/.exec(url.pathname)?.[1];
+    const content = path && state.files.get(decodeURIComponent(path));
     if (!content) return void response.writeHead(404).end('Entry not found');
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { chooseGguf } from '../../src/runtime/gguf-choice.js';
 import { hubFile, hubHash, hubUrl, isFixed } from '../../src/runtime/hub.js';
 import { LoadRate } from '../../src/runtime/load-rate.js';
 
@@ -13,7 +15,16 @@ describe('hf: names', () => {
     expect(hubUrl('hf:owner/repo')).toBe(`${base}/main/`);
     expect(hubUrl('hf:owner/repo@v1/')).toBe(`${base}/v1/`);
     expect(hubUrl('hf:owner/repo/sub/')).toBe(`${base}/main/sub/`);
-    for (const bad of ['hf:', 'hf:owner', 'hf:owner/', 'hf:ow ner/repo/m', 'hf:owner/repo@/m', 'hf:owner/repo?x']) {
+    expect(hubUrl('hf:owner/repo@v1:Q4_K_M')).toBe(`${base}/v1/#Q4_K_M`);
+    for (const bad of [
+      'hf:',
+      'hf:owner',
+      'hf:owner/',
+      'hf:ow ner/repo/m',
+      'hf:owner/repo@/m',
+      'hf:owner/repo?x',
+      'hf:owner/repo:',
+    ]) {
       expect(() => hubUrl(bad)).toThrowError(expect.objectContaining({ code: 'bad-argument' }));
     }
   });
@@ -46,6 +57,21 @@ describe('hf: names', () => {
       expect(await ask(odd)).toBeNull();
     }
     expect(await ask([{ path: 's/m.gguf', lfs: { oid } }], 500)).toBeNull();
+  });
+});
+
+describe('a repository of GGUF files', () => {
+  const rules = new URL('../../../tests/cli/gguf_choices.json', import.meta.url);
+  interface Rule {
+    paths: string[];
+    type?: string;
+    choice?: string;
+    error?: string;
+  }
+  it.each(JSON.parse(readFileSync(rules, 'utf8')) as Rule[])('%j', ({ paths, type = '', choice, error }) => {
+    const choose = (): string => chooseGguf('o/r', paths, type);
+    if (error) expect(choose).toThrowError(expect.objectContaining({ message: error }));
+    else expect(choose()).toBe(choice);
   });
 });
 
