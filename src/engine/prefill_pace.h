@@ -1,8 +1,8 @@
-// How many tokens of a prompt go through the GPU at once, and in how many submissions. One of seconds freezes the screen,
-// and an operating system resets a driver that does not answer for two; few tokens waste the GPU. So it starts small and
-// follows the time that they take. Below one step of the GEMM tokens would need another kernel, which is slower a token
-// and rounds differently, while the text should not depend on how busy the GPU is: a slow device has a step's layers in
-// several submissions.
+// How many tokens of a prompt go through the GPU at once, and in how many submissions. One of seconds freezes the
+// screen, and an operating system resets a driver that does not answer for two; few tokens waste the GPU. So it starts
+// small and follows the time that they take. Below one step of the GEMM tokens would need another kernel, which is
+// slower a token and rounds differently, while the text should not depend on how busy the GPU is: a slow device has a
+// step's layers in several submissions.
 #pragma once
 
 #include "base/types.h"

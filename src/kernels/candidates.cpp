@@ -23,13 +23,13 @@ constexpr MatVecTile one_token[] = {
     {.gemm_lanes = 4},
 };
 constexpr MatVecTile few_tokens[] = {
-    {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},        {4, 4, 8, true},
-    {16, 1, 16, true},     {8, 4, 8, false},       {4, 2, 8, false},      {4, 4, 8, false},       {16, 1, 16, false},
-    {8, 2, 8, true, true}, {8, 2, 8, false, true}, {8, 4, 8, true, true}, {8, 4, 8, false, true},
-    {.gemm_lanes = 8},     {.gemm_lanes = 4},
+    {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},
+    {4, 4, 8, true},       {16, 1, 16, true},      {8, 4, 8, false},      {4, 2, 8, false},
+    {4, 4, 8, false},      {16, 1, 16, false},     {8, 2, 8, true, true}, {8, 2, 8, false, true},
+    {8, 4, 8, true, true}, {8, 4, 8, false, true}, {.gemm_lanes = 8},     {.gemm_lanes = 4},
 };
-constexpr GemmTile many_tokens[] = {{64, 128}, {32, 128},       {16, 128},       {32, 256},
-                                    {64, 256}, {64, 128, true}, {32, 128, true}, {64, 256, true},
+constexpr GemmTile many_tokens[] = {{64, 128},        {32, 128},       {16, 128},       {32, 256},
+                                    {64, 256},        {64, 128, true}, {32, 128, true}, {64, 256, true},
                                     gemm_of_lanes(8), gemm_of_lanes(4)};
 constexpr AttentionTile decode[] = {
     {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},

@@ -84,10 +84,7 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
 static PipelineDesc gemm_lanes(const MatMulKind& kind, const GemmTile& tile) {
   const GemmLanesConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes};
   Shader shader("gemm_lanes");
-  shader.enable("subgroups")
-      .params<MatMulParams>("MatMulParams")
-      .constants(with_kind(constants, kind))
-      .add("common");
+  shader.enable("subgroups").params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8, false, kind.odd_units)
       .blocks(*kind.format)

@@ -169,6 +169,30 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
   EXPECT_LT(gemms({}), gemms(large));
 }
 
+// The GEMM that passes activations from lane to lane: lanes that are not there have none. One pipeline serves any
+// number of tokens.
+TEST_F(Candidates, TheGemmOfLanesServesAllProducts) {
+  const kernels::MatMulKind kind{formats::find("Q4_0"), true, false, Epilogue::gated};
+  std::set<std::string> texts;
+  for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
+    const TunedKernel tuned = kernels::tuned(kernel);
+    u32 found = 0;
+    for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
+      const auto tile = kernels::gemm_tile(tuned, i);
+      if (!tile || tile->lanes == 0) continue;
+      ++found;
+      for (const u32 least : {0u, 4u, 8u, 64u}) {
+        EXPECT_EQ(kernels::runs(tuned, i, {}, {.subgroups = true, .subgroup_min_size = least}), least >= tile->lanes);
+      }
+      EXPECT_FALSE(kernels::runs(tuned, i, {}, {.subgroups = false, .subgroup_min_size = 8}));
+      const gpu::PipelineDesc pipeline = kernels::matmul_pipeline(kernel, kind, i);
+      texts.insert(pipeline.label + pipeline.wgsl);
+    }
+    EXPECT_EQ(found, 2u);
+  }
+  EXPECT_EQ(texts.size(), 2u);
+}
+
 // A candidate that is said to run within the limits that every device has does, as its text tells.
 TEST_F(Candidates, TextsKeepToTheLimits) {
   const gpu::Limits limits;
@@ -179,7 +203,8 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
       const kernels::MatMulKind kind{formats::find("IQ4_NL"), true, false, Epilogue::gated};
       const auto use = workgroup_use(kernels::matmul_pipeline(kernel, kind, i).wgsl);
       ASSERT_TRUE(use) << kernels::candidate_name(tuned, i);
-      const bool runs = kernels::runs(tuned, i, limits, {.subgroups = true, .integer_dot_product = true});
+      const bool runs =
+          kernels::runs(tuned, i, limits, {.subgroups = true, .integer_dot_product = true, .subgroup_min_size = 8});
       const bool fits = use->bytes <= limits.max_compute_workgroup_storage_size &&
                         use->threads <= limits.max_compute_invocations_per_workgroup;
       EXPECT_EQ(runs, fits) << kernels::candidate_name(tuned, i) << ": " << use->bytes << " bytes, " << use->threads;
