@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   for (var t = 0u; t < tokens; t++) {
-    let sum = scale_of(squares[t]) * sums[t] * vec2<f32>(weight_scale(row), weight_scale(other));
+    let sum = token_scale(squares[t]) * sums[t] * vec2<f32>(weight_scale(row), weight_scale(other));
     if (GATED) {
       store(first_t + t, n, apply(sum.x, sum.y));
     } else {
@@ -85,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 // Of a token; each lane gives its activations' squares.
-fn scale_of(squares: f32) -> f32 {
+fn token_scale(squares: f32) -> f32 {
   if (!NORM) {
     return 1.0;
   }

@@ -1,8 +1,10 @@
 // Every candidate of every tuned kernel that the device runs, against the reference in double precision.
 #include <cmath>
 #include <cstring>
+#include <regex>
 #include <set>
 
+#include "formats/additive.h"
 #include "support/op_case_runner.h"
 #include "support/wgsl_sizes.h"
 
@@ -191,6 +193,30 @@ TEST_F(Candidates, TheGemmOfLanesServesAllProducts) {
     EXPECT_EQ(found, 2u);
   }
   EXPECT_EQ(texts.size(), 2u);
+}
+
+// A kernel's fragments have no name in common with a format's, of which no device here may run every one.
+TEST_F(Candidates, NoFunctionIsThereTwice) {
+  std::vector<const formats::Format*> all{formats::find_additive(24, 2, 8), formats::find_additive(25, 1, 8)};
+  for (const formats::Format& format : formats::table()) all.push_back(&format);
+  const std::regex function("fn ([a-z_0-9]+)\\(");
+  for (const formats::Format* format : all) {
+    for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
+      const TunedKernel tuned = kernels::tuned(kernel);
+      const gpu::Features features =
+          kernels::features_for(*format, {.subgroups = true, .integer_dot_product = true, .subgroup_min_size = 8});
+      for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
+        if (!kernels::runs(tuned, i, {}, features)) continue;
+        const std::string text = kernels::matmul_pipeline(kernel, {format, true}, i).wgsl;
+        std::set<std::string> names;
+        for (std::sregex_iterator at(text.begin(), text.end(), function), end; at != end; ++at) {
+          EXPECT_TRUE(names.insert((*at)[1]).second)
+              << (*at)[1] << " of " << format->name << ", " << kernels::candidate_name(tuned, i);
+        }
+        EXPECT_GT(names.size(), 5u);
+      }
+    }
+  }
 }
 
 // A candidate that is said to run within the limits that every device has does, as its text tells.
