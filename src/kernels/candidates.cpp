@@ -56,8 +56,8 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
 u32 gemm_threads(const GemmTile& tile) { return tile.lanes > 0 ? tile.rows / 2 : tile.tokens * tile.rows / 64; }
 // With a code book; of bytes sixteen have a scale, with a sum or an offset.
 u32 gemm_memory(const GemmTile& tile) {
-  const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), squares = gemm_threads(tile) * u32(sizeof(float));
   if (tile.lanes > 0) return 64;
+  const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), squares = gemm_threads(tile) * u32(sizeof(float));
   return squares + (tile.int8 ? numbers + numbers / 16 * 8 + 1024 : numbers * 4 + 64);
 }
 

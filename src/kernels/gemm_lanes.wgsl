@@ -38,22 +38,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var block = 0u; 4u * block < params.row_units; block++) {
     let a = floats_of(row * row_steps, block);
     let b = floats_of(other * row_steps, block);
-    var inside: array<f32, LOADS>;  // zero behind a row's end
+    var inside: array<bool, LOADS>;  // of the row: behind its end activations are zero
     var factors: array<vec4<f32>, LOADS>;
     for (var i = 0u; i < LOADS; i++) {
       let at = 8u * block + lane + i * LANES;
-      inside[i] = select(0.0, 1.0, at < 2u * params.row_units);
+      inside[i] = at < 2u * params.row_units;
       factors[i] = vec4<f32>(1.0);
-      if (NORM) {
+      if (NORM && inside[i]) {
         factors[i] = norm[at];
       }
     }
     for (var t = 0u; t < tokens; t++) {
       let at = params.x_base + (first_t + t) * params.x_stride + 8u * block + lane;
-      let v = x[at] * inside[0];
+      var v = vec4<f32>();
+      if (inside[0]) {
+        v = x[at];
+      }
       var w = v;
       if (LOADS == 2u) {
-        w = x[at + LANES] * inside[LOADS - 1u];
+        w = vec4<f32>();
+        if (inside[LOADS - 1u]) {
+          w = x[at + LANES];
+        }
       }
       if (NORM) {
         squares[t] += dot(v, v) + select(0.0, dot(w, w), LOADS == 2u);
