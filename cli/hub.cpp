@@ -26,9 +26,10 @@ bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && 
 
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-// The first part of a split model stands for all.
+// The first part of a split model stands for all. What a terminal would take for commands is no name.
 bool is_model(const std::string& path) {
   const std::string all = lower(path);
+  if (std::ranges::any_of(path, [](char c) { return u8(c) < 0x20 || c == 0x7f; })) return false;
   const std::string_view name = file_name(all);
   if (!name.ends_with(".gguf") || name.find("mmproj") != name.npos || name.starts_with("imatrix")) return false;
   return files::all_split_names(path)[0] == path;

@@ -25,6 +25,7 @@ export function chooseGguf(repo: string, paths: readonly string[], type: string)
 }
 
 function isModel(path: string): boolean {
+  if (/\p{Cc}/u.test(path)) return false;
   const name = fileName(path).toLowerCase();
   if (!name.endsWith('.gguf') || name.includes('mmproj') || name.startsWith('imatrix')) return false;
   return splitIndex(path) <= 0;
