@@ -14,7 +14,9 @@ export function SettingsDrawer({ open }: { open: Signal<boolean> }) {
     if (open.value) dialog.current?.showModal();
     else dialog.current?.close();
   }, [open.value]);
+  // At once, not with the next frame: the page beneath takes no keys while the dialog is there.
   const close = (): void => {
+    dialog.current?.close();
     open.value = false;
   };
   return (

@@ -126,6 +126,20 @@ describe('what no longer fits of a conversation', () => {
   });
 });
 
+describe('the settings', () => {
+  it('are gone as soon as they are closed: what is typed then is for the message', async (test) => {
+    await chat.visit(test, { path: chattyModel, settings }, async (page) => {
+      await page.getByRole('button', { name: 'Settings', exact: true }).click();
+      const button = page.getByRole('button', { name: 'Close settings' });
+      const still = await button.evaluate((element: HTMLElement) => {
+        element.click();
+        return element.closest('dialog')!.open;
+      });
+      expect(still).toBe(false);
+    });
+  });
+});
+
 describe('a conversation', () => {
   it('has its own settings, which others do not get unasked', async (test) => {
     await chat.visit(test, { path: chattyModel, settings }, async (page) => {
