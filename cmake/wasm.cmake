@@ -2,9 +2,10 @@
 #   pronk.wasm          a GPU, or one thread with its own memory: runs wherever SIMD128 does
 #   pronk-threads.wasm  the CPU alone, with threads over a shared memory: no kernel of a GPU is in it
 #   pronk-relaxed.wasm  the same with relaxed SIMD, which engines have later than threads
-# And, for whoever asks for them:
+# And, for whoever asks for them (pronk-ops: for the tests, in no package):
 #   pronk-tune.wasm     loads no model: it measures one's kernels on a GPU
 #   pronk-folder.wasm   makes a GGUF file of a folder
+#   pronk-ops.wasm      tests the operations on a GPU
 # Each exports what src/wasm exports with __attribute__((export_name)).
 
 # Only what calculates has to be fast: all else is small first.
@@ -54,3 +55,4 @@ pronk_module(pronk-tune pronk src/wasm/model.cpp src/wasm/text_host.cpp src/wasm
 pronk_shared_module(pronk-threads ${instruction_sets})
 pronk_shared_module(pronk-relaxed src/cpu/isa/all_wasm_relaxed.cpp src/cpu/isa/wasm_relaxed.cpp)
 target_compile_options(pronk-relaxed-wasm PRIVATE -mrelaxed-simd)
+pronk_module(pronk-ops pronk src/wasm/ops.cpp)

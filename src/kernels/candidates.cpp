@@ -37,8 +37,10 @@ constexpr AttentionTile decode[] = {
     {32, 8, 0, 4, 64},        {32, 8, 0, 8, 64, true},  {128, 8, 0, 8, 64, true}, {128, 8, 0, 4, 64},
     {64, 4, 0, 4, 64},        {64, 4, 0, 8, 64, true},  {64, 8, 4, 4, 64},        {64, 8, 16, 4, 64},
     {64, 8, 64, 4, 64},       {64, 8, 16, 8, 64, true}, {64, 8, 64, 8, 64, true}, {64, 2, 16, 8, 64},
+    attention_of_lanes(8, 4), attention_of_lanes(4, 4),
 };
-constexpr AttentionTile prefill[] = {{128, 16}, {64, 16}, {64, 8}, {64, 4}, {128, 8}, {32, 8}};
+constexpr AttentionTile prefill[] = {
+    {128, 16}, {64, 16}, {64, 8}, {64, 4}, {128, 8}, {32, 8}, attention_of_lanes(8, 1), attention_of_lanes(4, 1)};
 
 const MatVecTile& matvec_tile(TunedKernel kernel, u32 candidate) {
   return matvec_tiles(kernel == TunedKernel::matvec_batch)[candidate];
@@ -81,8 +83,8 @@ bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& featur
            (tile->lanes == 0 || (features.subgroups && features.subgroup_min_size >= tile->lanes));
   }
   if (!is_matvec(kernel)) {
-    const bool decoding = kernel == TunedKernel::attention_decode;
-    return !attention_tiles(decoding)[candidate].subgroups || features.subgroups;
+    const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
+    return (!tile.subgroups || features.subgroups) && (!tile.broadcasts || features.subgroup_min_size >= tile.threads);
   }
   const MatVecTile& tile = matvec_tile(kernel, candidate);
   return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
@@ -152,8 +154,9 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
            (tile.int8 ? "+int8" : "");
   }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
-  if (kernel == TunedKernel::attention_prefill) return joined({tile.threads, tile.vectors});
-  return joined({tile.threads, tile.vectors, tile.splits, tile.lanes, tile.positions}) +
+  return (kernel == TunedKernel::attention_prefill
+              ? joined({tile.threads, tile.vectors})
+              : joined({tile.threads, tile.vectors, tile.splits, tile.lanes, tile.positions})) +
          (tile.subgroups ? "+subgroups" : "");
 }
 

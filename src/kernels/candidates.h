@@ -52,7 +52,10 @@ struct AttentionTile {
   u32 lanes = 0;           // threads that share a key; 0 in prefill
   u32 positions = 0;       // taken at once: a multiple of threads / lanes
   bool subgroups = false;  // sums over lanes by shuffles
+  // attention_broadcast.wgsl, for CPUs, of prefill as well: the threads are lanes of one subgroup.
+  bool broadcasts = false;
 };
+constexpr AttentionTile attention_of_lanes(u32 lanes, u32 splits) { return {lanes, 16, splits, 1, 64, true, true}; }
 
 // batch: tiles of the kernel for a few tokens.
 std::span<const MatVecTile> matvec_tiles(bool batch);

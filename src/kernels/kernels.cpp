@@ -214,9 +214,11 @@ PipelineDesc sample_blocks(bool adjust) {
       .with("sample_adjust")
       .finish({uniform, uniform, write, write, write, uniform, read, read, write});
 }
-PipelineDesc sample_filter() { return sample("sample_filter").finish({uniform, uniform, read, read, write}); }
+PipelineDesc sample_filter() {
+  return sample("sample_filter").add("sample_all").finish({uniform, uniform, read, read, write});
+}
 PipelineDesc sample_pick() {
-  return sample("sample_pick").finish({uniform, read, read, read, read, write, write, write});
+  return sample("sample_pick").add("sample_all").finish({uniform, read, read, read, read, write, write, write});
 }
 
 }  // namespace pronk::kernels

@@ -63,7 +63,7 @@ struct HeadShape {
 constexpr u32 most_head_width = 1024;
 
 // A candidate for these heads and so many tokens, one in decode: vectors, queries that a workgroup serves, are a power
-// of two, no more than the candidate's and than there are; splits are not 0.
+// of two, no more than the candidate's and, but for broadcasts, than there are; splits are not 0.
 AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate);
 // The default.
 AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, gpu::Features features);

@@ -23,10 +23,11 @@ u32 attention_scratch(const AttentionTile& tile) {
   return std::max(2 * tile.threads, tile.positions * parts * quads(tile.vectors));
 }
 
-// Queries; in prefill for each the weights of a tile and two more, and a number a thread; in decode scratch, weights,
-// and a vector for each thread and each of eight groups.
+// Queries; but for broadcasts in prefill for each the weights of a tile and two more, and a number a thread; in decode
+// scratch, weights, and a vector for each thread and each of eight groups.
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
+  if (tile.broadcasts) return queries;
   if (tile.lanes == 0) return queries + (tile.vectors * (tile.threads + 2) + tile.threads) * u32(sizeof(float));
   return queries + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
 }
@@ -81,10 +82,12 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
                                      .SOFT_CAP = a.soft_cap != 0,
                                      .SINKS = a.sinks,
                                      .IN_PLACE = in_place};
-  const bool decode = a.tile.lanes > 0;
-  CHECK(decode ? a.tile.positions * a.tile.lanes % a.tile.threads == 0 : a.tile.splits == 1);
-  Shader shader(decode ? "attention_decode" : "attention");
+  const bool decode = a.tile.lanes > 0 && !a.tile.broadcasts;
+  CHECK(a.tile.lanes > 0 ? a.tile.positions * a.tile.lanes % a.tile.threads == 0 : a.tile.splits == 1);
+  const char* kernel = a.tile.broadcasts ? "attention_broadcast" : decode ? "attention_decode" : "attention";
+  Shader shader(kernel);
   if (a.tile.subgroups) shader.enable("subgroups");
+  if (a.tile.broadcasts) shader.constants(AttentionBroadcastConstants{.TILE = a.tile.positions});
   if (decode) {
     shader.constants(AttentionDecodeConstants{.SPLITS = a.tile.splits,
                                               .LANES = a.tile.lanes,
@@ -98,7 +101,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
       .add("functions")
       .add("hadamard", "ARRAY", "q_tile")
       .add("attention_common")
-      .add(decode ? "attention_decode" : "attention");
+      .add(kernel);
   if (decode) shader.with(a.tile.subgroups ? "attention_subgroup" : "attention_lanes");
   return shader.finish({uniform, uniform, read, read, read, read, write, write});
 }
@@ -121,9 +124,9 @@ Launch combine(const Attention& a, const std::vector<u8>& params, const Attentio
 AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u32 candidate) {
   AttentionTile tile = attention_tiles(decode)[candidate];
   const u32 queries = heads.query / heads.kv * tokens, fewest = decode ? tile.threads / tile.lanes : 0;
-  while (tile.vectors / 2 >= queries) tile.vectors /= 2;
+  while (tile.vectors / 2 >= queries && !tile.broadcasts) tile.vectors /= 2;
   const auto fits = [&] { return attention_bytes(heads, tile) <= attention_memory; };
-  while (!fits() && tile.positions > fewest) tile.positions /= 2;
+  while (!fits() && tile.positions > fewest && !tile.broadcasts) tile.positions /= 2;
   while (!fits() && tile.vectors > 1) tile.vectors /= 2;
   const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, tile.vectors));
   if (tile.splits > 0) return tile;

@@ -209,6 +209,7 @@ PRONK_STRUCT(AttentionConstants,
   (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE));
 // SCRATCH: vectors of workgroup memory, see attention_tile().
 PRONK_STRUCT(AttentionDecodeConstants, (u32, SPLITS), (u32, LANES), (u32, TILE), (u32, SCRATCH));
+PRONK_STRUCT(AttentionBroadcastConstants, (u32, TILE));
 PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS));
 // What a cache's fragment knows of its rows: FOURS, groups of four; BLOCK, those of them that share a scale.
 PRONK_STRUCT(CacheConstants, (u32, FOURS), (u32, BLOCK));

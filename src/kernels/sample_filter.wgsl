@@ -11,7 +11,6 @@
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> candidates: array<atomic<u32>>;
 
-var<workgroup> values: array<f32, WORKGROUP>;
 var<workgroup> counts: array<atomic<u32>, 17>;  // of each round of distance_of_blocks, and of collect
 var<workgroup> place: u32;
 
@@ -27,30 +26,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var b = local; b < params.blocks; b += WORKGROUP) {
     largest = max(largest, blocks[b].largest);
   }
-  values[local] = largest;
-  for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      values[local] = max(values[local], values[local + half]);
-    }
-  }
-  workgroupBarrier();
-  largest = values[0];
-  workgroupBarrier();
+  largest = largest_of_all(local, largest);
 
   var mass = 0.0;
   for (var b = local; b < params.blocks; b += WORKGROUP) {
     mass += blocks[b].mass * exp((blocks[b].largest - largest) * params.inverse_temperature);
   }
-  values[local] = mass;
-  for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      values[local] += values[local + half];
-    }
-  }
-  workgroupBarrier();
-  mass = values[0];
+  mass = sum_of_all(local, mass);
 
   // The bounds are a little wider than they need to be, for the rounding of exp and log.
   let scale = 1.0 / params.inverse_temperature;

@@ -12,12 +12,13 @@
 @group(0) @binding(6) var<storage, read_write> next_token: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sampled: array<u32>;  // what the host reads
 
-const BINS = 256u;  // as many as there are threads
+const BINS = WORKGROUP;  // a byte's values
+const BYTES = 4u;        // of an order key
 const NO_TOKEN = 0xffffffffu;
 const BAD_LOGITS = 0xfffffffeu;
 
-var<workgroup> values: array<f32, WORKGROUP>;
 var<workgroup> tokens: array<u32, WORKGROUP>;
+var<workgroup> joined_tokens: array<u32, STEP>;
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> chosen: u32;
 var<workgroup> left: u32;
@@ -25,6 +26,7 @@ var<workgroup> ended: atomic<u32>;  // the token is an end token
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) local: u32) {
+  atomicStore(&bins[local], 0u);
   if (local == 0u) {
     atomicStore(&ended, 0u);
   }
@@ -36,138 +38,142 @@ fn main(@builtin(local_invocation_index) local: u32) {
       token = blocks[b].token;
     }
   }
-  reduce_largest(local, largest, token);
-  largest = values[0];
+  let best = likeliest_of_all(local, largest, token);
+  largest = best.score;
+  token = best.token;
   if (params.greedy == 0u) {
-    workgroupBarrier();
-    values[local] = 0.0;
+    var mass = 0.0;
     for (var b = local; b < params.blocks; b += WORKGROUP) {
-      values[local] += blocks[b].mass * exp((blocks[b].largest - largest) * params.inverse_temperature);
+      mass += blocks[b].mass * exp((blocks[b].largest - largest) * params.inverse_temperature);
     }
-    for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-      workgroupBarrier();
-      if (local < half) {
-        values[local] += values[local + half];
-      }
-    }
-    workgroupBarrier();
-    let mass = values[0];
-    var threshold = 0u;
-    if (params.top_k > 0u) {
-      threshold = select_top(local, params.top_k, 0u, largest, 0.0);
-    }
-    if (params.top_p < 1.0) {
-      threshold = max(threshold, nucleus(local, threshold, largest, mass));
-    }
-    draw(local, threshold, largest);
+    token = draw(local, survivors(local, largest, sum_of_all(local, mass)), largest);
   }
-  if (local < params.end_count && end_tokens[local] == tokens[0]) {
+  if (local < params.end_count && end_tokens[local] == token) {
     atomicStore(&ended, 1u);
   }
   workgroupBarrier();
   if (local == 0u) {
-    advance(tokens[0], largest > LOWEST && largest <= HIGHEST);
+    advance(token, largest > LOWEST && largest <= HIGHEST);
   }
 }
 
-// Leaves the largest value and its lowest token in values[0] and tokens[0], for all threads to read.
-fn reduce_largest(local: u32, value: f32, token: u32) {
-  workgroupBarrier();
-  values[local] = value;
+struct Scored {
+  score: f32,
+  token: u32,
+}
+
+// The one with the larger score, of equal ones that with the lower token.
+fn likelier(a: Scored, b: Scored) -> Scored {
+  if (b.score > a.score || (b.score == a.score && b.token < a.token)) {
+    return b;
+  }
+  return a;
+}
+
+// As largest_of_all().
+fn likeliest_of_all(local: u32, score: f32, token: u32) -> Scored {
+  values[local] = score;
   tokens[local] = token;
-  for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      let v = values[local + half];
-      let t = tokens[local + half];
-      if (v > values[local] || (v == values[local] && t < tokens[local])) {
-        values[local] = v;
-        tokens[local] = t;
-      }
+  workgroupBarrier();
+  if (local < STEP) {
+    var best = Scored(score, token);
+    for (var i = local + STEP; i < WORKGROUP; i += STEP) {
+      best = likelier(best, Scored(values[i], tokens[i]));
     }
+    joined[local] = best.score;
+    joined_tokens[local] = best.token;
   }
   workgroupBarrier();
+  var best = Scored(joined[0], joined_tokens[0]);
+  for (var i = 1u; i < STEP; i++) {
+    best = likelier(best, Scored(joined[i], joined_tokens[i]));
+  }
+  return best;
 }
+
+fn candidate_count() -> u32 {
+  return min(candidates[0], params.vocab);
+}
+
+const ALL = 1u << 30u;
 
 // Share of a token in 2⁻³⁰, so that sums do not depend on their order.
 fn weight(logit: f32, largest: f32, mass: f32) -> u32 {
-  return u32(exp((logit - largest) * params.inverse_temperature) / mass * 1073741824.0);
+  return u32(exp((logit - largest) * params.inverse_temperature) / mass * f32(ALL));
 }
 
-// Adds up the bins from the highest down, and leaves in `chosen` the one with which the sum reaches `left`, and in `left`
-// what that bin has to bring. When all together do not reach it, the lowest that is not empty, and so from there on.
-// A thread a bin.
-fn choose_bin(local: u32) {
-  let wanted = left;
-  let here = atomicLoad(&bins[BINS - 1u - local]);
-  tokens[local] = here;
-  for (var step = 1u; step < BINS; step <<= 1u) {
-    workgroupBarrier();
-    var sum = tokens[local];
-    if (local >= step) {
-      sum += tokens[local - step];
-    }
-    workgroupBarrier();
-    tokens[local] = sum;
-  }
-  workgroupBarrier();
-  let all = tokens[BINS - 1u];
-  let reached = tokens[local];
-  let goal = min(wanted, all);
-  if (reached >= goal && reached - here < goal) {
-    chosen = BINS - 1u - local;
-    left = select(0xffffffffu, wanted - (reached - here), wanted <= all);
-  }
-}
-
-// The order key at which the weights of the candidates, added up from the largest logit down, reach `wanted`. Candidates
-// with keys below `lowest` are left out. A candidate weighs 1 when mass is 0, else its share of the probability.
-fn select_top(local: u32, wanted: u32, lowest: u32, largest: f32, mass: f32) -> u32 {
+// The lowest order key that top-k leaves, and then the nucleus: the smallest set of the most probable tokens whose weights
+// reach the share top_p of all that are left (arXiv 1904.09751). The key at which the weights, added up from the largest
+// logit down, reach what is wanted is found a byte at a time, from the highest. For top-k each candidate weighs 1.
+fn survivors(local: u32, largest: f32, mass: f32) -> u32 {
+  let end = select(BYTES, 2u * BYTES, params.top_p < 1.0);
+  var lowest = 0u;
   var prefix = 0u;
-  if (local == 0u) {
-    left = max(wanted, 1u);
-  }
-  for (var shift = 32u; shift > 0u;) {
-    shift -= 8u;
-    atomicStore(&bins[local], 0u);
-    workgroupBarrier();
-    for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
+  for (var round = select(BYTES, 0u, params.top_k > 0u); round < end; round++) {
+    let by_mass = round >= BYTES;
+    let shift = 24u - round % BYTES * 8u;
+    for (var c = local; c < candidate_count(); c += WORKGROUP) {
       let logit = sane(logits[candidates[1u + c]]);
       let key = order_key(logit);
       if (key >= lowest && (shift == 24u || (key >> (shift + 8u)) == prefix)) {
         var share = 1u;
-        if (mass > 0.0) {
+        if (by_mass) {
           share = weight(logit, largest, mass);
         }
         atomicAdd(&bins[(key >> shift) & 255u], share);
       }
     }
     workgroupBarrier();
-    choose_bin(local);
+    choose_bin(local, round);
     workgroupBarrier();
     prefix = (prefix << 8u) | chosen;
-    workgroupBarrier();
-  }
-  return prefix;
-}
-
-// Order key of the last token of the nucleus: the smallest set of the most probable survivors of top-k whose weights
-// reach the share top_p of all survivors (arXiv 1904.09751).
-fn nucleus(local: u32, threshold: u32, largest: f32, mass: f32) -> u32 {
-  if (local == 0u) {
-    atomicStore(&bins[0], 0u);
-  }
-  workgroupBarrier();
-  for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
-    let logit = sane(logits[candidates[1u + c]]);
-    if (order_key(logit) >= threshold) {
-      atomicAdd(&bins[0], weight(logit, largest, mass));
+    if (shift == 0u) {
+      lowest = max(lowest, prefix);
+      prefix = 0u;
     }
   }
+  return lowest;
+}
+
+// What the bins of a filter's first round are to bring.
+fn wanted_of(round: u32, all: u32) -> u32 {
+  if (round < BYTES) {
+    return params.top_k;
+  }
+  return max(u32(params.top_p * f32(select(all, ALL, params.top_k == 0u))), 1u);
+}
+
+// Adds up the bins from the highest down, leaves in `chosen` the one with which the sum reaches what is wanted, and in
+// `left` what that bin has to bring. When all together do not reach it, the lowest that is not empty, and so from there
+// on. A thread a bin, which it empties.
+fn choose_bin(local: u32, round: u32) {
+  let here = atomicExchange(&bins[BINS - 1u - local], 0u);
+  var wanted = left;
+  tokens[local] = here;
   workgroupBarrier();
-  let sum = select(atomicLoad(&bins[0]), 1073741824u, params.top_k == 0u);
+  let team = local / STEP;
+  var reached = 0u;
+  for (var i = team * STEP; i <= local; i++) {
+    reached += tokens[i];
+  }
+  if (local % STEP == STEP - 1u) {
+    joined_tokens[team] = reached;
+  }
   workgroupBarrier();
-  return select_top(local, u32(params.top_p * f32(sum)), threshold, largest, mass);
+  var all = 0u;
+  for (var i = 0u; i < BINS / STEP; i++) {
+    let sum = joined_tokens[i];
+    reached += select(0u, sum, i < team);
+    all += sum;
+  }
+  if (round % BYTES == 0u) {
+    wanted = wanted_of(round, all);
+  }
+  let goal = min(wanted, all);
+  if (reached >= goal && reached - here < goal) {
+    chosen = BINS - 1u - local;
+    left = select(0xffffffffu, wanted - (reached - here), wanted <= all);
+  }
 }
 
 fn mix(v: u32) -> u32 {
@@ -187,23 +193,18 @@ fn gumbel(token: u32, step: u32) -> f32 {
   return -log(exponential);
 }
 
-fn draw(local: u32, threshold: u32, largest: f32) {
+fn draw(local: u32, threshold: u32, largest: f32) -> u32 {
   let step = state.step;
-  var best = LOWEST;
-  var token = NO_TOKEN;
-  for (var c = local; c < min(candidates[0], params.vocab); c += WORKGROUP) {
+  var best = Scored(LOWEST, NO_TOKEN);
+  for (var c = local; c < candidate_count(); c += WORKGROUP) {
     let id = candidates[1u + c];
     let logit = sane(logits[id]);
     let distance = (logit - largest) * params.inverse_temperature;
     if (order_key(logit) >= threshold && distance >= params.log_min_p) {
-      let noisy = distance + gumbel(id, step);
-      if (noisy > best || (noisy == best && id < token)) {
-        best = noisy;
-        token = id;
-      }
+      best = likelier(best, Scored(distance + gumbel(id, step), id));
     }
   }
-  reduce_largest(local, best, token);
+  return likeliest_of_all(local, best.score, best.token).token;
 }
 
 fn advance(picked: u32, usable: bool) {
