@@ -3,7 +3,7 @@
 usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset NAME] [--families A,B] [--candidates A,B] TYPE... > bench/kernels.csv
   --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
   --mesa   Mesa as the tool's own notes say
-  --candidates  of decode, besides the default ones
+  --candidates  besides the default ones
   TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again; or a GGUF
            file, for a format that it does not write
 
@@ -31,12 +31,13 @@ def stats_environment(mesa, family):
 
 
 def loops_of(assembly):
-    """The mnemonics of each loop, a branch back to an earlier block; the one with most FMAs, then the smallest around it."""
+    """The mnemonics of each loop, a branch back to an earlier block; the one with most FMAs, then the smallest around it.
+    For a processor that its disassembler does not know Mesa prints the instructions as ACO has them, "results = mnemonic"."""
     names, blocks, loops = [], {}, []
     for line in assembly.splitlines():
-        if label := re.match(r"(BB\d+):", line):
+        if label := re.match(r"(BB\d+):?$", line):
             blocks[label[1]] = len(names)
-        elif code := re.match(r"\s+([a-z]\w+)(.*)", line):
+        elif code := re.match(r"\s+(?:.* = )?([a-z]\w+)(.*)", line):
             names.append(code[1])
             names += re.findall(r":: (v_dual_\w+)", code[2])
             target = re.search(r"\bBB\d+\b", code[2])
@@ -67,7 +68,7 @@ def row_of(kernel, output):
     found = re.findall(r" (VGPRs|LDS size|Subgroups per SIMD|Instructions)=(\d+)", output)
     stat = dict(reversed(found))  # the first of each: later ones are of spills and of before scheduling
     inner, outer = loops_of(output)
-    if not inner:  # a processor that Mesa's disassembler does not know
+    if not inner:
         return [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], *7 * [""]]
     vector, fma = count(inner, "v_"), fmas(inner)
     row = [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], vector, fma,
@@ -89,7 +90,7 @@ def main():
     parser.add_argument("--pronk", default=str(root / "build/native/pronk"))
     parser.add_argument("--preset", default="qwen3-0.6b")
     parser.add_argument("--families", default="navi21,navi31,gfx1201,phoenix")
-    parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8")
+    parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8,64x128+f16")
     parser.add_argument("types", nargs="+")
     arguments = parser.parse_args()
     print("family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"

@@ -4,7 +4,6 @@
 const THREADS_N = TILE_N / 8u;
 const THREADS_T = TILE_T / 8u;
 const WORKGROUP = THREADS_N * THREADS_T;
-const FOURS = TILE_K / 4u;
 const X_ROWS = 2u;
 const X_LANES = TILE_K / 8u;  // threads of two rows
 const W_LANES = 1u;
@@ -12,7 +11,7 @@ const W_STEP = WORKGROUP;
 const STORE_T = 1u;
 const STORE_PARTS = 4u;
 const W_SCALE = 16.0;  // lifts small weights from where a device may take halves for zero
-const_assert TILE_K == 32u && TILE_N == 128u && THREADS_T % STORE_PARTS == 0u;
+const_assert TILE_K == 32u && TILE_N == 128u && THREADS_T >= STORE_PARTS && (THREADS_T & (THREADS_T - 1u)) == 0u;
 
 // Of a step [eight numbers][four of them][pair of rows of a quarter][quarter of the tile][two of the four]: both rows in turn.
 var<workgroup> x_tile: array<array<array<array<array<vec4<f16>, 2>, 4>, THREADS_T>, 2>, X_LANES>;
@@ -24,7 +23,7 @@ var<workgroup> kept: array<vec4<u32>, TILE_T>;
 
 fn x_tile_row(local: u32, i: u32) -> u32 {
   let pair = local / X_LANES;
-  return (pair / THREADS_T * 2u + i) * THREADS_T + pair % THREADS_T;
+  return (pair / THREADS_T * 2u + i) * THREADS_T + (pair & (THREADS_T - 1u));
 }
 
 // As a word, which is larger where the number is.
@@ -45,8 +44,8 @@ fn halves_of(a: vec2<f32>, b: vec2<f32>) -> vec4<f16> {
 
 fn keep_x(local: u32, a: Eight, b: Eight) {
   let pair = local / X_LANES;
-  let own = local % X_LANES;
-  let row = pair % THREADS_T;
+  let own = local & (X_LANES - 1u);
+  let row = pair & (THREADS_T - 1u);
   let quarter = pair / THREADS_T;
   let exponents = vec2<u32>(exponent_of(2u * pair), exponent_of(2u * pair + 1u));
   if (own == 0u) {
@@ -72,26 +71,26 @@ fn keep_w(row: u32, w: Block) {
   for (var i = 0u; i < 8u; i++) {
     let scale = W_SCALE * w.scale[i / 4u];
     let offset = W_SCALE * w.offset[i / 4u] - SHIFT * scale;
-    w_tile[i / 2u][i % 2u][row % THREADS_N][row / THREADS_N] = vec4<f16>(scale * w.q[i] + offset);
+    w_tile[i / 2u][i % 2u][row & (THREADS_N - 1u)][row / THREADS_N] = vec4<f16>(scale * w.q[i] + offset);
   }
 }
 
 fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u32, count: u32) {
   var begins: array<u32, TILE_N / W_STEP>;
   for (var i = 0u; i < TILE_N / W_STEP; i++) {
-    begins[i] = w_begin(i) * STEP / 4u;
+    begins[i] = w_begin(i) / (4u / STEP);
   }
   prepare(local);
   for (var base = 0u; base < row_units; base += 4u) {
-    let unit = base + local % X_LANES;
+    let unit = base + (local & (X_LANES - 1u));
     let a = x_unit_or_zeros(0u, unit, row_units);
     let b = x_unit_or_zeros(1u, unit, row_units);
-    kept[local / X_LANES * 2u][local % X_LANES] = largest_of_eight(a);
-    kept[local / X_LANES * 2u + 1u][local % X_LANES] = largest_of_eight(b);
+    kept[local / X_LANES * 2u][local & (X_LANES - 1u)] = largest_of_eight(a);
+    kept[local / X_LANES * 2u + 1u][local & (X_LANES - 1u)] = largest_of_eight(b);
     workgroupBarrier();
     keep_x(local, a, b);
     for (var i = 0u; i < TILE_N / W_STEP; i++) {
-      keep_w(local + i * W_STEP, load32(begins[i], base * STEP / 4u));
+      keep_w(local + i * W_STEP, load32(begins[i], base / (4u / STEP)));
     }
     workgroupBarrier();
     add_products(sums, local, count);
@@ -99,8 +98,8 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
 }
 
 fn add_products(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, count: u32) {
-  let tn = local % THREADS_N;
-  let tt = local / THREADS_N % THREADS_T;
+  let tn = local & (THREADS_N - 1u);
+  let tt = (local / THREADS_N) & (THREADS_T - 1u);
   var products: array<vec2<f16>, 32>;  // [pair of rows of x][row of the weight]
   for (var unit = 0u; unit < X_LANES; unit++) {
     for (var i = 0u; i < 2u; i++) {
@@ -134,8 +133,8 @@ fn add_products(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, count: u3
 
 // Each pair of rows is THREADS_T apart.
 fn keep_squares(local: u32, squares: vec2<f32>) {
-  kept[local / X_LANES * 2u][local % X_LANES] = bitcast<u32>(squares.x);
-  kept[local / X_LANES * 2u + 1u][local % X_LANES] = bitcast<u32>(squares.y);
+  kept[local / X_LANES * 2u][local & (X_LANES - 1u)] = bitcast<u32>(squares.x);
+  kept[local / X_LANES * 2u + 1u][local & (X_LANES - 1u)] = bitcast<u32>(squares.y);
 }
 
 fn squares_of(row: u32) -> f32 {
