@@ -30,7 +30,7 @@ std::unique_ptr<gpu::Device> device_of(const Args& args) {
   gpu::NullOptions device;
   device.features.subgroups = args.text("--variant") == "subgroups";
   device.features.subgroup_min_size = 8;  // enough for every candidate
-  device.features.integer_dot_product = true;
+  device.features.integer_dot_product = device.features.shader_f16 = true;
   device.limits.max_buffer_size = device.limits.max_storage_buffer_binding_size = u64{1} << 40;
   return std::make_unique<gpu::NullDevice>(std::move(device));
 }

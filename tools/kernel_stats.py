@@ -3,12 +3,14 @@
 usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset NAME] [--families A,B] [--candidates A,B] TYPE... > bench/kernels.csv
   --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
   --mesa   Mesa as the tool's own notes say
-  --candidates  of decode, besides the default ones
+  --candidates  besides the default ones
   TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again; or a GGUF
            file, for a format that it does not write
 
-vector_a_weight: vector instructions of a matvec's innermost loop for each weight. fma_share: FMAs among those of a GEMM's main
-loop, all of a step over k. waves: subgroups a SIMD, as the driver says.
+vector_a_weight: vector instructions of a matvec's innermost loop for each weight. loop_fma: v_fma_*, v_fmac_* and v_fma_mix*
+are one FMA, v_pk_fma_* are two. fma_share: FMAs among the vector instructions of a GEMM's main loop, all of a step over k, where
+a packed FMA counts as the two instructions whose work it does. issue_share: the same where it counts as one instruction. waves:
+subgroups a SIMD, as the driver says.
 """
 import argparse
 import os
@@ -29,20 +31,22 @@ def stats_environment(mesa, family):
 
 
 def loops_of(assembly):
-    """The mnemonics of each loop, a branch back to an earlier block; the one with most FMAs, then the smallest around it."""
+    """The mnemonics of each loop, a branch back to an earlier block; the one with most FMAs, then the smallest around it.
+    For a processor that its disassembler does not know Mesa prints the instructions as ACO has them, "results = mnemonic"."""
     names, blocks, loops = [], {}, []
     for line in assembly.splitlines():
-        if label := re.match(r"(BB\d+):", line):
+        if label := re.match(r"(BB\d+):?$", line):
             blocks[label[1]] = len(names)
-        elif code := re.match(r"\s+([a-z]\w+)(.*)", line):
+        elif code := re.match(r"\s+(?:.* = )?([a-z]\w+)(.*)", line):
             names.append(code[1])
+            names += re.findall(r":: (v_dual_\w+)", code[2])
             target = re.search(r"\bBB\d+\b", code[2])
             if code[1].startswith(("s_cbranch", "s_branch")) and target and target[0] in blocks:
                 loops.append((blocks[target[0]], len(names)))
     inner = [l for l in loops if not any(o != l and l[0] <= o[0] and o[1] <= l[1] for o in loops)]
     if not inner:
         return [], []
-    best = max(inner, key=lambda l: sum("fma" in n for n in names[l[0]:l[1]]))
+    best = max(inner, key=lambda l: fmas(names[l[0]:l[1]]))
     around = [l for l in loops if l != best and l[0] <= best[0] and best[1] <= l[1]]
     outer = min(around, key=lambda l: l[1] - l[0], default=best)
     return names[best[0]:best[1]], names[outer[0]:outer[1]]
@@ -52,21 +56,30 @@ def count(names, *prefixes):
     return sum(n.startswith(prefixes) for n in names)
 
 
+def packed(names):
+    return count(names, "v_pk_fma")
+
+
+def fmas(names):
+    return sum("fma" in n for n in names) + packed(names)
+
+
 def row_of(kernel, output):
     found = re.findall(r" (VGPRs|LDS size|Subgroups per SIMD|Instructions)=(\d+)", output)
     stat = dict(reversed(found))  # the first of each: later ones are of spills and of before scheduling
     inner, outer = loops_of(output)
-    if not inner:  # a processor that Mesa's disassembler does not know
-        return [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], *6 * [""]]
-    vector, fma = count(inner, "v_"), sum("fma" in n for n in inner)
+    if not inner:
+        return [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], *7 * [""]]
+    vector, fma = count(inner, "v_"), fmas(inner)
     row = [stat["VGPRs"], stat["LDS size"], stat["Subgroups per SIMD"], stat["Instructions"], vector, fma,
-           count(inner, "ds_load", "ds_read"), count(inner, "buffer_load", "global_load"), "", ""]
+           count(inner, "ds_load", "ds_read"), count(inner, "buffer_load", "global_load"), "", "", ""]
     constant = {name: int(value) for name, value in re.findall(r"([A-Z]+(?:_[A-Z]+)?)=(\d+)", kernel)}
     if kernel.startswith("matvec"):
         row[8] = f"{vector / (32 * constant['ROWS'] * (2 if 'GATED' in kernel else 1)):.2f}"
     if kernel.startswith("gemm"):
-        steps = constant["TILE_K"] // 4
-        row[9] = f"{steps * fma / (count(outer, 'v_') + (steps - 1) * vector):.3f}"
+        steps = 64 * constant["TILE_K"] // max(fma, 1)  # a thread makes 8 × 8 sums
+        instructions, twice = count(outer, "v_") + (steps - 1) * vector, steps * packed(inner)
+        row[9:] = [f"{steps * fma / (instructions + twice):.3f}", f"{(steps * fma - twice) / instructions:.3f}"]
     return row
 
 
@@ -77,11 +90,11 @@ def main():
     parser.add_argument("--pronk", default=str(root / "build/native/pronk"))
     parser.add_argument("--preset", default="qwen3-0.6b")
     parser.add_argument("--families", default="navi21,navi31,gfx1201,phoenix")
-    parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8")
+    parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8,64x128+f16")
     parser.add_argument("types", nargs="+")
     arguments = parser.parse_args()
     print("family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"
-          "vector_a_weight,fma_share")
+          "vector_a_weight,fma_share,issue_share")
     with tempfile.TemporaryDirectory() as folder:
         dump, work, model = Path(folder, "wgsl"), Path(folder, "work"), Path(folder, "model.gguf")
         dump.mkdir()

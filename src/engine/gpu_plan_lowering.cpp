@@ -162,7 +162,8 @@ class Lowering {
         const kernels::TunedKernel tuned = kernels::tuned(each);
         const std::string key = kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols);
         gpu::Features features = kernels::features_for(*matrix.format, features_);
-        if (plan_.options.activations == graph::Activations::f32) features.integer_dot_product = false;
+        if (plan_.options.activations == graph::Activations::f32)
+          features.integer_dot_product = features.shader_f16 = false;
         chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
         return kernels::lower(chosen, each, operands, limits_, features_);
       };

@@ -37,6 +37,10 @@ bool int8(const MatMulSpec& s) {
   return kernels::matvec_tiles(s.kernel == MatMulKernel::batch)[*s.candidate].int8;
 }
 
+bool halves(const MatMulSpec& s) {
+  return s.candidate && s.kernel == MatMulKernel::gemm && kernels::gemm_tiles()[*s.candidate].f16;
+}
+
 // Sixteen to a scale.
 void round_to_int8(std::span<double> row) {
   for (std::size_t first = 0; first < row.size(); first += 16) {
@@ -47,10 +51,15 @@ void round_to_int8(std::span<double> row) {
   }
 }
 
+// Of 32 products k rounds a sum of k by 2⁻¹¹ of it at most, and sums grow like √k: on the whole by √(32 / 2) times as
+// much.
+constexpr double halves_tolerance = 4.0 / 2048;
+
 // A number near the middle between two bytes may become either: of sixteen numbers the largest, 127 times as much, is
 // at most four times their root mean square.
 double matmul_tolerance(const MatMulSpec& s) {
-  return sum_tolerance(s.cols) + (int8(s) ? 4.0 / 127 / std::sqrt(double(s.cols)) : 0);
+  return sum_tolerance(s.cols) + (int8(s) ? 4.0 / 127 / std::sqrt(double(s.cols)) : 0) +
+         (halves(s) ? halves_tolerance : 0);
 }
 
 OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {

@@ -40,10 +40,12 @@ struct GemmTile {
   u32 tokens = 0, rows = 0;
   bool int8 = false;  // as a matvec's
   u32 lanes = 0;      // not 0: gemm_lanes.wgsl, for CPUs, whose subgroups have at least so many
+  bool f16 = false;   // numbers and sums of 32 products are halves: never the default
 
-  u32 depth() const { return int8 ? rows / 4 : rows / 8; }
+  u32 depth() const { return int8 || f16 ? rows / 4 : rows / 8; }
 };
 constexpr GemmTile gemm_of_lanes(u32 lanes) { return {32, 64, false, lanes}; }
+constexpr GemmTile gemm_of_halves(u32 tokens) { return {tokens, 128, false, 0, true}; }
 struct AttentionTile {
   u32 threads = 0;
   u32 vectors = 0;  // most queries of a workgroup

@@ -16,7 +16,7 @@ const OUT_N = TILE_N;
 var<private> first_n: u32;
 var<private> first_t: u32;  // of the tokens, or of the order of slots
 var<private> expert: u32;
-var<private> x_row: u32;  // where this thread's own row begins
+var<private> x_begins: vec2<u32>;  // of this thread's own rows
 var<private> w_row: u32;  // of the weight: this thread's first
 var<private> last_row: u32;
 
@@ -40,8 +40,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   first_n = group.x * TILE_N;
   w_row = matrix * params.rows + first_n + local / W_LANES;
   last_row = matrix * params.rows + params.rows - 1u;
-  let place = place_of_row(min(local / X_LANES, count - 1u));
-  x_row = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
+  for (var i = 0u; i < X_ROWS; i++) {
+    let place = place_of_row(min(x_tile_row(local, i), count - 1u));
+    x_begins[i] = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
+  }
 
   var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, count);
@@ -56,8 +58,9 @@ fn place_of_row(row: u32) -> u32 {
   return (first_t + row) * params.slots + expert;
 }
 
-fn x_unit(unit: u32) -> Eight {
-  return Eight(x[x_row + 2u * unit], x[x_row + 2u * unit + 1u]);  // beyond a slot's columns weights are zero
+fn x_unit(i: u32, unit: u32) -> Eight {
+  let at = x_begins[i] + 2u * unit;
+  return Eight(x[at], x[at + 1u]);  // beyond a slot's columns weights are zero
 }
 
 fn w_begin(i: u32) -> u32 {

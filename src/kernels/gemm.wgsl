@@ -13,35 +13,41 @@
 
 const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
-var<workgroup> squares: array<f32, WORKGROUP>;
+var<workgroup> norm_scale: array<f32, TILE_T>;
 var<private> first_n: u32;
 var<private> first_t: u32;
-var<private> x_row: u32;  // where this thread's own row begins
+var<private> x_begins: vec2<u32>;  // of this thread's own rows
 var<private> w_row: u32;  // of the weight: this thread's first, from first_n on
-var<private> square: f32;
+var<private> square: vec2<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   first_n = group.x * OUT_N;
   w_row = first_n + local / W_LANES;
   first_t = group.y * TILE_T;
-  x_row = params.x_base + min(first_t + local / X_LANES, state.rows - 1u) * params.x_stride;
+  for (var i = 0u; i < X_ROWS; i++) {
+    x_begins[i] = params.x_base + min(first_t + x_tile_row(local, i), state.rows - 1u) * params.x_stride;
+  }
   var sums: array<vec4<f32>, 16>;
   tile_sums(&sums, local, params.row_units, state.rows - first_t);
 
   if (NORM) {
-    squares[local] = square;
+    keep_squares(local, square);
     workgroupBarrier();
+    if (local < TILE_T) {
+      norm_scale[local] = inverseSqrt(squares_of(local) / params.width + params.eps);
+    }
   }
   store_sums(&sums, local, state.rows - first_t);
 }
 
-fn x_unit(unit: u32) -> Eight {
-  let v = Eight(x[x_row + 2u * unit], x[x_row + 2u * unit + 1u]);
+fn x_unit(i: u32, unit: u32) -> Eight {
+  let at = x_begins[i] + 2u * unit;
+  let v = Eight(x[at], x[at + 1u]);
   if (!NORM) {
     return v;
   }
-  square += dot(v.lo, v.lo) + dot(v.hi, v.hi);
+  square[i] += dot(v.lo, v.lo) + dot(v.hi, v.hi);
   return Eight(v.lo * norm[2u * unit], v.hi * norm[2u * unit + 1u]);
 }
 
@@ -55,23 +61,15 @@ fn w_begin(i: u32) -> u32 {
   return n * params.row_units;
 }
 
-fn row_scale(row: u32) -> f32 {
-  if (!NORM) {
-    return 1.0;
-  }
-  var sum = 0.0;
-  for (var i = 0u; i < X_LANES; i++) {
-    sum += squares[row * X_LANES + i];
-  }
-  return inverseSqrt(sum / params.width + params.eps);
-}
-
 fn store(row: u32, column: u32, sum: u32) {
   let n = first_n + column;
   if (n >= params.padded_rows) {
     return;
   }
-  let scale = row_scale(row);
+  var scale = 1.0;
+  if (NORM) {
+    scale = norm_scale[row];
+  }
   var value = scale * sum_at(sum, column);
   if (BIAS) {
     value += bias[params.bias_base + min(n, params.rows - 1u)];

@@ -1,23 +1,30 @@
 // The product of TILE_T rows of x with TILE_N rows of a weight, which is decoded once into workgroup memory; each thread makes
-// 8 × 8 of the sums. The kernel defines where rows come from: x_unit(unit), eight numbers of this thread's own row of x (row
-// local / X_LANES of the tile), and w_begin(i), where its i-th row of the weight (row local / W_LANES + i · W_STEP) begins; in
-// place of a row that is not there any other may come. And where sums go, see gemm_store. The tile of
-// gemm_tile_int8 gives the kernel the same.
+// 8 × 8 of the sums. The kernel defines where rows come from: x_unit(i, unit), eight numbers of this thread's i-th row of x (row
+// x_tile_row(local, i) of the tile), and w_begin(i), where its i-th row of the weight (row local / W_LANES + i · W_STEP) begins; in
+// place of a row that is not there any other may come. And where sums go, see gemm_store. The tiles of
+// gemm_tile_int8 and gemm_tile_f16 give the kernel the same.
 
 const THREADS_N = TILE_N / 8u;
 const THREADS_T = TILE_T / 8u;
 const WORKGROUP = THREADS_N * THREADS_T;
 const FOURS = TILE_K / 4u;
 const UNITS = TILE_K / 8u;
+const X_ROWS = 1u;  // of a thread
 const X_LANES = UNITS;  // threads of a row
 const W_LANES = UNITS;
 const W_STEP = WORKGROUP / W_LANES;
 const STORE_T = 2u;
+const STORE_PARTS = 1u;
 const_assert TILE_T * UNITS == WORKGROUP && TILE_N % W_STEP == 0u && THREADS_T <= 8u && FOURS >= 4u;
 
 // [a row's eighth of the tile][place of four of its numbers]
+var<workgroup> x_squares: array<f32, WORKGROUP>;
 var<workgroup> x_tile: array<array<vec4<f32>, THREADS_T * FOURS>, 8>;
 var<workgroup> w_tile: array<array<vec4<f32>, THREADS_N * FOURS>, 8>;
+
+fn x_tile_row(local: u32, i: u32) -> u32 {
+  return local / X_LANES;
+}
 
 // Where the numbers from 4 k on of a row of an eighth lie: it changes from row to row, which spreads a column over the banks.
 fn place_of(row: u32, k: u32) -> u32 {
@@ -46,7 +53,7 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
     let unit = base + own;
     var v = Eight();
     if (unit < row_units) {
-      v = x_unit(unit);
+      v = x_unit(0u, unit);
     }
     workgroupBarrier();
     x_tile[row / THREADS_T][place_of(row % THREADS_T, 2u * own)] = v.lo;
@@ -82,6 +89,18 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
       }
     }
   }
+}
+
+fn keep_squares(local: u32, squares: vec2<f32>) {
+  x_squares[local] = squares.x;
+}
+
+fn squares_of(row: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < X_LANES; i++) {
+    sum += x_squares[row * X_LANES + i];
+  }
+  return sum;
 }
 
 fn keep_sums(row: u32, at: u32, four: vec4<f32>) {

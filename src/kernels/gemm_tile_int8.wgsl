@@ -5,17 +5,24 @@ const THREADS_T = TILE_T / 8u;
 const WORKGROUP = THREADS_N * THREADS_T;
 const BLOCKS = TILE_K / 32u;
 const HALVES = TILE_K / 16u;
+const X_ROWS = 1u;
 const X_LANES = HALVES;  // threads of a row
 const W_LANES = BLOCKS;
 const W_STEP = WORKGROUP / W_LANES;
 const STORE_T = 1u;
+const STORE_PARTS = 1u;
 const_assert TILE_T * X_LANES == WORKGROUP && TILE_N % W_STEP == 0u && THREADS_T <= 8u;
 
 // [a row's eighth of the tile][place of sixteen of its numbers]
+var<workgroup> x_squares: array<f32, WORKGROUP>;
 var<workgroup> x_tile: array<array<vec4<u32>, THREADS_T * HALVES>, 8>;
 var<workgroup> x_scale: array<array<vec2<f32>, THREADS_T * HALVES>, 8>;  // and the sum
 var<workgroup> w_tile: array<array<vec4<u32>, THREADS_N * HALVES>, 8>;
 var<workgroup> w_scale: array<array<vec2<f32>, THREADS_N * HALVES>, 8>;  // and the offset
+
+fn x_tile_row(local: u32, i: u32) -> u32 {
+  return local / X_LANES;
+}
 
 // It changes from row to row, which spreads a column over the banks.
 fn place_of(row: u32, half: u32) -> u32 {
@@ -50,7 +57,7 @@ fn keep_w(row: u32, block: u32, w: Bytes) {
 
 fn x_unit_or_zeros(unit: u32, row_units: u32) -> Eight {
   if (unit < row_units) {
-    return x_unit(unit);
+    return x_unit(0u, unit);
   }
   return Eight();
 }
@@ -120,6 +127,18 @@ fn add_half(sums: ptr<function, array<vec4<f32>, 16>>, tn: u32, tt: u32, half: u
       }
     }
   }
+}
+
+fn keep_squares(local: u32, squares: vec2<f32>) {
+  x_squares[local] = squares.x;
+}
+
+fn squares_of(row: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < X_LANES; i++) {
+    sum += x_squares[row * X_LANES + i];
+  }
+  return sum;
 }
 
 fn keep_sums(row: u32, at: u32, four: vec4<f32>) {

@@ -99,7 +99,7 @@ PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
   shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
   add_gate(shader, kind);
   return shader.format(*kind.format, 8)
-      .tile(*kind.format, tile.int8)
+      .tile(*kind.format, tile)
       .add("gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
@@ -112,7 +112,7 @@ PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) 
           .TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth(), .CHOSEN = chosen, .BIAS = bias})
       .add("common")
       .format(format, 8)
-      .tile(format, tile.int8)
+      .tile(format, tile)
       .add("expert_gemm")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }

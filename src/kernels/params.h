@@ -169,7 +169,8 @@ PRONK_STRUCT(MatVecConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// Tile constants of a GEMM: TILE_T at most 64; TILE_K 16 or more, an eighth of TILE_N, of bytes (gemm_tile_int8.wgsl) a quarter.
+// Tile constants of a GEMM: TILE_T at most 64; TILE_K 16 or more, an eighth of TILE_N, of bytes and halves (gemm_tile_int8.wgsl,
+// gemm_tile_f16.wgsl) a quarter.
 PRONK_STRUCT(GemmConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

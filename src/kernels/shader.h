@@ -10,6 +10,7 @@
 #include "gpu/device.h"
 #include "graph/graph.h"
 #include "graph/kv_type.h"
+#include "kernels/candidates.h"
 #include "kernels/params.h"
 
 namespace pronk::kernels {
@@ -55,8 +56,8 @@ class Shader {
   Shader& products(const formats::Format& format, bool int8 = false);
   // The format's weights alone, 32 at a time.
   Shader& blocks(const formats::Format& format);
-  // The tiles of a GEMM; int8 as above.
-  Shader& tile(const formats::Format& format, bool int8);
+  // The tiles of a GEMM.
+  Shader& tile(const formats::Format& format, const GemmTile& tile);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
   Shader& cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width);
   gpu::PipelineDesc finish(std::vector<gpu::BindingType> bindings);

@@ -58,7 +58,8 @@ class Problems {
     const kernels::MatMulKind kind{matrix.format, op.norm != graph::WeightId::none, !engine::part_biases(op).empty(),
                                    op.epilogue, op.gate};
     gpu::Features features = kernels::features_for(*matrix.format, features_);
-    if (plan_.options.activations == graph::Activations::f32) features.integer_dot_product = false;
+    if (plan_.options.activations == graph::Activations::f32)
+      features.integer_dot_product = features.shader_f16 = false;
     const bool logits = op.out == graph_.output && !plan_.options.all_logits;  // of one token alone
     for (const engine::MatrixPart& part : matrix.parts) {
       for (const auto& [kernel, tokens] : {std::pair{MatMulKernel::matvec, 1u},

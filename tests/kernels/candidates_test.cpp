@@ -19,6 +19,8 @@ using kernels::TunedKernel;
 constexpr TunedKernel all_kernels[] = {TunedKernel::matvec, TunedKernel::matvec_batch, TunedKernel::gemm,
                                        TunedKernel::attention_decode, TunedKernel::attention_prefill};
 static_assert(std::size(all_kernels) == kernels::tuned_kernels);
+constexpr gpu::Features all_features{
+    .shader_f16 = true, .subgroups = true, .integer_dot_product = true, .subgroup_min_size = 8};
 
 class Candidates : public OpCaseTest {
  protected:
@@ -31,6 +33,12 @@ class Candidates : public OpCaseTest {
   }
   static bool int8(TunedKernel kernel, u32 candidate) {
     return kernels::candidate_name(kernel, candidate).ends_with("+int8");
+  }
+  // The first GEMM by halves.
+  static u32 of_halves() {
+    u32 candidate = 0;
+    while (!kernels::gemm_tiles()[candidate].f16) ++candidate;
+    return candidate;
   }
 
   // A plain format and one with a scale for sixteen weights, and in turn the two kinds that do everything.
@@ -128,12 +136,54 @@ TEST_F(Candidates, IntegerProductsOfEveryFormat) {
   EXPECT_GT(round, 50u);
   EXPECT_EQ(without, 4u);  // floats, and those from a table of floats
 }
+
+TEST_F(Candidates, HalvesOfEveryFormat) {
+  if (!runs(TunedKernel::gemm, of_halves())) GTEST_SKIP() << "the device has no f16";
+  u32 round = 0;
+  for (const formats::Format& format : formats::table()) {
+    const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
+                                         {&format, false, true, Epilogue::add}};
+    check(engine::matmul_case({.kernel = MatMulKernel::gemm,
+                               .kind = kinds[round % 2],
+                               .rows = 70,
+                               .cols = u32(align_up(300, format.block_weights)),
+                               .tokens = round % 3 == 0 ? 40u : 6u,
+                               .candidate = of_halves() + round % 2},
+                              runner().device().limits(), runner().device().features(), round));
+    ++round;
+  }
+}
+
+// A power of two in x is one in y, however far from what halves hold.
+TEST_F(Candidates, HalvesOfLargeAndSmallActivations) {
+  if (!runs(TunedKernel::gemm, of_halves())) GTEST_SKIP() << "the device has no f16";
+  const formats::Format& format = *formats::find("Q8_0");
+  for (const float power : {1.0f, 0x1p60f, 0x1p-60f}) {
+    engine::OpCase c = engine::matmul_case({.kernel = MatMulKernel::gemm,
+                                            .kind = {&format},
+                                            .rows = 9,
+                                            .cols = 96,
+                                            .tokens = 20,
+                                            .candidate = of_halves()},
+                                           runner().device().limits(), runner().device().features(), 1);
+    const engine::OpStep& step = c.steps[0];
+    Bytes& x = c.memory[step.memory[4]];
+    std::vector<float> floats = as<float>(x);
+    for (float& v : floats) v *= power;
+    x = bytes_of(floats);
+    ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
+    for (u32 i = 0; i < c.answers[0].values.size(); ++i) {
+      if (c.answers[0].match[i] == engine::OpAnswer::Match::near) c.answers[0].values[i] *= power;
+    }
+    EXPECT_LE(engine::check_answers(c, c.memory).error, c.tolerance) << power;
+  }
+}
 #endif
 
 TEST_F(Candidates, TheDefaultRunsEverywhere) {
   for (const TunedKernel kernel : all_kernels) {
     for (const bool subgroups : {false, true}) {
-      const gpu::Features features{.subgroups = subgroups, .integer_dot_product = true};
+      const gpu::Features features{.shader_f16 = true, .subgroups = subgroups, .integer_dot_product = true};
       const u32 candidate = kernels::default_candidate(kernel, features);
       EXPECT_TRUE(kernels::runs(kernel, candidate, {}, features));
       EXPECT_TRUE(kernels::runs(kernel, candidate, {}, {.subgroups = subgroups}));
@@ -147,19 +197,21 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
   const gpu::Features subgroups{.subgroups = true};
   for (const TunedKernel kernel : all_kernels) {
     std::set<std::string> names;
-    u32 plain = 0, with_subgroups = 0, few_threads = 0, with_integers = 0;
+    u32 plain = 0, with_subgroups = 0, few_threads = 0, with_integers = 0, with_halves = 0;
     for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
       EXPECT_TRUE(names.insert(kernels::candidate_name(kernel, i)).second) << kernels::candidate_name(kernel, i);
       plain += kernels::runs(kernel, i, {}, {});
       with_subgroups += kernels::runs(kernel, i, {}, subgroups);
       few_threads += kernels::runs(kernel, i, small, subgroups);
       with_integers += kernels::runs(kernel, i, {}, {.integer_dot_product = true});
+      with_halves += kernels::runs(kernel, i, {}, {.shader_f16 = true});
     }
     EXPECT_GT(plain, 1u);
     EXPECT_LT(few_threads, with_subgroups);
     const bool matvec = kernel == TunedKernel::matvec || kernel == TunedKernel::matvec_batch;
     if (matvec || kernel == TunedKernel::attention_decode) EXPECT_LT(plain, with_subgroups);
     if (matvec) EXPECT_LT(plain, with_integers);
+    if (kernel == TunedKernel::gemm) EXPECT_LT(plain, with_halves);
   }
   // 256 rows of 32 numbers take 32 KiB.
   gpu::Limits large;
@@ -205,8 +257,7 @@ TEST_F(Candidates, NoFunctionIsThereTwice) {
   for (const formats::Format* format : all) {
     for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
       const TunedKernel tuned = kernels::tuned(kernel);
-      const gpu::Features features =
-          kernels::features_for(*format, {.subgroups = true, .integer_dot_product = true, .subgroup_min_size = 8});
+      const gpu::Features features = kernels::features_for(*format, all_features);
       for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
         if (!kernels::runs(tuned, i, {}, features)) continue;
         const std::string text = kernels::matmul_pipeline(kernel, {format, true}, i).wgsl;
@@ -231,8 +282,7 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
       const kernels::MatMulKind kind{formats::find("IQ4_NL"), true, false, Epilogue::gated};
       const auto use = workgroup_use(kernels::matmul_pipeline(kernel, kind, i).wgsl);
       ASSERT_TRUE(use) << kernels::candidate_name(tuned, i);
-      const bool runs =
-          kernels::runs(tuned, i, limits, {.subgroups = true, .integer_dot_product = true, .subgroup_min_size = 8});
+      const bool runs = kernels::runs(tuned, i, limits, all_features);
       const bool fits = use->bytes <= limits.max_compute_workgroup_storage_size &&
                         use->threads <= limits.max_compute_invocations_per_workgroup;
       EXPECT_EQ(runs, fits) << kernels::candidate_name(tuned, i) << ": " << use->bytes << " bytes, " << use->threads;
@@ -244,19 +294,24 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
 }
 
 // Rounding hides no infinity and no NaN, which say that a model is damaged.
-TEST_F(Candidates, IntegerProductsOfDamagedActivations) {
+TEST_F(Candidates, ProductsOfDamagedActivations) {
   const formats::Format& format = *formats::find("Q8_0");
-  u32 candidate = 0;
-  while (!int8(TunedKernel::matvec, candidate) || !runs(TunedKernel::matvec, candidate)) ++candidate;
-  for (const float damaged : {INFINITY, -INFINITY, NAN}) {
-    engine::OpCase c = engine::matmul_case({.kind = {&format}, .rows = 1, .cols = 32, .candidate = candidate},
-                                           runner().device().limits(), runner().device().features(), 1);
-    const engine::OpStep& step = c.steps[0];
-    std::memcpy(&c.memory[step.memory[4]][(8 + 5) * sizeof damaged], &damaged, sizeof damaged);
-    ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
-    float got = 0;
-    std::memcpy(&got, &c.memory[step.memory[7]][5 * sizeof got], sizeof got);
-    EXPECT_FALSE(std::isfinite(got)) << damaged;
+  u32 integer = 0;
+  while (!int8(TunedKernel::matvec, integer) || !runs(TunedKernel::matvec, integer)) ++integer;
+  const std::pair<MatMulKernel, u32> rounding[] = {{MatMulKernel::matvec, integer}, {MatMulKernel::gemm, of_halves()}};
+  for (const auto& [kernel, candidate] : rounding) {
+    if (!runs(kernels::tuned(kernel), candidate)) continue;
+    for (const float damaged : {INFINITY, -INFINITY, NAN}) {
+      engine::OpCase c = engine::matmul_case(
+          {.kernel = kernel, .kind = {&format}, .rows = 1, .cols = 32, .tokens = 1, .candidate = candidate},
+          runner().device().limits(), runner().device().features(), 1);
+      const engine::OpStep& step = c.steps[0];
+      std::memcpy(&c.memory[step.memory[4]][(8 + 5) * sizeof damaged], &damaged, sizeof damaged);
+      ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
+      float got = 0;
+      std::memcpy(&got, &c.memory[step.memory[7]][5 * sizeof got], sizeof got);
+      EXPECT_FALSE(std::isfinite(got)) << damaged;
+    }
   }
 }
 

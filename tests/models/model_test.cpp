@@ -294,7 +294,8 @@ class GpuVectors : public GpuModel {
 
   // Candidate `name` for all products of one token that have it.
   static std::shared_ptr<const kernels::Tuning> choice(const ModelFiles& files, const LoadOptions& options,
-                                                       const std::string& name) {
+                                                       const std::string& name,
+                                                       kernels::TunedKernel kernel = kernels::TunedKernel::matvec) {
     const auto on = device();
     const auto model = open_model(files);
     CHECK(model);
@@ -302,7 +303,7 @@ class GpuVectors : public GpuModel {
     CHECK(tuner);
     auto tuning = std::make_shared<kernels::Tuning>();
     for (const tune::Problem& problem : (*tuner)->problems())
-      if (problem.kernel == kernels::TunedKernel::matvec) tuning->choose(problem.key, name);
+      if (problem.kernel == kernel) tuning->choose(problem.key, name);
     return tuning;
   }
 
@@ -381,6 +382,33 @@ TEST_F(GpuVectors, LogitsOfIntegerProducts) {
     if (models++ == 0) EXPECT_LE(relative_error(by(graph::Activations::f32), expected), 1e-3);
   }
   EXPECT_GT(models, 8u);
+}
+
+// Prefill by halves: every product of a layer is off by up to 2e-3.
+TEST_F(GpuVectors, LogitsOfHalves) {
+  if (!device()->features().shader_f16) GTEST_SKIP() << "the device has no f16";
+  u32 models = 0;
+  for (const json& entry : index()["models"]) {
+    const std::string name = entry["name"];
+    if (name != "mini-llama-F16" && name != "mini-llama-Q8_0") continue;
+    SCOPED_TRACE(name);
+    const auto file = read_file(folder() + std::string(entry["file"]));
+    ASSERT_TRUE(file);
+    const json& sequence =
+        *std::ranges::max_element(entry["sequences"], {}, [](const json& each) { return each["tokens"].size(); });
+    ASSERT_GT(sequence["tokens"].size(), kernels::batch_limit);
+    const auto error_by = [&](graph::Activations activations) {
+      LoadOptions options{.context = 80, .kv = KvType::f32, .activations = activations, .scoring = true};
+      options.tuning = choice({*file}, options, "64x128+f16", kernels::TunedKernel::gemm);
+      const auto loaded = engine({*file}, options, device());
+      return loaded ? relative_error(logits(*loaded, sequence["tokens"], false), exact(sequence)) : 1;
+    };
+    const double error = error_by(graph::Activations::q8);
+    EXPECT_LE(error, 5e-3);
+    EXPECT_GT(error, 1e-4);  // these kernels, and not others
+    if (models++ == 0) EXPECT_LE(error_by(graph::Activations::f32), 1e-4);
+  }
+  EXPECT_EQ(models, 2u);
 }
 
 TEST_F(GpuVectors, LogitsWithF16Cache) { check_logits(KvType::f16, 1e-3); }

@@ -92,6 +92,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
   const auto type_bytes = [&](std::string_view type) -> u64 {
     const auto known = structs.find(std::string(type));
     return known != structs.end()                                    ? known->second
+           : type == "vec4<f16>"                                     ? 8
            : type.starts_with("vec4<") || type == "vec3<f32>"        ? 16
            : type.starts_with("vec2<")                               ? 8
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4

@@ -228,5 +228,27 @@ TEST(Tuner, LeavesOutWhatIsKnown) {
   EXPECT_EQ(keys(known), rest);
 }
 
+// What rounds activations is no candidate where they are to be exact.
+TEST(Tuner, ExactActivationsAreRoundedByNone) {
+  const auto files = test::model_files({.arch = "qwen2", .context = 64, .matrix = "Q8_0"});
+  const auto model = test::open_model(files);
+  ASSERT_TRUE(model);
+  gpu::NullDevice device{gpu::NullOptions{.features = {.shader_f16 = true, .integer_dot_product = true}}};
+  const auto rounding = [&](graph::Activations activations) {
+    const auto tuner = Tuner::create(**model, {.context = 64, .activations = activations}, device, 1);
+    std::set<std::string> all;
+    if (!tuner) return all;
+    for (const Problem& problem : (*tuner)->problems()) {
+      for (const u32 each : problem.candidates) {
+        const std::string name = kernels::candidate_name(problem.kernel, each);
+        if (const auto plus = name.find('+'); plus != name.npos) all.insert(name.substr(plus));
+      }
+    }
+    return all;
+  };
+  EXPECT_EQ(rounding(graph::Activations::q8), (std::set<std::string>{"+f16", "+int8"}));
+  EXPECT_EQ(rounding(graph::Activations::f32), std::set<std::string>());
+}
+
 }  // namespace
 }  // namespace pronk::tune
