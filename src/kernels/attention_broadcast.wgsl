@@ -146,11 +146,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
 
   for (var m = 0u; m < count; m++) {
+    let query = first_query + m;
+    let head = head_of(kv_head, query);
     let weight = subgroupAdd(total[m]);
     for (var c = 0u; c < COLUMNS; c++) {
+      let sum = sums[m * COLUMNS + c];
       let four = 2u * (c * LANES + lane);
-      finish(kv_head, first_query + m, four, group.x, groups.x, maximum[m], weight, sums[m * COLUMNS + c].a);
-      finish(kv_head, first_query + m, four + 1u, group.x, groups.x, maximum[m], weight, sums[m * COLUMNS + c].b);
+      if (four < FOURS) {
+        put_sums(query, head, four, group.x, groups.x, maximum[m], weight, sum.a);
+      }
+      if (four + 1u < FOURS) {
+        put_sums(query, head, four + 1u, group.x, groups.x, maximum[m], weight, sum.b);
+      }
     }
   }
 }
@@ -161,21 +168,4 @@ fn add_dot(sum: f32, k: vec4<f32>, q: vec4<f32>) -> f32 {
 
 fn add_scaled(sum: Pair, weight: f32, v: Pair) -> Pair {
   return Pair(fma(vec4<f32>(weight), v.a, sum.a), fma(vec4<f32>(weight), v.b, sum.b));
-}
-
-// Four columns of a query's sums, whose weights have that total.
-fn finish(kv_head: u32, query: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
-  if (four >= FOURS) {
-    return;
-  }
-  let head = head_of(kv_head, query);
-  if (splits == 1u) {
-    put(query, head, four, sums / total);
-    return;
-  }
-  let base = (head * splits + split) * (FOURS + 1u);
-  partial[base + four] = sums;
-  if (four == 0u) {
-    partial[base + FOURS] = vec4<f32>(maximum, total, 0.0, 0.0);
-  }
 }

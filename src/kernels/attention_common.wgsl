@@ -87,3 +87,16 @@ fn put(query: u32, head: u32, four: u32, values: vec4<f32>) {
     }
   }
 }
+
+// Four columns of what one of the splits has summed up with weights of that total; of one split the result.
+fn put_sums(query: u32, head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
+  if (splits == 1u) {
+    put(query, head, four, sums / total);
+    return;
+  }
+  let base = (head * splits + split) * (FOURS + 1u);
+  partial[base + four] = sums;
+  if (four == 0u) {
+    partial[base + FOURS] = vec4<f32>(maximum, total, 0.0, 0.0);
+  }
+}

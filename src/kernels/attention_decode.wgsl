@@ -217,14 +217,6 @@ fn finish(kv_head: u32, first_query: u32, m: u32, four: u32, split: u32, sums: v
   for (var i = m / 4u; i < GROUPS; i += QUADS) {
     total += group_value[i][m % 4u];
   }
-  let head = head_of(kv_head, query);
-  if (SPLITS == 1u) {
-    put(query, head, four, sums / total);
-    return;
-  }
-  let base = (head * SPLITS + split) * (FOURS + 1u);
-  partial[base + four] = sums;
-  if (four == 0u) {
-    partial[base + FOURS] = vec4<f32>(thread_value[m / 4u][m % 4u], total, 0.0, 0.0);
-  }
+  let maximum = thread_value[m / 4u][m % 4u];
+  put_sums(query, head_of(kv_head, query), four, split, SPLITS, maximum, total, sums);
 }
