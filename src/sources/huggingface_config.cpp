@@ -20,7 +20,8 @@ struct Key {
   bool required;  // else it may have no default
 };
 
-constexpr std::string_view kv_heads_key = "num_key_value_heads";
+constexpr u32 most_layers = 1 << 16;
+constexpr std::string_view kv_heads_key = "num_key_value_heads", rotated_layers_key = "no_rope_layers";
 
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
@@ -34,14 +35,33 @@ constexpr Key keys[] = {
 
 // Keys that change what a model computes and have no counterpart: nothing, null and false only, unless the family knows
 // them.
-constexpr std::string_view unknown_when_set[] = {"use_sliding_window",          "attn_logit_softcapping",
-                                                 "use_bidirectional_attention", "qk_layernorm",
-                                                 "add_cross_attention",         "is_decoder"};
+constexpr std::string_view unknown_when_set[] = {"use_sliding_window",
+                                                 "attn_logit_softcapping",
+                                                 "use_bidirectional_attention",
+                                                 "qk_layernorm",
+                                                 "add_cross_attention",
+                                                 "is_decoder",
+                                                 "clip_qkv",
+                                                 "conv_bias",
+                                                 "use_cla",
+                                                 "rotary_emb_scale_base",
+                                                 "rotary_scaling_factor"};
 
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
 constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_embeddings context_window_size";
+
+// Numbers are compared as such.
+bool is_value(JsonValue value, std::string_view wanted) {
+  if (const auto number = value.number()) {
+    double wanted_number = 0;
+    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), wanted_number);
+    return error == std::errc() && end == wanted.data() + wanted.size() && *number == wanted_number;
+  }
+  if (const auto flag = value.boolean()) return wanted == (*flag ? "true" : "false");
+  return value.string().value_or("") == wanted;
+}
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
@@ -84,6 +104,11 @@ Result<std::vector<float>> floats(JsonValue array) {
     numbers.push_back(float(number));
   }
   return numbers;
+}
+
+Result<std::string_view> rope_type(JsonValue rope) {
+  PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
+  return rope.string_or("rope_type", old_name);
 }
 
 // The first of two that has a value.
@@ -147,11 +172,7 @@ Status Config::check_only() const {
   for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
     const std::string_view wanted = take_word(rest);
     const JsonValue value = (*this)[key];
-    if (!value.has_value()) continue;
-    const std::string_view has = value.is(JsonKind::string)        ? value.string().value_or("")
-                                 : value.boolean().value_or(false) ? "true"
-                                                                   : "false";
-    if (has != wanted)
+    if (value.has_value() && !is_value(value, wanted))
       return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
   }
   return {};
@@ -239,7 +260,21 @@ Status Config::read_quantization(JsonValue quantization) {
 Status Config::check() const {
   const JsonValue activation = either((*this)["hidden_activation"], (*this)["hidden_act"]);
   PRONK_TRY(const std::string_view name, activation.string());
-  return has_word(family_->activations, name) ? Status() : unsupported(activation.key(), name);
+  return has_word(family_->activations, name) ? check_steps() : unsupported(activation.key(), name);
+}
+
+// Those of a state space are not clamped: [0, infinity], for which there are two spellings.
+Status Config::check_steps() const {
+  const JsonValue limits = (*this)["time_step_limit"];
+  if (!limits.has_value()) return {};
+  PRONK_OK(limits.array());
+  JsonValue first, last;
+  for (const JsonValue each : limits) {
+    if (!first.present()) first = each;
+    last = either(each["__float__"], each);
+  }
+  if (limits.count() == 2 && first.number().value_or(1) == 0 && last.string().value_or("") == "Infinity") return {};
+  return fail(ErrorCode::unsupported, "'time_step_limit' is not 0 and infinity: not supported");
 }
 
 Status Config::write(GgufWriter& header) const {
@@ -248,7 +283,12 @@ Status Config::write(GgufWriter& header) const {
   PRONK_OK(write_own(header));
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
-  if (family_->encoder && ranks(given_["architectures"])) header.add_u32(full("pooling_type"), ranking);
+  PRONK_OK(write_rotated_layers(header));
+  if (family_->encoder && ranks(given_["architectures"])) {
+    header.add_u32(full("pooling_type"), ranking);
+  } else if (pooling_) {
+    header.add_u32(full("pooling_type"), *pooling_);
+  }
   return write_rope(header);
 }
 
@@ -295,7 +335,7 @@ Status Config::write_own(GgufWriter& header) const {
       header.add_u32(key, number);
       continue;
     }
-    if (!value.present()) continue;
+    if (!value.present() || (value.is(JsonKind::null) && theirs == rotated_layers_key)) continue;
     if (value.is(JsonKind::null)) {
       header.add_u32(key, 0);
     } else if (value.is(JsonKind::array)) {
@@ -344,6 +384,7 @@ Status Config::write_windows(GgufWriter& header) const {
   }
   const JsonValue types = (*this)["layer_types"];
   if (types.has_value()) PRONK_OK(write_layer_types(types, header));
+  if (!types.has_value() && !family_->recurrent.empty()) PRONK_OK(write_attention_layers(header));
   const JsonValue use = (*this)["use_sliding_window"];
   if (!(*this)["sliding_window"].has_value() || (use.has_value() && !use.boolean().value_or(true))) return {};
   PRONK_TRY(const u32 window, whole("sliding_window"));
@@ -387,6 +428,43 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
   return {};
 }
 
+// Which layers are attention, where layer_types does not say: numbers of them, or each so-manieth.
+Status Config::write_attention_layers(GgufWriter& header) const {
+  const JsonValue numbers = (*this)["full_attn_idxs"], interval = (*this)["full_attention_interval"];
+  if (!numbers.has_value() && !interval.has_value()) return {};
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  PRONK_TRY(const u32 heads, whole(kv_heads_key));
+  std::vector<i32> kv_heads;
+  if (numbers.has_value()) {
+    PRONK_TRY(const std::vector<i32> attends, integers(numbers));
+    kv_heads.assign(std::min(layers, most_layers), 0);
+    for (const i32 layer : attends) {
+      if (u32(layer) >= kv_heads.size()) return numbers.error("is out of range");
+      kv_heads[u32(layer)] = i32(heads);
+    }
+  } else {
+    PRONK_TRY(const u32 period, whole("full_attention_interval"));
+    if (period == 0) return interval.error("is 0");
+    for (u32 i = 0; i < std::min(layers, most_layers); ++i) kv_heads.push_back((i + 1) % period == 0 ? i32(heads) : 0);
+  }
+  header.add_i32s(full("attention.head_count_kv"), kv_heads);
+  return {};
+}
+
+// Each so-manieth layer does not rotate, where there is no list of them.
+Status Config::write_rotated_layers(GgufWriter& header) const {
+  const std::string_view key = find_pair(family_->keys, rotated_layers_key);
+  const JsonValue interval = (*this)["no_rope_layer_interval"];
+  if (key.empty() || !interval.has_value() || (*this)[rotated_layers_key].has_value()) return {};
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  PRONK_TRY(const u32 period, whole("no_rope_layer_interval"));
+  if (period == 0) return interval.error("is 0");
+  std::vector<i32> rotated;
+  for (u32 i = 0; i < std::min(layers, most_layers); ++i) rotated.push_back((i + 1) % period != 0);
+  header.add_i32s(full(key), rotated);
+  return {};
+}
+
 // Either all in rope_parameters, by kind of layer where they differ, or in keys of its own and rope_scaling.
 Status Config::write_rope(GgufWriter& header) const {
   const JsonValue parameters = (*this)["rope_parameters"];
@@ -395,8 +473,9 @@ Status Config::write_rope(GgufWriter& header) const {
   if (!theta.has_value()) return {};
   PRONK_TRY(double base, theta.number());
   const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
-  const JsonValue alpha = scaling["alpha"];  // of "dynamic": the base of another head size (NTK)
-  if (alpha.has_value()) {
+  const JsonValue alpha = scaling["alpha"];  // the base of another head size (NTK)
+  const bool dynamic = rope_type(scaling).value_or("") == "dynamic";
+  if (alpha.has_value() && dynamic && has_word(family_->rope_types, "alpha")) {
     PRONK_TRY(const double number, alpha.number());
     PRONK_TRY(const double head, head_width());
     base *= std::pow(number, head / (head - 2));
@@ -417,7 +496,12 @@ Status Config::write_rope(GgufWriter& header) const {
     if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
     header.add_u32(full("rope.dimension_count"), u32(head * rotated));
   }
-  return scaling.has_value() && !alpha.has_value() ? write_rope_scaling(scaling, header) : Status();
+  const JsonValue of_windows = parameters["sliding_attention"];
+  if (of_windows.is(JsonKind::object)) {
+    PRONK_TRY(const std::string_view type, rope_type(of_windows));
+    if (type != "default") return unsupported("sliding_attention", type);
+  }
+  return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
 }
 
 Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
@@ -430,9 +514,10 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
       {"beta_slow", "yarn_beta_slow", false, false},
   };
   PRONK_OK(rope.object());
-  PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
-  PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
-  if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
+  PRONK_TRY(const std::string_view type, rope_type(rope));
+  if (type == "default" || type == "dynamic") return {};  // that begins to scale behind the context
+  // Sections of positions that a text has alike.
+  if (type == "mrope" && has_word(family_->rope_types, type)) return {};
   if (long_rope()) return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
   const std::string prefix = full("rope.scaling.");

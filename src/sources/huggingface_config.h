@@ -30,7 +30,8 @@ class Config {
     books_ = books;
     tied_ = false;
   }
-  Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
+  void set_pooling(u32 type) { pooling_ = type; }  // pooling_type, unless it ranks
+  Status write(files::GgufWriter& header) const;   // general.architecture and the architecture's keys
 
  private:
   // The value of a key, or the default; absent or null when there is neither.
@@ -40,6 +41,7 @@ class Config {
   Status read_rest(files::JsonValue root);
   Status check() const;
   Status check_only() const;
+  Status check_steps() const;
   Result<u32> adjusted_width(u32 width) const;
   Status read_quantization(files::JsonValue quantization);
   Status check_refused(files::JsonValue root) const;
@@ -48,6 +50,8 @@ class Config {
   Status write_heads(files::GgufWriter& header) const;
   Status write_windows(files::GgufWriter& header) const;
   Status write_layer_types(files::JsonValue types, files::GgufWriter& header) const;
+  Status write_attention_layers(files::GgufWriter& header) const;
+  Status write_rotated_layers(files::GgufWriter& header) const;
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
@@ -64,6 +68,7 @@ class Config {
   const Family* family_ = nullptr;
   bool tied_ = false;
   u32 vocab_ = 0;
+  std::optional<u32> pooling_;
   std::optional<std::array<u64, 3>> books_;
 };
 

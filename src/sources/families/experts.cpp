@@ -78,6 +78,7 @@ constexpr Family families[] = {
               "mlp.experts.down_proj_scales ffn_down_exps.scales mlp.experts.down_proj_bias ffn_down_exps.bias",
      .keys = "num_local_experts expert_count num_experts_per_tok expert_used_count "
              "intermediate_size expert_feed_forward_length",
+     .only = "swiglu_alpha 1.702 swiglu_limit 7",
      .made = "ffn_gate_up_exps.blocks blocks ffn_gate_up_exps.scales blocks ffn_gate_up_exps.bias interleaved "
              "ffn_down_exps.blocks blocks ffn_down_exps.scales blocks",
      .quantization = "mxfp4",
@@ -98,7 +99,7 @@ constexpr Family families[] = {
              "qk_rope_head_dim rope.dimension_count v_head_dim attention.value_length_mla "
              "qk_head_dims attention.key_length_mla",
      .computed = "qk_head_dims qk_nope_head_dim+qk_rope_head_dim",
-     .only = "topk_method greedy",
+     .only = "topk_method greedy norm_topk_prob false",
      .made = latent_made,
      .latent = true},
     {.model_types = "deepseek_v3",

@@ -23,6 +23,7 @@ constexpr Family families[] = {
                      "num_key_value_heads": 2, "max_position_embeddings": 4096, "tie_word_embeddings": true})",
      .names = "mlp.c_fc ffn_up  mlp.c_proj ffn_down",
      .aliases = "layer_norm_eps norm_epsilon",
+     .only = "norm_type layer_norm mlp_type default",
      .windows = Windows::all},
     {.model_types = "olmo",
      .architecture = "olmo",

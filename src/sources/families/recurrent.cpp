@@ -125,7 +125,8 @@ constexpr Family families[] = {
                      "head_dim": 256, "num_key_value_heads": 2, "partial_rotary_factor": 0.25, "num_experts": 512,
                      "num_experts_per_tok": 10, "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
                      "norm_topk_prob": true, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
-                     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4})",
+                     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
+                     "full_attention_interval": 4})",
      .names = "post_attention_layernorm post_attention_norm linear_attn.in_proj_qkvz attn_qkvz "
               "linear_attn.in_proj_ba ssm_ba linear_attn.conv1d ssm_conv1d linear_attn.A_log ssm_a "
               "linear_attn.dt_bias ssm_dt.bias linear_attn.norm ssm_norm linear_attn.out_proj ssm_out "
