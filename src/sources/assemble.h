@@ -17,11 +17,12 @@ namespace pronk::sources {
 struct NamedTensor {
   files::TensorInfo tensor;
   std::string theirs;         // its name in the folder
-  std::optional<u32> expert;  // of a tensor for each
+  std::optional<u32> number;  // of an expert or a head, of which each has one
 };
 
 // Rules are words, joined by '+' where one follows the other:
 //   stacked      matrices of experts, as one tensor
+//   heads        vectors of heads of q or k, as the rows of one tensor
 //   halves       rows of "gate", then as many of "up", of each expert if there are some: two tensors
 //   interleaved  rows of "gate" and "up" by turns: two tensors
 //   blocks       four-bit floats as bytes, codes and scales apart (names end in .blocks and .scales); may be
@@ -30,6 +31,7 @@ struct NamedTensor {
 //   first one transposed qkvz         rows of q, k, v and z by heads of k: q, k and v, and z transposed   a matrix with
 //   inputs for rows logs         numbers x that are to be −exp(x) column       a vector as a matrix of one column flat
 //   a dimension of one less
+//
 // metadata: of the model, for its numbers of heads and experts. What does not fit them is an error.
 Result<std::vector<files::TensorInfo>> assemble(std::vector<NamedTensor> tensors, const Family& family,
                                                 const files::Metadata& metadata);

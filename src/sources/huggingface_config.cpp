@@ -182,7 +182,8 @@ Status Config::check_refused(JsonValue root) const {
   for (const JsonValue scope : {root, given_}) {
     for (const std::string_view key : unknown_when_set) {
       const JsonValue value = scope[key];
-      if (value.has_value() && value.boolean().value_or(true) && find_pair(family_->keys, key).empty())
+      const bool known = !find_pair(family_->keys, key).empty() || !find_pair(family_->variants, key).empty();
+      if (value.has_value() && value.boolean().value_or(true) && !known)
         return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
     }
   }
@@ -376,8 +377,7 @@ Status Config::write_heads(GgufWriter& header) const {
 Status Config::write_windows(GgufWriter& header) const {
   PRONK_TRY(const u32 context, whole("max_position_embeddings"));
   if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
-  PRONK_TRY(const u32 most, long_rope() ? original_context() : context);  // its factors beyond are not built
-  header.add_u32(full("context_length"), std::min(context, most) - family_->first_position);
+  header.add_u32(full("context_length"), context - family_->first_position);
   if (family_->first_position > 0 && (*this)["pad_token_id"].has_value()) {
     PRONK_TRY(const u32 pad, whole("pad_token_id"));  // positions are counted from it
     if (pad + 1 != family_->first_position) return unsupported("pad_token_id", std::to_string(pad));
@@ -557,7 +557,7 @@ Result<u32> Config::original_context() const {
   return u32(length);
 }
 
-// Divisors of the frequencies, as they are within the original context (arXiv 2402.13753).
+// Divisors of the frequencies, within the original context and beyond it (arXiv 2402.13753).
 Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
   const std::string prefix = full("rope.scaling.");
   PRONK_TRY(const u32 original, original_context());
@@ -565,10 +565,13 @@ Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
   PRONK_TRY(const double factor, rope.number_or("factor", double(context) / original));
   const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(original))) : 1;
   PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
-  PRONK_TRY(const std::vector<float> divisors, floats(rope["short_factor"]));
+  PRONK_TRY(const std::vector<float> short_factors, floats(rope["short_factor"]));
+  PRONK_TRY(const std::vector<float> long_factors, floats(rope["long_factor"]));
   header.add_string(prefix + "type", "longrope");
   header.add_f64(prefix + "attn_factor", magnitude);
-  header.add_f32s(prefix + "short_factors", divisors);
+  header.add_u32(prefix + "original_context_length", original);
+  header.add_f32s(prefix + "short_factors", short_factors);
+  header.add_f32s(prefix + "long_factors", long_factors);
   return {};
 }
 

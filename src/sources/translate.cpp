@@ -35,17 +35,19 @@ std::string_view renamed(const Family& family, std::string_view part) {
   return name == "-" ? std::string_view() : name;
 }
 
-// Takes the number out of "…experts.7.…".
-std::optional<u32> take_expert(std::string& name) {
-  constexpr std::string_view word = "experts.";
-  const auto at = name.find(word);
-  if (at == name.npos) return {};
-  const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
-  if (end == name.npos || end == first || end > first + 6 || name[end] != '.') return {};
-  u32 number = 0;
-  for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
-  name.erase(first, end + 1 - first);
-  return number;
+// Takes the number out of "…experts.7.…", or of "…norms.7.…".
+std::optional<u32> take_number(std::string& name) {
+  for (const std::string_view word : {"experts.", "norms."}) {
+    const auto at = name.find(word);
+    if (at == name.npos) continue;
+    const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
+    if (end == name.npos || end == first || end > first + 6 || name[end] != '.') continue;
+    u32 number = 0;
+    for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
+    name.erase(first, end + 1 - first);
+    return number;
+  }
+  return {};
 }
 
 // The name in GGUF; empty for a tensor that the architectures do not have.
@@ -116,7 +118,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
   for (const TensorInfo& from : tensors) {
     TensorInfo tensor = from;
     std::string name = from.name;
-    const std::optional<u32> expert = take_expert(name);
+    const std::optional<u32> number = take_number(name);
     tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
     if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
@@ -129,7 +131,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
                                             " rows, but 'vocab_size' is " + std::to_string(config.vocab()));
     }
     head = head || is_head;
-    named.push_back({std::move(tensor), from.name, expert});
+    named.push_back({std::move(tensor), from.name, number});
   }
   if (!head && !config.tied() && !config.family().encoder)
     return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");

@@ -41,7 +41,7 @@ class Assemble : public testing::Test {
   }
   NamedTensor expert(u32 number, std::vector<u64> shape, u32 type = f16_type) {
     NamedTensor named = tensor("blk.0.ffn_up_exps.weight", type, type == f32_type ? 4 : 2, std::move(shape));
-    named.expert = number;
+    named.number = number;
     return named;
   }
 
@@ -117,6 +117,29 @@ TEST_F(Assemble, RefusesExpertsThatDoNotMakeATensor) {
   EXPECT_EQ(error({expert(0, {4, 2}), expert(1, {4, 2}, f32_type)}, rule), differs);
   EXPECT_EQ(error({expert(0, {4}), expert(1, {4})}, rule), "tensor 'their.blk.0.ffn_up_exps.weight' is no matrix");
   EXPECT_EQ(error({expert(0, {4, 2})}, ""), "tensor 'their.blk.0.ffn_up_exps.weight' is of one expert: not supported");
+}
+
+TEST_F(Assemble, StacksNormsOfHeads) {
+  numbers_ = {{"attention.head_count", 2}, {"attention.head_count_kv", 1}};
+  const auto norm = [&](const char* name, u32 number) {
+    NamedTensor named = tensor(name, f32_type, 4, {3});
+    named.number = number;
+    return named;
+  };
+  constexpr std::string_view rules = "attn_q_norm.weight heads attn_k_norm.weight heads";
+  const char *q = "blk.0.attn_q_norm.weight", *k = "blk.0.attn_k_norm.weight";
+  const std::vector<NamedTensor> all{norm(q, 1), norm(q, 0), norm(k, 0)};
+  const auto result = assemble(all, rules);
+  ASSERT_TRUE(result.has_value() && result->size() == 2) << result.error().message;
+  EXPECT_EQ((*result)[0].shape, (Shape{3, 2, 1, 1}));
+  EXPECT_EQ((*result)[1].shape, (Shape{3, 1, 1, 1}));
+  std::vector<u8> wanted = rows(all[1], {0, 1, 2});
+  const std::vector<u8> second = rows(all[0], {0, 1, 2});
+  wanted.insert(wanted.end(), second.begin(), second.end());
+  EXPECT_EQ(made((*result)[0]), wanted);
+  EXPECT_EQ(error({norm(q, 0)}, rules), "head 1 of 'blk.0.attn_q_norm.weight' is missing");
+  EXPECT_EQ(error({norm(k, 1)}, rules),
+            "tensor 'their.blk.0.attn_k_norm.weight' is of one head more than the 1 that there are");
 }
 
 TEST_F(Assemble, HalvesRowsOfEachExpert) {

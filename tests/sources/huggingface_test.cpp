@@ -95,9 +95,10 @@ TEST(HuggingFace, ReadsRopeInOldAndNewForms) {
       "linear");
   EXPECT_FALSE(metadata_of({{"rope_scaling", {{"rope_type", "default"}}}}).has("llama.rope.scaling.type"));
   const json longrope = {{"rope_type", "longrope"}, {"short_factor", {1}}, {"long_factor", {2}}};
-  EXPECT_EQ(*metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}})
-                 .u32_at("llama.context_length"),
-            64u);
+  const files::Metadata by_length = metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}});
+  EXPECT_EQ(*by_length.u32_at("llama.context_length"), 512u);
+  EXPECT_EQ(*by_length.u32_at("llama.rope.scaling.original_context_length"), 64u);
+  EXPECT_EQ((*by_length.numbers_at("llama.rope.scaling.long_factors"))->number(0), 2);
   EXPECT_EQ(error_of(changed({{"rope_scaling", longrope}})),
             "config.json: 'original_max_position_embeddings' is missing");
   const files::Metadata scaled =
