@@ -66,6 +66,7 @@ class Assembly {
 
   // Those that change a tensor; add() goes on with it.
   Status transpose(NamedTensor& t);
+  Status transpose_by_turns(NamedTensor& t);
   Status logs(NamedTensor& t);
   Status column(NamedTensor& t);
   Status flat(NamedTensor& t);
@@ -98,6 +99,7 @@ class Assembly {
 
 const Assembly::NamedRule Assembly::rules[] = {
     {"transposed", &Assembly::transpose},
+    {"transposed_by_turns", &Assembly::transpose_by_turns},
     {"logs", &Assembly::logs},
     {"column", &Assembly::column},
     {"flat", &Assembly::flat},
@@ -142,15 +144,40 @@ Result<u32> Assembly::number(std::string_view key) const {
   return metadata_.u32_at(std::string(family_.architecture) + "." + std::string(key));
 }
 
+// A matrix, or one for each expert.
 Status Assembly::transpose(NamedTensor& t) {
   TensorInfo& tensor = t.tensor;
-  if (tensor.dims != 2) return bad(t, "is no matrix");
+  if (tensor.dims != 2 && tensor.dims != 3) return bad(t, "is no matrix");
+  if (tensor.bytes == 0 || tensor.shape[2] > most_experts) return bad(t, "has no experts, or too many");
   TensorPart part = whole_part(tensor);
+  part.bytes /= tensor.shape[2];
   part.stored = Stored::columns;
-  part.row = row_bytes(tensor) / tensor.shape[0] * tensor.shape[1];
+  part.row = tensor.bytes / tensor.weights() * tensor.shape[1];
   part.rows = tensor.shape[0];
   std::swap(tensor.shape[0], tensor.shape[1]);
-  tensor.parts = {part};
+  for (u64 expert = 0; expert < tensor.shape[2]; ++expert) {
+    tensor.parts.push_back(part);
+    part.offset += part.bytes;
+  }
+  return {};
+}
+
+// The same, of which every second row is of "gate" and the others of "up".
+Status Assembly::transpose_by_turns(NamedTensor& t) {
+  PRONK_OK(transpose(t));
+  if (t.tensor.shape[1] % 2 != 0) return bad(t, "has an odd number of columns");
+  for (const auto& [name, stored] : {std::pair("gate", Stored::even_columns), std::pair("up", Stored::odd_columns)}) {
+    TensorInfo made = t.tensor;
+    made.name = replaced(made.name, "gate_up", name);
+    made.shape[1] /= 2;
+    made.bytes /= 2;
+    for (TensorPart& part : made.parts) {
+      part.rows /= 2;
+      part.stored = stored;
+    }
+    done_.push_back(std::move(made));
+  }
+  taken_ = true;
   return {};
 }
 

@@ -236,6 +236,32 @@ TEST_F(Assemble, TransposesMatricesOfEachWidth) {
   }
 }
 
+TEST_F(Assemble, TransposesMatricesOfExpertsByTurns) {
+  const NamedTensor stored = tensor("blk.0.ffn_gate_up_exps.weight", f16_type, 2, {6, 4, 2});
+  const auto result = assemble({stored}, "ffn_gate_up_exps.weight transposed_by_turns");
+  ASSERT_TRUE(result.has_value() && result->size() == 2);
+  for (const u64 odd : {0, 1}) {
+    const TensorInfo& tensor = (*result)[odd];
+    EXPECT_EQ(tensor.name, odd ? "blk.0.ffn_up_exps.weight" : "blk.0.ffn_gate_exps.weight");
+    EXPECT_EQ(tensor.shape, (Shape{4, 3, 2, 1}));
+    std::vector<u8> wanted;
+    for (const u64 expert : {0, 1}) {
+      for (u64 column = odd; column < 6; column += 2) {
+        for (u64 row = 0; row < 4; ++row) {
+          const auto at = file_.begin() + std::ptrdiff_t(stored.tensor.offset + ((expert * 4 + row) * 6 + column) * 2);
+          wanted.insert(wanted.end(), at, at + 2);
+        }
+      }
+    }
+    EXPECT_EQ(made(tensor), wanted);
+  }
+  EXPECT_EQ(error({tensor("blk.0.ffn_gate_up_exps.weight", f16_type, 2, {5, 4, 2})},
+                  "ffn_gate_up_exps.weight transposed_by_turns"),
+            "tensor 'their.blk.0.ffn_gate_up_exps.weight' has an odd number of columns");
+  EXPECT_EQ(error({tensor("blk.0.ffn_down_exps.weight", f16_type, 2, {5, 4, 0})}, "ffn_down_exps.weight transposed"),
+            "tensor 'their.blk.0.ffn_down_exps.weight' has no experts, or too many");
+}
+
 TEST_F(Assemble, MakesDecaysOfLogarithms) {
   NamedTensor logs = tensor("blk.0.ssm_a", f32_type, 4, {3});
   const float values[] = {0, 1, -2.5f};
