@@ -4,7 +4,7 @@
 usage: python3 tools/folder_models.py [--keep FOLDER] [NAME...]
 
 Each file has a config.json, the names and shapes of the tensors, token ids, and what the last of them gives in float64: logits,
-or of an encoder the hidden state. Weights are a hash of their tensor's name and their index, here and in the test that reads
+or of an encoder the hidden state, and how far off that is in float32. Weights are a hash of their tensor's name and their index, here and in the test that reads
 the file (tests/sources/transformers_test.cpp). --keep writes the folders themselves too. Needs transformers, torch, safetensors, numpy."""
 import json
 import pathlib
@@ -156,6 +156,35 @@ CONFIGS = {
     'qwen3_next': row('qwen3_next', num_hidden_layers=4, head_dim=8, **MOE, shared_expert_intermediate_size=24,
         linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=8,
         layer_types=['linear_attention', 'full_attention'] * 2, partial_rotary_factor=0.5),
+    'qwen3_5': row('qwen3_5_text', num_hidden_layers=4, head_dim=8, linear_num_key_heads=2, linear_num_value_heads=4,
+        linear_key_head_dim=8, linear_value_head_dim=8, layer_types=['linear_attention', 'full_attention'] * 2,
+        rope_parameters={'rope_type': 'default', 'rope_theta': 10000, 'partial_rotary_factor': 0.5,
+                         'mrope_section': [1, 1, 0], 'mrope_interleaved': True}),
+    'qwen3_5_moe': row('qwen3_5_moe_text', num_hidden_layers=4, head_dim=8, **MOE, shared_expert_intermediate_size=24,
+        linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=8,
+        full_attention_interval=2, tie_word_embeddings=True),
+    'qwen3_5_moe_fused': row('qwen3_5_moe_text', num_hidden_layers=2, head_dim=8, **MOE,
+        shared_expert_intermediate_size=24, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8,
+        linear_value_head_dim=8, full_attention_interval=2),
+    'apertus': row('apertus', hidden_act='xielu', rope_scaling=None, rope_theta=10000),
+    'apertus_scaled': row('apertus', hidden_act='xielu', rope_theta=10000, rope_scaling={'rope_type': 'llama3',
+        'factor': 4, 'low_freq_factor': 1, 'high_freq_factor': 4, 'original_max_position_embeddings': 16}),
+    'bitnet': row('bitnet', hidden_act='relu2'),
+    'falcon_h1': row('falcon_h1', head_dim=8, mamba_d_ssm=64, mamba_n_heads=8, mamba_d_head=8, mamba_d_state=16,
+        mamba_n_groups=2, lm_head_multiplier=0.5, embedding_multiplier=3.0, mlp_multipliers=[0.7, 1.5],
+        key_multiplier=0.6, attention_in_multiplier=1.2, attention_out_multiplier=0.8, ssm_in_multiplier=1.1,
+        ssm_out_multiplier=0.9, ssm_multipliers=[0.5, 1.5, 0.8, 1.2, 0.7]),
+    'gemma3n': row('gemma3n_text', head_dim=8, num_hidden_layers=6, sliding_window=6, hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=48, laurel_rank=8, num_kv_shared_layers=2, intermediate_size=[48] * 6,
+        activation_sparsity_pattern=[0.9, 0.9, 0.0, 0.0, 0.0, 0.0], layer_types=['sliding_attention', 'sliding_attention',
+        'full_attention'] * 2),
+    'gemma4': row('gemma4_text', head_dim=8, global_head_dim=16, num_hidden_layers=6, sliding_window=6,
+        hidden_size_per_layer_input=8, vocab_size_per_layer_input=48, num_kv_shared_layers=2,
+        layer_types=['sliding_attention', 'sliding_attention', 'full_attention'] * 2, use_double_wide_mlp=True),
+    'gemma4_moe': row('gemma4_text', head_dim=8, global_head_dim=16, num_hidden_layers=3, sliding_window=6,
+        hidden_size_per_layer_input=0, attention_k_eq_v=True, num_global_key_value_heads=1, enable_moe_block=True,
+        num_experts=4, top_k_experts=2, moe_intermediate_size=16, final_logit_softcapping=30.0,
+        layer_types=['sliding_attention', 'sliding_attention', 'full_attention']),
 }
 ENCODERS = {
     'bert': row('bert', num_key_value_heads=4),
@@ -166,6 +195,8 @@ ENCODERS = {
         norm_bias=True, attention_bias=True, mlp_bias=True, global_attn_every_n_layers=2),
     'nomic_bert': row('nomic_bert', num_key_value_heads=4, hidden_act='silu', pad_token_id=0),
 }
+# Under the names of the classes, which save() may part.
+FUSED = ['qwen3_5_moe_fused']
 
 
 def weights(name, shape):
@@ -187,14 +218,20 @@ def weights(name, shape):
     return values.astype(np.float32).reshape(shape)
 
 
-def load(folder, encoder):
+def load(folder, encoder, dtype):
     kind = AutoModel if encoder else AutoModelForCausalLM
-    model, info = kind.from_pretrained(folder, dtype=torch.float64, attn_implementation='eager',
+    model, info = kind.from_pretrained(folder, dtype=dtype, attn_implementation='eager',
                                        experts_implementation='eager', output_loading_info=True)
     for what in ('missing_keys', 'unexpected_keys', 'mismatched_keys'):
         if info[what]:
             print('  ', what, sorted(info[what])[:6])
     return model.eval()
+
+
+def run(folder, encoder, dtype):
+    with torch.no_grad():
+        out = load(folder, encoder, dtype)(torch.tensor([TOKENS]))
+    return (out.last_hidden_state if encoder else out.logits)[0].double().numpy()
 
 
 def make(name, config, keep):
@@ -204,18 +241,22 @@ def make(name, config, keep):
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     read = AutoConfig.from_pretrained(folder)
     kind = AutoModel if encoder else AutoModelForCausalLM
-    kind.from_config(read, attn_implementation='eager').save_pretrained(folder)
+    made = kind.from_config(read, attn_implementation='eager')
+    made.save_pretrained(folder)
+    if name in FUSED:
+        parts = made.state_dict()
+        save_file({key: parts[key].numpy() for key in parts if key != 'lm_head.weight' or not read.tie_word_embeddings},
+                  folder / 'model.safetensors')
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     with safe_open(folder / 'model.safetensors', 'np') as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
     save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
               metadata={'format': 'pt'})
-    model = load(folder, encoder)
-    with torch.no_grad():
-        out = model(torch.tensor([TOKENS]))
-    rows = (out.last_hidden_state if encoder else out.logits)[0].double().numpy()
+    rows = run(folder, encoder, torch.float64)
+    error = np.linalg.norm(run(folder, encoder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
     rows.astype(np.float32).tofile(folder / 'expected.f32.bin')
     result = {'config': config, 'encoder': encoder, 'tensors': shapes, 'tokens': TOKENS,
+              'float32_error': float(f'{error:.1e}'),
               'expected': [float(f'{value:.7g}') for value in rows[-1]]}
     MODELS.mkdir(exist_ok=True)
     text = '{\n' + ',\n'.join(f'{json.dumps(key)}: {json.dumps(value)}' for key, value in result.items()) + '\n}\n'

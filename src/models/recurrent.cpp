@@ -157,15 +157,16 @@ ValueId gated_delta_net(Layer& l, ValueId n) {
     alpha = l.linear(n, "ssm_alpha", heads);
   }
   const ValueId step = g.map(Function::softplus, g.map(Function::add, alpha, b.vector(l.name("ssm_dt.bias"), heads)));
-  const ValueId o = g.delta_rule({.state = {},
-                                  .q = unit(g.columns(qkv, 0, keys), 1 / std::sqrt(double(key))),
-                                  .k = unit(g.columns(qkv, keys, keys), 1),
-                                  .v = g.columns(qkv, 2 * keys, inner),
-                                  .decay = g.map(Function::multiply, step, b.vector(l.name("ssm_a"), heads)),
-                                  .beta = g.map(Function::sigmoid, beta),
-                                  .key_heads = key_heads,
-                                  .value_heads = heads,
-                                  .neighbours_share = by_key_head});  // [tokens, inner]
+  const ValueId o =
+      g.delta_rule({.state = {},
+                    .q = unit(g.columns(qkv, 0, keys), 1 / std::sqrt(double(key))),
+                    .k = unit(g.columns(qkv, keys, keys), 1),
+                    .v = g.columns(qkv, 2 * keys, inner),
+                    .decay = g.map(Function::multiply, step, b.vector(l.name("ssm_a"), heads)),
+                    .beta = g.map(Function::sigmoid, beta),
+                    .key_heads = key_heads,
+                    .value_heads = heads,
+                    .neighbours_share = by_key_head || b.flag_or("ssm.neighbours_share", false)});  // [tokens, inner]
   const ValueId normed = g.rms_norm(o, b.vector(l.name("ssm_norm.weight"), inner / heads), float(eps));
   return l.linear(g.map(Function::silu_gate, l.linear(n, "attn_gate", inner), normed), "ssm_out", b.hyper.width);
 }

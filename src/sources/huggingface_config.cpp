@@ -20,7 +20,7 @@ struct Key {
   bool required;  // else it may have no default
 };
 
-constexpr u32 most_layers = 1 << 16;
+constexpr u32 most_layers = 1 << 16, most_head = 1 << 16;
 constexpr std::string_view kv_heads_key = "num_key_value_heads", rotated_layers_key = "no_rope_layers";
 
 constexpr Key keys[] = {
@@ -182,6 +182,7 @@ Status Config::check_refused(JsonValue root) const {
   for (const JsonValue scope : {root, given_}) {
     for (const std::string_view key : unknown_when_set) {
       const JsonValue value = scope[key];
+      if (value.string().value_or("") == "vision") continue;  // of pictures only
       const bool known = !find_pair(family_->keys, key).empty() || !find_pair(family_->variants, key).empty();
       if (value.has_value() && value.boolean().value_or(true) && !known)
         return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
@@ -298,18 +299,40 @@ Status Config::write_numbers(GgufWriter& header) const {
     const JsonValue value = (*this)[key.config];
     const bool computed = !find_pair(family_->computed, key.config).empty();
     if (!value.has_value() && !key.required && !computed) continue;
-    if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
+    if (key.config == kv_heads_key && (!family_->recurrent.empty() || global_kv_heads().has_value())) continue;
     if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
-    if (key.whole) {
-      PRONK_TRY(u32 number, whole(key.config));
-      if (key.config == "intermediate_size") {
-        PRONK_TRY(number, adjusted_width(number));
-      }
+    if (key.config == "intermediate_size") {
+      PRONK_OK(write_hidden_widths(header));
+    } else if (key.whole) {
+      PRONK_TRY(const u32 number, whole(key.config));
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
       header.add_f64(full(key.gguf), number);
     }
+  }
+  return {};
+}
+
+// One for all layers, one for each, or twice as much in the layers that have no keys and values of their own.
+Status Config::write_hidden_widths(GgufWriter& header) const {
+  const std::string key = full("feed_forward_length");
+  if (const JsonValue widths = (*this)["intermediate_size"]; widths.is(JsonKind::array)) {
+    PRONK_TRY(const std::vector<i32> numbers, integers(widths));
+    header.add_i32s(key, numbers);
+    return {};
+  }
+  PRONK_TRY(const u32 given, whole("intermediate_size"));
+  PRONK_TRY(const u32 width, adjusted_width(given));
+  if ((*this)["use_double_wide_mlp"].boolean().value_or(false)) {
+    PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+    PRONK_TRY(const u32 shared, whole("num_kv_shared_layers"));
+    if (width > 1 << 30) return fail(ErrorCode::bad_model, "'intermediate_size' is out of range");
+    std::vector<i32> widths(std::min(layers, most_layers), i32(width));
+    std::fill(widths.end() - std::min<std::ptrdiff_t>(shared, std::ssize(widths)), widths.end(), i32(2 * width));
+    header.add_i32s(key, widths);
+  } else {
+    header.add_u32(key, width);
   }
   return {};
 }
@@ -362,10 +385,19 @@ Result<u32> Config::head_width() const {
   return (*this)["head_dim"].has_value() ? whole("head_dim") : width / heads;
 }
 
+// Of layers without a window, whose values are their keys.
+JsonValue Config::global_kv_heads() const {
+  return (*this)["attention_k_eq_v"].boolean().value_or(false) ? (*this)["num_global_key_value_heads"] : JsonValue();
+}
+
 Status Config::write_heads(GgufWriter& header) const {
   PRONK_TRY(const u32 head, head_width());
-  header.add_u32(full("attention.key_length"), head);
-  header.add_u32(full("attention.value_length"), head);
+  const bool two_widths = (*this)["global_head_dim"].has_value();  // of layers without a window, and of those with one
+  PRONK_TRY(const u32 global, two_widths ? whole("global_head_dim") : head);
+  for (const char* length : {"attention.key_length", "attention.value_length"}) {
+    header.add_u32(full(length), global);
+    if (two_widths) header.add_u32(full(length + std::string("_swa")), head);
+  }
   if (const JsonValue scalar = (*this)["query_pre_attn_scalar"]; scalar.has_value()) {
     PRONK_TRY(const double number, scalar.number());
     if (!(number > 0)) return scalar.error("is not above 0");
@@ -411,12 +443,16 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
       PRONK_TRY(const u32 heads, whole(kv_heads_key));
       kv_heads.push_back(recurs ? 0 : i32(heads));
     }
-    if (recurs || (!kv_heads.empty() && name == "attention")) continue;
+    if (recurs || (!family_->recurrent.empty() && name == "attention")) continue;
     const bool window = name == "sliding_attention";
     const bool known = (window ? family_->windows != Windows::none : name == "full_attention") &&
                        (family_->windows != Windows::all || window == (*this)["sliding_window"].has_value());
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
+    if (global_kv_heads().has_value()) {
+      PRONK_TRY(const u32 heads, whole(window ? kv_heads_key : "num_global_key_value_heads"));
+      kv_heads.push_back(i32(heads));
+    }
   }
   if (!kv_heads.empty()) header.add_i32s(full("attention.head_count_kv"), kv_heads);
   const std::string key = full("attention.sliding_window_pattern");
@@ -490,7 +526,7 @@ Status Config::write_rope(GgufWriter& header) const {
     header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
   const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
-  if (share.has_value()) {
+  if (share.has_value() && rope_type(scaling).value_or("") != "proportional") {
     PRONK_TRY(const double rotated, share.number());
     PRONK_TRY(const u32 head, head_width());
     if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
@@ -518,6 +554,7 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
   if (type == "default" || type == "dynamic") return {};  // that begins to scale behind the context
   // Sections of positions that a text has alike.
   if (type == "mrope" && has_word(family_->rope_types, type)) return {};
+  if (type == "proportional" && has_word(family_->rope_types, type)) return write_proportional_rope(rope, header);
   if (long_rope()) return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
   const std::string prefix = full("rope.scaling.");
@@ -572,6 +609,19 @@ Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
   header.add_u32(prefix + "original_context_length", original);
   header.add_f32s(prefix + "short_factors", short_factors);
   header.add_f32s(prefix + "long_factors", long_factors);
+  return {};
+}
+
+// A share of the pairs rotates, with the frequencies of whole heads.
+Status Config::write_proportional_rope(JsonValue rope, GgufWriter& header) const {
+  constexpr float never = 1e30f;
+  PRONK_TRY(const u32 head, (*this)["global_head_dim"].has_value() ? whole("global_head_dim") : head_width());
+  PRONK_TRY(const double share, rope.number_or("partial_rotary_factor", 1));
+  if (!(share > 0 && share <= 1)) return rope["partial_rotary_factor"].error("is not between 0 and 1");
+  if (head > most_head) return fail(ErrorCode::bad_model, "'global_head_dim' is out of range");
+  std::vector<float> divisors(head / 2, never);
+  std::fill_n(divisors.begin(), u32(share * head / 2), 1.0f);
+  header.add_f32s(full("rope.scaling.short_factors"), divisors);
   return {};
 }
 

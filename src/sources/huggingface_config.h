@@ -47,7 +47,9 @@ class Config {
   Status check_refused(files::JsonValue root) const;
   Status write_own(files::GgufWriter& header) const;
   Status write_numbers(files::GgufWriter& header) const;
+  Status write_hidden_widths(files::GgufWriter& header) const;
   Status write_heads(files::GgufWriter& header) const;
+  files::JsonValue global_kv_heads() const;
   Status write_windows(files::GgufWriter& header) const;
   Status write_layer_types(files::JsonValue types, files::GgufWriter& header) const;
   Status write_attention_layers(files::GgufWriter& header) const;
@@ -55,6 +57,7 @@ class Config {
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
+  Status write_proportional_rope(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_long_rope(files::JsonValue rope, files::GgufWriter& header) const;
   bool long_rope() const;
   Result<u32> original_context() const;

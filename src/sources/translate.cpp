@@ -54,27 +54,29 @@ std::optional<u32> take_number(std::string& name) {
 std::string gguf_name(std::string name, const Family& family) {
   constexpr std::string_view text = "language_model.";
   if (const auto at = name.find(text); at != name.npos) name.erase(at, text.size());  // beside a vision model
-  const auto dot = name.rfind('.');
-  if (dot == name.npos) return {};
-  std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
-  if (kind == ".gamma") kind = ".weight";  // as old files have them
-  if (kind == ".beta") kind = ".bias";
+  if (name.ends_with("_proj")) name += ".weight";                                     // the matrices of all experts
+  std::string_view rest = name;
   for (const std::string_view beginning : beginnings) {
-    if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
+    if (rest.starts_with(beginning)) rest.remove_prefix(beginning.size());
   }
   std::string prefix;
   for (const std::string_view layers : of_layers) {
-    if (!part.starts_with(layers)) continue;
-    part.remove_prefix(layers.size());
-    const auto end = std::min(part.find_first_not_of("0123456789"), part.size());
-    if (end == 0 || end == part.size() || part[end] != '.') return {};
-    prefix = "blk." + std::string(part.substr(0, end + 1));
-    part.remove_prefix(end + 1);
+    if (!rest.starts_with(layers)) continue;
+    rest.remove_prefix(layers.size());
+    const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (end == 0 || end == rest.size() || rest[end] != '.') return {};
+    prefix = "blk." + std::string(rest.substr(0, end + 1));
+    rest.remove_prefix(end + 1);
     break;
   }
-  const std::string_view whole(part.data(), part.size() + kind.size());
-  if (const std::string_view own = find_pair(family.names, whole); !own.empty())
+  if (const std::string_view own = find_pair(family.names, rest); !own.empty())
     return own == "-" ? std::string() : prefix + std::string(own);
+  const auto dot = rest.rfind('.');
+  if (dot == rest.npos) return {};
+  const std::string_view part = rest.substr(0, dot);
+  std::string_view kind = rest.substr(dot);
+  if (kind == ".gamma") kind = ".weight";  // as old files have them
+  if (kind == ".beta") kind = ".bias";
   const std::string_view to = renamed(family, part);
   return to.empty() ? std::string() : prefix + std::string(to) + std::string(kind);
 }

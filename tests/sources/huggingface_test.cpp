@@ -403,6 +403,46 @@ TEST(HuggingFace, TakesStepsThatAreNotClamped) {
     EXPECT_EQ(error(limit), "config.json: 'time_step_limit' is not 0 and infinity: not supported") << limit;
 }
 
+TEST(HuggingFace, ReadsWhatDiffersByLayer) {
+  const json gemma4 = {{"model_type", "gemma4_text"},
+                       {"hidden_activation", "gelu_pytorch_tanh"},
+                       {"num_hidden_layers", 3},
+                       {"hidden_size_per_layer_input", 0},
+                       {"global_head_dim", 32},
+                       {"attention_k_eq_v", true},
+                       {"num_global_key_value_heads", 1},
+                       {"use_double_wide_mlp", true},
+                       {"num_kv_shared_layers", 1},
+                       {"use_bidirectional_attention", "vision"},
+                       {"layer_types", {"sliding_attention", "sliding_attention", "full_attention"}}};
+  const files::Metadata metadata = metadata_of(gemma4);
+  EXPECT_EQ(*metadata.u32_at("gemma4.attention.key_length"), 32u);
+  EXPECT_EQ(*metadata.u32_at("gemma4.attention.value_length_swa"), 16u);
+  const files::Array& heads = **metadata.integers_at("gemma4.attention.head_count_kv");
+  EXPECT_EQ(std::vector<i64>({heads.integer(0), heads.integer(1), heads.integer(2)}), (std::vector<i64>{2, 2, 1}));
+  const files::Array& widths = **metadata.integers_at("gemma4.feed_forward_length");
+  EXPECT_EQ(std::vector<i64>({widths.integer(0), widths.integer(1), widths.integer(2)}),
+            (std::vector<i64>{96, 96, 192}));
+  const files::Array& divisors = **metadata.numbers_at("gemma4.rope.scaling.short_factors");
+  EXPECT_EQ(divisors.count(), 16u);
+  EXPECT_EQ(divisors.number(3), 1);  // a quarter of them
+  EXPECT_EQ(divisors.number(4), double(1e30f));
+  const auto error = [&](const json& more) {
+    json config = changed(gemma4);
+    config.update(more);
+    return error_of(config);
+  };
+  EXPECT_EQ(error({{"use_bidirectional_attention", "all"}}),
+            "config.json: 'use_bidirectional_attention' is set: not supported");
+  EXPECT_EQ(error({{"global_head_dim", 1 << 20}}), "config.json: 'global_head_dim' is out of range");
+  EXPECT_EQ(error({{"intermediate_size", u32{1} << 31}}), "config.json: 'intermediate_size' is out of range");
+  const json rope = {
+      {"full_attention", {{"rope_type", "proportional"}, {"rope_theta", 5}, {"partial_rotary_factor", 2}}}};
+  EXPECT_EQ(error({{"rope_parameters", rope}}), "config.json: 'partial_rotary_factor' is not between 0 and 1");
+  EXPECT_EQ(error_of(changed({{"rope_parameters", rope["full_attention"]}})),
+            "config.json: 'rope_type' is 'proportional': not supported");
+}
+
 TEST(HuggingFace, FindsLayersWithoutAListOfThem) {
   const auto error = [](const json& changes) { return error_of(changed(changes)); };
   EXPECT_EQ(error({{"model_type", "smollm3"}, {"no_rope_layer_interval", 0}}),

@@ -92,7 +92,8 @@ TEST_P(Transformers, GiveTheSameForTheLastToken) {
       difference += std::pow((*rows)[rows->size() - expected.size() + i] - expected[i], 2);
       size += std::pow(expected[i], 2);
     }
-    EXPECT_LT(std::sqrt(difference / size), 2e-5) << (by_steps ? "by steps" : "by prefill");
+    EXPECT_LT(std::sqrt(difference / size), 1e-5 + 4 * model["float32_error"].get<double>())
+        << (by_steps ? "by steps" : "by prefill");
   }
 }
 

@@ -72,8 +72,8 @@ constexpr Family families[] = {
                      "max_position_embeddings": 131072, "num_local_experts": 128, "num_experts_per_tok": 4,
                      "sliding_window": 128})",
      .names = "post_attention_layernorm post_attention_norm self_attn.sinks attn_sinks.weight "
-              "mlp.router ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps.weight "
-              "mlp.experts.down_proj ffn_down_exps.weight mlp.experts.gate_up_proj_blocks ffn_gate_up_exps.blocks "
+              "mlp.router ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps "
+              "mlp.experts.down_proj ffn_down_exps mlp.experts.gate_up_proj_blocks ffn_gate_up_exps.blocks "
               "mlp.experts.gate_up_proj_scales ffn_gate_up_exps.scales "
               "mlp.experts.gate_up_proj_bias ffn_gate_up_exps.bias mlp.experts.down_proj_blocks ffn_down_exps.blocks "
               "mlp.experts.down_proj_scales ffn_down_exps.scales mlp.experts.down_proj_bias ffn_down_exps.bias",

@@ -35,6 +35,18 @@ constexpr Pairs granite_made =
     "ffn_gate_up_exps.weight halves ffn_gate_up_shexp.weight halves ffn_gate_up.weight halves "
     "ssm_a logs+column ssm_d column ssm_conv1d.weight flat";
 
+constexpr Pairs qwen35_names =
+    "post_attention_layernorm post_attention_norm linear_attn.in_proj_qkv attn_qkv linear_attn.in_proj_z attn_gate "
+    "linear_attn.in_proj_a ssm_alpha linear_attn.in_proj_b ssm_beta linear_attn.conv1d ssm_conv1d "
+    "linear_attn.A_log ssm_a linear_attn.dt_bias ssm_dt.bias linear_attn.norm ssm_norm linear_attn.out_proj ssm_out "
+    "mlp.gate ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps "
+    "mlp.experts.gate_proj ffn_gate_exps mlp.experts.up_proj ffn_up_exps mlp.experts.down_proj ffn_down_exps "
+    "mlp.shared_expert_gate ffn_gate_inp_shexp mlp.shared_expert.gate_proj ffn_gate_shexp "
+    "mlp.shared_expert.up_proj ffn_up_shexp mlp.shared_expert.down_proj ffn_down_shexp";
+constexpr Pairs qwen35_made =
+    "ssm_a logs ssm_conv1d.weight flat ffn_gate_up_exps.weight halves ffn_gate_exps.weight stacked "
+    "ffn_up_exps.weight stacked ffn_down_exps.weight stacked ffn_gate_inp_shexp.weight flat";
+
 constexpr Family families[] = {
     {.model_types = "lfm2",
      .architecture = "lfm2",
@@ -142,6 +154,44 @@ constexpr Family families[] = {
      .computed = "inner linear_value_head_dim*linear_num_value_heads",
      .made = "attn_qkvz.weight qkvz ssm_a logs ssm_conv1d.weight flat ffn_gate_exps.weight stacked "
              "ffn_up_exps.weight stacked ffn_down_exps.weight stacked ffn_gate_inp_shexp.weight flat",
+     .recurrent = "linear_attention",
+     .norms_from_one = true},
+    {.model_types = "qwen3_5_text",
+     .architecture = "qwen35",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
+                     "head_dim": 256, "num_key_value_heads": 4, "partial_rotary_factor": 0.25,
+                     "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_key_head_dim": 128,
+                     "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "full_attention_interval": 4,
+                     "neighbours": true})",
+     .names = qwen35_names,
+     .keys = "linear_num_key_heads ssm.group_count linear_num_value_heads ssm.time_step_rank "
+             "linear_key_head_dim ssm.state_size inner ssm.inner_size linear_conv_kernel_dim ssm.conv_kernel "
+             "neighbours ssm.neighbours_share",
+     .computed = "inner linear_value_head_dim*linear_num_value_heads",
+     .made = qwen35_made,
+     .rope_types = "mrope",
+     .recurrent = "linear_attention",
+     .norms_from_one = true},
+    {.model_types = "qwen3_5_moe_text",
+     .architecture = "qwen35moe",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
+                     "head_dim": 256, "num_key_value_heads": 2, "partial_rotary_factor": 0.25, "num_experts": 256,
+                     "num_experts_per_tok": 8, "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+                     "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_key_head_dim": 128,
+                     "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "full_attention_interval": 4,
+                     "neighbours": true, "dense": 0})",
+     .names = qwen35_names,
+     .keys = "num_experts expert_count num_experts_per_tok expert_used_count "
+             "moe_intermediate_size expert_feed_forward_length "
+             "shared_expert_intermediate_size expert_shared_feed_forward_length "
+             "linear_num_key_heads ssm.group_count linear_num_value_heads ssm.time_step_rank "
+             "linear_key_head_dim ssm.state_size inner ssm.inner_size linear_conv_kernel_dim ssm.conv_kernel "
+             "neighbours ssm.neighbours_share",
+     .computed = "inner linear_value_head_dim*linear_num_value_heads intermediate_size dense",
+     .made = qwen35_made,
+     .rope_types = "mrope",
      .recurrent = "linear_attention",
      .norms_from_one = true},
 };
