@@ -44,6 +44,7 @@ constexpr std::string_view unknown_when_set[] = {"use_sliding_window",
                                                  "clip_qkv",
                                                  "conv_bias",
                                                  "use_cla",
+                                                 "attn_layer_indices",
                                                  "rotary_emb_scale_base",
                                                  "rotary_scaling_factor"};
 
@@ -362,9 +363,11 @@ Status Config::write_own(GgufWriter& header) const {
     if (!value.present() || (value.is(JsonKind::null) && theirs == rotated_layers_key)) continue;
     if (value.is(JsonKind::null)) {
       header.add_u32(key, 0);
+    } else if (const auto whole_numbers = integers(value); value.is(JsonKind::array) && whole_numbers) {
+      header.add_i32s(key, *whole_numbers);
     } else if (value.is(JsonKind::array)) {
-      PRONK_TRY(const std::vector<i32> numbers, integers(value));
-      header.add_i32s(key, numbers);
+      PRONK_TRY(const std::vector<float> numbers, floats(value));
+      for (u32 i = 0; i < numbers.size(); ++i) header.add_f64(key + "." + std::to_string(i), double(numbers[i]));
     } else if (const auto flag = value.boolean()) {
       header.add_bool(key, *flag);
     } else if (value.integer()) {

@@ -362,7 +362,8 @@ TEST(HuggingFace, RefusesModulesThatItDoesNotRun) {
 // ---- Keys that change what a model computes
 
 TEST(HuggingFace, RefusesWhatItsGraphsHaveNot) {
-  for (const char* key : {"clip_qkv", "conv_bias", "use_cla", "rotary_scaling_factor", "rotary_emb_scale_base"}) {
+  for (const char* key :
+       {"clip_qkv", "conv_bias", "use_cla", "attn_layer_indices", "rotary_scaling_factor", "rotary_emb_scale_base"}) {
     EXPECT_EQ(error_of(changed({{key, 1}})), "config.json: '" + std::string(key) + "' is set: not supported");
     EXPECT_EQ(error_of(changed({{key, false}})), "no error");
   }

@@ -156,6 +156,25 @@ constexpr Family families[] = {
              "ffn_up_exps.weight stacked ffn_down_exps.weight stacked ffn_gate_inp_shexp.weight flat",
      .recurrent = "linear_attention",
      .norms_from_one = true},
+    {.model_types = "falcon_h1",
+     .architecture = "falcon-h1",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-5, "num_key_value_heads": 8,
+                     "max_position_embeddings": 8192, "mamba_d_ssm": 1024, "mamba_n_heads": 128, "mamba_n_groups": 1,
+                     "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_expand": 2})",
+     .names =
+         "pre_ff_layernorm ffn_norm final_layernorm output_norm feed_forward.gate_proj ffn_gate "
+         "feed_forward.up_proj ffn_up feed_forward.down_proj ffn_down mamba.in_proj ssm_in mamba.conv1d ssm_conv1d "
+         "mamba.dt_bias ssm_dt.bias mamba.A_log ssm_a mamba.D ssm_d mamba.out_proj ssm_out",
+     .keys = "mamba_d_state ssm.state_size mamba_d_conv ssm.conv_kernel mamba_n_heads ssm.time_step_rank "
+             "mamba_n_groups ssm.group_count mamba_d_ssm ssm.inner_size "
+             "embedding_multiplier multiplier.embedding lm_head_multiplier multiplier.logits "
+             "key_multiplier multiplier.key attention_in_multiplier multiplier.attention_in "
+             "attention_out_multiplier multiplier.attention_out ssm_in_multiplier multiplier.ssm_in "
+             "ssm_out_multiplier multiplier.ssm_out ssm_multipliers multiplier.ssm mlp_multipliers multiplier.mlp",
+     .computed = "mamba_d_ssm mamba_expand*hidden_size",
+     .only = "mamba_rms_norm false attention_bias false projectors_bias false",
+     .made = "ssm_a logs+column ssm_d column ssm_conv1d.weight flat"},
     {.model_types = "qwen3_5_text",
      .architecture = "qwen35",
      .activations = "silu",
