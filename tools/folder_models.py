@@ -175,7 +175,7 @@ CONFIGS = {
         key_multiplier=0.6, attention_in_multiplier=1.2, attention_out_multiplier=0.8, ssm_in_multiplier=1.1,
         ssm_out_multiplier=0.9, ssm_multipliers=[0.5, 1.5, 0.8, 1.2, 0.7]),
     'gemma3n': row('gemma3n_text', head_dim=8, num_hidden_layers=6, sliding_window=6, hidden_size_per_layer_input=8,
-        vocab_size_per_layer_input=48, laurel_rank=8, num_kv_shared_layers=2, intermediate_size=[48] * 6,
+        vocab_size_per_layer_input=44, laurel_rank=8, num_kv_shared_layers=2, intermediate_size=[48] * 6,
         activation_sparsity_pattern=[0.9, 0.9, 0.0, 0.0, 0.0, 0.0], layer_types=['sliding_attention', 'sliding_attention',
         'full_attention'] * 2),
     'gemma4': row('gemma4_text', head_dim=8, global_head_dim=16, num_hidden_layers=6, sliding_window=6,

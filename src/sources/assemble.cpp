@@ -18,6 +18,7 @@ using files::TensorInfo;
 using files::TensorPart;
 
 constexpr u64 most_experts = 1 << 16;  // each is a part or more
+constexpr u64 most_padded = 4096;      // rows, each a part
 constexpr u32 mxfp4_type = 39, mxfp4_weights = 32, mxfp4_codes = 16, mxfp4_bytes = 17;
 
 std::unexpected<Error> bad(const NamedTensor& tensor, std::string_view what) {
@@ -59,7 +60,7 @@ class Assembly {
   };
   static const NamedRule rules[];
   struct Stack {
-    std::string of;  // "expert" or "head"
+    std::string of;  // "expert", "head" or "stream"
     u32 count = 0;   // that there must be
     std::vector<NamedTensor> all;
   };
@@ -73,6 +74,8 @@ class Assembly {
   // Those that take it.
   Status stack_experts(NamedTensor& t);
   Status stack_heads(NamedTensor& t);
+  Status stack_streams(NamedTensor& t);
+  Status pad(NamedTensor& t);
   Status halve(NamedTensor& t);
   Status interleaved(NamedTensor& t);
   Status blocks(NamedTensor& t);
@@ -105,6 +108,8 @@ const Assembly::NamedRule Assembly::rules[] = {
     {"flat", &Assembly::flat},
     {"stacked", &Assembly::stack_experts},
     {"heads", &Assembly::stack_heads},
+    {"streams", &Assembly::stack_streams},
+    {"padded", &Assembly::pad},
     {"halves", &Assembly::halve},
     {"interleaved", &Assembly::interleaved},
     {"blocks", &Assembly::blocks},
@@ -125,7 +130,8 @@ Status Assembly::add(NamedTensor t) {
   if (number("expert_count").value_or(1) == 0) t.tensor.name = replaced(std::move(t.tensor.name), "_shexp", "");
   std::string_view rest = find_pair(family_.made, name_in_layer(t.tensor.name));
   taken_ = false;
-  if (t.number && rest != "stacked" && rest != "heads") return bad(t, "is of one expert: not supported");
+  if (t.number && rest != "stacked" && rest != "heads" && rest != "streams")
+    return bad(t, "is of one expert: not supported");
   if (t.tensor.type == files::no_ggml_type && rest != "blocks")
     return fail(ErrorCode::unsupported,
                 "tensor " + quoted(t.theirs) + " has a type or a shape that pronk does not run");
@@ -214,6 +220,26 @@ Status Assembly::stack_heads(NamedTensor& t) {
   const bool of_q = t.tensor.name.find("attn_q") != std::string::npos;
   PRONK_TRY(const u32 count, number(of_q ? "attention.head_count" : "attention.head_count_kv"));
   return stack(t, "head", 1, count);
+}
+
+Status Assembly::stack_streams(NamedTensor& t) {
+  if (!t.number) return {};
+  PRONK_TRY(const u32 streams, number("altup.num_inputs"));
+  return stack(t, "stream", 2, std::max(streams, 1u) - 1);
+}
+
+Status Assembly::pad(NamedTensor& t) {
+  TensorInfo& tensor = t.tensor;
+  PRONK_TRY(const u32 rows, number("vocab_size"));
+  if (tensor.dims != 2 || tensor.bytes == 0) return bad(t, "is no matrix");
+  if (tensor.shape[1] >= rows) return {};
+  if (rows - tensor.shape[1] > most_padded) return bad(t, "has too few rows");
+  const u64 row = row_bytes(tensor);
+  tensor.parts.push_back(whole_part(tensor));
+  for (; tensor.shape[1] < rows; ++tensor.shape[1])
+    tensor.parts.push_back({.file = tensor.file, .offset = tensor.offset, .bytes = row});
+  tensor.bytes = row * rows;
+  return {};
 }
 
 Status Assembly::stack(NamedTensor& t, std::string_view of, u32 dims, u32 count) {

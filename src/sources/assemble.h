@@ -17,12 +17,14 @@ namespace pronk::sources {
 struct NamedTensor {
   files::TensorInfo tensor;
   std::string theirs;         // its name in the folder
-  std::optional<u32> number;  // of an expert or a head, of which each has one
+  std::optional<u32> number;  // of an expert, a head or a stream, of which each has one
 };
 
 // Rules are words, joined by '+' where one follows the other:
 // - stacked: matrices of experts, as one tensor
 // - heads: vectors of heads of q or k, as the rows of one tensor
+// - streams: matrices of all residual streams but the first, as one tensor
+// - padded: rows up to those of the vocabulary, copies of the first one
 // - halves: rows of "gate", then as many of "up", of each expert if there are some: two tensors
 // - interleaved: rows of "gate" and "up" by turns: two tensors
 // - blocks: four-bit floats as bytes, codes and scales apart (names end in .blocks and .scales); may be interleaved

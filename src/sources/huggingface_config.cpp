@@ -22,6 +22,7 @@ struct Key {
 
 constexpr u32 most_layers = 1 << 16, most_head = 1 << 16;
 constexpr std::string_view kv_heads_key = "num_key_value_heads", rotated_layers_key = "no_rope_layers";
+constexpr std::string_view sparsity_key = "activation_sparsity_pattern";
 
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
@@ -105,6 +106,16 @@ Result<std::vector<float>> floats(JsonValue array) {
     numbers.push_back(float(number));
   }
   return numbers;
+}
+
+// Where the normal distribution's integral is p.
+double normal_quantile(double p) {
+  double low = -40, high = 40;
+  for (u32 i = 0; i < 80; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erfc(-middle / std::sqrt(2.0)) / 2 < p ? low : high) = middle;
+  }
+  return low;
 }
 
 Result<std::string_view> rope_type(JsonValue rope) {
@@ -287,6 +298,7 @@ Status Config::write(GgufWriter& header) const {
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
   PRONK_OK(write_rotated_layers(header));
+  if (has_word(family_->keys, sparsity_key)) PRONK_OK(write_sparsity(header));
   if (family_->encoder && ranks(given_["architectures"])) {
     header.add_u32(full("pooling_type"), ranking);
   } else if (pooling_) {
@@ -360,7 +372,8 @@ Status Config::write_own(GgufWriter& header) const {
       header.add_u32(key, number);
       continue;
     }
-    if (!value.present() || (value.is(JsonKind::null) && theirs == rotated_layers_key)) continue;
+    if (!value.present() || (value.is(JsonKind::null) && theirs == rotated_layers_key) || theirs == sparsity_key)
+      continue;
     if (value.is(JsonKind::null)) {
       header.add_u32(key, 0);
     } else if (const auto whole_numbers = integers(value); value.is(JsonKind::array) && whole_numbers) {
@@ -487,6 +500,27 @@ Status Config::write_attention_layers(GgufWriter& header) const {
     for (u32 i = 0; i < std::min(layers, most_layers); ++i) kv_heads.push_back((i + 1) % period == 0 ? i32(heads) : 0);
   }
   header.add_i32s(full("attention.head_count_kv"), kv_heads);
+  return {};
+}
+
+// How many standard deviations above the mean the share lies of activations that do not count; −∞: all count.
+Status Config::write_sparsity(GgufWriter& header) const {
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  const JsonValue given = (*this)[sparsity_key];
+  std::vector<float> shares(std::min(layers, most_layers), 0.0f);
+  if (given.is(JsonKind::array)) {
+    PRONK_TRY(shares, floats(given));
+  } else if (given.has_value()) {
+    PRONK_TRY(const double share, given.number());
+    std::ranges::fill(shares, float(share));
+  } else if (layers > 10) {  // as its class has it
+    std::fill_n(shares.begin(), 10, 0.95f);
+  }
+  for (float& share : shares) {
+    if (!(share >= 0 && share < 1)) return given.error("is not from 0 to below 1");
+    share = share == 0 ? -INFINITY : float(normal_quantile(double(share)));
+  }
+  header.add_f32s(full("activation_sparsity_scale"), shares);
   return {};
 }
 

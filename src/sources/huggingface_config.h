@@ -53,6 +53,7 @@ class Config {
   Status write_windows(files::GgufWriter& header) const;
   Status write_layer_types(files::JsonValue types, files::GgufWriter& header) const;
   Status write_attention_layers(files::GgufWriter& header) const;
+  Status write_sparsity(files::GgufWriter& header) const;
   Status write_rotated_layers(files::GgufWriter& header) const;
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;

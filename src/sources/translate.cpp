@@ -35,9 +35,9 @@ std::string_view renamed(const Family& family, std::string_view part) {
   return name == "-" ? std::string_view() : name;
 }
 
-// Takes the number out of "…experts.7.…", or of "…norms.7.…".
+// Takes the number out of "…experts.7.…", and of the names of other lists.
 std::optional<u32> take_number(std::string& name) {
-  for (const std::string_view word : {"experts.", "norms."}) {
+  for (const std::string_view word : {"experts.", "norms.", "projections."}) {
     const auto at = name.find(word);
     if (at == name.npos) continue;
     const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);

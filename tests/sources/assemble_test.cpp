@@ -142,6 +142,36 @@ TEST_F(Assemble, StacksNormsOfHeads) {
             "tensor 'their.blk.0.attn_k_norm.weight' is of one head more than the 1 that there are");
 }
 
+TEST_F(Assemble, StacksMatricesOfStreams) {
+  numbers_["altup.num_inputs"] = 3;
+  NamedTensor first = tensor("altup_proj.weight", f16_type, 2, {4, 2});
+  NamedTensor second = tensor("altup_proj.weight", f16_type, 2, {4, 2});
+  first.number = 0, second.number = 1;
+  const auto result = assemble({second, first}, "altup_proj.weight streams");
+  ASSERT_TRUE(result.has_value() && result->size() == 1);
+  EXPECT_EQ((*result)[0].shape, (Shape{4, 2, 2, 1}));
+  std::vector<u8> wanted = rows(first, {0, 1});
+  const std::vector<u8> other = rows(second, {0, 1});
+  wanted.insert(wanted.end(), other.begin(), other.end());
+  EXPECT_EQ(made((*result)[0]), wanted);
+  EXPECT_EQ(error({first}, "altup_proj.weight streams"), "stream 1 of 'altup_proj.weight' is missing");
+}
+
+TEST_F(Assemble, PadsRowsToTheVocabulary) {
+  const NamedTensor table = tensor("per_layer_token_embd.weight", f16_type, 2, {4, 3});
+  const auto padded = [&](u32 vocab) {
+    numbers_["vocab_size"] = vocab;
+    return assemble({table}, "per_layer_token_embd.weight padded");
+  };
+  const auto more = padded(5);
+  ASSERT_TRUE(more.has_value() && more->size() == 1);
+  EXPECT_EQ((*more)[0].shape, (Shape{4, 5, 1, 1}));
+  EXPECT_EQ((*more)[0].bytes, 40u);
+  EXPECT_EQ(made((*more)[0]), rows(table, {0, 1, 2, 0, 0}));
+  EXPECT_EQ((*padded(3))[0].parts.size(), 0u);
+  EXPECT_EQ(padded(100'000).error().message, "tensor 'their.per_layer_token_embd.weight' has too few rows");
+}
+
 TEST_F(Assemble, HalvesRowsOfEachExpert) {
   const NamedTensor both = tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 2, {4, 6, 2});
   const auto result = assemble({both}, "ffn_gate_up_exps.weight halves");

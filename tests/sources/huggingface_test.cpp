@@ -444,6 +444,23 @@ TEST(HuggingFace, ReadsWhatDiffersByLayer) {
             "config.json: 'rope_type' is 'proportional': not supported");
 }
 
+TEST(HuggingFace, ReadsHowSparseActivationsAre) {
+  json config = changed({{"model_type", "gemma3n_text"}, {"hidden_activation", "gelu_pytorch_tanh"}});
+  config["activation_sparsity_pattern"] = {0.95, 0.0};
+  auto header = header_of(config);
+  ASSERT_TRUE(header.has_value()) << header.error().message;
+  const files::Array& deviations = **header->metadata.numbers_at("gemma3n.activation_sparsity_scale");
+  EXPECT_NEAR(deviations.number(0), 1.6448536, 1e-6);
+  EXPECT_EQ(deviations.number(1), -INFINITY);
+  config.erase("activation_sparsity_pattern");
+  header = header_of(config);
+  EXPECT_EQ((*header->metadata.numbers_at("gemma3n.activation_sparsity_scale"))->number(0), -INFINITY);
+  for (const double share : {1.0, -0.5}) {
+    config["activation_sparsity_pattern"] = share;
+    EXPECT_EQ(error_of(config), "config.json: 'activation_sparsity_pattern' is not from 0 to below 1");
+  }
+}
+
 TEST(HuggingFace, FindsLayersWithoutAListOfThem) {
   const auto error = [](const json& changes) { return error_of(changed(changes)); };
   EXPECT_EQ(error({{"model_type", "smollm3"}, {"no_rope_layer_interval", 0}}),
