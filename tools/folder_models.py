@@ -3,9 +3,10 @@
 
 usage: python3 tools/folder_models.py [--keep FOLDER] [NAME...]
 
-Each file has a config.json, the names and shapes of the tensors, token ids, and what the last of them gives in float64: logits,
-or of an encoder the hidden state, and how far off that is in float32. Weights are a hash of their tensor's name and their index, here and in the test that reads
-the file (tests/sources/transformers_test.cpp). --keep writes the folders themselves too. Needs transformers, torch, safetensors, numpy."""
+Each file has a config.json, the names and shapes of the tensors, token ids, and what the last of them gives in float64
+(logits, or of an encoder the hidden state), and how far off float32 is. Weights are a hash of their tensor's name and
+their index, here and in the test that reads the file (tests/sources/transformers_test.cpp). --keep writes the folders
+themselves too. Needs transformers, torch, safetensors and numpy."""
 import json
 import pathlib
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 
 MODELS = pathlib.Path(__file__).parent.parent / 'tests/golden/folders'
 TOKENS = [5, 17, 42, 8, 8, 31, 26, 11, 45, 9, 38, 23, 14, 29, 40, 6, 33, 19, 27, 44, 12, 36, 21, 7]
@@ -166,10 +167,6 @@ CONFIGS = {
     'qwen3_5_moe_fused': row('qwen3_5_moe_text', num_hidden_layers=2, head_dim=8, **MOE,
         shared_expert_intermediate_size=24, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8,
         linear_value_head_dim=8, full_attention_interval=2),
-    'apertus': row('apertus', hidden_act='xielu', rope_scaling=None, rope_theta=10000),
-    'apertus_scaled': row('apertus', hidden_act='xielu', rope_theta=10000, rope_scaling={'rope_type': 'llama3',
-        'factor': 4, 'low_freq_factor': 1, 'high_freq_factor': 4, 'original_max_position_embeddings': 16}),
-    'bitnet': row('bitnet', hidden_act='relu2'),
     'falcon_h1': row('falcon_h1', head_dim=8, mamba_d_ssm=64, mamba_n_heads=8, mamba_d_head=8, mamba_d_state=16,
         mamba_n_groups=2, lm_head_multiplier=0.5, embedding_multiplier=3.0, mlp_multipliers=[0.7, 1.5],
         key_multiplier=0.6, attention_in_multiplier=1.2, attention_out_multiplier=0.8, ssm_in_multiplier=1.1,
@@ -195,6 +192,28 @@ ENCODERS = {
         norm_bias=True, attention_bias=True, mlp_bias=True, global_attn_every_n_layers=2),
     'nomic_bert': row('nomic_bert', num_key_value_heads=4, hidden_act='silu', pad_token_id=0),
 }
+VISION = {'hidden_size': 16, 'intermediate_size': 16, 'depth': 1, 'num_hidden_layers': 1, 'num_heads': 2,
+          'num_attention_heads': 2, 'patch_size': 4, 'image_size': 16}
+
+
+def beside_pictures(of, text, **vision):
+    """Of a model that sees as well: what it does with text."""
+    return {'model_type': of, 'text_config': text, 'vision_config': {**VISION, **vision}}
+
+
+BESIDE_PICTURES = {
+    'gemma3_vision': beside_pictures('gemma3', CONFIGS['gemma3_text'], model_type='siglip_vision_model'),
+    'mistral3_vision': beside_pictures('mistral3', CONFIGS['ministral3'], model_type='pixtral', head_dim=8),
+    'qwen2_5_vl': beside_pictures('qwen2_5_vl', row('qwen2_5_vl_text', rope_scaling={
+        'type': 'mrope', 'mrope_section': [1, 1, 2]}), out_hidden_size=32, fullatt_block_indexes=[0]),
+    'qwen3_vl': beside_pictures('qwen3_vl', row('qwen3_vl_text', head_dim=8, rope_scaling={
+        'rope_type': 'default', 'mrope_section': [2, 1, 1], 'mrope_interleaved': True}), out_hidden_size=32,
+        deepstack_visual_indexes=[0]),
+    'qwen3_5_vision': beside_pictures('qwen3_5', CONFIGS['qwen3_5'], out_hidden_size=32),
+    'gemma4_vision': beside_pictures('gemma4', {**CONFIGS['gemma4'], 'pad_token_id': 0}, model_type='gemma4_vision', num_key_value_heads=2,
+        head_dim=8),
+}
+
 # Under the names of the classes, which save() may part.
 FUSED = ['qwen3_5_moe_fused']
 
@@ -218,9 +237,12 @@ def weights(name, shape):
     return values.astype(np.float32).reshape(shape)
 
 
-def load(folder, encoder, dtype):
-    kind = AutoModel if encoder else AutoModelForCausalLM
-    model, info = kind.from_pretrained(folder, dtype=dtype, attn_implementation='eager',
+def class_of(name):
+    return AutoModel if name in ENCODERS else AutoModelForImageTextToText if name in BESIDE_PICTURES else AutoModelForCausalLM
+
+
+def load(folder, dtype):
+    model, info = class_of(folder.name).from_pretrained(folder, dtype=dtype, attn_implementation='eager',
                                        experts_implementation='eager', output_loading_info=True)
     for what in ('missing_keys', 'unexpected_keys', 'mismatched_keys'):
         if info[what]:
@@ -228,20 +250,18 @@ def load(folder, encoder, dtype):
     return model.eval()
 
 
-def run(folder, encoder, dtype):
+def run(folder, dtype):
     with torch.no_grad():
-        out = load(folder, encoder, dtype)(torch.tensor([TOKENS]))
-    return (out.last_hidden_state if encoder else out.logits)[0].double().numpy()
+        out = load(folder, dtype)(torch.tensor([TOKENS]))
+    return (out.last_hidden_state if folder.name in ENCODERS else out.logits)[0].double().numpy()
 
 
 def make(name, config, keep):
-    encoder = name in ENCODERS
     folder = pathlib.Path(keep or tempfile.mkdtemp()) / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     read = AutoConfig.from_pretrained(folder)
-    kind = AutoModel if encoder else AutoModelForCausalLM
-    made = kind.from_config(read, attn_implementation='eager')
+    made = class_of(name).from_config(read, attn_implementation='eager')
     made.save_pretrained(folder)
     if name in FUSED:
         parts = made.state_dict()
@@ -252,10 +272,10 @@ def make(name, config, keep):
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
     save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
               metadata={'format': 'pt'})
-    rows = run(folder, encoder, torch.float64)
-    error = np.linalg.norm(run(folder, encoder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
+    rows = run(folder, torch.float64)
+    error = np.linalg.norm(run(folder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
     rows.astype(np.float32).tofile(folder / 'expected.f32.bin')
-    result = {'config': config, 'encoder': encoder, 'tensors': shapes, 'tokens': TOKENS,
+    result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, 'tokens': TOKENS,
               'float32_error': float(f'{error:.1e}'),
               'expected': [float(f'{value:.7g}') for value in rows[-1]]}
     MODELS.mkdir(exist_ok=True)
@@ -268,7 +288,7 @@ def main():
     keep = None
     if names[:1] == ['--keep']:
         keep, names = names[1], names[2:]
-    for name, config in {**CONFIGS, **ENCODERS}.items():
+    for name, config in {**CONFIGS, **ENCODERS, **BESIDE_PICTURES}.items():
         if not names or name in names:
             print(name)
             make(name, config, keep)

@@ -172,6 +172,8 @@ Status Config::read_rest(JsonValue root) {
   if (tied.has_value()) {
     PRONK_TRY(tied_, tied.boolean());
   }
+  // Classes of models that see as well tie where those of their text alone do not.
+  may_be_tied_ = !tied.has_value() && root["text_config"].is(JsonKind::object);
   PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
   PRONK_OK(check_only());

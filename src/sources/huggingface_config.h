@@ -21,7 +21,8 @@ class Config {
   static Result<Config> read_mlc(files::JsonValue root);
 
   const Family& family() const { return *family_; }
-  bool tied() const { return tied_; }  // logits come from the embedding
+  bool tied() const { return tied_; }                // logits come from the embedding
+  bool may_be_tied() const { return may_be_tied_; }  // nothing says so or not: whether there is a head does
   u32 vocab() const { return vocab_; }
   // [group, entries, books] of AQLM's code books; nullopt: the model is not quantized.
   const std::optional<std::array<u64, 3>>& books() const { return books_; }
@@ -70,7 +71,7 @@ class Config {
   files::JsonValue given_;
   files::Json defaults_;
   const Family* family_ = nullptr;
-  bool tied_ = false;
+  bool tied_ = false, may_be_tied_ = false;
   u32 vocab_ = 0;
   std::optional<u32> pooling_;
   std::optional<std::array<u64, 3>> books_;

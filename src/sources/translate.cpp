@@ -135,7 +135,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
     head = head || is_head;
     named.push_back({std::move(tensor), from.name, number});
   }
-  if (!head && !config.tied() && !config.family().encoder)
+  if (!head && !config.tied() && !config.may_be_tied() && !config.family().encoder)
     return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
   return named;
 }

@@ -404,6 +404,24 @@ TEST(HuggingFace, TakesStepsThatAreNotClamped) {
     EXPECT_EQ(error(limit), "config.json: 'time_step_limit' is not 0 and infinity: not supported") << limit;
 }
 
+TEST(HuggingFace, WantsAHeadWhereNothingTies) {
+  const ModelSpec headless{.layers = 1, .tied = true, .zeros = true};
+  const test::Folder folder = test::folder_of(headless);
+  const auto error = [&](const json& config) {
+    HuggingFace source;
+    EXPECT_TRUE(source.add_file("config.json", config.dump()).has_value());
+    auto parsed = files::parse_safetensors(folder.weights[0], folder.weights[0].size());
+    EXPECT_TRUE(source.add_weights(std::move(*parsed->file)).has_value());
+    const auto header = source.header();
+    return header ? "no error" : header.error().message;
+  };
+  json text = changed({{"tie_word_embeddings", nullptr}});
+  const std::string missing = "tensor 'lm_head.weight' is missing";
+  EXPECT_EQ(error(text), missing);
+  EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}}), "no error");
+  EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}, {"tie_word_embeddings", false}}), missing);
+}
+
 TEST(HuggingFace, ReadsWhatDiffersByLayer) {
   const json gemma4 = {{"model_type", "gemma4_text"},
                        {"hidden_activation", "gelu_pytorch_tanh"},
