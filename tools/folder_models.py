@@ -144,6 +144,8 @@ CONFIGS = {
     'lfm2_moe': row('lfm2_moe', num_hidden_layers=3, layer_types=['conv', 'full_attention', 'conv'],
         num_dense_layers=1, **MOE),
     'granitemoe': row('granitemoe', num_local_experts=4, num_experts_per_tok=2),
+    'granitemoeshared': row('granitemoeshared', num_local_experts=4, num_experts_per_tok=2,
+        shared_intermediate_size=24),
     'granitemoehybrid': row('granitemoehybrid', num_hidden_layers=3, num_local_experts=4, num_experts_per_tok=2,
         shared_intermediate_size=24, layer_types=['mamba', 'attention', 'mamba'], mamba_n_heads=8, mamba_d_state=16,
         mamba_d_head=8),

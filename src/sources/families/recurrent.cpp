@@ -26,6 +26,10 @@ constexpr Pairs granite_names =
 constexpr Pairs granite_keys =
     "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
     "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale";
+constexpr Pairs granite_shared_keys =
+    "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
+    "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale "
+    "shared_intermediate_size expert_shared_feed_forward_length";
 constexpr Pairs granite_hybrid_keys =
     "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
     "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale "
@@ -81,6 +85,14 @@ constexpr Family families[] = {
      .names = granite_names,
      .keys = granite_keys,
      .made = "ffn_gate_up_exps.weight halves",
+     .halves = true},
+    {.model_types = "granitemoeshared",
+     .architecture = "granitemoe",
+     .activations = "silu",
+     .defaults = granite_defaults,
+     .names = granite_names,
+     .keys = granite_shared_keys,
+     .made = "ffn_gate_up_exps.weight halves ffn_gate_up_shexp.weight halves",
      .halves = true},
     {.model_types = "granitemoehybrid",
      .architecture = "granitehybrid",
