@@ -206,6 +206,7 @@ def beside_pictures(of, text, **vision):
 BESIDE_PICTURES = {
     'gemma3_vision': beside_pictures('gemma3', CONFIGS['gemma3_text'], model_type='siglip_vision_model'),
     'mistral3_vision': beside_pictures('mistral3', CONFIGS['ministral3'], model_type='pixtral', head_dim=8),
+    'smolvlm': beside_pictures('smolvlm', row('llama')),
     'qwen2_5_vl': beside_pictures('qwen2_5_vl', row('qwen2_5_vl_text', rope_scaling={
         'type': 'mrope', 'mrope_section': [1, 1, 2]}), out_hidden_size=32, fullatt_block_indexes=[0]),
     'qwen3_vl': beside_pictures('qwen3_vl', row('qwen3_vl_text', head_dim=8, rope_scaling={

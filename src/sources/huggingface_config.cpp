@@ -49,6 +49,9 @@ constexpr std::string_view unknown_when_set[] = {"use_sliding_window",
                                                  "rotary_emb_scale_base",
                                                  "rotary_scaling_factor"};
 
+// Models around a decoder whose text sees what comes behind it.
+constexpr std::string_view not_causal[] = {"paligemma", "diffusion_gemma"};
+
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
@@ -131,6 +134,9 @@ JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ?
 Result<Config> Config::read(JsonValue root) {
   PRONK_OK(root.object());
   const JsonValue text = root["text_config"], given = text.is(JsonKind::object) ? text : root;
+  for (const JsonValue around = root["model_type"]; const std::string_view type : not_causal) {
+    if (text.is(JsonKind::object) && around.string().value_or("") == type) return unsupported("model_type", type);
+  }
   PRONK_TRY(const std::string_view type, given.string_at("model_type"));
   PRONK_TRY(Config config, of_type(type == "llama_aqlm" ? "llama" : type, given));  // as the first AQLM models have it
   PRONK_OK(config.read_rest(root));

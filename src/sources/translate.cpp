@@ -27,7 +27,8 @@ constexpr Pairs common_names = R"(
   embed_tokens token_embd  norm output_norm  lm_head output)";
 
 // Where they begin: what stands before all of them, and before the number of a layer.
-constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone.", "bert.", "roberta."};
+constexpr std::string_view beginnings[] = {"model.",    "text_model.", "transformer.", "gpt_neox.",
+                                           "backbone.", "bert.",       "roberta."};
 constexpr std::string_view of_layers[] = {"layers.", "h.", "encoder.layer.", "encoder.layers."};
 
 std::string_view renamed(const Family& family, std::string_view part) {

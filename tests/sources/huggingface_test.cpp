@@ -420,6 +420,8 @@ TEST(HuggingFace, WantsAHeadWhereNothingTies) {
   EXPECT_EQ(error(text), missing);
   EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}}), "no error");
   EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}, {"tie_word_embeddings", false}}), missing);
+  const json around = {{"model_type", "paligemma"}, {"text_config", small_config()}};
+  EXPECT_EQ(error_of(around), "config.json: 'model_type' is 'paligemma': not supported");
 }
 
 TEST(HuggingFace, ReadsWhatDiffersByLayer) {
