@@ -212,10 +212,18 @@ BESIDE_PICTURES = {
     'qwen3_vl': beside_pictures('qwen3_vl', row('qwen3_vl_text', head_dim=8, rope_scaling={
         'rope_type': 'default', 'mrope_section': [2, 1, 1], 'mrope_interleaved': True}), out_hidden_size=32,
         deepstack_visual_indexes=[0]),
+    'qwen3_vl_moe': beside_pictures('qwen3_vl_moe', row('qwen3_vl_moe_text', num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=24, head_dim=8, rope_scaling={
+        'rope_type': 'default', 'mrope_section': [2, 1, 1], 'mrope_interleaved': True}), out_hidden_size=32,
+        deepstack_visual_indexes=[0]),
     'qwen3_5_vision': beside_pictures('qwen3_5', CONFIGS['qwen3_5'], out_hidden_size=32),
     'gemma4_vision': beside_pictures('gemma4', {**CONFIGS['gemma4'], 'pad_token_id': 0}, model_type='gemma4_vision', num_key_value_heads=2,
         head_dim=8),
 }
+
+BESIDE_PICTURES['qwen3_vl_moe_older'] = BESIDE_PICTURES['qwen3_vl_moe']
+# Whose experts have inputs for rows.
+TRANSPOSED = ['qwen3_vl_moe_older']
 
 # Under the names of the classes, which save() may part.
 FUSED = ['qwen3_5_moe_fused']
@@ -273,6 +281,8 @@ def make(name, config, keep):
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     with safe_open(folder / 'model.safetensors', 'np') as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
+    if name in TRANSPOSED:
+        shapes = {key: [shape[0], shape[2], shape[1]] if '.experts.' in key else shape for key, shape in shapes.items()}
     save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
               metadata={'format': 'pt'})
     rows = run(folder, torch.float64)

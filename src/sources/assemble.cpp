@@ -68,6 +68,7 @@ class Assembly {
   // Those that change a tensor; add() goes on with it.
   Status transpose(NamedTensor& t);
   Status transpose_by_turns(NamedTensor& t);
+  Status by_inputs(NamedTensor& t);
   Status logs(NamedTensor& t);
   Status column(NamedTensor& t);
   Status flat(NamedTensor& t);
@@ -103,6 +104,7 @@ class Assembly {
 const Assembly::NamedRule Assembly::rules[] = {
     {"transposed", &Assembly::transpose},
     {"transposed_by_turns", &Assembly::transpose_by_turns},
+    {"by_inputs", &Assembly::by_inputs},
     {"logs", &Assembly::logs},
     {"column", &Assembly::column},
     {"flat", &Assembly::flat},
@@ -168,7 +170,14 @@ Status Assembly::transpose(NamedTensor& t) {
   return {};
 }
 
-// The same, of which every second row is of "gate" and the others of "up".
+// As older and newer libraries write them.
+Status Assembly::by_inputs(NamedTensor& t) {
+  const bool down = t.tensor.name.find("down") != std::string::npos;
+  PRONK_TRY(const u32 inputs, number(down ? "expert_feed_forward_length" : "embedding_length"));
+  return t.tensor.shape[0] == inputs ? Status() : transpose(t);
+}
+
+// Transposed, and of the rows every second one is of "gate" and the others of "up".
 Status Assembly::transpose_by_turns(NamedTensor& t) {
   PRONK_OK(transpose(t));
   if (t.tensor.shape[1] % 2 != 0) return bad(t, "has an odd number of columns");

@@ -34,6 +34,7 @@ struct NamedTensor {
 // - qkvz: rows of q, k, v and z by heads of k: q, k and v, and z
 // - transposed: matrices with inputs for rows
 // - transposed_by_turns: the same, of which columns are of "gate" and "up" by turns: two tensors
+// - by_inputs: matrices of experts, transposed where they have inputs for rows
 // - logs: numbers x that are to be −exp(x)
 // - column: a vector as a matrix of one column
 // - flat: a dimension of one less

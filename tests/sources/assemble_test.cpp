@@ -292,6 +292,21 @@ TEST_F(Assemble, TransposesMatricesOfExpertsByTurns) {
             "tensor 'their.blk.0.ffn_down_exps.weight' has no experts, or too many");
 }
 
+TEST_F(Assemble, TurnsMatricesOfExpertsByTheirInputs) {
+  numbers_ = {{"embedding_length", 4}, {"expert_feed_forward_length", 3}};
+  constexpr std::string_view rules = "ffn_gate_up_exps.weight by_inputs ffn_down_exps.weight by_inputs";
+  for (const auto& [name, inputs, outputs] :
+       {std::tuple("blk.0.ffn_gate_up_exps.weight", 4, 6), std::tuple("blk.0.ffn_down_exps.weight", 3, 4)}) {
+    const NamedTensor right = tensor(name, f16_type, 2, {u64(inputs), u64(outputs), 2});
+    const NamedTensor other = tensor(name, f16_type, 2, {u64(outputs), u64(inputs), 2});
+    const auto as_is = assemble({right}, rules), turned = assemble({other}, rules);
+    ASSERT_TRUE(as_is.has_value() && turned.has_value());
+    EXPECT_TRUE((*as_is)[0].parts.empty());
+    EXPECT_EQ((*turned)[0].shape, right.tensor.shape);
+    EXPECT_EQ((*turned)[0].parts.size(), 2u);
+  }
+}
+
 TEST_F(Assemble, MakesDecaysOfLogarithms) {
   NamedTensor logs = tensor("blk.0.ssm_a", f32_type, 4, {3});
   const float values[] = {0, 1, -2.5f};
