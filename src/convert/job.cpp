@@ -27,15 +27,15 @@ float read_float(u32 type, const u8* at) {
   return type == f16_type ? f16_to_f32(half) : bf16_to_f32(half);
 }
 
-// Rows of `row` elements from columns, in squares that a cache holds.
+// Rows of `row` elements from every step-th column, in squares that a cache holds.
 template <u32 bytes>
-void transpose(const u8* columns, u64 row, u64 rows, u8* out) {
+void transpose(const u8* columns, u64 row, u64 rows, u64 step, u8* out) {
   constexpr u64 side = 64;
   for (u64 first = 0; first < rows; first += side) {
     for (u64 at = 0; at < row; at += side) {
       for (u64 r = first; r < std::min(rows, first + side); ++r) {
         for (u64 i = at; i < std::min(row, at + side); ++i)
-          std::memcpy(out + (r * row + i) * bytes, columns + (i * rows + r) * bytes, bytes);
+          std::memcpy(out + (r * row + i) * bytes, columns + (i * rows + r) * step * bytes, bytes);
       }
     }
   }
@@ -57,7 +57,8 @@ u32 element_bytes(u32 type) { return type == f32_type ? 4 : is_float(type) ? 2 :
 void transpose_rows(const Making& making, const u8* columns, u8* out) {
   const u32 bytes = element_bytes(making.type);
   const auto to_rows = bytes == 4 ? transpose<4> : bytes == 2 ? transpose<2> : transpose<1>;
-  to_rows(columns, making.row / bytes, making.rows, out);
+  const u64 step = making.stored == Stored::columns ? 1 : 2;
+  to_rows(columns + (making.stored == Stored::odd_columns ? bytes : 0), making.row / bytes, making.rows, step, out);
 }
 
 bool takes_every_second(Stored stored) { return stored == Stored::even_rows || stored == Stored::odd_rows; }
@@ -121,6 +122,10 @@ Part part_of(const files::TensorPart& from, u32 type) {
 
 }  // namespace
 
+bool takes_columns(Stored stored) {
+  return stored == Stored::columns || stored == Stored::even_columns || stored == Stored::odd_columns;
+}
+
 bool Job::copied() const { return tensor->parts.empty() && part_of(*tensor).making.copies(); }
 
 u64 Part::bytes() const {
@@ -148,10 +153,11 @@ Result<Job> job_of(const files::TensorInfo& tensor) {
 }
 
 std::optional<Unit> unit_of(const Making& making) {
-  if (making.stored == Stored::columns) {
-    if (making.row == 0 || making.rows > ~u32{0} / making.row) return std::nullopt;
+  if (takes_columns(making.stored)) {
+    const u32 of_all = making.stored == Stored::columns ? 1 : 2;
+    if (making.row == 0 || making.rows > ~u32{0} / of_all / making.row) return std::nullopt;
     const u32 bytes = u32(making.row * making.rows);
-    return Unit{bytes, {bytes, 0}};
+    return Unit{bytes, {of_all * bytes, 0}};
   }
   if (making.stored == Stored::numbers) return Unit{2 + group, {group, 0}};
   if (takes_every_second(making.stored)) return unit_of_two_rows(making);
@@ -167,7 +173,7 @@ std::vector<u8> make(const Making& making, u64 count, std::span<const u8* const>
   const std::optional<Unit> unit = unit_of(making);
   CHECK(unit);
   std::vector<u8> out(count * unit->bytes);
-  if (making.stored == Stored::columns) {
+  if (takes_columns(making.stored)) {
     CHECK(count == 1);
     transpose_rows(making, inputs[0], out.data());
   } else if (making.stored == Stored::numbers) {

@@ -56,6 +56,9 @@ struct Part {
 // Of a tensor that has a job.
 std::vector<Part> parts_of(const files::TensorInfo& tensor);
 
+// Whether that is made whole, as one unit.
+bool takes_columns(files::Stored stored);
+
 // The least of a tensor that can be made by itself. A whole number of them makes the tensor.
 struct Unit {
   u32 bytes = 0;                   // that are made

@@ -251,10 +251,11 @@ void Executor<Real>::find_angles() {
   for (std::size_t i = 0; i < graph_.ropes.size(); ++i) {
     const graph::RopeTable& table = graph_.ropes[i];
     const Real* factors = vector(table.factors_at(context_length_));
-    const u64 pairs = table.frequency.size();
+    const std::vector<double>& frequency = table.frequency_at(context_length_);
+    const u64 pairs = frequency.size();
     for (u64 t = 0; t < tokens_.size(); ++t) {
       for (u64 pair = 0; pair < pairs; ++pair) {
-        const double angle = double(position_ + t) * table.frequency[pair] / (factors ? double(factors[pair]) : 1.0);
+        const double angle = double(position_ + t) * frequency[pair] / (factors ? double(factors[pair]) : 1.0);
         cosines_[i][t * pairs + pair] = Real(std::cos(angle) * table.magnitude);
         sines_[i][t * pairs + pair] = Real(std::sin(angle) * table.magnitude);
       }

@@ -30,13 +30,15 @@ struct ScalesPlace {
 // How the bytes of another source's tensor differ from those of its type; a converter makes these of them
 // (convert/job.h), the engine runs none but `whole`.
 enum class Stored : u8 {
-  whole,      // not at all
-  columns,    // rows as columns, of one, two or four bytes an element; of I8 the first two dimensions are one
-  numbers,    // bytes of a block format whose scales are 1
-  of_127,     // F32 that is to be divided by 127
-  logs,       // floats that are to be −exp(x)
-  even_rows,  // its rows are every second one of those that are stored, from the first on
-  odd_rows,   // from the second on
+  whole,         // not at all
+  columns,       // rows as columns, of one, two or four bytes an element; of I8 the first two dimensions are one
+  numbers,       // bytes of a block format whose scales are 1
+  of_127,        // F32 that is to be divided by 127
+  logs,          // floats that are to be −exp(x)
+  even_rows,     // its rows are every second one of those that are stored, from the first on
+  odd_rows,      // from the second on
+  even_columns,  // rows as every second column, from the first on
+  odd_columns,   // from the second on
 };
 
 // Rows of a tensor that lie together in a file of another source.

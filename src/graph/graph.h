@@ -54,13 +54,17 @@ struct RopeTable {
   std::vector<double> frequency;      // radians a position, one a pair, context scaling included
   double magnitude = 1;               // YaRN's attention factor
   WeightId factors = WeightId::none;  // vector of divisors in the file, one a pair, or none
-  // Divisors instead when the context that is planned for is longer than long_above tokens (arXiv 2402.13753).
+  // Instead, when the context that is planned for is longer than long_above tokens (arXiv 2402.13753).
   WeightId long_factors = WeightId::none;
+  std::vector<double> long_frequency;
   u32 long_above = 0;
 
   u32 rotated() const { return u32(2 * frequency.size()); }  // columns of a head that are rotated
   WeightId factors_at(u32 context) const {
     return long_factors != WeightId::none && context > long_above ? long_factors : factors;
+  }
+  const std::vector<double>& frequency_at(u32 context) const {
+    return !long_frequency.empty() && context > long_above ? long_frequency : frequency;
   }
   bool operator==(const RopeTable&) const = default;
 };

@@ -22,21 +22,24 @@ var<private> last_row: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  expert = group.z;
-  first_t = group.y * TILE_T;
-  var count = min(TILE_T, state.rows - first_t);
+  // Of variables that are not private WGSL knows that they are the same in all threads, as before a barrier they have to be.
+  var own_expert = group.z;
+  var own_t = group.y * TILE_T;
+  var count = min(TILE_T, state.rows - own_t);
   if (CHOSEN) {
     if (group.y >= groups[0]) {
       return;
     }
-    expert = groups[1u + 3u * group.y];
-    first_t = groups[2u + 3u * group.y];
+    own_expert = groups[1u + 3u * group.y];
+    own_t = groups[2u + 3u * group.y];
     count = groups[3u + 3u * group.y];
   }
-  let matrix = expert - params.first_matrix;  // within the part
+  let matrix = own_expert - params.first_matrix;  // within the part
   if (matrix >= params.matrices) {
     return;
   }
+  expert = own_expert;
+  first_t = own_t;
   first_n = group.x * TILE_N;
   w_row = matrix * params.rows + first_n + local / W_LANES;
   last_row = matrix * params.rows + params.rows - 1u;

@@ -158,12 +158,13 @@ PipelineDesc embed(const formats::Format& format, bool by_position) {
 u32 embed_grid(u32 row_units) { return u32(ceil_div(row_units, embed_workgroup)); }
 
 std::vector<float> rope_table(const graph::RopeTable& rope, std::span<const float> factors, u32 context) {
-  const u64 pairs = rope.frequency.size();
+  const std::vector<double>& frequency = rope.frequency_at(context);
+  const u64 pairs = frequency.size();
   std::vector<float> table(rope_table_bytes(u32(2 * pairs), context) / sizeof(float));
   float* out = table.data();
   const auto row = [&](double position, double magnitude) {
     for (u64 i = 0; i < pairs; ++i) {
-      const double angle = position * rope.frequency[i] / (factors.empty() ? 1.0 : factors[i]);
+      const double angle = position * frequency[i] / (factors.empty() ? 1.0 : factors[i]);
       *out++ = float(magnitude * std::cos(angle));
       *out++ = float(magnitude * std::sin(angle));
     }

@@ -13,7 +13,8 @@ namespace {
 constexpr u32 most = 1 << 24;  // of any count in metadata
 
 // By as many numbers of a key.
-Status divide(std::vector<double>& frequency, const files::Metadata& metadata, const std::string& key) {
+Result<std::vector<double>> divide(std::vector<double> frequency, const files::Metadata& metadata,
+                                   const std::string& key) {
   PRONK_TRY(const files::Array* divisors, metadata.numbers_or_null(key));
   bool good = divisors && divisors->count() == frequency.size();
   for (u64 i = 0; good && i < frequency.size(); ++i) {
@@ -21,7 +22,7 @@ Status divide(std::vector<double>& frequency, const files::Metadata& metadata, c
     good = divisor > 0 && std::isfinite(divisor);
     frequency[i] /= divisor;
   }
-  if (good) return {};
+  if (good) return frequency;
   return pronk::fail("metadata key '" + key + "' is not " + std::to_string(frequency.size()) + " divisors above 0");
 }
 
@@ -304,10 +305,12 @@ RopeId Build::rope(RopePairs pairs, u32 rotated, const RopeOptions& options) {
   table.pairs = flag_or("rope.halves", false) ? RopePairs::halves : pairs;
   if (!options.magnitude) table.magnitude = 1;
   if (!options.factors) return graph.rope_table(std::move(table));
-  constexpr std::string_view divisors = "rope.scaling.short_factors";
-  if (has_key(divisors)) {
-    if (Status status = divide(table.frequency, file_.metadata, full(divisors)); !status)
-      fail(status.error().message, ErrorCode::unspecified);
+  constexpr std::string_view short_key = "rope.scaling.short_factors", long_key = "rope.scaling.long_factors";
+  if (has_key(short_key)) {
+    table.long_above = count_or("rope.scaling.original_context_length", hyper.context_length);
+    if (has_key(long_key)) table.long_frequency = value_or(divide(table.frequency, file_.metadata, full(long_key)), {});
+    table.frequency =
+        value_or(divide(table.frequency, file_.metadata, full(short_key)), std::vector<double>(rotated / 2));
     table.magnitude = number_or("rope.scaling.attn_factor", 1);
   } else if (has("rope_factors_long.weight")) {
     table.factors = vector("rope_factors_short.weight", rotated / 2);

@@ -103,16 +103,27 @@ ValueId mamba(Layer& l, ValueId n) {
   return l.linear(skip_and_gate(l, y, x, g.columns(xz, inner, inner), inner), "ssm_out", b.hyper.width);
 }
 
-ValueId mamba2(Layer& l, ValueId n) {
+ValueId mamba2(Layer& l, ValueId n) { return scaled_mamba2(l, n, {1, 1, 1, 1, 1}); }
+
+ValueId scaled_mamba2(Layer& l, ValueId n, const Mamba2Factors& factors) {
   graph::Builder& g = l.graph;
   Build& b = l.build;
   const auto [inner, state, heads, groups] = read_head_sizes(b);
   const u32 shared = groups * state, mixed = inner + 2 * shared;
 
   const ValueId in = l.linear(n, "ssm_in", inner + mixed + heads);  // [tokens, z | x | b | c | dt]
-  const ValueId z = g.columns(in, 0, inner);
-  const ValueId xbc = convolve(l, g.columns(in, inner, mixed));
-  const ValueId dt = g.map(Function::softplus, g.map(Function::add, g.columns(in, inner + mixed, heads),
+  const auto part = [&](u32 first, u32 count, double factor) {
+    const ValueId columns = g.columns(in, first, count);
+    return factor == 1 ? columns : g.scale(columns, factor);
+  };
+  const ValueId z = part(0, inner, factors[0]);
+  ValueId mix = g.columns(in, inner, mixed);
+  if (factors[1] != 1 || factors[2] != 1 || factors[3] != 1) {
+    mix = g.join_columns(part(inner, inner, factors[1]), inner, part(2 * inner, shared, factors[2]), shared);
+    mix = g.join_columns(mix, inner + shared, part(2 * inner + shared, shared, factors[3]), shared);
+  }
+  const ValueId xbc = convolve(l, mix);
+  const ValueId dt = g.map(Function::softplus, g.map(Function::add, part(inner + mixed, heads, factors[4]),
                                                      b.vector(l.name("ssm_dt.bias"), heads)));  // [tokens, heads]
   const ValueId x = g.columns(xbc, 0, inner);
   ValueId y = g.scan({.state = {},
@@ -157,15 +168,16 @@ ValueId gated_delta_net(Layer& l, ValueId n) {
     alpha = l.linear(n, "ssm_alpha", heads);
   }
   const ValueId step = g.map(Function::softplus, g.map(Function::add, alpha, b.vector(l.name("ssm_dt.bias"), heads)));
-  const ValueId o = g.delta_rule({.state = {},
-                                  .q = unit(g.columns(qkv, 0, keys), 1 / std::sqrt(double(key))),
-                                  .k = unit(g.columns(qkv, keys, keys), 1),
-                                  .v = g.columns(qkv, 2 * keys, inner),
-                                  .decay = g.map(Function::multiply, step, b.vector(l.name("ssm_a"), heads)),
-                                  .beta = g.map(Function::sigmoid, beta),
-                                  .key_heads = key_heads,
-                                  .value_heads = heads,
-                                  .neighbours_share = by_key_head});  // [tokens, inner]
+  const ValueId o =
+      g.delta_rule({.state = {},
+                    .q = unit(g.columns(qkv, 0, keys), 1 / std::sqrt(double(key))),
+                    .k = unit(g.columns(qkv, keys, keys), 1),
+                    .v = g.columns(qkv, 2 * keys, inner),
+                    .decay = g.map(Function::multiply, step, b.vector(l.name("ssm_a"), heads)),
+                    .beta = g.map(Function::sigmoid, beta),
+                    .key_heads = key_heads,
+                    .value_heads = heads,
+                    .neighbours_share = by_key_head || b.flag_or("ssm.neighbours_share", false)});  // [tokens, inner]
   const ValueId normed = g.rms_norm(o, b.vector(l.name("ssm_norm.weight"), inner / heads), float(eps));
   return l.linear(g.map(Function::silu_gate, l.linear(n, "attn_gate", inner), normed), "ssm_out", b.hyper.width);
 }

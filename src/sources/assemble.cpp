@@ -18,6 +18,7 @@ using files::TensorInfo;
 using files::TensorPart;
 
 constexpr u64 most_experts = 1 << 16;  // each is a part or more
+constexpr u64 most_padded = 4096;      // rows, each a part
 constexpr u32 mxfp4_type = 39, mxfp4_weights = 32, mxfp4_codes = 16, mxfp4_bytes = 17;
 
 std::unexpected<Error> bad(const NamedTensor& tensor, std::string_view what) {
@@ -58,14 +59,24 @@ class Assembly {
     Rule apply;
   };
   static const NamedRule rules[];
+  struct Stack {
+    std::string of;  // "expert", "head" or "stream"
+    u32 count = 0;   // that there must be
+    std::vector<NamedTensor> all;
+  };
 
   // Those that change a tensor; add() goes on with it.
   Status transpose(NamedTensor& t);
+  Status transpose_by_turns(NamedTensor& t);
+  Status by_inputs(NamedTensor& t);
   Status logs(NamedTensor& t);
   Status column(NamedTensor& t);
   Status flat(NamedTensor& t);
   // Those that take it.
-  Status stack(NamedTensor& t);
+  Status stack_experts(NamedTensor& t);
+  Status stack_heads(NamedTensor& t);
+  Status stack_streams(NamedTensor& t);
+  Status pad(NamedTensor& t);
   Status halve(NamedTensor& t);
   Status interleaved(NamedTensor& t);
   Status blocks(NamedTensor& t);
@@ -78,24 +89,36 @@ class Assembly {
   Result<u32> number(std::string_view key) const;
   void add_rows(const TensorInfo& from, std::string name, u64 per_group, std::span<const std::pair<u64, u64>> ranges,
                 u64 groups);
-  Status check_stack(const std::string& name, const std::vector<NamedTensor>& experts) const;
+  Status stack(NamedTensor& t, std::string_view of, u32 dims, u32 count);
+  static Status check_stack(const std::string& name, const Stack& stack);
   Status add_blocks(const std::string& name, const NamedTensor& codes, const NamedTensor& scales);
 
   const Family& family_;
   const files::Metadata& metadata_;
   bool taken_ = false;  // the tensor at hand is kept below in another form
   std::vector<TensorInfo> done_;
-  std::map<std::string, std::vector<NamedTensor>> stacks_;                                       // by expert
+  std::map<std::string, Stack> stacks_;
   std::map<std::string, std::pair<std::vector<NamedTensor>, std::vector<NamedTensor>>> blocks_;  // codes, scales
 };
 
 const Assembly::NamedRule Assembly::rules[] = {
-    {"transposed", &Assembly::transpose},    {"logs", &Assembly::logs},
-    {"column", &Assembly::column},           {"flat", &Assembly::flat},
-    {"stacked", &Assembly::stack},           {"halves", &Assembly::halve},
-    {"interleaved", &Assembly::interleaved}, {"blocks", &Assembly::blocks},
-    {"grouped", &Assembly::grouped},         {"split", &Assembly::split},
-    {"latent", &Assembly::latent},           {"qkvz", &Assembly::qkvz},
+    {"transposed", &Assembly::transpose},
+    {"transposed_by_turns", &Assembly::transpose_by_turns},
+    {"by_inputs", &Assembly::by_inputs},
+    {"logs", &Assembly::logs},
+    {"column", &Assembly::column},
+    {"flat", &Assembly::flat},
+    {"stacked", &Assembly::stack_experts},
+    {"heads", &Assembly::stack_heads},
+    {"streams", &Assembly::stack_streams},
+    {"padded", &Assembly::pad},
+    {"halves", &Assembly::halve},
+    {"interleaved", &Assembly::interleaved},
+    {"blocks", &Assembly::blocks},
+    {"grouped", &Assembly::grouped},
+    {"split", &Assembly::split},
+    {"latent", &Assembly::latent},
+    {"qkvz", &Assembly::qkvz},
 };
 
 // Rules are for all layers.
@@ -109,7 +132,8 @@ Status Assembly::add(NamedTensor t) {
   if (number("expert_count").value_or(1) == 0) t.tensor.name = replaced(std::move(t.tensor.name), "_shexp", "");
   std::string_view rest = find_pair(family_.made, name_in_layer(t.tensor.name));
   taken_ = false;
-  if (t.expert && rest != "stacked") return bad(t, "is of one expert: not supported");
+  if (t.number && rest != "stacked" && rest != "heads" && rest != "streams")
+    return bad(t, "is of one expert: not supported");
   if (t.tensor.type == files::no_ggml_type && rest != "blocks")
     return fail(ErrorCode::unsupported,
                 "tensor " + quoted(t.theirs) + " has a type or a shape that pronk does not run");
@@ -128,15 +152,47 @@ Result<u32> Assembly::number(std::string_view key) const {
   return metadata_.u32_at(std::string(family_.architecture) + "." + std::string(key));
 }
 
+// A matrix, or one for each expert.
 Status Assembly::transpose(NamedTensor& t) {
   TensorInfo& tensor = t.tensor;
-  if (tensor.dims != 2) return bad(t, "is no matrix");
+  if (tensor.dims != 2 && tensor.dims != 3) return bad(t, "is no matrix");
+  if (tensor.bytes == 0 || tensor.shape[2] > most_experts) return bad(t, "has no experts, or too many");
   TensorPart part = whole_part(tensor);
+  part.bytes /= tensor.shape[2];
   part.stored = Stored::columns;
-  part.row = row_bytes(tensor) / tensor.shape[0] * tensor.shape[1];
+  part.row = tensor.bytes / tensor.weights() * tensor.shape[1];
   part.rows = tensor.shape[0];
   std::swap(tensor.shape[0], tensor.shape[1]);
-  tensor.parts = {part};
+  for (u64 expert = 0; expert < tensor.shape[2]; ++expert) {
+    tensor.parts.push_back(part);
+    part.offset += part.bytes;
+  }
+  return {};
+}
+
+// As older and newer libraries write them.
+Status Assembly::by_inputs(NamedTensor& t) {
+  const bool down = t.tensor.name.find("down") != std::string::npos;
+  PRONK_TRY(const u32 inputs, number(down ? "expert_feed_forward_length" : "embedding_length"));
+  return t.tensor.shape[0] == inputs ? Status() : transpose(t);
+}
+
+// Transposed, and of the rows every second one is of "gate" and the others of "up".
+Status Assembly::transpose_by_turns(NamedTensor& t) {
+  PRONK_OK(transpose(t));
+  if (t.tensor.shape[1] % 2 != 0) return bad(t, "has an odd number of columns");
+  for (const auto& [name, stored] : {std::pair("gate", Stored::even_columns), std::pair("up", Stored::odd_columns)}) {
+    TensorInfo made = t.tensor;
+    made.name = replaced(made.name, "gate_up", name);
+    made.shape[1] /= 2;
+    made.bytes /= 2;
+    for (TensorPart& part : made.parts) {
+      part.rows /= 2;
+      part.stored = stored;
+    }
+    done_.push_back(std::move(made));
+  }
+  taken_ = true;
   return {};
 }
 
@@ -160,30 +216,66 @@ Status Assembly::flat(NamedTensor& t) {
   return {};
 }
 
-// ---- Experts
+// ---- Experts, and norms of heads
 
-Status Assembly::stack(NamedTensor& t) {
-  if (!t.expert) return {};  // all are in one
+Status Assembly::stack_experts(NamedTensor& t) {
+  if (!t.number) return {};  // all are in one
   PRONK_TRY(const u32 count, number("expert_count"));
-  if (*t.expert >= count) return bad(t, "is of one expert more than the " + std::to_string(count) + " that there are");
-  if (t.tensor.dims != 2) return bad(t, "is no matrix");
-  taken_ = true;
-  stacks_[t.tensor.name].push_back(std::move(t));
+  return stack(t, "expert", 2, count);
+}
+
+Status Assembly::stack_heads(NamedTensor& t) {
+  if (!t.number) return {};
+  const bool of_q = t.tensor.name.find("attn_q") != std::string::npos;
+  PRONK_TRY(const u32 count, number(of_q ? "attention.head_count" : "attention.head_count_kv"));
+  return stack(t, "head", 1, count);
+}
+
+Status Assembly::stack_streams(NamedTensor& t) {
+  if (!t.number) return {};
+  PRONK_TRY(const u32 streams, number("altup.num_inputs"));
+  return stack(t, "stream", 2, std::max(streams, 1u) - 1);
+}
+
+Status Assembly::pad(NamedTensor& t) {
+  TensorInfo& tensor = t.tensor;
+  PRONK_TRY(const u32 rows, number("vocab_size"));
+  if (tensor.dims != 2 || tensor.bytes == 0) return bad(t, "is no matrix");
+  if (tensor.shape[1] >= rows) return {};
+  if (rows - tensor.shape[1] > most_padded) return bad(t, "has too few rows");
+  const u64 row = row_bytes(tensor);
+  tensor.parts.push_back(whole_part(tensor));
+  for (; tensor.shape[1] < rows; ++tensor.shape[1])
+    tensor.parts.push_back({.file = tensor.file, .offset = tensor.offset, .bytes = row});
+  tensor.bytes = row * rows;
   return {};
 }
 
-Status Assembly::check_stack(const std::string& name, const std::vector<NamedTensor>& experts) const {
-  PRONK_TRY(const u32 count, number("expert_count"));
-  for (u32 i = 0; i < experts.size(); ++i) {
-    const NamedTensor& each = experts[i];
-    if (*each.expert != i) break;
-    if (each.tensor.type != experts[0].tensor.type || each.tensor.shape != experts[0].tensor.shape)
-      return bad(each, "differs from that of expert 0 in type or shape");
+Status Assembly::stack(NamedTensor& t, std::string_view of, u32 dims, u32 count) {
+  const std::string one(of);
+  if (*t.number >= count)
+    return bad(t, "is of one " + one + " more than the " + std::to_string(count) + " that there are");
+  if (t.tensor.dims != dims) return bad(t, dims == 1 ? "is no vector" : "is no matrix");
+  taken_ = true;
+  Stack& stack = stacks_[t.tensor.name];
+  stack.of = one;
+  stack.count = count;
+  stack.all.push_back(std::move(t));
+  return {};
+}
+
+Status Assembly::check_stack(const std::string& name, const Stack& stack) {
+  const auto& [of, count, all] = stack;
+  for (u32 i = 0; i < all.size(); ++i) {
+    const NamedTensor& each = all[i];
+    if (*each.number != i) break;
+    if (each.tensor.type != all[0].tensor.type || each.tensor.shape != all[0].tensor.shape)
+      return bad(each, "differs from that of " + of + " 0 in type or shape");
   }
   for (u32 i = 0; i < count; ++i) {
-    if (i >= experts.size() || *experts[i].expert > i)
-      return fail(ErrorCode::bad_model, "expert " + std::to_string(i) + " of " + quoted(name) + " is missing");
-    if (*experts[i].expert < i) return bad(experts[i], "is there twice");
+    if (i >= all.size() || *all[i].number > i)
+      return fail(ErrorCode::bad_model, of + " " + std::to_string(i) + " of " + quoted(name) + " is missing");
+    if (*all[i].number < i) return bad(all[i], "is there twice");
   }
   return {};
 }
@@ -360,14 +452,13 @@ Status Assembly::qkvz(NamedTensor& t) {
 // ---- The end
 
 Result<std::vector<TensorInfo>> Assembly::finish() {
-  for (auto& [name, experts] : stacks_) {
-    std::ranges::sort(experts, {}, [](const NamedTensor& each) { return *each.expert; });
-    PRONK_OK(check_stack(name, experts));
-    TensorInfo made = experts[0].tensor;
-    made.shape[2] = experts.size();
-    made.dims = 3;
-    made.bytes *= experts.size();
-    for (const NamedTensor& expert : experts) made.parts.push_back(whole_part(expert.tensor));
+  for (auto& [name, stack] : stacks_) {
+    std::ranges::sort(stack.all, {}, [](const NamedTensor& each) { return *each.number; });
+    PRONK_OK(check_stack(name, stack));
+    TensorInfo made = stack.all[0].tensor;
+    made.shape[made.dims++] = stack.all.size();
+    made.bytes *= stack.all.size();
+    for (const NamedTensor& each : stack.all) made.parts.push_back(whole_part(each.tensor));
     done_.push_back(std::move(made));
   }
   for (const auto& [name, both] : blocks_) {

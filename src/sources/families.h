@@ -31,6 +31,7 @@ struct Family {
   Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
   Pairs variants = {};            // keys, and the model_type that stands for it when they are 0 or false
   std::string_view quantization = {};  // a quant_method that its tensors have
+  std::string_view rope_types = {};    // words, besides those of all: mrope, proportional; alpha, a key of "dynamic"
   std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;
   unsigned first_position = 0;  // rows of its position embeddings that no text uses

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/quote.h"
+#include "sources/sentence_transformers.h"
 #include "sources/translate.h"
 
 namespace pronk::sources {
@@ -15,7 +16,7 @@ using files::JsonValue;
 using files::TensorInfo;
 
 constexpr std::string_view config_name = "config.json", index_name = "model.safetensors.index.json";
-constexpr std::string_view names[] = {config_name, index_name};
+constexpr std::string_view names[] = {config_name, index_name, modules_name, pooling_name};
 constexpr u32 most_files = 10000;
 
 // Without a name of GGUF's yet.
@@ -30,12 +31,33 @@ TensorInfo tensor_info(const files::SafeTensor& from, u32 file) {
   return tensor;
 }
 
+// Python writes numbers that JSON has not; they become strings.
+std::string as_json(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  while (!text.empty()) {
+    std::size_t length = in_string && text[0] == '\\' && text.size() > 1 ? 2 : 1;
+    bool number = false;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (in_string || number || !text.starts_with(word)) continue;
+      number = true;
+      length = word.size();
+    }
+    in_string = in_string != (text[0] == '"');
+    if (number) out += '"';
+    out += text.substr(0, length);
+    if (number) out += '"';
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::span<const std::string_view> HuggingFace::file_names() { return names; }
 
-bool HuggingFace::is_assembled(std::string config) {
-  const auto json = Json::parse(std::move(config));
+bool HuggingFace::is_assembled(const std::string& config) {
+  const auto json = Json::parse(as_json(config));
   if (!json) return false;
   const auto read = Config::read(json->root());
   return read && !read->family().made.empty();
@@ -46,14 +68,20 @@ Status HuggingFace::add_file(std::string_view name, std::string contents) {
     *text = std::move(contents);
     return {};
   }
-  if (name != config_name && name != index_name) return {};
-  auto json = Json::parse(std::move(contents));
+  if (std::ranges::find(names, name) == std::end(names)) return {};
+  auto json = Json::parse(name == config_name ? as_json(contents) : std::move(contents));
   Status status = json ? Status() : std::unexpected(json.error());
   if (json && name == config_name) {
     config_ = std::move(*json);
     if (auto config = Config::read(config_->root()); !config) status = std::unexpected(config.error());
-  } else if (json) {
+  } else if (json && name == index_name) {
     status = read_index(*json);
+  } else if (json && name == modules_name) {
+    status = check_modules(json->root());
+  } else if (json) {
+    const auto pooling = read_pooling(json->root());
+    if (pooling) pooling_ = *pooling;
+    if (!pooling) status = std::unexpected(pooling.error());
   }
   return status ? status : fail(status.error().code, std::string(name) + ": " + status.error().message);
 }
@@ -113,7 +141,8 @@ Result<u64> HuggingFace::add_header(std::span<const u8> prefix, std::optional<u6
 Result<files::Gguf> HuggingFace::header() const {
   if (!config_) return fail(ErrorCode::bad_model, std::string(config_name) + " is missing");
   CHECK(next_ == weight_files_.size());
-  PRONK_TRY(const Config config, Config::read(config_->root()));
+  PRONK_TRY(Config config, Config::read(config_->root()));
+  if (pooling_) config.set_pooling(*pooling_);
   return translate(config, config_name, tensors_);
 }
 

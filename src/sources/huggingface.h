@@ -26,7 +26,7 @@ class HuggingFace final : public Source {
   static std::span<const std::string_view> file_names();
 
   // Whether a model with that config.json has tensors that a converter puts together (assemble.h).
-  static bool is_assembled(std::string config);
+  static bool is_assembled(const std::string& config);
 
   // What other kinds of folders have is ignored.
   Status add_file(std::string_view name, std::string contents) override;
@@ -46,6 +46,7 @@ class HuggingFace final : public Source {
   std::optional<u32> file_of(std::string_view tensor) const;  // by the index; nullopt: it does not say
 
   std::optional<files::Json> config_;
+  std::optional<u32> pooling_;  // pooling_type
   text::TokenizerFiles texts_;
   std::vector<std::string> weight_files_{"model.safetensors"};
   std::vector<std::pair<std::string, u32>> map_;  // names of tensors and their files, sorted

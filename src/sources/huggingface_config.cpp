@@ -20,7 +20,9 @@ struct Key {
   bool required;  // else it may have no default
 };
 
-constexpr std::string_view kv_heads_key = "num_key_value_heads";
+constexpr u32 most_layers = 1 << 16, most_head = 1 << 16;
+constexpr std::string_view kv_heads_key = "num_key_value_heads", rotated_layers_key = "no_rope_layers";
+constexpr std::string_view sparsity_key = "activation_sparsity_pattern";
 
 constexpr Key keys[] = {
     {"num_hidden_layers", "block_count", true, true},
@@ -34,14 +36,37 @@ constexpr Key keys[] = {
 
 // Keys that change what a model computes and have no counterpart: nothing, null and false only, unless the family knows
 // them.
-constexpr std::string_view unknown_when_set[] = {"use_sliding_window",          "attn_logit_softcapping",
-                                                 "use_bidirectional_attention", "qk_layernorm",
-                                                 "add_cross_attention",         "is_decoder"};
+constexpr std::string_view unknown_when_set[] = {"use_sliding_window",
+                                                 "attn_logit_softcapping",
+                                                 "use_bidirectional_attention",
+                                                 "qk_layernorm",
+                                                 "add_cross_attention",
+                                                 "is_decoder",
+                                                 "clip_qkv",
+                                                 "conv_bias",
+                                                 "use_cla",
+                                                 "attn_layer_indices",
+                                                 "rotary_emb_scale_base",
+                                                 "rotary_scaling_factor"};
+
+// Models around a decoder whose text sees what comes behind it.
+constexpr std::string_view not_causal[] = {"paligemma", "diffusion_gemma"};
 
 // What of MLC's models pronk runs, and the keys that they have under other names.
 constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
 constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_embeddings context_window_size";
+
+// Numbers are compared as such.
+bool is_value(JsonValue value, std::string_view wanted) {
+  if (const auto number = value.number()) {
+    double wanted_number = 0;
+    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), wanted_number);
+    return error == std::errc() && end == wanted.data() + wanted.size() && *number == wanted_number;
+  }
+  if (const auto flag = value.boolean()) return wanted == (*flag ? "true" : "false");
+  return value.string().value_or("") == wanted;
+}
 
 std::unexpected<Error> unsupported(std::string_view key, std::string_view value) {
   return fail(ErrorCode::unsupported, quoted(key) + " is " + quoted(value) + ": not supported");
@@ -86,6 +111,21 @@ Result<std::vector<float>> floats(JsonValue array) {
   return numbers;
 }
 
+// Where the normal distribution's integral is p.
+double normal_quantile(double p) {
+  double low = -40, high = 40;
+  for (u32 i = 0; i < 80; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erfc(-middle / std::sqrt(2.0)) / 2 < p ? low : high) = middle;
+  }
+  return low;
+}
+
+Result<std::string_view> rope_type(JsonValue rope) {
+  PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
+  return rope.string_or("rope_type", old_name);
+}
+
 // The first of two that has a value.
 JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ? first : second; }
 
@@ -94,6 +134,9 @@ JsonValue either(JsonValue first, JsonValue second) { return first.has_value() ?
 Result<Config> Config::read(JsonValue root) {
   PRONK_OK(root.object());
   const JsonValue text = root["text_config"], given = text.is(JsonKind::object) ? text : root;
+  for (const JsonValue around = root["model_type"]; const std::string_view type : not_causal) {
+    if (text.is(JsonKind::object) && around.string().value_or("") == type) return unsupported("model_type", type);
+  }
   PRONK_TRY(const std::string_view type, given.string_at("model_type"));
   PRONK_TRY(Config config, of_type(type == "llama_aqlm" ? "llama" : type, given));  // as the first AQLM models have it
   PRONK_OK(config.read_rest(root));
@@ -135,6 +178,8 @@ Status Config::read_rest(JsonValue root) {
   if (tied.has_value()) {
     PRONK_TRY(tied_, tied.boolean());
   }
+  // Classes of models that see as well tie where those of their text alone do not.
+  may_be_tied_ = !tied.has_value() && root["text_config"].is(JsonKind::object);
   PRONK_OK(check_refused(root));
   PRONK_TRY(vocab_, whole("vocab_size"));
   PRONK_OK(check_only());
@@ -147,11 +192,7 @@ Status Config::check_only() const {
   for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
     const std::string_view wanted = take_word(rest);
     const JsonValue value = (*this)[key];
-    if (!value.has_value()) continue;
-    const std::string_view has = value.is(JsonKind::string)        ? value.string().value_or("")
-                                 : value.boolean().value_or(false) ? "true"
-                                                                   : "false";
-    if (has != wanted)
+    if (value.has_value() && !is_value(value, wanted))
       return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
   }
   return {};
@@ -161,7 +202,9 @@ Status Config::check_refused(JsonValue root) const {
   for (const JsonValue scope : {root, given_}) {
     for (const std::string_view key : unknown_when_set) {
       const JsonValue value = scope[key];
-      if (value.has_value() && value.boolean().value_or(true) && find_pair(family_->keys, key).empty())
+      if (value.string().value_or("") == "vision") continue;  // of pictures only
+      const bool known = !find_pair(family_->keys, key).empty() || !find_pair(family_->variants, key).empty();
+      if (value.has_value() && value.boolean().value_or(true) && !known)
         return fail(ErrorCode::unsupported, quoted(key) + " is set: not supported");
     }
   }
@@ -239,7 +282,21 @@ Status Config::read_quantization(JsonValue quantization) {
 Status Config::check() const {
   const JsonValue activation = either((*this)["hidden_activation"], (*this)["hidden_act"]);
   PRONK_TRY(const std::string_view name, activation.string());
-  return has_word(family_->activations, name) ? Status() : unsupported(activation.key(), name);
+  return has_word(family_->activations, name) ? check_steps() : unsupported(activation.key(), name);
+}
+
+// Those of a state space are not clamped: [0, infinity], for which there are two spellings.
+Status Config::check_steps() const {
+  const JsonValue limits = (*this)["time_step_limit"];
+  if (!limits.has_value()) return {};
+  PRONK_OK(limits.array());
+  JsonValue first, last;
+  for (const JsonValue each : limits) {
+    if (!first.present()) first = each;
+    last = either(each["__float__"], each);
+  }
+  if (limits.count() == 2 && first.number().value_or(1) == 0 && last.string().value_or("") == "Infinity") return {};
+  return fail(ErrorCode::unsupported, "'time_step_limit' is not 0 and infinity: not supported");
 }
 
 Status Config::write(GgufWriter& header) const {
@@ -248,7 +305,13 @@ Status Config::write(GgufWriter& header) const {
   PRONK_OK(write_own(header));
   PRONK_OK(write_heads(header));
   PRONK_OK(write_windows(header));
-  if (family_->encoder && ranks(given_["architectures"])) header.add_u32(full("pooling_type"), ranking);
+  PRONK_OK(write_rotated_layers(header));
+  if (has_word(family_->keys, sparsity_key)) PRONK_OK(write_sparsity(header));
+  if (family_->encoder && ranks(given_["architectures"])) {
+    header.add_u32(full("pooling_type"), ranking);
+  } else if (pooling_) {
+    header.add_u32(full("pooling_type"), *pooling_);
+  }
   return write_rope(header);
 }
 
@@ -257,18 +320,40 @@ Status Config::write_numbers(GgufWriter& header) const {
     const JsonValue value = (*this)[key.config];
     const bool computed = !find_pair(family_->computed, key.config).empty();
     if (!value.has_value() && !key.required && !computed) continue;
-    if (key.config == kv_heads_key && !family_->recurrent.empty()) continue;  // by layer
+    if (key.config == kv_heads_key && (!family_->recurrent.empty() || global_kv_heads().has_value())) continue;
     if (!value.has_value() && !computed) return fail(ErrorCode::bad_model, quoted(key.config) + " is missing");
-    if (key.whole) {
-      PRONK_TRY(u32 number, whole(key.config));
-      if (key.config == "intermediate_size") {
-        PRONK_TRY(number, adjusted_width(number));
-      }
+    if (key.config == "intermediate_size") {
+      PRONK_OK(write_hidden_widths(header));
+    } else if (key.whole) {
+      PRONK_TRY(const u32 number, whole(key.config));
       header.add_u32(full(key.gguf), number);
     } else {
       PRONK_TRY(const double number, value.number());
       header.add_f64(full(key.gguf), number);
     }
+  }
+  return {};
+}
+
+// One for all layers, one for each, or twice as much in the layers that have no keys and values of their own.
+Status Config::write_hidden_widths(GgufWriter& header) const {
+  const std::string key = full("feed_forward_length");
+  if (const JsonValue widths = (*this)["intermediate_size"]; widths.is(JsonKind::array)) {
+    PRONK_TRY(const std::vector<i32> numbers, integers(widths));
+    header.add_i32s(key, numbers);
+    return {};
+  }
+  PRONK_TRY(const u32 given, whole("intermediate_size"));
+  PRONK_TRY(const u32 width, adjusted_width(given));
+  if ((*this)["use_double_wide_mlp"].boolean().value_or(false)) {
+    PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+    PRONK_TRY(const u32 shared, whole("num_kv_shared_layers"));
+    if (width > 1 << 30) return fail(ErrorCode::bad_model, "'intermediate_size' is out of range");
+    std::vector<i32> widths(std::min(layers, most_layers), i32(width));
+    std::fill(widths.end() - std::min<std::ptrdiff_t>(shared, std::ssize(widths)), widths.end(), i32(2 * width));
+    header.add_i32s(key, widths);
+  } else {
+    header.add_u32(key, width);
   }
   return {};
 }
@@ -295,12 +380,15 @@ Status Config::write_own(GgufWriter& header) const {
       header.add_u32(key, number);
       continue;
     }
-    if (!value.present()) continue;
+    if (!value.present() || (value.is(JsonKind::null) && theirs == rotated_layers_key) || theirs == sparsity_key)
+      continue;
     if (value.is(JsonKind::null)) {
       header.add_u32(key, 0);
+    } else if (const auto whole_numbers = integers(value); value.is(JsonKind::array) && whole_numbers) {
+      header.add_i32s(key, *whole_numbers);
     } else if (value.is(JsonKind::array)) {
-      PRONK_TRY(const std::vector<i32> numbers, integers(value));
-      header.add_i32s(key, numbers);
+      PRONK_TRY(const std::vector<float> numbers, floats(value));
+      for (u32 i = 0; i < numbers.size(); ++i) header.add_f64(key + "." + std::to_string(i), double(numbers[i]));
     } else if (const auto flag = value.boolean()) {
       header.add_bool(key, *flag);
     } else if (value.integer()) {
@@ -321,10 +409,19 @@ Result<u32> Config::head_width() const {
   return (*this)["head_dim"].has_value() ? whole("head_dim") : width / heads;
 }
 
+// Of layers without a window, whose values are their keys.
+JsonValue Config::global_kv_heads() const {
+  return (*this)["attention_k_eq_v"].boolean().value_or(false) ? (*this)["num_global_key_value_heads"] : JsonValue();
+}
+
 Status Config::write_heads(GgufWriter& header) const {
   PRONK_TRY(const u32 head, head_width());
-  header.add_u32(full("attention.key_length"), head);
-  header.add_u32(full("attention.value_length"), head);
+  const bool two_widths = (*this)["global_head_dim"].has_value();  // of layers without a window, and of those with one
+  PRONK_TRY(const u32 global, two_widths ? whole("global_head_dim") : head);
+  for (const char* length : {"attention.key_length", "attention.value_length"}) {
+    header.add_u32(full(length), global);
+    if (two_widths) header.add_u32(full(length + std::string("_swa")), head);
+  }
   if (const JsonValue scalar = (*this)["query_pre_attn_scalar"]; scalar.has_value()) {
     PRONK_TRY(const double number, scalar.number());
     if (!(number > 0)) return scalar.error("is not above 0");
@@ -336,14 +433,14 @@ Status Config::write_heads(GgufWriter& header) const {
 Status Config::write_windows(GgufWriter& header) const {
   PRONK_TRY(const u32 context, whole("max_position_embeddings"));
   if (context <= family_->first_position) return fail(ErrorCode::bad_model, "'max_position_embeddings' is too small");
-  PRONK_TRY(const u32 most, long_rope() ? original_context() : context);  // its factors beyond are not built
-  header.add_u32(full("context_length"), std::min(context, most) - family_->first_position);
+  header.add_u32(full("context_length"), context - family_->first_position);
   if (family_->first_position > 0 && (*this)["pad_token_id"].has_value()) {
     PRONK_TRY(const u32 pad, whole("pad_token_id"));  // positions are counted from it
     if (pad + 1 != family_->first_position) return unsupported("pad_token_id", std::to_string(pad));
   }
   const JsonValue types = (*this)["layer_types"];
   if (types.has_value()) PRONK_OK(write_layer_types(types, header));
+  if (!types.has_value() && !family_->recurrent.empty()) PRONK_OK(write_attention_layers(header));
   const JsonValue use = (*this)["use_sliding_window"];
   if (!(*this)["sliding_window"].has_value() || (use.has_value() && !use.boolean().value_or(true))) return {};
   PRONK_TRY(const u32 window, whole("sliding_window"));
@@ -370,12 +467,16 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
       PRONK_TRY(const u32 heads, whole(kv_heads_key));
       kv_heads.push_back(recurs ? 0 : i32(heads));
     }
-    if (recurs || (!kv_heads.empty() && name == "attention")) continue;
+    if (recurs || (!family_->recurrent.empty() && name == "attention")) continue;
     const bool window = name == "sliding_attention";
     const bool known = (window ? family_->windows != Windows::none : name == "full_attention") &&
                        (family_->windows != Windows::all || window == (*this)["sliding_window"].has_value());
     if (!known) return unsupported("layer_types", name);
     slides.push_back(window);
+    if (global_kv_heads().has_value()) {
+      PRONK_TRY(const u32 heads, whole(window ? kv_heads_key : "num_global_key_value_heads"));
+      kv_heads.push_back(i32(heads));
+    }
   }
   if (!kv_heads.empty()) header.add_i32s(full("attention.head_count_kv"), kv_heads);
   const std::string key = full("attention.sliding_window_pattern");
@@ -387,6 +488,64 @@ Status Config::write_layer_types(JsonValue types, GgufWriter& header) const {
   return {};
 }
 
+// Which layers are attention, where layer_types does not say: numbers of them, or each so-manieth.
+Status Config::write_attention_layers(GgufWriter& header) const {
+  const JsonValue numbers = (*this)["full_attn_idxs"], interval = (*this)["full_attention_interval"];
+  if (!numbers.has_value() && !interval.has_value()) return {};
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  PRONK_TRY(const u32 heads, whole(kv_heads_key));
+  std::vector<i32> kv_heads;
+  if (numbers.has_value()) {
+    PRONK_TRY(const std::vector<i32> attends, integers(numbers));
+    kv_heads.assign(std::min(layers, most_layers), 0);
+    for (const i32 layer : attends) {
+      if (u32(layer) >= kv_heads.size()) return numbers.error("is out of range");
+      kv_heads[u32(layer)] = i32(heads);
+    }
+  } else {
+    PRONK_TRY(const u32 period, whole("full_attention_interval"));
+    if (period == 0) return interval.error("is 0");
+    for (u32 i = 0; i < std::min(layers, most_layers); ++i) kv_heads.push_back((i + 1) % period == 0 ? i32(heads) : 0);
+  }
+  header.add_i32s(full("attention.head_count_kv"), kv_heads);
+  return {};
+}
+
+// How many standard deviations above the mean the share lies of activations that do not count; −∞: all count.
+Status Config::write_sparsity(GgufWriter& header) const {
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  const JsonValue given = (*this)[sparsity_key];
+  std::vector<float> shares(std::min(layers, most_layers), 0.0f);
+  if (given.is(JsonKind::array)) {
+    PRONK_TRY(shares, floats(given));
+  } else if (given.has_value()) {
+    PRONK_TRY(const double share, given.number());
+    std::ranges::fill(shares, float(share));
+  } else if (layers > 10) {  // as its class has it
+    std::fill_n(shares.begin(), 10, 0.95f);
+  }
+  for (float& share : shares) {
+    if (!(share >= 0 && share < 1)) return given.error("is not from 0 to below 1");
+    share = share == 0 ? -INFINITY : float(normal_quantile(double(share)));
+  }
+  header.add_f32s(full("activation_sparsity_scale"), shares);
+  return {};
+}
+
+// Each so-manieth layer does not rotate, where there is no list of them.
+Status Config::write_rotated_layers(GgufWriter& header) const {
+  const std::string_view key = find_pair(family_->keys, rotated_layers_key);
+  const JsonValue interval = (*this)["no_rope_layer_interval"];
+  if (key.empty() || !interval.has_value() || (*this)[rotated_layers_key].has_value()) return {};
+  PRONK_TRY(const u32 layers, whole("num_hidden_layers"));
+  PRONK_TRY(const u32 period, whole("no_rope_layer_interval"));
+  if (period == 0) return interval.error("is 0");
+  std::vector<i32> rotated;
+  for (u32 i = 0; i < std::min(layers, most_layers); ++i) rotated.push_back((i + 1) % period != 0);
+  header.add_i32s(full(key), rotated);
+  return {};
+}
+
 // Either all in rope_parameters, by kind of layer where they differ, or in keys of its own and rope_scaling.
 Status Config::write_rope(GgufWriter& header) const {
   const JsonValue parameters = (*this)["rope_parameters"];
@@ -395,8 +554,9 @@ Status Config::write_rope(GgufWriter& header) const {
   if (!theta.has_value()) return {};
   PRONK_TRY(double base, theta.number());
   const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
-  const JsonValue alpha = scaling["alpha"];  // of "dynamic": the base of another head size (NTK)
-  if (alpha.has_value()) {
+  const JsonValue alpha = scaling["alpha"];  // the base of another head size (NTK)
+  const bool dynamic = rope_type(scaling).value_or("") == "dynamic";
+  if (alpha.has_value() && dynamic && has_word(family_->rope_types, "alpha")) {
     PRONK_TRY(const double number, alpha.number());
     PRONK_TRY(const double head, head_width());
     base *= std::pow(number, head / (head - 2));
@@ -411,13 +571,18 @@ Status Config::write_rope(GgufWriter& header) const {
     header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
   const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
-  if (share.has_value()) {
+  if (share.has_value() && rope_type(scaling).value_or("") != "proportional") {
     PRONK_TRY(const double rotated, share.number());
     PRONK_TRY(const u32 head, head_width());
     if (!(rotated > 0 && rotated <= 1)) return share.error("is not between 0 and 1");
     header.add_u32(full("rope.dimension_count"), u32(head * rotated));
   }
-  return scaling.has_value() && !alpha.has_value() ? write_rope_scaling(scaling, header) : Status();
+  const JsonValue of_windows = parameters["sliding_attention"];
+  if (of_windows.is(JsonKind::object)) {
+    PRONK_TRY(const std::string_view type, rope_type(of_windows));
+    if (type != "default") return unsupported("sliding_attention", type);
+  }
+  return scaling.has_value() ? write_rope_scaling(scaling, header) : Status();
 }
 
 Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
@@ -430,9 +595,11 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
       {"beta_slow", "yarn_beta_slow", false, false},
   };
   PRONK_OK(rope.object());
-  PRONK_TRY(const std::string_view old_name, rope.string_or("type", "default"));
-  PRONK_TRY(const std::string_view type, rope.string_or("rope_type", old_name));
-  if (type == "default" || type == "mrope") return {};  // sections of positions that a text has alike
+  PRONK_TRY(const std::string_view type, rope_type(rope));
+  if (type == "default" || type == "dynamic") return {};  // that begins to scale behind the context
+  // Sections of positions that a text has alike.
+  if (type == "mrope" && has_word(family_->rope_types, type)) return {};
+  if (type == "proportional" && has_word(family_->rope_types, type)) return write_proportional_rope(rope, header);
   if (long_rope()) return write_long_rope(rope, header);
   if (type != "linear" && type != "llama3" && type != "yarn") return unsupported("rope_type", type);
   const std::string prefix = full("rope.scaling.");
@@ -472,7 +639,7 @@ Result<u32> Config::original_context() const {
   return u32(length);
 }
 
-// Divisors of the frequencies, as they are within the original context (arXiv 2402.13753).
+// Divisors of the frequencies, within the original context and beyond it (arXiv 2402.13753).
 Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
   const std::string prefix = full("rope.scaling.");
   PRONK_TRY(const u32 original, original_context());
@@ -480,10 +647,26 @@ Status Config::write_long_rope(JsonValue rope, GgufWriter& header) const {
   PRONK_TRY(const double factor, rope.number_or("factor", double(context) / original));
   const double proposed = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(double(original))) : 1;
   PRONK_TRY(const double magnitude, rope.number_or("attention_factor", proposed));
-  PRONK_TRY(const std::vector<float> divisors, floats(rope["short_factor"]));
+  PRONK_TRY(const std::vector<float> short_factors, floats(rope["short_factor"]));
+  PRONK_TRY(const std::vector<float> long_factors, floats(rope["long_factor"]));
   header.add_string(prefix + "type", "longrope");
   header.add_f64(prefix + "attn_factor", magnitude);
-  header.add_f32s(prefix + "short_factors", divisors);
+  header.add_u32(prefix + "original_context_length", original);
+  header.add_f32s(prefix + "short_factors", short_factors);
+  header.add_f32s(prefix + "long_factors", long_factors);
+  return {};
+}
+
+// A share of the pairs rotates, with the frequencies of whole heads.
+Status Config::write_proportional_rope(JsonValue rope, GgufWriter& header) const {
+  constexpr float never = 1e30f;
+  PRONK_TRY(const u32 head, (*this)["global_head_dim"].has_value() ? whole("global_head_dim") : head_width());
+  PRONK_TRY(const double share, rope.number_or("partial_rotary_factor", 1));
+  if (!(share > 0 && share <= 1)) return rope["partial_rotary_factor"].error("is not between 0 and 1");
+  if (head > most_head) return fail(ErrorCode::bad_model, "'global_head_dim' is out of range");
+  std::vector<float> divisors(head / 2, never);
+  std::fill_n(divisors.begin(), u32(share * head / 2), 1.0f);
+  header.add_f32s(full("rope.scaling.short_factors"), divisors);
   return {};
 }
 

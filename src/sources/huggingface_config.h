@@ -21,7 +21,8 @@ class Config {
   static Result<Config> read_mlc(files::JsonValue root);
 
   const Family& family() const { return *family_; }
-  bool tied() const { return tied_; }  // logits come from the embedding
+  bool tied() const { return tied_; }                // logits come from the embedding
+  bool may_be_tied() const { return may_be_tied_; }  // nothing says so or not: whether there is a head does
   u32 vocab() const { return vocab_; }
   // [group, entries, books] of AQLM's code books; nullopt: the model is not quantized.
   const std::optional<std::array<u64, 3>>& books() const { return books_; }
@@ -30,7 +31,8 @@ class Config {
     books_ = books;
     tied_ = false;
   }
-  Status write(files::GgufWriter& header) const;  // general.architecture and the architecture's keys
+  void set_pooling(u32 type) { pooling_ = type; }  // pooling_type, unless it ranks
+  Status write(files::GgufWriter& header) const;   // general.architecture and the architecture's keys
 
  private:
   // The value of a key, or the default; absent or null when there is neither.
@@ -40,17 +42,24 @@ class Config {
   Status read_rest(files::JsonValue root);
   Status check() const;
   Status check_only() const;
+  Status check_steps() const;
   Result<u32> adjusted_width(u32 width) const;
   Status read_quantization(files::JsonValue quantization);
   Status check_refused(files::JsonValue root) const;
   Status write_own(files::GgufWriter& header) const;
   Status write_numbers(files::GgufWriter& header) const;
+  Status write_hidden_widths(files::GgufWriter& header) const;
   Status write_heads(files::GgufWriter& header) const;
+  files::JsonValue global_kv_heads() const;
   Status write_windows(files::GgufWriter& header) const;
   Status write_layer_types(files::JsonValue types, files::GgufWriter& header) const;
+  Status write_attention_layers(files::GgufWriter& header) const;
+  Status write_sparsity(files::GgufWriter& header) const;
+  Status write_rotated_layers(files::GgufWriter& header) const;
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;
+  Status write_proportional_rope(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_long_rope(files::JsonValue rope, files::GgufWriter& header) const;
   bool long_rope() const;
   Result<u32> original_context() const;
@@ -62,8 +71,9 @@ class Config {
   files::JsonValue given_;
   files::Json defaults_;
   const Family* family_ = nullptr;
-  bool tied_ = false;
+  bool tied_ = false, may_be_tied_ = false;
   u32 vocab_ = 0;
+  std::optional<u32> pooling_;
   std::optional<std::array<u64, 3>> books_;
 };
 

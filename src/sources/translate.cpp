@@ -27,7 +27,8 @@ constexpr Pairs common_names = R"(
   embed_tokens token_embd  norm output_norm  lm_head output)";
 
 // Where they begin: what stands before all of them, and before the number of a layer.
-constexpr std::string_view beginnings[] = {"model.", "transformer.", "gpt_neox.", "backbone.", "bert.", "roberta."};
+constexpr std::string_view beginnings[] = {"model.",    "text_model.", "transformer.", "gpt_neox.",
+                                           "backbone.", "bert.",       "roberta."};
 constexpr std::string_view of_layers[] = {"layers.", "h.", "encoder.layer.", "encoder.layers."};
 
 std::string_view renamed(const Family& family, std::string_view part) {
@@ -35,44 +36,48 @@ std::string_view renamed(const Family& family, std::string_view part) {
   return name == "-" ? std::string_view() : name;
 }
 
-// Takes the number out of "…experts.7.…".
-std::optional<u32> take_expert(std::string& name) {
-  constexpr std::string_view word = "experts.";
-  const auto at = name.find(word);
-  if (at == name.npos) return {};
-  const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
-  if (end == name.npos || end == first || end > first + 6 || name[end] != '.') return {};
-  u32 number = 0;
-  for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
-  name.erase(first, end + 1 - first);
-  return number;
+// Takes the number out of "…experts.7.…", and of the names of other lists.
+std::optional<u32> take_number(std::string& name) {
+  for (const std::string_view word : {"experts.", "norms.", "projections."}) {
+    const auto at = name.find(word);
+    if (at == name.npos) continue;
+    const auto first = at + word.size(), end = name.find_first_not_of("0123456789", first);
+    if (end == name.npos || end == first || end > first + 6 || name[end] != '.') continue;
+    u32 number = 0;
+    for (auto i = first; i < end; ++i) number = number * 10 + u32(name[i] - '0');
+    name.erase(first, end + 1 - first);
+    return number;
+  }
+  return {};
 }
 
 // The name in GGUF; empty for a tensor that the architectures do not have.
 std::string gguf_name(std::string name, const Family& family) {
   constexpr std::string_view text = "language_model.";
   if (const auto at = name.find(text); at != name.npos) name.erase(at, text.size());  // beside a vision model
-  const auto dot = name.rfind('.');
-  if (dot == name.npos) return {};
-  std::string_view part = std::string_view(name).substr(0, dot), kind = std::string_view(name).substr(dot);
-  if (kind == ".gamma") kind = ".weight";  // as old files have them
-  if (kind == ".beta") kind = ".bias";
+  if (name.ends_with("_proj")) name += ".weight";                                     // the matrices of all experts
+  std::string_view rest = name;
   for (const std::string_view beginning : beginnings) {
-    if (part.starts_with(beginning)) part.remove_prefix(beginning.size());
+    if (rest.starts_with(beginning)) rest.remove_prefix(beginning.size());
   }
   std::string prefix;
   for (const std::string_view layers : of_layers) {
-    if (!part.starts_with(layers)) continue;
-    part.remove_prefix(layers.size());
-    const auto end = std::min(part.find_first_not_of("0123456789"), part.size());
-    if (end == 0 || end == part.size() || part[end] != '.') return {};
-    prefix = "blk." + std::string(part.substr(0, end + 1));
-    part.remove_prefix(end + 1);
+    if (!rest.starts_with(layers)) continue;
+    rest.remove_prefix(layers.size());
+    const auto end = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (end == 0 || end == rest.size() || rest[end] != '.') return {};
+    prefix = "blk." + std::string(rest.substr(0, end + 1));
+    rest.remove_prefix(end + 1);
     break;
   }
-  const std::string_view whole(part.data(), part.size() + kind.size());
-  if (const std::string_view own = find_pair(family.names, whole); !own.empty())
+  if (const std::string_view own = find_pair(family.names, rest); !own.empty())
     return own == "-" ? std::string() : prefix + std::string(own);
+  const auto dot = rest.rfind('.');
+  if (dot == rest.npos) return {};
+  const std::string_view part = rest.substr(0, dot);
+  std::string_view kind = rest.substr(dot);
+  if (kind == ".gamma") kind = ".weight";  // as old files have them
+  if (kind == ".beta") kind = ".bias";
   const std::string_view to = renamed(family, part);
   return to.empty() ? std::string() : prefix + std::string(to) + std::string(kind);
 }
@@ -116,7 +121,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
   for (const TensorInfo& from : tensors) {
     TensorInfo tensor = from;
     std::string name = from.name;
-    const std::optional<u32> expert = take_expert(name);
+    const std::optional<u32> number = take_number(name);
     tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
     if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
@@ -129,9 +134,9 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
                                             " rows, but 'vocab_size' is " + std::to_string(config.vocab()));
     }
     head = head || is_head;
-    named.push_back({std::move(tensor), from.name, expert});
+    named.push_back({std::move(tensor), from.name, number});
   }
-  if (!head && !config.tied() && !config.family().encoder)
+  if (!head && !config.tied() && !config.may_be_tied() && !config.family().encoder)
     return fail(ErrorCode::bad_model, "tensor 'lm_head.weight' is missing");
   return named;
 }

@@ -36,5 +36,11 @@ TEST(RopeTable, HoldsTheAnglesOfAllPositionsTimesTheMagnitude) {
   }
 }
 
+TEST(RopeTable, IsThatOfTheContext) {
+  const graph::RopeTable both{.frequency = {1, 0.3}, .long_frequency = {0.5, 0.1}, .long_above = 64};
+  EXPECT_EQ(kernels::rope_table(both, {}, 64), kernels::rope_table({.frequency = {1, 0.3}}, {}, 64));
+  EXPECT_EQ(kernels::rope_table(both, {}, 65), kernels::rope_table({.frequency = {0.5, 0.1}}, {}, 65));
+}
+
 }  // namespace
 }  // namespace pronk

@@ -104,6 +104,17 @@ TEST_F(BuildRope, FactorsAreShortOrLongByContext) {
   EXPECT_EQ(rope({.factors = false}).factors_at(65), WeightId::none);
 }
 
+// The same from keys.
+TEST_F(BuildRope, FrequenciesAreShortOrLongByContext) {
+  header.writer.add_f32s("llama.rope.scaling.short_factors", std::vector<float>{1, 1, 2, 2});
+  header.writer.add_f32s("llama.rope.scaling.long_factors", std::vector<float>{1, 4, 4, 8});
+  const graph::RopeTable table = rope({.scaled = false});
+  const std::vector<double> whole = plain(10000);
+  EXPECT_EQ(table.frequency_at(64), (std::vector<double>{whole[0], whole[1], whole[2] / 2, whole[3] / 2}));
+  EXPECT_EQ(table.frequency_at(65), (std::vector<double>{whole[0], whole[1] / 4, whole[2] / 4, whole[3] / 8}));
+  EXPECT_EQ(rope({.scaled = false, .factors = false}).frequency_at(65), whole);
+}
+
 TEST_F(BuildRope, OneTensorOfFactorsServesAllContexts) {
   header.tensor("rope_freqs.weight", {4});
   const graph::RopeTable table = rope({});

@@ -41,7 +41,7 @@ class Assemble : public testing::Test {
   }
   NamedTensor expert(u32 number, std::vector<u64> shape, u32 type = f16_type) {
     NamedTensor named = tensor("blk.0.ffn_up_exps.weight", type, type == f32_type ? 4 : 2, std::move(shape));
-    named.expert = number;
+    named.number = number;
     return named;
   }
 
@@ -117,6 +117,59 @@ TEST_F(Assemble, RefusesExpertsThatDoNotMakeATensor) {
   EXPECT_EQ(error({expert(0, {4, 2}), expert(1, {4, 2}, f32_type)}, rule), differs);
   EXPECT_EQ(error({expert(0, {4}), expert(1, {4})}, rule), "tensor 'their.blk.0.ffn_up_exps.weight' is no matrix");
   EXPECT_EQ(error({expert(0, {4, 2})}, ""), "tensor 'their.blk.0.ffn_up_exps.weight' is of one expert: not supported");
+}
+
+TEST_F(Assemble, StacksNormsOfHeads) {
+  numbers_ = {{"attention.head_count", 2}, {"attention.head_count_kv", 1}};
+  const auto norm = [&](const char* name, u32 number) {
+    NamedTensor named = tensor(name, f32_type, 4, {3});
+    named.number = number;
+    return named;
+  };
+  constexpr std::string_view rules = "attn_q_norm.weight heads attn_k_norm.weight heads";
+  const char *q = "blk.0.attn_q_norm.weight", *k = "blk.0.attn_k_norm.weight";
+  const std::vector<NamedTensor> all{norm(q, 1), norm(q, 0), norm(k, 0)};
+  const auto result = assemble(all, rules);
+  ASSERT_TRUE(result.has_value() && result->size() == 2) << result.error().message;
+  EXPECT_EQ((*result)[0].shape, (Shape{3, 2, 1, 1}));
+  EXPECT_EQ((*result)[1].shape, (Shape{3, 1, 1, 1}));
+  std::vector<u8> wanted = rows(all[1], {0, 1, 2});
+  const std::vector<u8> second = rows(all[0], {0, 1, 2});
+  wanted.insert(wanted.end(), second.begin(), second.end());
+  EXPECT_EQ(made((*result)[0]), wanted);
+  EXPECT_EQ(error({norm(q, 0)}, rules), "head 1 of 'blk.0.attn_q_norm.weight' is missing");
+  EXPECT_EQ(error({norm(k, 1)}, rules),
+            "tensor 'their.blk.0.attn_k_norm.weight' is of one head more than the 1 that there are");
+}
+
+TEST_F(Assemble, StacksMatricesOfStreams) {
+  numbers_["altup.num_inputs"] = 3;
+  NamedTensor first = tensor("altup_proj.weight", f16_type, 2, {4, 2});
+  NamedTensor second = tensor("altup_proj.weight", f16_type, 2, {4, 2});
+  first.number = 0, second.number = 1;
+  const auto result = assemble({second, first}, "altup_proj.weight streams");
+  ASSERT_TRUE(result.has_value() && result->size() == 1);
+  EXPECT_EQ((*result)[0].shape, (Shape{4, 2, 2, 1}));
+  std::vector<u8> wanted = rows(first, {0, 1});
+  const std::vector<u8> other = rows(second, {0, 1});
+  wanted.insert(wanted.end(), other.begin(), other.end());
+  EXPECT_EQ(made((*result)[0]), wanted);
+  EXPECT_EQ(error({first}, "altup_proj.weight streams"), "stream 1 of 'altup_proj.weight' is missing");
+}
+
+TEST_F(Assemble, PadsRowsToTheVocabulary) {
+  const NamedTensor table = tensor("per_layer_token_embd.weight", f16_type, 2, {4, 3});
+  const auto padded = [&](u32 vocab) {
+    numbers_["vocab_size"] = vocab;
+    return assemble({table}, "per_layer_token_embd.weight padded");
+  };
+  const auto more = padded(5);
+  ASSERT_TRUE(more.has_value() && more->size() == 1);
+  EXPECT_EQ((*more)[0].shape, (Shape{4, 5, 1, 1}));
+  EXPECT_EQ((*more)[0].bytes, 40u);
+  EXPECT_EQ(made((*more)[0]), rows(table, {0, 1, 2, 0, 0}));
+  EXPECT_EQ((*padded(3))[0].parts.size(), 0u);
+  EXPECT_EQ(padded(100'000).error().message, "tensor 'their.per_layer_token_embd.weight' has too few rows");
 }
 
 TEST_F(Assemble, HalvesRowsOfEachExpert) {
@@ -210,6 +263,47 @@ TEST_F(Assemble, TransposesMatricesOfEachWidth) {
                   0);
       }
     }
+  }
+}
+
+TEST_F(Assemble, TransposesMatricesOfExpertsByTurns) {
+  const NamedTensor stored = tensor("blk.0.ffn_gate_up_exps.weight", f16_type, 2, {6, 4, 2});
+  const auto result = assemble({stored}, "ffn_gate_up_exps.weight transposed_by_turns");
+  ASSERT_TRUE(result.has_value() && result->size() == 2);
+  for (const u64 odd : {0, 1}) {
+    const TensorInfo& tensor = (*result)[odd];
+    EXPECT_EQ(tensor.name, odd ? "blk.0.ffn_up_exps.weight" : "blk.0.ffn_gate_exps.weight");
+    EXPECT_EQ(tensor.shape, (Shape{4, 3, 2, 1}));
+    std::vector<u8> wanted;
+    for (const u64 expert : {0, 1}) {
+      for (u64 column = odd; column < 6; column += 2) {
+        for (u64 row = 0; row < 4; ++row) {
+          const auto at = file_.begin() + std::ptrdiff_t(stored.tensor.offset + ((expert * 4 + row) * 6 + column) * 2);
+          wanted.insert(wanted.end(), at, at + 2);
+        }
+      }
+    }
+    EXPECT_EQ(made(tensor), wanted);
+  }
+  EXPECT_EQ(error({tensor("blk.0.ffn_gate_up_exps.weight", f16_type, 2, {5, 4, 2})},
+                  "ffn_gate_up_exps.weight transposed_by_turns"),
+            "tensor 'their.blk.0.ffn_gate_up_exps.weight' has an odd number of columns");
+  EXPECT_EQ(error({tensor("blk.0.ffn_down_exps.weight", f16_type, 2, {5, 4, 0})}, "ffn_down_exps.weight transposed"),
+            "tensor 'their.blk.0.ffn_down_exps.weight' has no experts, or too many");
+}
+
+TEST_F(Assemble, TurnsMatricesOfExpertsByTheirInputs) {
+  numbers_ = {{"embedding_length", 4}, {"expert_feed_forward_length", 3}};
+  constexpr std::string_view rules = "ffn_gate_up_exps.weight by_inputs ffn_down_exps.weight by_inputs";
+  for (const auto& [name, inputs, outputs] :
+       {std::tuple("blk.0.ffn_gate_up_exps.weight", 4, 6), std::tuple("blk.0.ffn_down_exps.weight", 3, 4)}) {
+    const NamedTensor right = tensor(name, f16_type, 2, {u64(inputs), u64(outputs), 2});
+    const NamedTensor other = tensor(name, f16_type, 2, {u64(outputs), u64(inputs), 2});
+    const auto as_is = assemble({right}, rules), turned = assemble({other}, rules);
+    ASSERT_TRUE(as_is.has_value() && turned.has_value());
+    EXPECT_TRUE((*as_is)[0].parts.empty());
+    EXPECT_EQ((*turned)[0].shape, right.tensor.shape);
+    EXPECT_EQ((*turned)[0].parts.size(), 2u);
   }
 }
 

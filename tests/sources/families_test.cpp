@@ -86,7 +86,7 @@ const Family families[] = {
      R"({"model_type": "phi3", "original_max_position_embeddings": 32, "rope_scaling": {"type": "longrope",
          "short_factor": [1, 1, 1, 1.5, 2, 3, 5, 8], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}})",
      // 128 tokens instead of 32: √(1 + ln 4 / ln 32)
-     R"({"context_length": 32, "rope.scaling.attn_factor": 1.1832159566199232,
+     R"({"rope.scaling.attn_factor": 1.1832159566199232, "rope.scaling.original_context_length": 32,
          "rope.scaling.short_factors": [1, 1, 1, 1.5, 2, 3, 5, 8]})",
      llama_tensors, "phi3"},
     {"seed_oss", R"({"model_type": "seed_oss"})", "{}",

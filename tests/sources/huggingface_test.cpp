@@ -95,9 +95,10 @@ TEST(HuggingFace, ReadsRopeInOldAndNewForms) {
       "linear");
   EXPECT_FALSE(metadata_of({{"rope_scaling", {{"rope_type", "default"}}}}).has("llama.rope.scaling.type"));
   const json longrope = {{"rope_type", "longrope"}, {"short_factor", {1}}, {"long_factor", {2}}};
-  EXPECT_EQ(*metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}})
-                 .u32_at("llama.context_length"),
-            64u);
+  const files::Metadata by_length = metadata_of({{"rope_scaling", longrope}, {"original_max_position_embeddings", 64}});
+  EXPECT_EQ(*by_length.u32_at("llama.context_length"), 512u);
+  EXPECT_EQ(*by_length.u32_at("llama.rope.scaling.original_context_length"), 64u);
+  EXPECT_EQ((*by_length.numbers_at("llama.rope.scaling.long_factors"))->number(0), 2);
   EXPECT_EQ(error_of(changed({{"rope_scaling", longrope}})),
             "config.json: 'original_max_position_embeddings' is missing");
   const files::Metadata scaled =
@@ -189,8 +190,8 @@ TEST(HuggingFace, RefusesWhatWouldGiveWrongText) {
             "config.json: 'layer_types' is 'sliding_attention': not supported");
   EXPECT_EQ(error_of(changed({{"model_type", "mistral"}, {"layer_types", {"full_attention"}}})),
             "config.json: 'layer_types' is 'full_attention': not supported");
-  EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}}})),
-            "config.json: 'rope_type' is 'dynamic': not supported");
+  EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "ntk"}, {"factor", 2}}}})),
+            "config.json: 'rope_type' is 'ntk': not supported");
   EXPECT_EQ(error_of(changed({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}, {"truncate", false}}}})),
             "no error");
   EXPECT_EQ(error_of(changed({{"qk_layernorm", true}})), "config.json: 'qk_layernorm' is set: not supported");
@@ -297,6 +298,202 @@ TEST(HuggingFace, TakesTensorsFromTheFilesOfTheIndex) {
   EXPECT_EQ(header->find("output_norm.weight")->file, 0u);
   EXPECT_EQ(header->find("blk.0.ffn_up.weight")->file, 1u);
   EXPECT_EQ(header->tensors.size(), 3u);
+}
+
+// ---- sentence-transformers
+
+constexpr const char* pooling_file = "1_Pooling/config.json";
+
+// Of a folder with that file besides.
+Result<files::Gguf> header_with(const char* name, const json& contents, const json& config = small_config()) {
+  static const Folder folder = test::folder_of({.layers = 1, .zeros = true});
+  HuggingFace source;
+  PRONK_OK(source.add_file("config.json", config.dump()));
+  PRONK_OK(source.add_file(name, contents.dump()));
+  PRONK_TRY(auto parsed, files::parse_safetensors(folder.weights[0], folder.weights[0].size()));
+  PRONK_OK(source.add_weights(std::move(*parsed.file)));
+  return source.header();
+}
+
+std::string error_with(const char* name, const json& contents) {
+  const auto header = header_with(name, contents);
+  return header ? "no error" : header.error().message;
+}
+
+TEST(HuggingFace, PoolsAsTheFolderSays) {
+  const auto type = [](const json& pooling) {
+    const auto header = header_with(pooling_file, pooling);
+    EXPECT_TRUE(header.has_value()) << header.error().message;
+    return header ? *header->metadata.u32_or("llama.pooling_type", 0) : 0;
+  };
+  EXPECT_FALSE(header_of(small_config())->metadata.has("llama.pooling_type"));
+  EXPECT_EQ(type({{"word_embedding_dimension", 64}, {"pooling_mode_mean_tokens", true}}), 1u);
+  EXPECT_EQ(type({{"pooling_mode_cls_token", true}, {"pooling_mode_mean_tokens", false}}), 2u);
+  EXPECT_EQ(type({{"pooling_mode_lasttoken", true}, {"pooling_mode_mean_tokens", false}}), 3u);
+  EXPECT_EQ(type({{"pooling_mode", "cls"}}), 2u);
+  EXPECT_EQ(type(json::object()), 1u);
+}
+
+TEST(HuggingFace, RefusesPoolingThatItHasNot) {
+  const auto error = [](const json& pooling) { return error_with(pooling_file, pooling); };
+  EXPECT_EQ(error({{"pooling_mode_max_tokens", true}, {"pooling_mode_mean_tokens", false}}),
+            "1_Pooling/config.json: pooling by 'max': not supported");
+  EXPECT_EQ(error({{"pooling_mode", "weightedmean"}}),
+            "1_Pooling/config.json: pooling by 'weightedmean': not supported");
+  EXPECT_EQ(error({{"pooling_mode", "new"}}), "1_Pooling/config.json: pooling by 'new': not supported");
+  EXPECT_EQ(error({{"pooling_mode_cls_token", true}, {"pooling_mode_mean_tokens", true}}),
+            "1_Pooling/config.json: pooling in more than one way: not supported");
+  EXPECT_EQ(error({{"pooling_mode_mean_tokens", false}}), "1_Pooling/config.json: names no pooling");
+}
+
+TEST(HuggingFace, RefusesModulesThatItDoesNotRun) {
+  const auto module = [](const char* type, const char* path) {
+    return json{{"type", std::string("sentence_transformers.models.") + type}, {"path", path}};
+  };
+  const json usual = {module("Transformer", ""), module("Pooling", "1_Pooling"), module("Normalize", "2_Normalize")};
+  EXPECT_EQ(error_with("modules.json", usual), "no error");
+  EXPECT_EQ(error_with("modules.json", json::array({module("Dense", "2_Dense")})),
+            "modules.json: a module of type 'Dense': not supported");
+  EXPECT_EQ(error_with("modules.json", json::array({module("Pooling", "3_Pooling")})),
+            "modules.json: a pooling in '3_Pooling': not supported");
+  EXPECT_EQ(error_with("modules.json", json::object()), "modules.json: the value at byte 0 is an object, not an array");
+}
+
+// ---- Keys that change what a model computes
+
+TEST(HuggingFace, RefusesWhatItsGraphsHaveNot) {
+  for (const char* key :
+       {"clip_qkv", "conv_bias", "use_cla", "attn_layer_indices", "rotary_scaling_factor", "rotary_emb_scale_base"}) {
+    EXPECT_EQ(error_of(changed({{key, 1}})), "config.json: '" + std::string(key) + "' is set: not supported");
+    EXPECT_EQ(error_of(changed({{key, false}})), "no error");
+  }
+  json bert = changed({{"model_type", "bert"}, {"position_embedding_type", "absolute"}, {"hidden_act", "gelu"}});
+  EXPECT_EQ(error_of(bert), "no error");
+  bert["position_embedding_type"] = "relative_key";
+  EXPECT_EQ(error_of(bert), "config.json: 'position_embedding_type' is not 'absolute': not supported");
+  json nomic = changed({{"model_type", "nomic_bert"}, {"rotary_emb_fraction", 1.0}, {"moe_every_n_layers", 0}});
+  EXPECT_EQ(error_of(nomic), "no error");
+  nomic["moe_every_n_layers"] = 2;
+  EXPECT_EQ(error_of(nomic), "config.json: 'moe_every_n_layers' is not '0': not supported");
+  EXPECT_EQ(error_of(changed({{"model_type", "gpt_oss"}, {"swiglu_limit", 5}})),
+            "config.json: 'swiglu_limit' is not '7': not supported");
+}
+
+TEST(HuggingFace, TakesRopeTypesOfTheClassOnly) {
+  const json mrope = {{"type", "mrope"}, {"mrope_section", {2, 3, 3}}};
+  EXPECT_EQ(error_of(changed({{"rope_scaling", mrope}})), "config.json: 'rope_type' is 'mrope': not supported");
+  EXPECT_EQ(error_of(changed({{"model_type", "qwen2_vl"}, {"rope_scaling", mrope}})), "no error");
+  const json dynamic = {{"type", "dynamic"}, {"factor", 2}, {"alpha", 1000}};
+  EXPECT_EQ(*metadata_of({{"rope_scaling", dynamic}, {"rope_theta", 500}}).f64_at("llama.rope.freq_base"), 500);
+  const json windowed = {{"full_attention", {{"rope_theta", 5}}},
+                         {"sliding_attention", {{"rope_theta", 5}, {"rope_type", "yarn"}}}};
+  EXPECT_EQ(error_of(changed({{"rope_parameters", windowed}})),
+            "config.json: 'sliding_attention' is 'yarn': not supported");
+}
+
+TEST(HuggingFace, TakesStepsThatAreNotClamped) {
+  const std::string before = R"({"model_type": "mamba2", "hidden_size": 64, "num_hidden_layers": 1, "vocab_size": 8,
+                                 "tie_word_embeddings": true, "x": "\"Infinity", "time_step_limit": )";
+  const auto error = [&](const std::string& limit) {
+    const Status status = HuggingFace().add_file("config.json", before + limit + "}");
+    return status ? "no error" : status.error().message;
+  };
+  for (const char* limit : {"[0.0, Infinity]", R"([0.0, {"__float__": "Infinity"}])", "null"})
+    EXPECT_EQ(error(limit), "no error") << limit;
+  for (const char* limit : {"[0.0, 0.1]", "[0.5, Infinity]", "[0.0]", "[]", "[0, NaN]", "[0, 1, Infinity]"})
+    EXPECT_EQ(error(limit), "config.json: 'time_step_limit' is not 0 and infinity: not supported") << limit;
+}
+
+TEST(HuggingFace, WantsAHeadWhereNothingTies) {
+  const ModelSpec headless{.layers = 1, .tied = true, .zeros = true};
+  const test::Folder folder = test::folder_of(headless);
+  const auto error = [&](const json& config) {
+    HuggingFace source;
+    EXPECT_TRUE(source.add_file("config.json", config.dump()).has_value());
+    auto parsed = files::parse_safetensors(folder.weights[0], folder.weights[0].size());
+    EXPECT_TRUE(source.add_weights(std::move(*parsed->file)).has_value());
+    const auto header = source.header();
+    return header ? "no error" : header.error().message;
+  };
+  json text = changed({{"tie_word_embeddings", nullptr}});
+  const std::string missing = "tensor 'lm_head.weight' is missing";
+  EXPECT_EQ(error(text), missing);
+  EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}}), "no error");
+  EXPECT_EQ(error({{"model_type", "mistral3"}, {"text_config", text}, {"tie_word_embeddings", false}}), missing);
+  const json around = {{"model_type", "paligemma"}, {"text_config", small_config()}};
+  EXPECT_EQ(error_of(around), "config.json: 'model_type' is 'paligemma': not supported");
+}
+
+TEST(HuggingFace, ReadsWhatDiffersByLayer) {
+  const json gemma4 = {{"model_type", "gemma4_text"},
+                       {"hidden_activation", "gelu_pytorch_tanh"},
+                       {"num_hidden_layers", 3},
+                       {"hidden_size_per_layer_input", 0},
+                       {"global_head_dim", 32},
+                       {"attention_k_eq_v", true},
+                       {"num_global_key_value_heads", 1},
+                       {"use_double_wide_mlp", true},
+                       {"num_kv_shared_layers", 1},
+                       {"use_bidirectional_attention", "vision"},
+                       {"layer_types", {"sliding_attention", "sliding_attention", "full_attention"}}};
+  const files::Metadata metadata = metadata_of(gemma4);
+  EXPECT_EQ(*metadata.u32_at("gemma4.attention.key_length"), 32u);
+  EXPECT_EQ(*metadata.u32_at("gemma4.attention.value_length_swa"), 16u);
+  const files::Array& heads = **metadata.integers_at("gemma4.attention.head_count_kv");
+  EXPECT_EQ(std::vector<i64>({heads.integer(0), heads.integer(1), heads.integer(2)}), (std::vector<i64>{2, 2, 1}));
+  const files::Array& widths = **metadata.integers_at("gemma4.feed_forward_length");
+  EXPECT_EQ(std::vector<i64>({widths.integer(0), widths.integer(1), widths.integer(2)}),
+            (std::vector<i64>{96, 96, 192}));
+  const files::Array& divisors = **metadata.numbers_at("gemma4.rope.scaling.short_factors");
+  EXPECT_EQ(divisors.count(), 16u);
+  EXPECT_EQ(divisors.number(3), 1);  // a quarter of them
+  EXPECT_EQ(divisors.number(4), double(1e30f));
+  const auto error = [&](const json& more) {
+    json config = changed(gemma4);
+    config.update(more);
+    return error_of(config);
+  };
+  EXPECT_EQ(error({{"use_bidirectional_attention", "all"}}),
+            "config.json: 'use_bidirectional_attention' is set: not supported");
+  EXPECT_EQ(error({{"global_head_dim", 1 << 20}}), "config.json: 'global_head_dim' is out of range");
+  EXPECT_EQ(error({{"intermediate_size", u32{1} << 31}}), "config.json: 'intermediate_size' is out of range");
+  const json rope = {
+      {"full_attention", {{"rope_type", "proportional"}, {"rope_theta", 5}, {"partial_rotary_factor", 2}}}};
+  EXPECT_EQ(error({{"rope_parameters", rope}}), "config.json: 'partial_rotary_factor' is not between 0 and 1");
+  EXPECT_EQ(error_of(changed({{"rope_parameters", rope["full_attention"]}})),
+            "config.json: 'rope_type' is 'proportional': not supported");
+}
+
+TEST(HuggingFace, ReadsHowSparseActivationsAre) {
+  json config = changed({{"model_type", "gemma3n_text"}, {"hidden_activation", "gelu_pytorch_tanh"}});
+  config["activation_sparsity_pattern"] = {0.95, 0.0};
+  auto header = header_of(config);
+  ASSERT_TRUE(header.has_value()) << header.error().message;
+  const files::Array& deviations = **header->metadata.numbers_at("gemma3n.activation_sparsity_scale");
+  EXPECT_NEAR(deviations.number(0), 1.6448536, 1e-6);
+  EXPECT_EQ(deviations.number(1), -INFINITY);
+  config.erase("activation_sparsity_pattern");
+  header = header_of(config);
+  EXPECT_EQ((*header->metadata.numbers_at("gemma3n.activation_sparsity_scale"))->number(0), -INFINITY);
+  for (const double share : {1.0, -0.5}) {
+    config["activation_sparsity_pattern"] = share;
+    EXPECT_EQ(error_of(config), "config.json: 'activation_sparsity_pattern' is not from 0 to below 1");
+  }
+}
+
+TEST(HuggingFace, FindsLayersWithoutAListOfThem) {
+  const auto error = [](const json& changes) { return error_of(changed(changes)); };
+  EXPECT_EQ(error({{"model_type", "smollm3"}, {"no_rope_layer_interval", 0}}),
+            "config.json: 'no_rope_layer_interval' is 0");
+  EXPECT_EQ(error({{"model_type", "qwen3_next"}, {"full_attention_interval", 0}}),
+            "config.json: 'full_attention_interval' is 0");
+  EXPECT_EQ(error({{"model_type", "lfm2"}, {"full_attn_idxs", json::array({1})}}),
+            "config.json: 'full_attn_idxs' is out of range");
+  const auto header = header_of(
+      changed({{"model_type", "smollm3"}, {"no_rope_layers", json::array({0})}, {"no_rope_layer_interval", 3}}));
+  ASSERT_TRUE(header.has_value()) << header.error().message;
+  const files::Array& rotated = **header->metadata.integers_at("smollm3.rope.rotated_layers");
+  EXPECT_EQ(rotated.integer(0), 0);
 }
 
 }  // namespace

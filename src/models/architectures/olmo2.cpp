@@ -8,7 +8,9 @@ namespace {
 ValueId layer(Layer& l, ValueId x) {
   const u32 window = l.build.whole_or("attention.sliding_window", 0);
   const bool slides = window > 0 && l.build.sliding_layers(4)[l.index];
-  SelfAttention attention = read_attention(l, RopePairs::halves, {.scaled = !slides});
+  const bool own_base = slides && l.build.has_key("rope.freq_base_swa");
+  SelfAttention attention = read_attention(
+      l, RopePairs::halves, {.base_key = own_base ? "rope.freq_base_swa" : "rope.freq_base", .scaled = !slides});
   attention.window = slides ? window : 0;
   return post_norm_layer(l, x, attention);
 }

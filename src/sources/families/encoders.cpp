@@ -18,12 +18,14 @@ constexpr Family families[] = {
      .activations = "gelu",
      .defaults = R"({"hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 512})",
      .names = bert_names,
+     .only = "position_embedding_type absolute",
      .encoder = true},
     {.model_types = "xlm-roberta roberta",
      .architecture = "bert",
      .activations = "gelu",
      .defaults = R"({"hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 514})",
      .names = bert_names,
+     .only = "position_embedding_type absolute",
      .first_position = 2,
      .encoder = true},
     {.model_types = "modernbert",
@@ -53,6 +55,8 @@ constexpr Family families[] = {
      .aliases = R"(hidden_size n_embd  num_hidden_layers n_layer  num_attention_heads n_head  intermediate_size n_inner
                    max_position_embeddings n_positions  layer_norm_eps layer_norm_epsilon  rope_theta rotary_emb_base
                    hidden_act activation_function)",
+     .only = R"(prenorm false  causal false  parallel_block false  use_rms_norm false  rotary_emb_interleaved false
+                rotary_emb_fraction 1  moe_every_n_layers 0  scale_attn_by_inverse_layer_idx false)",
      .encoder = true},
 };
 

@@ -57,6 +57,19 @@ constexpr Family families[] = {
              "moe_intermediate_size expert_feed_forward_length norm_topk_prob expert_weights_norm",
      .aliases = "num_experts num_local_experts",
      .made = stacked},
+    {.model_types = "qwen3_vl_moe_text",
+     .architecture = "qwen3moe",
+     .activations = "silu",
+     .defaults =
+         R"({"hidden_act": "silu", "rope_theta": 500000, "rms_norm_eps": 1e-6, "max_position_embeddings": 128000,
+                     "head_dim": 128, "num_key_value_heads": 16, "num_experts": 60, "num_experts_per_tok": 4,
+                     "moe_intermediate_size": 1408})",
+     .names = "mlp.gate ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps mlp.experts.down_proj ffn_down_exps",
+     .keys = "num_experts expert_count num_experts_per_tok expert_used_count "
+             "moe_intermediate_size expert_feed_forward_length",
+     .aliases = "num_experts num_local_experts",
+     .made = "ffn_gate_up_exps.weight by_inputs ffn_down_exps.weight by_inputs",
+     .rope_types = "mrope"},
     {.model_types = "olmoe",
      .architecture = "olmoe",
      .activations = "silu",
@@ -72,14 +85,17 @@ constexpr Family families[] = {
                      "max_position_embeddings": 131072, "num_local_experts": 128, "num_experts_per_tok": 4,
                      "sliding_window": 128})",
      .names = "post_attention_layernorm post_attention_norm self_attn.sinks attn_sinks.weight "
-              "mlp.router ffn_gate_inp mlp.experts.gate_up_proj_blocks ffn_gate_up_exps.blocks "
+              "mlp.router ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps "
+              "mlp.experts.down_proj ffn_down_exps mlp.experts.gate_up_proj_blocks ffn_gate_up_exps.blocks "
               "mlp.experts.gate_up_proj_scales ffn_gate_up_exps.scales "
               "mlp.experts.gate_up_proj_bias ffn_gate_up_exps.bias mlp.experts.down_proj_blocks ffn_down_exps.blocks "
               "mlp.experts.down_proj_scales ffn_down_exps.scales mlp.experts.down_proj_bias ffn_down_exps.bias",
      .keys = "num_local_experts expert_count num_experts_per_tok expert_used_count "
              "intermediate_size expert_feed_forward_length",
+     .only = "swiglu_alpha 1.702 swiglu_limit 7",
      .made = "ffn_gate_up_exps.blocks blocks ffn_gate_up_exps.scales blocks ffn_gate_up_exps.bias interleaved "
-             "ffn_down_exps.blocks blocks ffn_down_exps.scales blocks",
+             "ffn_down_exps.blocks blocks ffn_down_exps.scales blocks "
+             "ffn_gate_up_exps.weight transposed_by_turns ffn_down_exps.weight transposed",
      .quantization = "mxfp4",
      .windows = Windows::some},
     {.model_types = "deepseek_v2",
@@ -98,7 +114,7 @@ constexpr Family families[] = {
              "qk_rope_head_dim rope.dimension_count v_head_dim attention.value_length_mla "
              "qk_head_dims attention.key_length_mla",
      .computed = "qk_head_dims qk_nope_head_dim+qk_rope_head_dim",
-     .only = "topk_method greedy",
+     .only = "topk_method greedy norm_topk_prob false",
      .made = latent_made,
      .latent = true},
     {.model_types = "deepseek_v3",

@@ -4,6 +4,10 @@
 namespace pronk::sources {
 namespace {
 
+constexpr std::string_view stablelm_defaults =
+    R"({"hidden_act": "silu", "rope_theta": 10000, "layer_norm_eps": 1e-5, "num_key_value_heads": 32,
+        "max_position_embeddings": 4096, "partial_rotary_factor": 0.25, "qk_layernorm": false})";
+
 constexpr Family families[] = {
     {.model_types = "phi",
      .architecture = "phi2",
@@ -14,8 +18,11 @@ constexpr Family families[] = {
     {.model_types = "stablelm",
      .architecture = "stablelm",
      .activations = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "layer_norm_eps": 1e-5, "num_key_value_heads": 32,
-                     "max_position_embeddings": 4096, "partial_rotary_factor": 0.25})"},
+     .defaults = stablelm_defaults,
+     .names = "self_attn.q_layernorm.norms attn_q_norm  self_attn.k_layernorm.norms attn_k_norm",
+     .made = "attn_q_norm.weight heads  attn_k_norm.weight heads",
+     .variants = "qk_layernorm stablelm.plain"},
+    {.model_types = "stablelm.plain", .architecture = "stablelm", .activations = "silu", .defaults = stablelm_defaults},
     {.model_types = "starcoder2",
      .architecture = "starcoder2",
      .activations = "gelu_pytorch_tanh",
@@ -23,6 +30,7 @@ constexpr Family families[] = {
                      "num_key_value_heads": 2, "max_position_embeddings": 4096, "tie_word_embeddings": true})",
      .names = "mlp.c_fc ffn_up  mlp.c_proj ffn_down",
      .aliases = "layer_norm_eps norm_epsilon",
+     .only = "norm_type layer_norm mlp_type default",
      .windows = Windows::all},
     {.model_types = "olmo",
      .architecture = "olmo",

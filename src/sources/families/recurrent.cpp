@@ -26,6 +26,10 @@ constexpr Pairs granite_names =
 constexpr Pairs granite_keys =
     "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
     "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale";
+constexpr Pairs granite_shared_keys =
+    "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
+    "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale "
+    "shared_intermediate_size expert_shared_feed_forward_length";
 constexpr Pairs granite_hybrid_keys =
     "num_local_experts expert_count num_experts_per_tok expert_used_count embedding_multiplier embedding_scale "
     "residual_multiplier residual_scale attention_multiplier attention.scale logits_scaling logit_scale "
@@ -34,6 +38,18 @@ constexpr Pairs granite_hybrid_keys =
 constexpr Pairs granite_made =
     "ffn_gate_up_exps.weight halves ffn_gate_up_shexp.weight halves ffn_gate_up.weight halves "
     "ssm_a logs+column ssm_d column ssm_conv1d.weight flat";
+
+constexpr Pairs qwen35_names =
+    "post_attention_layernorm post_attention_norm linear_attn.in_proj_qkv attn_qkv linear_attn.in_proj_z attn_gate "
+    "linear_attn.in_proj_a ssm_alpha linear_attn.in_proj_b ssm_beta linear_attn.conv1d ssm_conv1d "
+    "linear_attn.A_log ssm_a linear_attn.dt_bias ssm_dt.bias linear_attn.norm ssm_norm linear_attn.out_proj ssm_out "
+    "mlp.gate ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps "
+    "mlp.experts.gate_proj ffn_gate_exps mlp.experts.up_proj ffn_up_exps mlp.experts.down_proj ffn_down_exps "
+    "mlp.shared_expert_gate ffn_gate_inp_shexp mlp.shared_expert.gate_proj ffn_gate_shexp "
+    "mlp.shared_expert.up_proj ffn_up_shexp mlp.shared_expert.down_proj ffn_down_shexp";
+constexpr Pairs qwen35_made =
+    "ssm_a logs ssm_conv1d.weight flat ffn_gate_up_exps.weight halves ffn_gate_exps.weight stacked "
+    "ffn_up_exps.weight stacked ffn_down_exps.weight stacked ffn_gate_inp_shexp.weight flat";
 
 constexpr Family families[] = {
     {.model_types = "lfm2",
@@ -69,6 +85,14 @@ constexpr Family families[] = {
      .names = granite_names,
      .keys = granite_keys,
      .made = "ffn_gate_up_exps.weight halves",
+     .halves = true},
+    {.model_types = "granitemoeshared",
+     .architecture = "granitemoe",
+     .activations = "silu",
+     .defaults = granite_defaults,
+     .names = granite_names,
+     .keys = granite_shared_keys,
+     .made = "ffn_gate_up_exps.weight halves ffn_gate_up_shexp.weight halves",
      .halves = true},
     {.model_types = "granitemoehybrid",
      .architecture = "granitehybrid",
@@ -125,7 +149,8 @@ constexpr Family families[] = {
                      "head_dim": 256, "num_key_value_heads": 2, "partial_rotary_factor": 0.25, "num_experts": 512,
                      "num_experts_per_tok": 10, "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
                      "norm_topk_prob": true, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
-                     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4})",
+                     "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
+                     "full_attention_interval": 4})",
      .names = "post_attention_layernorm post_attention_norm linear_attn.in_proj_qkvz attn_qkvz "
               "linear_attn.in_proj_ba ssm_ba linear_attn.conv1d ssm_conv1d linear_attn.A_log ssm_a "
               "linear_attn.dt_bias ssm_dt.bias linear_attn.norm ssm_norm linear_attn.out_proj ssm_out "
@@ -141,6 +166,63 @@ constexpr Family families[] = {
      .computed = "inner linear_value_head_dim*linear_num_value_heads",
      .made = "attn_qkvz.weight qkvz ssm_a logs ssm_conv1d.weight flat ffn_gate_exps.weight stacked "
              "ffn_up_exps.weight stacked ffn_down_exps.weight stacked ffn_gate_inp_shexp.weight flat",
+     .recurrent = "linear_attention",
+     .norms_from_one = true},
+    {.model_types = "falcon_h1",
+     .architecture = "falcon-h1",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-5, "num_key_value_heads": 8,
+                     "max_position_embeddings": 8192, "mamba_d_ssm": 1024, "mamba_n_heads": 128, "mamba_n_groups": 1,
+                     "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_expand": 2})",
+     .names =
+         "pre_ff_layernorm ffn_norm final_layernorm output_norm feed_forward.gate_proj ffn_gate "
+         "feed_forward.up_proj ffn_up feed_forward.down_proj ffn_down mamba.in_proj ssm_in mamba.conv1d ssm_conv1d "
+         "mamba.dt_bias ssm_dt.bias mamba.A_log ssm_a mamba.D ssm_d mamba.out_proj ssm_out",
+     .keys = "mamba_d_state ssm.state_size mamba_d_conv ssm.conv_kernel mamba_n_heads ssm.time_step_rank "
+             "mamba_n_groups ssm.group_count mamba_d_ssm ssm.inner_size "
+             "embedding_multiplier multiplier.embedding lm_head_multiplier multiplier.logits "
+             "key_multiplier multiplier.key attention_in_multiplier multiplier.attention_in "
+             "attention_out_multiplier multiplier.attention_out ssm_in_multiplier multiplier.ssm_in "
+             "ssm_out_multiplier multiplier.ssm_out ssm_multipliers multiplier.ssm mlp_multipliers multiplier.mlp",
+     .computed = "mamba_d_ssm mamba_expand*hidden_size",
+     .only = "mamba_rms_norm false attention_bias false projectors_bias false",
+     .made = "ssm_a logs+column ssm_d column ssm_conv1d.weight flat"},
+    {.model_types = "qwen3_5_text",
+     .architecture = "qwen35",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
+                     "head_dim": 256, "num_key_value_heads": 4, "partial_rotary_factor": 0.25,
+                     "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_key_head_dim": 128,
+                     "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "full_attention_interval": 4,
+                     "neighbours": true})",
+     .names = qwen35_names,
+     .keys = "linear_num_key_heads ssm.group_count linear_num_value_heads ssm.time_step_rank "
+             "linear_key_head_dim ssm.state_size inner ssm.inner_size linear_conv_kernel_dim ssm.conv_kernel "
+             "neighbours ssm.neighbours_share",
+     .computed = "inner linear_value_head_dim*linear_num_value_heads",
+     .made = qwen35_made,
+     .rope_types = "mrope",
+     .recurrent = "linear_attention",
+     .norms_from_one = true},
+    {.model_types = "qwen3_5_moe_text",
+     .architecture = "qwen35moe",
+     .activations = "silu",
+     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
+                     "head_dim": 256, "num_key_value_heads": 2, "partial_rotary_factor": 0.25, "num_experts": 256,
+                     "num_experts_per_tok": 8, "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+                     "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_key_head_dim": 128,
+                     "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "full_attention_interval": 4,
+                     "neighbours": true, "dense": 0})",
+     .names = qwen35_names,
+     .keys = "num_experts expert_count num_experts_per_tok expert_used_count "
+             "moe_intermediate_size expert_feed_forward_length "
+             "shared_expert_intermediate_size expert_shared_feed_forward_length "
+             "linear_num_key_heads ssm.group_count linear_num_value_heads ssm.time_step_rank "
+             "linear_key_head_dim ssm.state_size inner ssm.inner_size linear_conv_kernel_dim ssm.conv_kernel "
+             "neighbours ssm.neighbours_share",
+     .computed = "inner linear_value_head_dim*linear_num_value_heads intermediate_size dense",
+     .made = qwen35_made,
+     .rope_types = "mrope",
      .recurrent = "linear_attention",
      .norms_from_one = true},
 };

@@ -33,7 +33,7 @@ type OfString = (text: string) => FileSpec;
 
 export function fileSpecs(source: ModelSource, ofString: OfString, options: SourceOptions = {}): FileSpec[] {
   if (source === builtinName) return [stringSpec(builtinUrl().href, ofString)];
-  const files = Array.isArray(source) ? ofUppermostFolder(source as readonly ModelFile[]) : [source as ModelFile];
+  const files = ofUppermostFolder(Array.isArray(source) ? (source as readonly ModelFile[]) : [source as ModelFile]);
   if (files.length === 0) throw new PronkError('bad-argument', 'the list of model files is empty');
   const { cache = true, hubEndpoint } = options;
   if (typeof cache !== 'boolean' && typeof cache !== 'string') {
@@ -43,8 +43,9 @@ export function fileSpecs(source: ModelSource, ofString: OfString, options: Sour
     const url = hubUrl(text, hubEndpoint);
     return url === null ? ofString(text) : { kind: 'url', url, hub: true };
   };
-  return files.map((file) => {
+  return files.map(({ file, path }) => {
     const spec = fileSpec(file, ofName);
+    if (spec.kind === 'blob' && path !== undefined) return { ...spec, path };
     return spec.kind === 'url' ? { ...spec, cache } : spec;
   });
 }

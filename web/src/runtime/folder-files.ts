@@ -13,27 +13,34 @@ type UrlSpec = FileSpec & { kind: 'url' };
 export interface FolderFiles {
   /** For a person. */
   readonly name: string;
-  /** All of them; null: they are not known. */
+  /** All but those of folders within; null: they are not known. */
   readonly names: readonly string[] | null;
   /** false: there is no file of that name; null: only opening it can tell. */
   has(name: string): boolean | null;
   source(name: string): ByteSource;
 }
 
-/** Of the files of a chosen directory (File.webkitRelativePath) those of its uppermost folder of a model; else all. */
-export function ofUppermostFolder<T>(files: readonly T[]): readonly T[] {
+/**
+ * Of the files of a chosen directory (File.webkitRelativePath) those of its uppermost folder of a model and what is
+ * within, by their paths in it; else all, by no path.
+ */
+export function ofUppermostFolder<T>(files: readonly T[]): { file: T; path?: string }[] {
   const path = (file: T): string => (file instanceof Blob && (file as Partial<File>).webkitRelativePath) || '';
   const folders = files.map((file) => path(file).replace(/[^/]*$/, ''));
   const marked = folders.filter((folder, i) =>
     kinds.some((kind) => folder !== '' && path(files[i]!) === folder + kind),
   );
-  if (marked.length === 0) return files;
+  if (marked.length === 0) return files.map((file) => ({ file }));
   const uppermost = marked.reduce((a, b) => (b.split('/').length < a.split('/').length ? b : a));
-  return files.filter((_, i) => folders[i] === uppermost);
+  return files
+    .filter((file) => path(file).startsWith(uppermost))
+    .map((file) => ({ file, path: path(file).slice(uppermost.length) }));
 }
 
 /** A folder has one of them. */
 const kinds = ['mlc-chat-config.json', 'model.norm.weight.safetensors', 'config.json'];
+/** A folder within that has a file of the model's. */
+const poolingFolder = '1_Pooling';
 /** Names that stand for the folder that they are in. */
 const folderMarks = [...kinds, 'model.safetensors.index.json', 'tensor-cache.json', 'ndarray-cache.json'];
 
@@ -82,7 +89,7 @@ class UrlFolder implements FolderFiles {
   ) {}
 
   get names(): string[] | null {
-    return this.entries && [...this.entries.keys()].filter((path) => !path.includes('/'));
+    return this.entries && [...this.entries.keys()].filter(isOutside);
   }
 
   has(name: string): boolean | null {
@@ -94,6 +101,9 @@ class UrlFolder implements FolderFiles {
     return this.platform.source({ ...this.spec, ...told, url: this.urlOf(name), longRequests: true });
   }
 }
+
+/** Not in a folder within. */
+const isOutside = (path: string): boolean => !path.includes('/');
 
 function isFolder(names: string[]): boolean {
   return names.includes(kinds[0]!) || names.some((name) => /^[^/]*\.safetensors$/.test(name));
@@ -108,7 +118,9 @@ async function folderOfPath(platform: Platform, path: string): Promise<FolderFil
   if (!names) return null;
   const within = /[\\/]$/.test(folder) ? folder : `${folder}/`;
   const name = fileName(within.slice(0, -1)) || folder;
-  const specs = new Map(names.map((each): [string, FileSpec] => [each, { kind: 'path', path: within + each }]));
+  const pooling = names.includes(poolingFolder) ? await platform.listFolder(within + poolingFolder) : null;
+  const all = [...names, ...(pooling ?? []).map((each) => `${poolingFolder}/${each}`)];
+  const specs = new Map(all.map((each): [string, FileSpec] => [each, { kind: 'path', path: within + each }]));
   if (!kinds.some((kind) => specs.has(kind))) throw new PronkError('bad-model', notOne(name));
   return new SpecFolder(platform, name, specs);
 }
@@ -117,7 +129,7 @@ function folderOfBlobs(platform: Platform, files: FileSpec[]): FolderFiles | nul
   const specs = new Map<string, FileSpec>();
   for (const spec of files) {
     if (spec.kind !== 'blob' || !('name' in spec.blob)) return null;
-    specs.set(String(spec.blob.name), spec);
+    specs.set(spec.path ?? String(spec.blob.name), spec);
   }
   if (kinds.some((kind) => specs.has(kind))) return new SpecFolder(platform, 'the folder', specs);
   if ([...specs.keys()].some((name) => name.endsWith('.safetensors'))) {
@@ -134,7 +146,7 @@ class SpecFolder implements FolderFiles {
   ) {}
 
   get names(): string[] {
-    return [...this.specs.keys()];
+    return [...this.specs.keys()].filter(isOutside);
   }
 
   has(name: string): boolean {

@@ -310,6 +310,7 @@ export type FileSpec =
       /** Read by few long requests, one at a time: what is read from several files in turn. */
       longRequests?: boolean;
     }
-  | { kind: 'blob'; blob: Blob }
+  /** path: of a file of a folder, in it; else it is what the file is named. */
+  | { kind: 'blob'; blob: Blob; path?: string }
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'path'; path: string };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { LoadOptions, ModelSource, Pronk as PronkType } from '../../src/api/node.js';
 import { findFolder } from '../../src/runtime/folder-files.js';
@@ -76,7 +76,10 @@ function files(folder: Folder): File[] {
 
 function onDisk(folder: Folder): string {
   const path = mkdtempSync(join(temporary, 'model-'));
-  for (const [name, bytes] of folder) writeFileSync(join(path, name), bytes);
+  for (const [name, bytes] of folder) {
+    mkdirSync(dirname(join(path, name)), { recursive: true });
+    writeFileSync(join(path, name), bytes);
+  }
   return path;
 }
 
@@ -115,6 +118,26 @@ describe('a folder says what the same model says as a GGUF file', () => {
       Object.defineProperty(file, 'webkitRelativePath', { value: within + file.name });
     });
     expect(await answer(await load(chosen.reverse()))).toEqual(expected);
+  });
+});
+
+describe('the pooling in a folder within', () => {
+  const folder = tinyFolder(1).set('1_Pooling/config.json', jsonBytes({ pooling_mode: 'max' }));
+  const refused = expect.objectContaining({ message: expect.stringContaining("pooling by 'max': not supported") });
+
+  it('is read of a chosen directory', async () => {
+    const chosen = [...folder].map(([name, bytes]) => {
+      const file = new File([bytes], name.replace(/.*\//, ''));
+      return Object.defineProperty(file, 'webkitRelativePath', { value: `model/${name}` });
+    });
+    await expect(load(chosen)).rejects.toThrowError(refused);
+  });
+
+  it('is read of a path and of a server', async () => {
+    await expect(load(onDisk(folder))).rejects.toThrowError(refused);
+    await expect(load((await serve(folder)).url)).rejects.toThrowError(refused);
+    const { origin } = await serve(folder, true);
+    await expect(load('hf:owner/repo', { hubEndpoint: origin })).rejects.toThrowError(refused);
   });
 });
 
