@@ -37,6 +37,13 @@ describe.skipIf(noGpu !== '')('operations by subgroups', () => {
   });
 });
 
+describe.skipIf(noGpu !== '')('experts', () => {
+  it('are multiplied right, one token and many', async () => {
+    const { status, text } = await testOps('--op', 'matmul-experts', '--quick');
+    expect(status, text).toBe(0);
+  });
+});
+
 describe.skipIf(noGpu !== '')('sampling', () => {
   it('takes the tokens of the reference, without any feature too', async () => {
     const { status, text } = await testOps('--op', 'sampling', '--no-features', '--default-limits');
