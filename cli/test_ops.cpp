@@ -19,7 +19,6 @@ namespace pronk::cli {
 
 namespace {
 
-using engine::kv_option_name;
 using engine::kv_types;
 using engine::matmul_names;
 using engine::MatMulKernel;
@@ -31,6 +30,11 @@ using nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string_view kv_option_name(KvType type) {
+  constexpr std::string_view names[] = {"f32", "f16", "q8_0", "q4_0"};
+  return names[u32(type)];
+}
 
 // ---- The device, waited for
 
@@ -314,30 +318,34 @@ class Report {
   u32 tests_ = 0, failed_ = 0;
 };
 
-Outcome check_format(std::string_view name) {
+// One name may be both a format of weights and a type of the cache.
+Outcome choose_format(OpChoice& choice, std::string_view name) {
+  if (name.empty()) return {};
   std::string all;
   for (const formats::Format& format : formats::table()) {
-    if (name.empty() || format.name == name) return {};
+    if (format.name == name) choice.format = &format;
     all += std::string(format.name) + "|";
   }
   for (const KvType type : kv_types) {
-    if (kv_option_name(type) == name) return {};
+    if (kv_option_name(type) == name) choice.kv = type;
     all += std::string(kv_option_name(type)) + "|";
   }
+  if (!choice.all_formats()) return {};
   all.pop_back();
   return bad_usage("pronk test-ops: --format is " + quoted(name) + ", not one of " + all);
 }
 
 Outcome run(const Args& args) {
-  const OpChoice choice{args.text("--op"), args.text("--format"), args.text("--candidate"), args.flag("--quick")};
-  PRONK_OK(check_format(choice.format));
+  const std::string_view format = args.text("--format");
+  OpChoice choice{.op = args.text("--op"), .candidate = args.text("--candidate"), .quick = args.flag("--quick")};
+  PRONK_OK(choose_format(choice, format));
   PRONK_TRY(auto device, gpu::create_native_device());
   const Clock::time_point start = Clock::now();
   Bench bench(std::move(device));
   Report report(bench, args.flag("--json"));
   PRONK_OK(engine::each_op(choice, bench.device(), [&](const auto& make) { return report.test(make); }));
   if (report.tests() == 0)
-    return bad_usage("pronk test-ops: no operation " + quoted(choice.op) + " works on format " + quoted(choice.format) +
+    return bad_usage("pronk test-ops: no operation " + quoted(choice.op) + " works on format " + quoted(format) +
                      (choice.candidate.empty() ? "" : " with candidate " + quoted(choice.candidate)));
   if (args.flag("--perf"))
     PRONK_OK(each_timing(choice, bench.device(), [&](const MakeAt& make) { return report.time(make); }));

@@ -19,15 +19,19 @@ constexpr kernels::MatMulKind matmul_kinds[] = {
     {nullptr, false, false, Epilogue::add},
 };
 
+// The first plain one, and the first with blocks.
+bool is_example(const formats::Format& format) {
+  const auto all = formats::table();
+  return &format == all.data() ||
+         &format == &*std::find_if(all.begin(), all.end(), [](const auto& f) { return f.block_weights > 1; });
+}
+
 // All kinds for a plain format, one with blocks, and one asked for; three for the others, which differ in how weights
 // are decoded alone; two when it has to be quick.
 bool wants_kind(const OpChoice& choice, const formats::Format& format, u32 kind) {
   if (choice.quick) return kind < 2;
-  const auto all = formats::table();
-  const bool first_with_blocks =
-      &format == &*std::find_if(all.begin(), all.end(), [](const auto& f) { return f.block_weights > 1; });
-  if (&format == all.data() || first_with_blocks || !choice.format.empty()) return true;
-  return kind < 2 || kind == 2 + u32(&format - all.data()) % (std::size(matmul_kinds) - 2);
+  if (is_example(format) || choice.format) return true;
+  return kind < 2 || kind == 2 + u32(&format - formats::table().data()) % (std::size(matmul_kinds) - 2);
 }
 
 // Ragged, and up to 16384 wide.
@@ -230,7 +234,7 @@ Status each_store_kv(const OpChoice& choice, const VisitOp& visit) {
 }
 
 Status each_sampling(const OpChoice& choice, const VisitOp& visit) {
-  if (!choice.format.empty()) return {};
+  if (!choice.all_formats()) return {};
   constexpr graph::SamplingParams all[] = {
       {},
       {.temperature = 1, .seed = 5},
@@ -247,7 +251,7 @@ Status each_sampling(const OpChoice& choice, const VisitOp& visit) {
 }
 
 Status each_adjustment(const OpChoice& choice, const VisitOp& visit) {
-  if (!choice.format.empty()) return {};
+  if (!choice.all_formats()) return {};
   for (const u32 vocab : {17u, 1025u, 151936u}) {
     for (const bool masked : {false, true}) PRONK_OK(visit([&] { return adjust_case(vocab, masked, vocab); }));
   }
@@ -341,7 +345,7 @@ Status each_recurrence(const VisitOp& visit) {
 
 // Those that have no weight formats: a case is made to be asked for its operation's name.
 Status each_row_operation(const OpChoice& choice, const VisitOp& visit) {
-  if (!choice.format.empty()) return {};
+  if (!choice.all_formats()) return {};
   const VisitOp wanted = [&](const std::function<OpCase()>& make) -> Status {
     if (!choice.op.empty() && make().op != choice.op) return {};
     return visit(make);
@@ -358,8 +362,8 @@ Status each_row_operation(const OpChoice& choice, const VisitOp& visit) {
 Status each_candidate(const OpChoice& choice, const gpu::Device& device, MatMulKernel kernel, const VisitOp& visit) {
   const kernels::TunedKernel tuned = kernels::tuned(kernel);
   for (const formats::Format& format : formats::table()) {
-    const bool asked = !choice.format.empty() || !choice.candidate.empty();
-    if (!choice.wants(format) || (!asked && format.name != "F32" && format.name != "Q4_0")) continue;
+    const bool asked = choice.format || !choice.candidate.empty();
+    if (!choice.wants(format) || (!asked && !is_example(format))) continue;
     for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
       if (!choice.wants(tuned, i)) continue;
       if (!kernels::runs(tuned, i, device.limits(), kernels::features_for(format, device.features()))) continue;
@@ -378,11 +382,6 @@ Status each_candidate(const OpChoice& choice, const gpu::Device& device, MatMulK
 }
 
 }  // namespace
-
-std::string_view kv_option_name(KvType type) {
-  constexpr std::string_view names[] = {"f32", "f16", "q8_0", "q4_0"};
-  return names[u32(type)];
-}
 
 HeadShape heads_of(u32 group, u32 kv, u32 width) {
   return {.query = group * kv, .kv = kv, .key = width, .value = width};

@@ -39,9 +39,12 @@ void add_gate(Shader& shader, const MatMulKind& kind) {
   shader.function(gates ? kind.gate : graph::Function::silu_gate, gates);
 }
 
-Shader sample(std::string_view name) {
+// joins: what threads of a workgroup have.
+Shader sample(std::string_view name, bool joins) {
   Shader shader(name);
-  shader.params<SampleParams>("SampleParams").constants(sample_tile).add("sample_common").add(name);
+  shader.params<SampleParams>("SampleParams").constants(sample_tile).add("sample_common");
+  if (joins) shader.add("sample_all");
+  shader.add(name);
   return shader;
 }
 
@@ -209,17 +212,15 @@ AdjustParams adjust_params(const graph::SamplingParams& sampling, u32 first_step
 }
 
 PipelineDesc sample_blocks(bool adjust) {
-  Shader shader = sample("sample_blocks");
+  Shader shader = sample("sample_blocks", false);
   if (!adjust) return shader.add("sample_logits").finish({uniform, uniform, read, write, write});
   return shader.params<AdjustParams>("AdjustParams")
       .with("sample_adjust")
       .finish({uniform, uniform, write, write, write, uniform, read, read, write});
 }
-PipelineDesc sample_filter() {
-  return sample("sample_filter").add("sample_all").finish({uniform, uniform, read, read, write});
-}
+PipelineDesc sample_filter() { return sample("sample_filter", true).finish({uniform, uniform, read, read, write}); }
 PipelineDesc sample_pick() {
-  return sample("sample_pick").add("sample_all").finish({uniform, read, read, read, read, write, write, write});
+  return sample("sample_pick", true).finish({uniform, read, read, read, read, write, write, write});
 }
 
 }  // namespace pronk::kernels

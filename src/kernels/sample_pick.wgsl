@@ -95,7 +95,7 @@ fn candidate_count() -> u32 {
   return min(candidates[0], params.vocab);
 }
 
-const ALL = 1u << 30u;
+const ALL = 1073741824u;
 
 // Share of a token in 2⁻³⁰, so that sums do not depend on their order.
 fn weight(logit: f32, largest: f32, mass: f32) -> u32 {
