@@ -1,6 +1,6 @@
 // What the READMEs show compiles against the package's types.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -45,6 +45,7 @@ function complaints(codes: string[]): string {
       },
     };
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+    symlinkSync(join(web, 'node_modules'), join(folder, 'node_modules')); // what a reader would install
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
     execFileSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8', timeout: 100_000 });
     return '';
