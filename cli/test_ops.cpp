@@ -344,9 +344,13 @@ Outcome run(const Args& args) {
   Bench bench(std::move(device));
   Report report(bench, args.flag("--json"));
   PRONK_OK(engine::each_op(choice, bench.device(), [&](const auto& make) { return report.test(make); }));
-  if (report.tests() == 0)
-    return bad_usage("pronk test-ops: no operation " + quoted(choice.op) + " works on format " + quoted(format) +
-                     (choice.candidate.empty() ? "" : " with candidate " + quoted(choice.candidate)));
+  if (report.tests() == 0) {
+    const auto part = [](std::string_view words, std::string_view name) {
+      return name.empty() ? std::string() : std::string(words) + quoted(name);
+    };
+    return bad_usage("pronk test-ops: no operation" + part(" ", choice.op) + " works" + part(" on format ", format) +
+                     part(" with candidate ", choice.candidate));
+  }
   if (args.flag("--perf"))
     PRONK_OK(each_timing(choice, bench.device(), [&](const MakeAt& make) { return report.time(make); }));
   report.finish(seconds_since(start));

@@ -187,9 +187,8 @@ Status each_plain_attention(const OpChoice& choice, const Variant& variant, cons
       {.heads = heads_of(1, 4, 32), .causal = false},
       {.heads = heads_of(1, 4, 64), .window = 24, .causal = false},
   };
-  const bool one_type = variant.candidate && choice.candidate.empty();  // of all candidates, each another
-  u32 seed = 0;
-  u32 turn = 0;
+  const bool one_type = variant.candidate && choice.candidate.empty();  // candidates take turns with the types
+  u32 seed = 0, turn = 0;
   for (AttentionSpec spec : specs) {
     ++turn;
     for (const KvType kv : kv_types) {

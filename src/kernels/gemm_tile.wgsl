@@ -18,7 +18,6 @@ const STORE_PARTS = 1u;
 const_assert TILE_T * UNITS == WORKGROUP && TILE_N % W_STEP == 0u && THREADS_T <= 8u && FOURS >= 4u;
 
 // [a row's eighth of the tile][place of four of its numbers]
-var<workgroup> x_squares: array<f32, WORKGROUP>;
 var<workgroup> x_tile: array<array<vec4<f32>, THREADS_T * FOURS>, 8>;
 var<workgroup> w_tile: array<array<vec4<f32>, THREADS_N * FOURS>, 8>;
 
@@ -89,18 +88,6 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
       }
     }
   }
-}
-
-fn keep_squares(local: u32, squares: vec2<f32>) {
-  x_squares[local] = squares.x;
-}
-
-fn squares_of(row: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < X_LANES; i++) {
-    sum += x_squares[row * X_LANES + i];
-  }
-  return sum;
 }
 
 fn keep_sums(row: u32, at: u32, four: vec4<f32>) {

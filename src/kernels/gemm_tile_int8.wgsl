@@ -14,7 +14,6 @@ const STORE_PARTS = 1u;
 const_assert TILE_T * X_LANES == WORKGROUP && TILE_N % W_STEP == 0u && THREADS_T <= 8u;
 
 // [a row's eighth of the tile][place of sixteen of its numbers]
-var<workgroup> x_squares: array<f32, WORKGROUP>;
 var<workgroup> x_tile: array<array<vec4<u32>, THREADS_T * HALVES>, 8>;
 var<workgroup> x_scale: array<array<vec2<f32>, THREADS_T * HALVES>, 8>;  // and the sum
 var<workgroup> w_tile: array<array<vec4<u32>, THREADS_N * HALVES>, 8>;
@@ -127,18 +126,6 @@ fn add_half(sums: ptr<function, array<vec4<f32>, 16>>, tn: u32, tt: u32, half: u
       }
     }
   }
-}
-
-fn keep_squares(local: u32, squares: vec2<f32>) {
-  x_squares[local] = squares.x;
-}
-
-fn squares_of(row: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < X_LANES; i++) {
-    sum += x_squares[row * X_LANES + i];
-  }
-  return sum;
 }
 
 fn keep_sums(row: u32, at: u32, four: vec4<f32>) {

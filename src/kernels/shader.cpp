@@ -163,11 +163,11 @@ Shader& Shader::prepared(const formats::Format& format, std::string_view code_bo
 }
 
 Shader& Shader::tile(const formats::Format& format, const GemmTile& tile) {
-  if (tile.int8) return bytes(format).with("gemm_tile_int8").add("gemm_store");
+  if (tile.int8) return bytes(format).with("gemm_tile_int8").add("gemm_squares").add("gemm_store");
   if (tile.f16) return enable("f16").blocks(format).with("gemm_tile_f16").add("gemm_store");
   prepared(format, "code_book_floats");
   if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
-  return add("gemm_tile").add("gemm_store");
+  return add("gemm_tile").add("gemm_squares").add("gemm_store");
 }
 
 Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::KvType type, u32 width) {

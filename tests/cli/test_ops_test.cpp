@@ -117,6 +117,11 @@ TEST_F(TestOpsRuns, NothingToTest) {
   const Outcome run = test_ops("--op gemm --format q8_0");
   EXPECT_EQ(run.status, 2);
   EXPECT_NE(run.out.find("pronk test-ops: no operation 'gemm' works on format 'q8_0'\n"), std::string::npos) << run.out;
+  const Outcome unnamed = test_ops("--op attention --candidate none");
+  EXPECT_EQ(unnamed.status, 2);
+  EXPECT_NE(unnamed.out.find("pronk test-ops: no operation 'attention' works with candidate 'none'\n"),
+            std::string::npos)
+      << unnamed.out;
 }
 
 }  // namespace

@@ -109,6 +109,29 @@ TEST_F(Candidates, AttentionOfDecode) {
   }
 }
 
+// Lanes pass numbers to all others of their subgroup.
+TEST_F(Candidates, LanesNeedSubgroupsThatHaveThemAll) {
+  u32 of_lanes = 0;
+  for (const TunedKernel kernel : all_kernels) {
+    for (u32 i = 0; i < kernels::candidate_count(kernel); ++i) {
+      const bool attends = kernel == TunedKernel::attention_decode || kernel == TunedKernel::attention_prefill;
+      u32 lanes = 0;
+      if (attends) {
+        const auto& tile = kernels::attention_tiles(kernel == TunedKernel::attention_decode)[i];
+        lanes = tile.broadcasts ? tile.threads : 0;
+      } else if (const auto tile = kernels::gemm_tile(kernel, i)) {
+        lanes = tile->lanes;
+      }
+      if (lanes == 0) continue;
+      ++of_lanes;
+      EXPECT_TRUE(kernels::runs(kernel, i, {}, {.subgroups = true, .subgroup_min_size = lanes}));
+      EXPECT_FALSE(kernels::runs(kernel, i, {}, {.subgroups = true, .subgroup_min_size = lanes / 2}));
+      EXPECT_FALSE(kernels::runs(kernel, i, {}, {.subgroup_min_size = lanes}));
+    }
+  }
+  EXPECT_EQ(of_lanes, 10u);  // two of each kernel
+}
+
 // Only of formats whose weights are bytes, and of these all.
 TEST_F(Candidates, IntegerProductsOfEveryFormat) {
   u32 round = 0, without = 0;
