@@ -1,4 +1,4 @@
-// Attention of prefill and of decode for devices whose threads are the lanes of a CPU, for the reasons of gemm_lanes.wgsl.
+// Attention of prefill and of decode for devices whose threads are the lanes of a CPU, for the reasons of lanes_common.wgsl.
 // A workgroup is LANES lanes of a subgroup, which need no barrier: a lane scores every LANES-th position of a tile and sums
 // up its own pairs of the values; queries, and the weights of the others' positions, come by broadcasts. The visible
 // positions are split over as many workgroups as there are in x, see attention_decode.wgsl.

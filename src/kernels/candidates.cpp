@@ -19,8 +19,8 @@ constexpr MatVecTile one_token[] = {
     {64, 4, 64, true},        {8, 4, 32, false},       {16, 2, 32, false},       {32, 1, 32, false},
     {32, 2, 32, false},       {16, 4, 64, false},      {32, 4, 64, false},       {64, 1, 64, false},
     {8, 8, 32, false},        {8, 8, 32, true, true},  {8, 8, 32, false, true},  {16, 4, 32, true, true},
-    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true}, {.gemm_lanes = 8},
-    {.gemm_lanes = 4},
+    {16, 4, 32, false, true}, {32, 2, 32, true, true}, {32, 2, 32, false, true}, matvec_of_lanes(8),
+    matvec_of_lanes(4),
 };
 constexpr MatVecTile few_tokens[] = {
     {8, 2, 8, true},       {8, 2, 8, false},       {8, 4, 8, true},       {4, 2, 8, true},
@@ -67,7 +67,10 @@ u32 gemm_memory(const GemmTile& tile) {
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {
   if (const auto tile = gemm_tile(kernel, candidate)) return gemm_threads(*tile);
-  if (kernel == TunedKernel::matvec) return 2 * one_token[candidate].blocks;
+  if (kernel == TunedKernel::matvec) {
+    const MatVecTile& tile = one_token[candidate];
+    return tile.blocks > 0 ? 2 * tile.blocks : tile.lanes;
+  }
   if (kernel == TunedKernel::matvec_batch) return 2 * few_tokens[candidate].blocks * batch_tokens;
   return attention_tiles(kernel == TunedKernel::attention_decode)[candidate].threads;
 }
@@ -89,7 +92,8 @@ bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& featur
     return (!tile.subgroups || features.subgroups) && (!tile.broadcasts || features.subgroup_min_size >= tile.threads);
   }
   const MatVecTile& tile = matvec_tile(kernel, candidate);
-  return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product);
+  return (!tile.subgroups || features.subgroups) && (!tile.int8 || features.integer_dot_product) &&
+         (tile.blocks > 0 || features.subgroup_min_size >= tile.lanes);
 }
 
 std::string joined(std::initializer_list<u32> numbers) {
@@ -152,8 +156,8 @@ std::string candidate_name(TunedKernel kernel, u32 candidate) {
   }
   if (is_matvec(kernel)) {
     const MatVecTile& tile = matvec_tile(kernel, candidate);
-    return joined({tile.lanes, tile.rows, tile.blocks}) + (tile.subgroups ? "+subgroups" : "") +
-           (tile.int8 ? "+int8" : "");
+    return (tile.blocks > 0 ? joined({tile.lanes, tile.rows, tile.blocks}) : joined({tile.lanes, tile.rows})) +
+           (tile.subgroups ? "+subgroups" : "") + (tile.int8 ? "+int8" : "");
   }
   const AttentionTile& tile = attention_tiles(kernel == TunedKernel::attention_decode)[candidate];
   return (kernel == TunedKernel::attention_prefill

@@ -30,11 +30,14 @@ constexpr u32 tuned_kernels = 5;
 
 // See MatVecConstants. Many lanes for few rows are a split of k that makes workgroups of narrow matrices.
 struct MatVecTile {
-  u32 lanes = 0, rows = 0, blocks = 0;
+  u32 lanes = 0, rows = 0;
+  u32 blocks = 0;          // of 32 activations in workgroup memory; 0: matvec_lanes.wgsl, or gemm_lanes below
   bool subgroups = false;  // sums over lanes by shuffles
   bool int8 = false;       // activations of 8 bits, sixteen to a scale, and integer dot products: never the default
   u32 gemm_lanes = 0;      // not 0: the GEMM of so many lanes in its place, and nothing else of this holds
 };
+// matvec_lanes.wgsl, of one token, for CPUs, whose subgroups have at least so many lanes. It has no blocks in memory.
+constexpr MatVecTile matvec_of_lanes(u32 lanes) { return {lanes, 8, 0, true}; }
 // Tokens and weight rows of a tile.
 struct GemmTile {
   u32 tokens = 0, rows = 0;

@@ -4,8 +4,8 @@ var<workgroup> code_book: array<f32, 16>;
 
 // Before the first load32 or load8_in_tile, with a barrier between them.
 fn prepare(local: u32) {
-  if (local < 16u) {
-    code_book[local] = look_up(values, vec4<u32>(local)).x;
+  for (var i = local; i < 16u; i += WORKGROUP) {
+    code_book[i] = look_up(values, vec4<u32>(i)).x;
   }
 }
 

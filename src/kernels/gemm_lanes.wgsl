@@ -1,19 +1,14 @@
-// As gemm.wgsl, and as matvec.wgsl for one token, for devices whose threads are the lanes of a CPU, where every load is one for each lane, whatever memory it is
-// from, and a barrier is a switch of coroutines: LANES lanes of a subgroup load an activation each and pass it to all others.
-// A thread has two rows of the weight, with GATED a gate and its up, of which it decodes 32 numbers at a time for TILE_T tokens.
-
-@group(0) @binding(0) var<uniform> params: MatMulParams;
-@group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> weights4: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> weights1: array<u32>;
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
+// As gemm.wgsl, by lanes of a CPU. A thread has two rows of the weight, with GATED a gate and its up, of which it decodes 32
+// numbers at a time for TILE_T tokens.
 
 const WORKGROUP = TILE_N / 2u;
 const OUT_N = select(TILE_N, WORKGROUP, GATED);
-const LOADS = 8u / LANES;  // of a lane, for 32 activations
+
+// Of both rows, four sums side by side: a CPU adds them at the same time.
+struct Products {
+  row: vec4<f32>,
+  other: vec4<f32>,
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32,
@@ -23,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let lane = invocation % LANES;
   let first_t = group.y * TILE_T;
-  let tokens = min(TILE_T, max(state.rows, 1u) - first_t);  // no constant: a loop that is unrolled compiles thrice as long
+  let tokens = min(TILE_T, max(state.rows, 1u) - first_t);
   let n = group.x * OUT_N + local;
   let row = min(n, params.rows - 1u);
   let other = select(min(n + WORKGROUP, params.rows - 1u), params.rows + row, GATED);
@@ -39,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let a = floats_of(row * row_steps, block);
     let b = floats_of(other * row_steps, block);
     var inside: array<bool, LOADS>;  // of the row: behind its end activations are zero
-    var factors: array<vec4<f32>, LOADS>;
+    var factors: Loaded;
     for (var i = 0u; i < LOADS; i++) {
       let at = 8u * block + lane + i * LANES;
       inside[i] = at < 2u * params.row_units;
@@ -66,16 +61,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       let lo = v * factors[0];
       let hi = w * factors[LOADS - 1u];
-      var sum = sums[t];
-      sum = add(sum, a[0], b[0], subgroupBroadcast(lo, 0u));
-      sum = add(sum, a[1], b[1], subgroupBroadcast(lo, 1u));
-      sum = add(sum, a[2], b[2], subgroupBroadcast(lo, 2u));
-      sum = add(sum, a[3], b[3], subgroupBroadcast(lo, 3u));
-      sum = add(sum, a[4], b[4], subgroupBroadcast(hi, 4u % LANES));
-      sum = add(sum, a[5], b[5], subgroupBroadcast(hi, 5u % LANES));
-      sum = add(sum, a[6], b[6], subgroupBroadcast(hi, 6u % LANES));
-      sum = add(sum, a[7], b[7], subgroupBroadcast(hi, 7u % LANES));
-      sums[t] = sum;
+      var p = Products();
+      p = add(p, a[0], b[0], subgroupBroadcast(lo, 0u));
+      p = add(p, a[1], b[1], subgroupBroadcast(lo, 1u));
+      p = add(p, a[2], b[2], subgroupBroadcast(lo, 2u));
+      p = add(p, a[3], b[3], subgroupBroadcast(lo, 3u));
+      p = add(p, a[4], b[4], subgroupBroadcast(hi, 4u % LANES));
+      p = add(p, a[5], b[5], subgroupBroadcast(hi, 5u % LANES));
+      p = add(p, a[6], b[6], subgroupBroadcast(hi, 6u % LANES));
+      p = add(p, a[7], b[7], subgroupBroadcast(hi, 7u % LANES));
+      sums[t] += vec2<f32>(sum_of(p.row), sum_of(p.other));
     }
   }
 
@@ -90,21 +85,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 }
 
-// Of a token; each lane gives its activations' squares.
-fn token_scale(squares: f32) -> f32 {
-  if (!NORM) {
-    return 1.0;
-  }
-  var sum = squares;
-  for (var step = 1u; step < LANES; step <<= 1u) {
-    sum += subgroupShuffleXor(sum, step);
-  }
-  return inverseSqrt(sum / params.width + params.eps);
-}
-
-fn floats_of(row: u32, block: u32) -> array<vec4<f32>, 8> {
+fn floats_of(row: u32, block: u32) -> Floats32 {
   let w = load32(row, STEP * block);
-  var v: array<vec4<f32>, 8>;
+  var v: Floats32;
   for (var i = 0u; i < 4u; i++) {
     v[i] = (w.q[i] - SHIFT) * w.scale.x + w.offset.x;
     v[i + 4u] = (w.q[i + 4u] - SHIFT) * w.scale.y + w.offset.y;
@@ -112,28 +95,6 @@ fn floats_of(row: u32, block: u32) -> array<vec4<f32>, 8> {
   return v;
 }
 
-fn add(sums: vec2<f32>, a: vec4<f32>, b: vec4<f32>, v: vec4<f32>) -> vec2<f32> {
-  return vec2<f32>(add_products(sums.x, a, v), add_products(sums.y, b, v));
-}
-
-fn add_products(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
-  return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
-}
-
-fn store(token: u32, n: u32, sum: f32) {
-  if (n >= params.padded_rows) {
-    return;
-  }
-  var value = sum;
-  if (BIAS) {
-    value += bias[params.bias_base + min(n, params.rows - 1u)];
-  }
-  let at = params.y_base + token * params.y_stride + n;
-  if (ADD) {
-    value += y[at];
-  }
-  if (GATE) {
-    value = apply(y[at], value);
-  }
-  y[at] = select(0.0, value, n < params.rows);
+fn add(p: Products, a: vec4<f32>, b: vec4<f32>, v: vec4<f32>) -> Products {
+  return Products(p.row + a * v, p.other + b * v);
 }

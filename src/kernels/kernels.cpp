@@ -54,8 +54,21 @@ bool has_odd_units(const formats::Format& format, u32 cols) {
   return formats::is_additive(format) && cols / 8 % 2 != 0;
 }
 
+static PipelineDesc matvec_lanes(const MatMulKind& kind, const MatVecTile& tile) {
+  const MatVecLanesConstants constants{.LANES = tile.lanes};
+  Shader shader("matvec_lanes");
+  shader.enable("subgroups").params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
+  add_gate(shader, kind);
+  return shader.format(*kind.format, 8, false, kind.odd_units)
+      .blocks(*kind.format)
+      .add("lanes_common")
+      .add("matvec_lanes")
+      .finish({uniform, uniform, read, read, read, read, read, write});
+}
+
 PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) {
   CHECK(tokens == 1 || tokens == batch_tokens);
+  if (tile.blocks == 0) return matvec_lanes(kind, tile);
   const MatVecConstants constants =
       with_kind(MatVecConstants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens}, kind);
   Shader shader("matvec");
@@ -91,6 +104,7 @@ static PipelineDesc gemm_lanes(const MatMulKind& kind, const GemmTile& tile) {
   add_gate(shader, kind);
   return shader.format(*kind.format, 8, false, kind.odd_units)
       .blocks(*kind.format)
+      .add("lanes_common")
       .add("gemm_lanes")
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
@@ -135,7 +149,8 @@ u64 expert_groups_bytes(u32 slots, u32 experts) {
   return (1 + u64(3) * expert_tiles(slots, experts) + 2 * u64(slots)) * sizeof(u32);
 }
 
-Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits) {
+Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits, bool gated) {
+  if (tile.blocks == 0) return {u32(ceil_div(rows, tile.lanes * (gated ? tile.rows / 2 : tile.rows))), 1, 1};
   const u32 rows_a_group = 2 * tile.blocks * tokens / tile.lanes * tile.rows;
   const u32 groups = u32(ceil_div(rows, rows_a_group));
   const u32 x = std::min(groups, limits.max_compute_workgroups_per_dimension);

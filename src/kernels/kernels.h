@@ -46,7 +46,7 @@ gpu::PipelineDesc group_experts(u32 experts);
 u32 expert_tiles(u32 slots, u32 experts);
 u64 expert_groups_bytes(u32 slots, u32 experts);
 // Workgroups for `rows` output columns.
-Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits);
+Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits, bool gated = false);
 Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile);  // its y counts tiles of tokens
 u32 gemm_step();  // of the default tile: as many tokens cost as much as fewer, a step is left out as a whole
 

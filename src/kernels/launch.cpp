@@ -69,7 +69,8 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
     return launch;
   }
   const bool batch = kernel == MatMulKernel::batch;
-  launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits);
+  launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits,
+                            m.kind.epilogue == graph::Epilogue::gated);
   if (batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
   return launch;
 }

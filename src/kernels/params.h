@@ -182,6 +182,11 @@ PRONK_STRUCT(GemmLanesConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
+PRONK_STRUCT(MatVecLanesConstants,
+  (u32, LANES),
+  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
+);
+
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP), (bool, BY_POSITION));
 PRONK_STRUCT(RowConstants, (u32, WORKGROUP));
 PRONK_STRUCT(NormConstants, (u32, WORKGROUP), (bool, LAYER), (bool, WEIGHT), (bool, BIAS), (bool, ADD));

@@ -121,6 +121,8 @@ TEST_F(Candidates, LanesNeedSubgroupsThatHaveThemAll) {
         lanes = tile.broadcasts ? tile.threads : 0;
       } else if (const auto tile = kernels::gemm_tile(kernel, i)) {
         lanes = tile->lanes;
+      } else if (kernel == TunedKernel::matvec && kernels::matvec_tiles(false)[i].blocks == 0) {
+        lanes = kernels::matvec_tiles(false)[i].lanes;
       }
       if (lanes == 0) continue;
       ++of_lanes;
@@ -249,11 +251,11 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
 }
 
 // The GEMM that passes activations from lane to lane: lanes that are not there have none. One pipeline serves any
-// number of tokens.
-TEST_F(Candidates, TheGemmOfLanesServesAllProducts) {
+// number of tokens above one.
+TEST_F(Candidates, TheGemmOfLanesServesAllPrompts) {
   const kernels::MatMulKind kind{formats::find("Q4_0"), true, false, Epilogue::gated};
   std::set<std::string> texts;
-  for (const MatMulKernel kernel : {MatMulKernel::matvec, MatMulKernel::batch, MatMulKernel::gemm}) {
+  for (const MatMulKernel kernel : {MatMulKernel::batch, MatMulKernel::gemm}) {
     const TunedKernel tuned = kernels::tuned(kernel);
     u32 found = 0;
     for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
