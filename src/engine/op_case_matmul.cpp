@@ -37,8 +37,13 @@ bool int8(const MatMulSpec& s) {
   return kernels::matvec_tiles(s.kernel == MatMulKernel::batch)[*s.candidate].int8;
 }
 
-bool halves(const MatMulSpec& s) {
-  return s.candidate && s.kernel == MatMulKernel::gemm && kernels::gemm_tiles()[*s.candidate].f16;
+// What a GEMM by halves may differ by. Those of a tile sum 32 products up as halves: a sum of k is rounded by 2⁻¹¹ of
+// it at most, and sums grow like √k, on the whole by √(32 / 2) times as much. Matrices sum floats, and round both
+// factors.
+double halves_tolerance(const MatMulSpec& s) {
+  if (!s.candidate || s.kernel != MatMulKernel::gemm) return 0;
+  const kernels::GemmTile& tile = kernels::gemm_tiles()[*s.candidate];
+  return tile.f16 ? 4.0 / 2048 : tile.matrix > 0 ? 2.0 / 2048 : 0;
 }
 
 // Sixteen to a scale.
@@ -51,15 +56,10 @@ void round_to_int8(std::span<double> row) {
   }
 }
 
-// Of 32 products k rounds a sum of k by 2⁻¹¹ of it at most, and sums grow like √k: on the whole by √(32 / 2) times as
-// much.
-constexpr double halves_tolerance = 4.0 / 2048;
-
 // A number near the middle between two bytes may become either: of sixteen numbers the largest, 127 times as much, is
 // at most four times their root mean square.
 double matmul_tolerance(const MatMulSpec& s) {
-  return sum_tolerance(s.cols) + (int8(s) ? 4.0 / 127 / std::sqrt(double(s.cols)) : 0) +
-         (halves(s) ? halves_tolerance : 0);
+  return sum_tolerance(s.cols) + (int8(s) ? 4.0 / 127 / std::sqrt(double(s.cols)) : 0) + halves_tolerance(s);
 }
 
 OpAnswer matmul_answer(const MatMulSpec& s, const MatMulInput& in, u32 memory) {

@@ -357,8 +357,10 @@ Status each_row_operation(const OpChoice& choice, const VisitOp& visit) {
   return each_recurrence(wanted);
 }
 
-// All candidates that the device runs, of a plain format, one with blocks, and one asked for.
+// All candidates that the device runs, of a plain format, one with blocks, and one asked for; one kind for each, of a
+// candidate asked for all with these two formats. A GEMM has a tile that is full, and one that is not.
 Status each_candidate(const OpChoice& choice, const gpu::Device& device, MatMulKernel kernel, const VisitOp& visit) {
+  constexpr u32 tokens[] = {1, 13, 70};
   const kernels::TunedKernel tuned = kernels::tuned(kernel);
   for (const formats::Format& format : formats::table()) {
     const bool asked = choice.format || !choice.candidate.empty();
@@ -366,15 +368,19 @@ Status each_candidate(const OpChoice& choice, const gpu::Device& device, MatMulK
     for (u32 i = 0; i < kernels::candidate_count(tuned); ++i) {
       if (!choice.wants(tuned, i)) continue;
       if (!kernels::runs(tuned, i, device.limits(), kernels::features_for(format, device.features()))) continue;
-      kernels::MatMulKind kind = matmul_kinds[i % std::size(matmul_kinds)];
-      kind.format = &format;
-      const MatMulSpec spec{.kernel = kernel,
-                            .kind = kind,
-                            .rows = 70,
-                            .cols = u32(align_up(300, format.block_weights)),
-                            .tokens = kernel == MatMulKernel::matvec ? 1u : 13u,
-                            .candidate = i};
-      PRONK_OK(visit([&] { return matmul_case(spec, device.limits(), device.features(), i); }));
+      for (u32 k = 0; k < std::size(matmul_kinds); ++k) {
+        const bool all = !choice.candidate.empty() && is_example(format);
+        if (!all && k != i % std::size(matmul_kinds)) continue;
+        kernels::MatMulKind kind = matmul_kinds[k];
+        kind.format = &format;
+        const MatMulSpec spec{.kernel = kernel,
+                              .kind = kind,
+                              .rows = 70,
+                              .cols = u32(align_up(300, format.block_weights)),
+                              .tokens = tokens[u32(kernel)],
+                              .candidate = i};
+        PRONK_OK(visit([&] { return matmul_case(spec, device.limits(), device.features(), i); }));
+      }
     }
   }
   return {};

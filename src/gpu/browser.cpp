@@ -84,7 +84,8 @@ BrowserDevice::BrowserDevice(const HostDescription& host) {
                .subgroups = host.subgroups != 0,
                .integer_dot_product = host.integer_dot_product != 0,
                .subgroup_min_size = host.subgroup_min_size,
-               .subgroup_max_size = host.subgroup_max_size};
+               .subgroup_max_size = host.subgroup_max_size,
+               .subgroup_matrix = host.subgroup_matrix};
   info_ = {
       .vendor = host.vendor, .architecture = host.architecture, .device = host.device, .description = host.description};
   CHECK(current == nullptr);

@@ -83,6 +83,9 @@ struct Features {
   bool integer_dot_product = false;  // WGSL's packed_4x8_integer_dot_product
   u32 subgroup_min_size = 0;         // 0 when unknown
   u32 subgroup_max_size = 0;
+  // Rows and columns of the square matrices of halves whose products a subgroup sums up as floats, in the experimental
+  // chromium_experimental_subgroup_matrix; 0: none.
+  u32 subgroup_matrix = 0;
 };
 
 // As GPUAdapterInfo gives it; any may be empty.

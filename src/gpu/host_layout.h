@@ -28,6 +28,7 @@ PRONK_STRUCT(HostDescription,
   (u32, integer_dot_product),  // 0 or 1
   (u32, subgroup_min_size),
   (u32, subgroup_max_size),
+  (u32, subgroup_matrix),
   (HostText, vendor),
   (HostText, architecture),
   (HostText, device),

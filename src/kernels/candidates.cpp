@@ -28,9 +28,21 @@ constexpr MatVecTile few_tokens[] = {
     {4, 4, 8, false},      {16, 1, 16, false},     {8, 2, 8, true, true}, {8, 2, 8, false, true},
     {8, 4, 8, true, true}, {8, 4, 8, false, true}, {.gemm_lanes = 8},     {.gemm_lanes = 4},
 };
-constexpr GemmTile many_tokens[] = {{64, 128},        {32, 128},        {16, 128},          {32, 256},
-                                    {64, 256},        {64, 128, true},  {32, 128, true},    {64, 256, true},
-                                    gemm_of_lanes(8), gemm_of_lanes(4), gemm_of_halves(64), gemm_of_halves(32)};
+constexpr GemmTile many_tokens[] = {{64, 128},
+                                    {32, 128},
+                                    {16, 128},
+                                    {32, 256},
+                                    {64, 256},
+                                    {64, 128, true},
+                                    {32, 128, true},
+                                    {64, 256, true},
+                                    gemm_of_lanes(8),
+                                    gemm_of_lanes(4),
+                                    gemm_of_halves(64),
+                                    gemm_of_halves(32),
+                                    gemm_of_matrices(8, 32),
+                                    gemm_of_matrices(16, 32),
+                                    gemm_of_matrices(16, 64)};
 constexpr AttentionTile decode[] = {
     {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
     {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
@@ -55,10 +67,17 @@ u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }
 
-u32 gemm_threads(const GemmTile& tile) { return tile.lanes > 0 ? tile.rows / 2 : tile.tokens * tile.rows / 64; }
+u32 gemm_threads(const GemmTile& tile) {
+  if (tile.matrix > 0) return matrix_threads;
+  return tile.lanes > 0 ? tile.rows / 2 : tile.tokens * tile.rows / 64;
+}
 // With a code book; of bytes sixteen have a scale, with a sum or an offset.
 u32 gemm_memory(const GemmTile& tile) {
   if (tile.lanes > 0) return 64;
+  if (tile.matrix > 0) {
+    return (tile.tokens + tile.rows) * (tile.depth() + 8) * 2 +
+           (6 * tile.tokens + tile.matrix * tile.rows) * u32(sizeof(float)) + 64;
+  }
   const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), scales = tile.tokens * u32(sizeof(float));
   if (tile.f16) return (tile.tokens + tile.rows / 8 * 9) * tile.depth() * 2 + 6 * scales + 64;
   const u32 squares = gemm_threads(tile) * u32(sizeof(float));
@@ -85,6 +104,8 @@ u32 memory_of(TunedKernel kernel, u32 candidate) {
 bool has_features(TunedKernel kernel, u32 candidate, const gpu::Features& features) {
   if (const auto tile = gemm_tile(kernel, candidate)) {
     return (!tile->int8 || features.integer_dot_product) && (!tile->f16 || features.shader_f16) &&
+           (tile->matrix == 0 || (features.shader_f16 && features.subgroup_matrix == tile->matrix &&
+                                  features.subgroup_max_size <= tile->subgroup)) &&
            (tile->lanes == 0 || (features.subgroups && features.subgroup_min_size >= tile->lanes));
   }
   if (!is_matvec(kernel)) {
@@ -152,6 +173,7 @@ u32 candidate_count(TunedKernel kernel) {
 std::string candidate_name(TunedKernel kernel, u32 candidate) {
   if (const auto tile = gemm_tile(kernel, candidate)) {
     if (tile->lanes > 0) return joined({tile->tokens, tile->rows, tile->lanes}) + "+subgroups";
+    if (tile->matrix > 0) return joined({tile->tokens, tile->rows, tile->matrix, tile->subgroup}) + "+matrices";
     return joined({tile->tokens, tile->rows}) + (tile->int8 ? "+int8" : "") + (tile->f16 ? "+f16" : "");
   }
   if (is_matvec(kernel)) {

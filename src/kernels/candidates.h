@@ -44,9 +44,14 @@ struct GemmTile {
   bool int8 = false;  // as a matvec's
   u32 lanes = 0;      // not 0: gemm_lanes.wgsl, for CPUs, whose subgroups have at least so many
   bool f16 = false;   // numbers and sums of 32 products are halves: never the default
+  // Not 0: gemm_tile_matrix.wgsl, by matrices of so many rows and columns of subgroups of at most so many threads, with
+  // numbers that are halves: never the default.
+  u32 matrix = 0, subgroup = 0;
 
-  u32 depth() const { return int8 || f16 ? rows / 4 : rows / 8; }
+  u32 depth() const { return matrix > 0 ? 32 : int8 || f16 ? rows / 4 : rows / 8; }
 };
+constexpr u32 matrix_threads = 128;
+constexpr GemmTile gemm_of_matrices(u32 matrix, u32 subgroup) { return {64, 64, false, 0, false, matrix, subgroup}; }
 constexpr GemmTile gemm_of_lanes(u32 lanes) { return {32, 64, false, lanes}; }
 constexpr GemmTile gemm_of_halves(u32 tokens) { return {tokens, 128, false, 0, true}; }
 struct AttentionTile {

@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     x_begins[i] = params.x_base + (place / params.slots) * params.x_stride + (place % params.slots) * params.x_slot;
   }
 
-  var sums: array<vec4<f32>, 16>;
+  var sums: Sums;
   tile_sums(&sums, local, params.row_units, count);
   store_sums(&sums, local, count);
 }

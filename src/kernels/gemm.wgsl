@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = 0u; i < X_ROWS; i++) {
     x_begins[i] = params.x_base + min(first_t + x_tile_row(local, i), state.rows - 1u) * params.x_stride;
   }
-  var sums: array<vec4<f32>, 16>;
+  var sums: Sums;
   tile_sums(&sums, local, params.row_units, state.rows - first_t);
 
   if (NORM) {

@@ -1,11 +1,12 @@
 // Where the sums of a tile go: store(row, n, at), which the kernel defines, of a row of x and column n below OUT_N, reads
 // sum_at(at, n).
 
+alias Sums = array<vec4<f32>, 16>;  // of a thread
 const STORING = THREADS_T / STORE_PARTS;
 
 // Gives the sums of the first `count` rows of x to store(), through workgroup memory, which holds those of STORE_T rows a
 // thread, or of one row of a part of the threads: that takes one copy of its code for many rows in place of one a sum, and neighbours write side by side.
-fn store_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, count: u32) {
+fn store_sums(sums: ptr<function, Sums>, local: u32, count: u32) {
   let tn = local % THREADS_N;
   let tt = local / THREADS_N;
   for (var t = 0u; t < 8u; t += STORE_T) {

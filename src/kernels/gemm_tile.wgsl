@@ -38,7 +38,7 @@ fn four_rows(eighth: u32, place: u32) -> mat4x4<f32> {
 
 // Of thread `local`, [t][n / 4]: rows local / THREADS_N + t · THREADS_T of x, rows local % THREADS_N + n · THREADS_N of the
 // weight. Only the first `count` rows of x are wanted: sums of others may be left out.
-fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u32, count: u32) {
+fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) {
   let tn = local % THREADS_N;
   let tt = local / THREADS_N;
   let row = local / UNITS;

@@ -75,7 +75,7 @@ fn keep_w(row: u32, w: Block) {
   }
 }
 
-fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u32, count: u32) {
+fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) {
   var begins: array<u32, TILE_N / W_STEP>;
   for (var i = 0u; i < TILE_N / W_STEP; i++) {
     begins[i] = w_begin(i) / (4u / STEP);
@@ -97,7 +97,7 @@ fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u
   }
 }
 
-fn add_products(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, count: u32) {
+fn add_products(sums: ptr<function, Sums>, local: u32, count: u32) {
   let tn = local & (THREADS_N - 1u);
   let tt = (local / THREADS_N) & (THREADS_T - 1u);
   var products: array<vec2<f16>, 32>;  // [pair of rows of x][row of the weight]

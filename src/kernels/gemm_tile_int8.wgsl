@@ -61,7 +61,7 @@ fn x_unit_or_zeros(unit: u32, row_units: u32) -> Eight {
   return Eight();
 }
 
-fn tile_sums(sums: ptr<function, array<vec4<f32>, 16>>, local: u32, row_units: u32, count: u32) {
+fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) {
   let tn = local % THREADS_N;
   let tt = local / THREADS_N;
   let x_lane = local % X_LANES;
@@ -112,7 +112,7 @@ fn products(w: Rows, x: vec4<u32>, scale: vec2<f32>) -> vec4<f32> {
   return w.scale * (scale.x * sums) + w.offset * scale.y;
 }
 
-fn add_half(sums: ptr<function, array<vec4<f32>, 16>>, tn: u32, tt: u32, half: u32, count: u32) {
+fn add_half(sums: ptr<function, Sums>, tn: u32, tt: u32, half: u32, count: u32) {
   let x_place = place_of(tt, half);
   let a = four_rows(0u, tn, half);
   let b = four_rows(4u, tn, half);

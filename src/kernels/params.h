@@ -177,6 +177,8 @@ PRONK_STRUCT(GemmConstants,
 );
 
 // LANES: 4 or 8.
+PRONK_STRUCT(GemmMatrixConstants, (u32, MATRIX), (u32, SUBGROUP), (u32, SUBGROUPS), (u32, SUBGROUPS_T));
+
 PRONK_STRUCT(GemmLanesConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, LANES),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

@@ -1,5 +1,7 @@
 #include "kernels/shader.h"
 
+#include <bit>
+
 #include "formats/additive.h"
 #include "kernels/embedded.h"
 
@@ -164,6 +166,15 @@ Shader& Shader::prepared(const formats::Format& format, std::string_view code_bo
 
 Shader& Shader::tile(const formats::Format& format, const GemmTile& tile) {
   if (tile.int8) return bytes(format).with("gemm_tile_int8").add("gemm_squares").add("gemm_store");
+  if (tile.matrix > 0) {
+    const u32 subgroups = matrix_threads / tile.subgroup;
+    constants(GemmMatrixConstants{.MATRIX = tile.matrix,
+                                  .SUBGROUP = tile.subgroup,
+                                  .SUBGROUPS = subgroups,
+                                  .SUBGROUPS_T = 1u << (std::bit_width(subgroups) - 1) / 2});
+    text_ = "diagnostic(off, chromium.subgroup_matrix_uniformity);\n" + text_;
+    return enable("f16").enable("chromium_experimental_subgroup_matrix").blocks(format).with("gemm_tile_matrix");
+  }
   if (tile.f16) return enable("f16").blocks(format).with("gemm_tile_f16").add("gemm_store");
   prepared(format, "code_book_floats");
   if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";

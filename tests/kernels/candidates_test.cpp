@@ -134,6 +134,32 @@ TEST_F(Candidates, LanesNeedSubgroupsThatHaveThemAll) {
   EXPECT_EQ(of_lanes, 10u);  // two of each kernel
 }
 
+// A GEMM by matrices of subgroups needs that very size of matrices, and subgroups that are not larger than it takes
+// them to be; like the GEMM by halves it is never the default.
+TEST_F(Candidates, MatricesNeedTheirSizeAndSubgroupsThatAreNotLarger) {
+  u32 of_matrices = 0;
+  for (u32 i = 0; i < kernels::candidate_count(TunedKernel::gemm); ++i) {
+    const kernels::GemmTile& tile = kernels::gemm_tiles()[i];
+    if (tile.matrix == 0) continue;
+    ++of_matrices;
+    const gpu::Features features{
+        .shader_f16 = true, .subgroups = true, .subgroup_max_size = tile.subgroup, .subgroup_matrix = tile.matrix};
+    const auto runs_with = [&](auto change) {
+      gpu::Features changed = features;
+      change(changed);
+      return kernels::runs(TunedKernel::gemm, i, {}, changed);
+    };
+    EXPECT_TRUE(kernels::runs(TunedKernel::gemm, i, {}, features));
+    EXPECT_TRUE(runs_with([](gpu::Features& f) { f.subgroup_max_size /= 4; }));
+    EXPECT_FALSE(runs_with([](gpu::Features& f) { f.subgroup_max_size *= 2; }));
+    EXPECT_FALSE(runs_with([](gpu::Features& f) { f.subgroup_matrix *= 2; }));
+    EXPECT_FALSE(runs_with([](gpu::Features& f) { f.subgroup_matrix = 0; }));
+    EXPECT_FALSE(runs_with([](gpu::Features& f) { f.shader_f16 = false; }));
+    EXPECT_NE(kernels::default_candidate(TunedKernel::gemm, features), i);
+  }
+  EXPECT_EQ(of_matrices, 3u);
+}
+
 // Only of formats whose weights are bytes, and of these all.
 TEST_F(Candidates, IntegerProductsOfEveryFormat) {
   u32 round = 0, without = 0;
@@ -307,7 +333,12 @@ TEST_F(Candidates, TextsKeepToTheLimits) {
       const kernels::MatMulKind kind{formats::find("IQ4_NL"), true, false, Epilogue::gated};
       const auto use = workgroup_use(kernels::matmul_pipeline(kernel, kind, i).wgsl);
       ASSERT_TRUE(use) << kernels::candidate_name(tuned, i);
-      const bool runs = kernels::runs(tuned, i, limits, all_features);
+      gpu::Features features = all_features;
+      if (kernel == MatMulKernel::gemm) {
+        features.subgroup_matrix = kernels::gemm_tiles()[i].matrix;
+        features.subgroup_max_size = kernels::gemm_tiles()[i].subgroup;
+      }
+      const bool runs = kernels::runs(tuned, i, limits, features);
       const bool fits = use->bytes <= limits.max_compute_workgroup_storage_size &&
                         use->threads <= limits.max_compute_invocations_per_workgroup;
       EXPECT_EQ(runs, fits) << kernels::candidate_name(tuned, i) << ": " << use->bytes << " bytes, " << use->threads;

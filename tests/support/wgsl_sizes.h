@@ -95,6 +95,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
            : type == "vec4<f16>"                                     ? 8
            : type.starts_with("vec4<") || type == "vec3<f32>"        ? 16
            : type.starts_with("vec2<")                               ? 8
+           : type == "f16"                                           ? 2
            : type == "f32" || type == "u32" || type == "atomic<u32>" ? 4
                                                                      : 0;
   };

@@ -1,7 +1,9 @@
 // The operation tests of `pronk test-ops` in Node, whose WebGPU is Dawn, as Chromium's is: what the command line's device
 // lacks, subgroups on CPU drivers above all, is tested here. Needs web/dist (npm run build) and build/wasm/pronk-ops.wasm.
 //
-// usage: node scripts/test-ops.mjs [--op NAME] [--candidate NAME] [--quick] [--no-features] [--default-limits] [--verbose]
+// usage: node scripts/test-ops.mjs [--op NAME] [--candidate NAME] [--quick] [--no-features | --experimental] [--default-limits]
+//        [--verbose]
+//   --experimental: with what Dawn holds back as unsafe, such as matrices of subgroups
 // Exit status 0: all are right, 1: one is not, or there is none, 2: no device.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -18,13 +20,14 @@ const { values: given } = parseArgs({
     candidate: { type: 'string', default: '' },
     quick: { type: 'boolean', default: false },
     'no-features': { type: 'boolean', default: false },
+    experimental: { type: 'boolean', default: false },
     'default-limits': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
 
 async function open() {
-  const gpu = await createNodeGpu();
+  const gpu = await createNodeGpu(given.experimental ? ['enable-dawn-features=allow_unsafe_apis'] : []);
   const granted = await requestDevice(gpu, {
     noFeatures: given['no-features'],
     defaultLimits: given['default-limits'],

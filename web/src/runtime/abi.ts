@@ -125,7 +125,7 @@ export const BindingType = {
 export type BindingType = (typeof BindingType)[keyof typeof BindingType];
 
 export const HostDescription = {
-  bytes: 584,
+  bytes: 592,
   fields: {
     maxBufferSize: { type: 'f64', offset: 0, bytes: 8 },
     maxStorageBufferBindingSize: { type: 'f64', offset: 8, bytes: 8 },
@@ -142,10 +142,11 @@ export const HostDescription = {
     integerDotProduct: { type: 'u32', offset: 60, bytes: 4 },
     subgroupMinSize: { type: 'u32', offset: 64, bytes: 4 },
     subgroupMaxSize: { type: 'u32', offset: 68, bytes: 4 },
-    vendor: { type: 'text', offset: 72, bytes: 128 },
-    architecture: { type: 'text', offset: 200, bytes: 128 },
-    device: { type: 'text', offset: 328, bytes: 128 },
-    description: { type: 'text', offset: 456, bytes: 128 },
+    subgroupMatrix: { type: 'u32', offset: 72, bytes: 4 },
+    vendor: { type: 'text', offset: 76, bytes: 128 },
+    architecture: { type: 'text', offset: 204, bytes: 128 },
+    device: { type: 'text', offset: 332, bytes: 128 },
+    description: { type: 'text', offset: 460, bytes: 128 },
   },
 } as const;
 

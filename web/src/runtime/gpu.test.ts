@@ -1,7 +1,7 @@
 // GpuHost against Node's Dawn, with a module made of nothing but memory and an event queue.
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
 import { EventKind, HostDescription } from './abi.js';
-import { GpuHost, requestDevice } from './gpu.js';
+import { GpuHost, matrixSize, requestDevice, type SubgroupMatrixConfig } from './gpu.js';
 import { createNodeGpu } from './gpu-node.js';
 
 interface SeenEvent {
@@ -238,6 +238,29 @@ describe('GpuHost', () => {
     await device.lost;
     await new Promise((resolve) => setImmediate(resolve));
     expect(module.events).toEqual([]);
+  });
+});
+
+describe('matrixSize', () => {
+  const config = (
+    componentType: string,
+    resultComponentType: string,
+    M: number,
+    N = M,
+    K = M,
+  ): SubgroupMatrixConfig => ({
+    componentType,
+    resultComponentType,
+    M,
+    N,
+    K,
+  });
+  it('is that of the largest square matrices of halves with sums of floats', () => {
+    expect(matrixSize([config('f16', 'f16', 32), config('f16', 'f32', 8), config('f16', 'f32', 16)])).toBe(16);
+  });
+  it('is 0 where there are none', () => {
+    expect(matrixSize([config('f16', 'f32', 8, 16, 16), config('i8', 'i32', 8)])).toBe(0);
+    expect(matrixSize(undefined)).toBe(0);
   });
 });
 

@@ -53,7 +53,26 @@ const wantedLimits = [
   'minUniformBufferOffsetAlignment',
 ] as const;
 
-const wantedFeatures: GPUFeatureName[] = ['shader-f16', 'subgroups'];
+// Not in any standard yet: Chromium has it with --enable-unsafe-webgpu, Dawn in Node with `allow_unsafe_apis`.
+const subgroupMatrices = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+const wantedFeatures: GPUFeatureName[] = ['shader-f16', 'subgroups', subgroupMatrices];
+
+// What Dawn tells of them.
+export interface SubgroupMatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
+
+/** Rows and columns of the largest square matrices of halves whose products are summed up as floats; 0: none. */
+export function matrixSize(configs: Iterable<SubgroupMatrixConfig> = []): number {
+  const sizes = [...configs]
+    .filter((c) => c.componentType === 'f16' && c.resultComponentType === 'f32' && c.M === c.N && c.N === c.K)
+    .map((c) => c.M);
+  return Math.max(0, ...sizes);
+}
 
 const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|\bwarp\b|microsoft basic render/i;
 
@@ -295,7 +314,11 @@ export class GpuHost {
 
   private describe(at: number): number {
     const { limits, features } = this.device;
-    const info = this.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
+    const info = this.info as GPUAdapterInfo & {
+      subgroupMinSize?: number;
+      subgroupMaxSize?: number;
+      subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
+    };
     const subgroups = features.has('subgroups');
     writeStruct(this.bytes(at, HostDescription.bytes), HostDescription, {
       maxBufferSize: limits.maxBufferSize,
@@ -313,6 +336,7 @@ export class GpuHost {
       integerDotProduct: this.integerDotProduct ? 1 : 0,
       subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
+      subgroupMatrix: features.has(subgroupMatrices) ? matrixSize(info.subgroupMatrixConfigs) : 0,
       vendor: info.vendor ?? '',
       architecture: info.architecture ?? '',
       device: info.device ?? '',

@@ -51,7 +51,7 @@ export const nodePlatform: Platform = {
   },
   async gpu() {
     try {
-      return await createNodeGpu();
+      return await createNodeGpu(process.env.PRONK_DAWN?.split(' ').filter((option) => option)); // for experiments
     } catch (error) {
       const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
       return missing ? 'the npm package webgpu is not installed' : messageOf(error);
