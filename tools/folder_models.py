@@ -4,7 +4,7 @@
 usage: python3 tools/folder_models.py [--keep FOLDER] [NAME...]
 
 Each file has a config.json, the names and shapes of the tensors, token ids, and what the last of them gives in float64
-(logits, or of an encoder the hidden state), and how far off float32 is. Weights are a hash of their tensor's name and
+(logits, or of an encoder the hidden state; where Dense modules follow, the embedding), and how far off float32 is. Weights are a hash of their tensor's name and
 their index, here and in the test that reads the file (tests/sources/transformers_test.cpp). --keep writes the folders
 themselves too. Needs transformers, torch, safetensors and numpy."""
 import json
@@ -193,7 +193,11 @@ ENCODERS = {
     'modernbert_bias': row('modernbert', without=['num_key_value_heads'], num_hidden_layers=4, local_attention=8, pad_token_id=0,
         norm_bias=True, attention_bias=True, mlp_bias=True, global_attn_every_n_layers=2),
     'nomic_bert': row('nomic_bert', num_key_value_heads=4, hidden_act='silu', pad_token_id=0),
+    'embedding_gemma': row('gemma3_text', head_dim=8, num_hidden_layers=7, sliding_window=6, query_pre_attn_scalar=16,
+        use_bidirectional_attention=True),
 }
+# Shapes of the Dense modules that follow, as sentence-transformers has them: mean, maps, norm.
+DENSE = {'embedding_gemma': [[48, 32], [24, 48]]}
 VISION = {'hidden_size': 16, 'intermediate_size': 16, 'depth': 1, 'num_hidden_layers': 1, 'num_heads': 2,
           'num_attention_heads': 2, 'patch_size': 4, 'image_size': 16}
 
@@ -264,7 +268,13 @@ def load(folder, dtype):
 def run(folder, dtype):
     with torch.no_grad():
         out = load(folder, dtype)(torch.tensor([TOKENS]))
-    return (out.last_hidden_state if folder.name in ENCODERS else out.logits)[0].double().numpy()
+    rows = (out.last_hidden_state if folder.name in ENCODERS else out.logits)[0].double().numpy()
+    if folder.name not in DENSE:
+        return rows
+    pooled = rows.mean(axis=0)
+    for i, shape in enumerate(DENSE[folder.name]):
+        pooled = weights(f'{i + 2}_Dense/linear.weight', shape).astype(np.float64) @ pooled
+    return (pooled / np.linalg.norm(pooled))[None]
 
 
 def make(name, config, keep):
@@ -288,7 +298,8 @@ def make(name, config, keep):
     rows = run(folder, torch.float64)
     error = np.linalg.norm(run(folder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
     rows.astype(np.float32).tofile(folder / 'expected.f32.bin')
-    result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, 'tokens': TOKENS,
+    more = {'dense': DENSE[name]} if name in DENSE else {}
+    result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, **more, 'tokens': TOKENS,
               'float32_error': float(f'{error:.1e}'),
               'expected': [float(f'{value:.7g}') for value in rows[-1]]}
     MODELS.mkdir(exist_ok=True)

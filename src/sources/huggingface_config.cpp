@@ -167,8 +167,8 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   for (std::string_view key = take_word(variants); !key.empty(); key = take_word(variants)) {
     const std::string_view variant = take_word(variants);
     const JsonValue value = config[key];
-    if (value.has_value() && (!value.boolean().value_or(true) || value.integer().value_or(1) == 0))
-      return of_type(variant, given);
+    const bool zero = value.is(JsonKind::null) || !value.boolean().value_or(true) || value.integer().value_or(1) == 0;
+    if (value.present() && zero) return of_type(variant, given);
   }
   return config;
 }
@@ -311,6 +311,11 @@ Status Config::write(GgufWriter& header) const {
     header.add_u32(full("pooling_type"), ranking);
   } else if (pooling_) {
     header.add_u32(full("pooling_type"), *pooling_);
+  }
+  for (u32 i = 0; i < dense_.size(); ++i) {
+    const std::string module = "dense_" + std::to_string(i + 2);
+    header.add_u32(full(module + "_feat_in"), dense_[i].inputs);
+    header.add_u32(full(module + "_feat_out"), dense_[i].outputs);
   }
   return write_rope(header);
 }

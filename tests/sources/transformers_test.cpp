@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/pooling.h"
 #include "logits.h"
 #include "support/files.h"
 #include "support/folder_model.h"
@@ -43,24 +44,56 @@ class FolderOf {
   explicit FolderOf(const json& model) {
     EXPECT_NE(mkdtemp(path_.data()), nullptr);
     std::vector<test::FolderTensor> tensors;
-    for (const auto& [name, shape] : model["tensors"].items()) {
-      const std::vector<float> values = weights(name, shape);
-      std::vector<u8> bytes(values.size() * sizeof(float));
-      std::memcpy(bytes.data(), values.data(), bytes.size());
-      tensors.push_back({name, "F32", shape, std::move(bytes)});
-    }
-    const std::vector<u8> file = test::safetensors_file(tensors);
-    std::ofstream(path_ + "/config.json") << model["config"].dump();
-    std::ofstream(path_ + "/model.safetensors", std::ios::binary)
-        .write(reinterpret_cast<const char*>(file.data()), std::streamsize(file.size()));
+    for (const auto& [name, shape] : model["tensors"].items()) tensors.push_back(tensor_of(name, name, shape));
+    put("config.json", model["config"]);
+    put("", tensors);
+    if (model.contains("dense")) put_dense(model["dense"]);
   }
   ~FolderOf() { std::filesystem::remove_all(path_); }
   const std::string& path() const { return path_; }
 
  private:
+  static test::FolderTensor tensor_of(const std::string& name, const std::string& hashed,
+                                      const std::vector<u64>& shape) {
+    const std::vector<float> values = weights(hashed, shape);
+    std::vector<u8> bytes(values.size() * sizeof(float));
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    return {name, "F32", shape, std::move(bytes)};
+  }
+  void put(const std::string& name, const json& contents) { std::ofstream(path_ + "/" + name) << contents.dump(); }
+  void put(const std::string& folder, const std::vector<test::FolderTensor>& tensors) {
+    const std::vector<u8> file = test::safetensors_file(tensors);
+    std::ofstream(path_ + "/" + folder + "model.safetensors", std::ios::binary)
+        .write(reinterpret_cast<const char*>(file.data()), std::streamsize(file.size()));
+  }
+
+  // As sentence-transformers has them: mean, maps, norm.
+  void put_dense(const std::vector<std::vector<u64>>& shapes) {
+    json modules = json::array();
+    const auto add = [&](const std::string& type, const std::string& folder) {
+      modules.push_back({{"type", "sentence_transformers.models." + type}, {"path", folder}});
+      if (!folder.empty()) std::filesystem::create_directory(path_ + "/" + folder);
+    };
+    add("Transformer", "");
+    add("Pooling", "1_Pooling");
+    put("1_Pooling/config.json", {{"pooling_mode_mean_tokens", true}});
+    for (const std::vector<u64>& shape : shapes) {
+      const std::string folder = std::to_string(modules.size()) + "_Dense";
+      add("Dense", folder);
+      put(folder + "/config.json", {{"in_features", shape[1]},
+                                    {"out_features", shape[0]},
+                                    {"bias", false},
+                                    {"activation_function", "torch.nn.modules.linear.Identity"}});
+      put(folder + "/", {tensor_of("linear.weight", folder + "/linear.weight", shape)});
+    }
+    add("Normalize", "4_Normalize");
+    put("modules.json", modules);
+  }
+
   std::string path_ = (std::filesystem::temp_directory_path() / "pronk-folder-XXXXXX").string();
 };
 
+// Where the folder says that they are pooled, the embedding.
 Result<std::vector<float>> rows_of(const std::string& path, const std::vector<u32>& tokens, bool encoder,
                                    bool by_steps) {
   cli::EngineChoice choice{.location = path, .backend = "cpu", .any_model = true};
@@ -71,7 +104,9 @@ Result<std::vector<float>> rows_of(const std::string& path, const std::vector<u3
                     .scoring = !encoder,
                     .embedding = encoder};
   PRONK_TRY(const auto engine, cli::open_engine(choice));
-  return test::score(*engine, tokens, by_steps);
+  PRONK_TRY(std::vector<float> rows, test::score(*engine, tokens, by_steps));
+  const graph::Pooling pooling = engine->model().pooling();
+  return pooling == graph::Pooling::mean ? engine::embedding(rows, engine->row_width(), pooling, true) : rows;
 }
 
 class Transformers : public testing::TestWithParam<std::string> {};

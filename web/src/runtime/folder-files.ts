@@ -39,8 +39,8 @@ export function ofUppermostFolder<T>(files: readonly T[]): { file: T; path?: str
 
 /** A folder has one of them. */
 const kinds = ['mlc-chat-config.json', 'model.norm.weight.safetensors', 'config.json'];
-/** A folder within that has a file of the model's. */
-const poolingFolder = '1_Pooling';
+/** Folders within that have files of the model's. */
+const isModule = (name: string): boolean => /^\d_(Pooling|Dense)$/.test(name);
 /** Names that stand for the folder that they are in. */
 const folderMarks = [...kinds, 'model.safetensors.index.json', 'tensor-cache.json', 'ndarray-cache.json'];
 
@@ -118,8 +118,10 @@ async function folderOfPath(platform: Platform, path: string): Promise<FolderFil
   if (!names) return null;
   const within = /[\\/]$/.test(folder) ? folder : `${folder}/`;
   const name = fileName(within.slice(0, -1)) || folder;
-  const pooling = names.includes(poolingFolder) ? await platform.listFolder(within + poolingFolder) : null;
-  const all = [...names, ...(pooling ?? []).map((each) => `${poolingFolder}/${each}`)];
+  const all = [...names];
+  for (const module of names.filter(isModule)) {
+    all.push(...((await platform.listFolder(within + module)) ?? []).map((each) => `${module}/${each}`));
+  }
   const specs = new Map(all.map((each): [string, FileSpec] => [each, { kind: 'path', path: within + each }]));
   if (!kinds.some((kind) => specs.has(kind))) throw new PronkError('bad-model', notOne(name));
   return new SpecFolder(platform, name, specs);
