@@ -206,6 +206,14 @@ Real sigmoid(Real x) {
   return 1 / (1 + std::exp(-x));
 }
 template <class Real>
+Real softplus(Real x) {
+  return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x)));
+}
+template <class Real>
+Real xielu(Real x, Real above, Real below, Real beta, Real eps) {
+  return (x > 0 ? above * x * x : below * (std::expm1(x < eps ? x : eps) - x)) + beta * x;
+}
+template <class Real>
 Real gelu(Real x) {
   return x / 2 * std::erfc(-x * Real(0.70710678118654752440));  // 1/√2
 }
@@ -247,11 +255,11 @@ void map_row(graph::Function function, const std::array<float, 4>& p, const Real
     case graph::Function::sigmoid:
       return each([=](Real x, Real) { return cpu::sigmoid(x); });
     case softplus:
-      return each([=](Real x, Real) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); });
+      return each([=](Real x, Real) { return cpu::softplus(x); });
     case exponential:
       return each([=](Real x, Real) { return std::exp(x); });
     case xielu:
-      return each([=](Real x, Real) { return (x > 0 ? p0 * x * x : p1 * (std::expm1(x < p3 ? x : p3) - x)) + p2 * x; });
+      return each([=](Real x, Real) { return cpu::xielu(x, p0, p1, p2, p3); });
     case add:
       return each([=](Real x, Real y) { return x + y; });
     case multiply:
@@ -273,14 +281,19 @@ void map_row(graph::Function function, const std::array<float, 4>& p, const Real
         const Real gate = x > p1 ? p1 : x, up = y < -p1 ? -p1 : y > p1 ? p1 : y;
         return gate * cpu::sigmoid(p0 * gate) * (up + 1);
       });
+    case learned_xielu: {
+      const Real above = cpu::softplus(b[1]), below = b[2] + cpu::softplus(b[0]), beta = b[2], eps = b[3];
+      return each([=](Real x, Real) { return cpu::xielu(x, above, below, beta, eps); });
+    }
   }
 }
 
 // b: of stride 0 where all rows of a meet the same numbers, as wide as a or a part of it, or null.
 template <class Real>
 void map(const graph::Map& op, Rows<const Real> a, Rows<const Real> b, Rows<Real> out) {
-  CHECK((b.data != nullptr) == takes_two(op.function) && (!b.data || a.width % b.width == 0));
-  const u32 shared = b.data ? a.width / b.width : 1;  // neighbouring columns that have a number of b
+  const bool by_columns = b.data && op.function != graph::Function::learned_xielu;
+  CHECK((b.data != nullptr) == takes_two(op.function) && (!by_columns || a.width % b.width == 0));
+  const u32 shared = by_columns ? a.width / b.width : 1;  // neighbouring columns that have a number of b
   constexpr u32 most = 256;
   Real repeated[most];
   for (u32 t = 0; t < a.count; ++t) {

@@ -145,9 +145,15 @@ class Cases {
     const bool two = graph::takes_two(op.function), vector = op.weight != WeightId::none;
     if (!fresh(op, {u32(op.function)})) return;
     const u32 b_width = vector ? floats(op.weight) : width(op.b);
-    const u32 shared = two ? std::min(width(op.a) / b_width, 3u) : 1, each = std::min(width(op.a), rows);
-    push(map_case({.function = op.function, .width = shared * each, .b_width = two ? each : 0, .p = op.p}, vector,
-                  few_tokens, 1));
+    const bool four = op.function == graph::Function::learned_xielu;
+    const u32 shared = two && !four ? std::min(width(op.a) / b_width, 3u) : 1, each = std::min(width(op.a), rows);
+    push(map_case({.function = op.function,
+                   .width = shared * each,
+                   .b_width = four  ? 4
+                              : two ? each
+                                    : 0,
+                   .p = op.p},
+                  vector, few_tokens, 1));
   }
 
   void add(const graph::PositionScale& op) {

@@ -188,11 +188,12 @@ PRONK_ENUM(Function, u8, (scale, 0),  // p0 · a + p1
            (gelu_tanh_gate, 16),      // gelu_tanh(a) · b
            (relu_squared_gate, 17),   // max(a, 0)² · b
            (sigmoid_gate, 18),        // a · σ(b)
-           (clamped_gate, 19));       // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
+           (clamped_gate, 19),        // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
+           (learned_xielu, 20));      // xielu by b, as it is trained: p0 = softplus(b1), p1 = b2 + softplus(b0), p2, p3
 constexpr bool takes_two(Function function) { return function >= Function::add; }
 
 // out[i] = function(a[i], b[i]). b is a value or a weight; when it is narrower than a, each of its numbers serves as
-// many neighbouring columns.
+// many neighbouring columns. Of learned_xielu it is a weight of four numbers for all columns.
 struct Map {
   Function function = Function::add;
   ValueId a, b = ValueId::none;
@@ -512,7 +513,7 @@ class Builder {
     return emit(width(a), Map{.function = function, .a = a, .b = b, .p = p});
   }
   ValueId map(Function function, ValueId a, WeightId b, std::array<float, 4> p = {}) {
-    CHECK(width(a) % graph_[b].cols == 0);
+    CHECK(function == Function::learned_xielu ? graph_[b].cols == 4 : width(a) % graph_[b].cols == 0);
     return emit(width(a), Map{.function = function, .a = a, .weight = b, .p = p});
   }
   ValueId add(ValueId a, ValueId b) { return map(Function::add, a, b); }

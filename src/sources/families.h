@@ -23,7 +23,7 @@ struct Family {
   std::string_view architecture;  // general.architecture
   std::string_view activations;   // words: names of the one that the architecture has
   std::string_view defaults;      // JSON: what its class has for keys that are missing
-  Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed
+  Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed; x+n: number n of x
   Pairs keys = {};                // of config.json, to those of GGUF after the architecture, besides the common ones
   Pairs aliases = {};             // common keys of config.json, and the names that it has for them
   Pairs computed = {};            // whole numbers that are missing, to sums of products of keys and numbers: a*4+b

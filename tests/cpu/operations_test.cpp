@@ -244,11 +244,13 @@ double function_of(Function function, const std::array<float, 4>& f, double a, d
       const double gate = std::min(a, p[1]);
       return gate * sigmoid_of(p[0] * gate) * (std::clamp(b, -p[1], p[1]) + 1);
     }
+    case Function::learned_xielu:
+      return 0;  // by four numbers: below
   }
   return 0;
 }
 
-constexpr u32 functions = u32(Function::clamped_gate) + 1;
+constexpr u32 functions = u32(Function::clamped_gate) + 1;  // but learned_xielu
 
 std::array<float, 4> parameters_of(Function function) {
   if (function == Function::clamp) return {-1.5f, 2.5f};
@@ -282,6 +284,19 @@ TEST(Operations, MapOfEveryFunction) {
       if (!takes_two(function)) break;
     }
   }
+}
+
+TEST(Operations, XieluByWhatWasTrained) {
+  Harness h(6);
+  const Input a = h.input(50, -4, 4);
+  const Numbers w = h.numbers(1, 4);
+  const double above = std::log(1 + std::exp(w[1])), below = w[2] + std::log(1 + std::exp(w[0]));
+  expect(h, h.g.map(Function::learned_xielu, a.id, w.id), [&](u32 t) {
+    Row result;
+    for (const double x : a[t])
+      result.push_back((x > 0 ? above * x * x : below * (std::exp(std::min(x, double(w[3]))) - 1 - x)) + w[2] * x);
+    return result;
+  });
 }
 
 TEST(Operations, FunctionsAtTheEnds) {

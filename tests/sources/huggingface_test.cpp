@@ -301,6 +301,40 @@ TEST(HuggingFace, TakesTensorsFromTheFilesOfTheIndex) {
   EXPECT_EQ(header->tensors.size(), 3u);
 }
 
+// Four numbers of the layer's activation as its file has them: what is one tensor of ours, or the error.
+std::string shape_of_numbers(const std::vector<test::FolderTensor>& numbers, const char* hole = nullptr) {
+  const json config = changed({{"model_type", "apertus"}, {"hidden_act", "xielu"}, {"tie_word_embeddings", true}});
+  std::vector<test::FolderTensor> tensors;
+  for (test::FolderTensor number : numbers) {
+    if (hole && number.name == hole) tensors.push_back({"between", "F32", {1}, std::vector<u8>(4)});
+    number.name = "model.layers.0.mlp.act_fn." + number.name;
+    tensors.push_back(number);
+  }
+  const auto file = test::safetensors_file(tensors);
+  HuggingFace source;
+  EXPECT_TRUE(source.add_file("config.json", config.dump()).has_value());
+  EXPECT_TRUE(source.add_weights(std::move(*files::parse_safetensors(file, file.size())->file)).has_value());
+  const auto header = source.header();
+  if (!header) return header.error().message;
+  const files::TensorInfo* made = header->find("blk.0.ffn_xielu.weight");
+  if (header->tensors.size() != 1 || !made) return "other tensors";
+  return std::to_string(made->weights()) + " numbers, " + std::to_string(made->bytes) + " bytes";
+}
+
+TEST(HuggingFace, NumbersThatFollowEachOtherAreAVector) {
+  const auto number = [](const char* name, std::vector<u64> shape = {}) {
+    return test::FolderTensor{name, "BF16", shape, std::vector<u8>(shape == std::vector<u64>{2} ? 4 : 2)};
+  };
+  const auto n = number("alpha_n", {1}), p = number("alpha_p", {1}), beta = number("beta"), eps = number("eps");
+  EXPECT_EQ(shape_of_numbers({n, p, beta, eps}), "4 numbers, 8 bytes");
+  const std::string apart = "the numbers of 'blk.0.ffn_xielu.weight' do not follow each other";
+  EXPECT_EQ(shape_of_numbers({p, n, beta, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, beta, p, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, number("alpha_p", {2}), beta, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, p, {"beta", "F32", {}, std::vector<u8>(4)}, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, p, beta, eps}, "beta"), apart);
+}
+
 // ---- sentence-transformers
 
 constexpr const char* pooling_file = "1_Pooling/config.json";
