@@ -354,11 +354,11 @@ u32 largest_left(std::span<const Real> values, const Taken& taken) {
   return best;
 }
 
-// How good the experts of a group are together: its two best scores.
+// How good the experts of a group are together: its best score, or its two best.
 template <class Real>
-Real group_score(std::span<const Real> scores) {
+Real group_score(std::span<const Real> scores, bool by_best) {
   const u32 best = largest_left<Real>(scores, [](u32) { return false; });
-  if (scores.size() == 1) return scores[best];
+  if (by_best || scores.size() == 1) return scores[best];
   return scores[best] + scores[largest_left<Real>(scores, [&](u32 i) { return i == best; })];
 }
 
@@ -390,7 +390,7 @@ void choose_groups(const graph::Route& op, std::span<const Real> ranks, RouteScr
   const u32 size = u32(ranks.size()) / op.groups;
   std::fill_n(scratch.closed.begin(), op.groups, u8(op.groups_used < op.groups));
   if (op.groups_used == op.groups) return;
-  for (u32 g = 0; g < op.groups; ++g) scratch.groups[g] = group_score(ranks.subspan(g * size, size));
+  for (u32 g = 0; g < op.groups; ++g) scratch.groups[g] = group_score(ranks.subspan(g * size, size), op.by_best);
   const std::span<const Real> groups(scratch.groups.data(), op.groups);
   for (u32 n = 0; n < op.groups_used; ++n) {
     scratch.closed[largest_left(groups, [&](u32 g) { return !scratch.closed[g]; })] = 0;

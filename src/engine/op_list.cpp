@@ -331,6 +331,10 @@ Status each_route(const VisitOp& visit) {
                                  .normalize = gating == Gating::sigmoid,
                                  .scale = 2.5f};
       PRONK_OK(visit([&] { return route_case(route, 4, ++seed); }));
+      if (groups == 1) continue;
+      kernels::Route by_best = route;
+      by_best.by_best = true;
+      PRONK_OK(visit([&] { return route_case(by_best, 4, ++seed); }));
     }
   }
   return {};

@@ -186,12 +186,13 @@ class Cases {
   void add(const graph::Route& op) {
     const u32 experts = width(op.logits);
     const bool bias = op.bias != WeightId::none, scaled = op.expert_scale != WeightId::none;
-    if (!fresh(op, {experts, op.groups, u32(op.gating), bias, scaled, op.normalize})) return;
+    if (!fresh(op, {experts, op.groups, op.by_best, u32(op.gating), bias, scaled, op.normalize})) return;
     push(route_case({.gating = op.gating,
                      .experts = experts,
                      .used = op.used,
                      .groups = op.groups,
                      .groups_used = op.groups_used,
+                     .by_best = op.by_best,
                      .bias = bias,
                      .expert_scale = scaled,
                      .normalize = op.normalize,

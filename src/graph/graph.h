@@ -245,10 +245,10 @@ struct Route {
   WeightId bias = WeightId::none;          // added to the scores for the choice, not for the weights
   WeightId expert_scale = WeightId::none;  // multiplies the weight of each expert
   u32 used = 0;                            // experts that are chosen
-  u32 groups = 1,
-      groups_used = 1;     // experts come from the best groups: those whose two best scores have the largest sum
-  bool normalize = false;  // weights are divided by their sum
-  float scale = 1;         // multiplies the weights
+  u32 groups = 1, groups_used = 1;         // experts come from the best groups
+  bool by_best = false;                    // a group is as good as its best score, else as the sum of its two best
+  bool normalize = false;                  // weights are divided by their sum
+  float scale = 1;                         // multiplies the weights
   ValueId chosen = ValueId::none, weights = ValueId::none;  // [tokens, used], the largest score first
 
   void operands(auto&& read, auto&& write, auto&& weigh) const {

@@ -192,7 +192,8 @@ Launch lower(const Route& r, const RouteOperands& o) {
                                  .SOFTMAX_AFTER = r.gating == Gating::softmax_after,
                                  .BIAS = r.bias,
                                  .EXPERT_SCALE = r.expert_scale,
-                                 .NORMALIZE = r.normalize};
+                                 .NORMALIZE = r.normalize,
+                                 .BY_BEST = r.by_best};
   return {Shader("route")
               .params<RouteParams>("RouteParams")
               .constants(constants)

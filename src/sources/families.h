@@ -29,7 +29,7 @@ struct Family {
   Pairs computed = {};            // whole numbers that are missing, to sums of products of keys and numbers: a*4+b
   Pairs only = {};                // keys, and the one value that they may have
   Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
-  Pairs variants = {};            // keys, and the model_type that stands for it when they are 0, false or null
+  Pairs variants = {};            // keys, and the model_type when they are 0, false or null; key=value: when it is that
   std::string_view quantization = {};  // a quant_method that its tensors have
   std::string_view rope_types = {};    // words, besides those of all: mrope, proportional; alpha, a key of "dynamic"
   std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys

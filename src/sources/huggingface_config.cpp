@@ -166,6 +166,10 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   Pairs variants = config.family_->variants;
   for (std::string_view key = take_word(variants); !key.empty(); key = take_word(variants)) {
     const std::string_view variant = take_word(variants);
+    if (const auto equals = key.find('='); equals != key.npos) {
+      if (is_value(config[key.substr(0, equals)], key.substr(equals + 1))) return of_type(variant, given);
+      continue;
+    }
     const JsonValue value = config[key];
     const bool zero = value.is(JsonKind::null) || !value.boolean().value_or(true) || value.integer().value_or(1) == 0;
     if (value.present() && zero) return of_type(variant, given);

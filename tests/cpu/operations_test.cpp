@@ -495,6 +495,7 @@ struct RouteCase {
   u32 experts, used, groups = 1, groups_used = 1;
   bool normalize = false, bias = false, expert_scale = false;
   double low = -2, high = 2;
+  bool by_best = false;
 };
 
 // Straight from the definition: the chosen experts and their weights.
@@ -514,7 +515,7 @@ Row routed(const RouteCase& c, const Row& logits, const Numbers& bias, const Num
   for (u32 g = 0; g < c.groups; ++g) {
     Row group = slice(ranks, g * size, size);
     std::sort(group.rbegin(), group.rend());
-    groups.push_back({-(group[0] + (size > 1 ? group[1] : 0)), g});
+    groups.push_back({-(group[0] + (size > 1 && !c.by_best ? group[1] : 0)), g});
   }
   std::sort(groups.begin(), groups.end());
   std::vector<std::pair<double, u32>> open;
@@ -553,6 +554,7 @@ void expect_route(const RouteCase& c) {
                               .used = c.used,
                               .groups = c.groups,
                               .groups_used = c.groups_used,
+                              .by_best = c.by_best,
                               .normalize = c.normalize,
                               .scale = 2.5f});
   expect(h, h.g.join_columns(out.chosen, c.used, out.weights, c.used),
@@ -568,6 +570,7 @@ TEST(Operations, Route) {
     expect_route({gating, 12, 3, 4, 2, true, true, true});
     expect_route({gating, 8, 4, 8, 5, false, false, true});
     expect_route({gating, 6, 6});
+    expect_route({gating, 12, 3, 4, 2, false, false, false, -2, 2, true});
   }
   expect_route({sigmoid, 8, 2, 1, 1, true, false, false, -40, -30});  // weights whose sum is next to nothing
 }

@@ -132,6 +132,8 @@ TEST_F(RowOp, Route) {
                               .normalize = gating == Gating::sigmoid,
                               .scale = 2.5f},
                              5, ++seed));
+    check(engine::route_case(
+        {.gating = gating, .experts = 64, .used = 6, .groups = 8, .groups_used = 3, .by_best = true}, 5, ++seed));
   }
   check(engine::route_case({.gating = Gating::softmax_after, .experts = 32, .used = 4, .groups = 8, .groups_used = 3},
                            2, 98));
