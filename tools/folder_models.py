@@ -37,6 +37,7 @@ YARN = {'type': 'yarn', 'rope_type': 'yarn', 'factor': 4, 'original_max_position
 
 CONFIGS = {
     'llama': row('llama'),
+    'llama_tied_and_head': row('llama', tie_word_embeddings=True),
     'llama_tied': row('llama', tie_word_embeddings=True),
     'gemma_untied': row('gemma', head_dim=8, tie_word_embeddings=False),
     'llama_bias': row('llama', attention_bias=True, mlp_bias=True),
@@ -127,6 +128,10 @@ CONFIGS = {
     'deepseek_v2': row('deepseek_v2', num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2,
         moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=None,
         qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, topk_method='greedy', routed_scaling_factor=1.5),
+    'deepseek_v2_groups': row('deepseek_v2', num_key_value_heads=4, n_routed_experts=8, num_experts_per_tok=3,
+        moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=24,
+        qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, topk_method='group_limited_greedy', n_group=4,
+        topk_group=2, routed_scaling_factor=1.5),
     'deepseek_v3': row('deepseek_v3', num_key_value_heads=4, n_routed_experts=8, num_experts_per_tok=2,
         moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=24,
         qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, n_group=4, topk_group=2, routed_scaling_factor=1.5),
@@ -232,6 +237,9 @@ BESIDE_PICTURES['qwen3_vl_moe_older'] = BESIDE_PICTURES['qwen3_vl_moe']
 # Whose experts have inputs for rows.
 TRANSPOSED = ['qwen3_vl_moe_older']
 
+# With a head that differs from the embedding although they are tied: it counts.
+WITH_HEAD = ['llama_tied_and_head']
+
 # Under the names of the classes, which save() may part.
 FUSED = ['qwen3_5_moe_fused']
 
@@ -294,6 +302,8 @@ def make(name, config, keep):
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     with safe_open(folder / 'model.safetensors', 'np') as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
+    if name in WITH_HEAD:
+        shapes['lm_head.weight'] = shapes['model.embed_tokens.weight']
     if name in TRANSPOSED:
         shapes = {key: [shape[0], shape[2], shape[1]] if '.experts.' in key else shape for key, shape in shapes.items()}
     save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',

@@ -137,7 +137,7 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
     const std::optional<u32> number = take_number(name);
     tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
-    if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
+    if (tensor.name.empty() || (made && !is_of_a_layer(tensor.name, layers))) continue;
     if (const auto plus = tensor.name.find('+'); plus != std::string::npos) {
       PRONK_OK(join_number(tensor, plus, named));
       continue;
