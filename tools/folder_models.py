@@ -51,6 +51,8 @@ CONFIGS = {
     'arcee': row('arcee', hidden_act='relu2'),
     'granite': row('granite', embedding_multiplier=3, residual_multiplier=0.3, attention_multiplier=0.2,
         logits_scaling=4),
+    'bitnet': row('bitnet', hidden_act='relu2'),
+    'bitnet_packed': row('bitnet', hidden_act='relu2', hidden_size=256, intermediate_size=256, num_hidden_layers=1),
     'smollm3': row('smollm3', num_hidden_layers=4, no_rope_layers=[1, 0, 1, 1]),
     'smollm3_interval': row('smollm3', num_hidden_layers=4, no_rope_layer_interval=3),
     'qwen2': row('qwen2'),
@@ -240,13 +242,15 @@ TRANSPOSED = ['qwen3_vl_moe_older']
 # With a head that differs from the embedding although they are tied: it counts.
 WITH_HEAD = ['llama_tied_and_head']
 
+# Whose matrices are ternary, as BitNet stores them: what transformers makes of them without rounding activations.
+PACKED = ['bitnet_packed']
+BITNET = {'quant_method': 'bitnet', 'linear_class': 'autobitlinear', 'quantization_mode': 'offline'}
+
 # Under the names of the classes, which save() may part.
 FUSED = ['qwen3_5_moe_fused']
 
 
-def weights(name, shape):
-    """What the test makes too: uniform, of variance 1/columns; vectors are small, or near 1 where they scale."""
-    count = int(np.prod(shape))
+def hash_of(name, count):
     hashed = np.uint32(2166136261)
     with np.errstate(over='ignore'):
         for byte in name.encode():
@@ -254,13 +258,29 @@ def weights(name, shape):
         x = hashed + np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9)
         x = (x ^ x >> 16) * np.uint32(0x85EBCA6B)
         x = (x ^ x >> 13) * np.uint32(0xC2B2AE35)
-        x ^= x >> 16
-    uniform = (x >> 8).astype(np.float64) / (1 << 23) - 1
+        return x ^ x >> 16
+
+
+def weights(name, shape):
+    """What the test makes too: uniform, of variance 1/columns; vectors are small, or near 1 where they scale."""
+    uniform = (hash_of(name, int(np.prod(shape))) >> 8).astype(np.float64) / (1 << 23) - 1
     if len(shape) > 1:
         values = uniform * np.sqrt(3 / shape[-1])
     else:
         values = uniform / 4 + (1 if 'norm' in name.lower() or 'ln_' in name else 0)
     return values.astype(np.float32).reshape(shape)
+
+
+def bf16(values):
+    return (values.view(np.uint32) & np.uint32(0xffff0000)).view(np.float32)
+
+
+def ternary(name, shape):
+    """Four numbers of a hash: rows r, r + rows / 4, … of the matrix. Times its scale."""
+    hashes = hash_of(name, shape[0] // 4 * shape[1])
+    rows = np.concatenate([(hashes >> np.uint32(8 * i) & np.uint32(255)) % np.uint32(3) for i in range(4)])
+    scale = bf16(weights(name.replace('.weight', '.weight_scale'), [1]))
+    return (rows.astype(np.float32) - 1).reshape(shape) * scale
 
 
 def class_of(name):
@@ -306,12 +326,18 @@ def make(name, config, keep):
         shapes['lm_head.weight'] = shapes['model.embed_tokens.weight']
     if name in TRANSPOSED:
         shapes = {key: [shape[0], shape[2], shape[1]] if '.experts.' in key else shape for key, shape in shapes.items()}
-    save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
+    packed = [key for key in shapes if name in PACKED and key.endswith('_proj.weight')]
+    save_file({key: (ternary if key in packed else weights)(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
               metadata={'format': 'pt'})
     rows = run(folder, torch.float64)
     error = np.linalg.norm(run(folder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
     rows.astype(np.float32).tofile(folder / 'expected.f32.bin')
     more = {'dense': DENSE[name]} if name in DENSE else {}
+    if packed:
+        config = {**config, 'quantization_config': BITNET}
+        shapes |= {key: [shapes[key][0] // 4, shapes[key][1]] for key in packed}
+        shapes |= {key.replace('.weight', '.weight_scale'): [1] for key in packed}
+        more = {'packed': packed}
     result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, **more, 'tokens': TOKENS,
               'float32_error': float(f'{error:.1e}'),
               'expected': [float(f'{value:.7g}') for value in rows[-1]]}

@@ -31,6 +31,7 @@ struct Family {
   Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
   Pairs variants = {};            // keys, and the model_type when they are 0, false or null; key=value: when it is that
   std::string_view quantization = {};  // a quant_method that its tensors have
+  Pairs quantized_only = {};           // keys of its quantization_config, and the value that they must have
   std::string_view rope_types = {};    // words, besides those of all: mrope, proportional; alpha, a key of "dynamic"
   std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;

@@ -269,7 +269,17 @@ Status Config::read_quantization(JsonValue quantization) {
   if (!quantization.has_value()) return {};
   PRONK_OK(quantization.object());
   PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
-  if (method == family_->quantization) return {};
+  if (method == family_->quantization) {
+    if (quantization["use_rms_norm"].boolean().value_or(false))
+      return fail(ErrorCode::unsupported, "'use_rms_norm' is set: not supported");
+    Pairs rest = family_->quantized_only;
+    for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
+      const std::string_view wanted = take_word(rest);
+      if (!is_value(quantization[key], wanted))
+        return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+    }
+    return {};
+  }
   if (method != "aqlm") return unsupported("quant_method", method);
   PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
   PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));

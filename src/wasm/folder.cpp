@@ -139,7 +139,7 @@ i32 folder_make(u32 type, u32 stored, u32 unit, u32 row, double added, u32 units
                                .row = row,
                                .rows = row == 0 ? 0 : unit / row};
   const auto known = convert::unit_of(making);
-  if (!known || known->bytes != unit || units > (convert::takes_columns(making.stored) ? 1 : ~0u))
+  if (!known || known->bytes != unit || units > (convert::is_made_whole(making.stored) ? 1 : ~0u))
     return misused("no such tensor");
   const u8* const inputs[] = {first, second};
   const std::vector<u8> bytes = convert::make(making, units, inputs);

@@ -301,6 +301,22 @@ TEST(HuggingFace, TakesTensorsFromTheFilesOfTheIndex) {
   EXPECT_EQ(header->tensors.size(), 3u);
 }
 
+TEST(HuggingFace, TakesTernaryMatricesAsTheyAreStoredOnly) {
+  const auto error = [](const json& changes) {
+    json quantization = {
+        {"quant_method", "bitnet"}, {"linear_class", "autobitlinear"}, {"quantization_mode", "offline"}};
+    quantization.merge_patch(changes);
+    json config = changed({{"model_type", "bitnet"}, {"hidden_act", "relu2"}});
+    config["quantization_config"] = quantization;
+    return error_of(config);
+  };
+  EXPECT_EQ(error(json::object()), "no error");
+  EXPECT_EQ(error({{"quantization_mode", "online"}}),
+            "config.json: 'quantization_mode' is not 'offline': not supported");
+  EXPECT_EQ(error({{"linear_class", nullptr}}), "config.json: 'linear_class' is not 'autobitlinear': not supported");
+  EXPECT_EQ(error({{"use_rms_norm", true}}), "config.json: 'use_rms_norm' is set: not supported");
+}
+
 // Four numbers of the layer's activation as its file has them: what is one tensor of ours, or the error.
 std::string shape_of_numbers(const std::vector<test::FolderTensor>& numbers, const char* hole = nullptr) {
   const json config = changed({{"model_type", "apertus"}, {"hidden_act", "xielu"}, {"tie_word_embeddings", true}});

@@ -19,21 +19,33 @@ using nlohmann::json;
 
 constexpr const char* models = PRONK_SOURCE_DIR "/tests/golden/folders/";
 
+u32 hash_of(const std::string& name, u64 i) {
+  u32 x = 2166136261u;
+  for (const char c : name) x = (x ^ u8(c)) * 16777619u;
+  x += u32(i) * 0x9E3779B9u;
+  x = (x ^ x >> 16) * 0x85EBCA6Bu;
+  x = (x ^ x >> 13) * 0xC2B2AE35u;
+  return x ^ x >> 16;
+}
+
+// Four ternary numbers a byte.
+test::FolderTensor packed(const std::string& name, const std::vector<u64>& shape) {
+  std::vector<u8> bytes(shape[0] * shape[1]);
+  for (u64 i = 0; i < bytes.size(); ++i) {
+    for (u32 n = 0; n < 4; ++n) bytes[i] |= u8((hash_of(name, i) >> 8 * n & 255) % 3 << 2 * n);
+  }
+  return {name, "U8", shape, std::move(bytes)};
+}
+
 // Uniform, of variance 1 / columns; vectors are small, or near 1 where they scale. As tools/folder_models.py has it.
 std::vector<float> weights(const std::string& name, const std::vector<u64>& shape) {
-  u32 hash = 2166136261u;
-  for (const char c : name) hash = (hash ^ u8(c)) * 16777619u;
   u64 count = 1;
   for (const u64 each : shape) count *= each;
   const bool vector = shape.size() < 2, scales = name.contains("norm") || name.contains("Norm") || name.contains("ln_");
   const double most = vector ? 0.25 : std::sqrt(3.0 / double(shape.back()));
   std::vector<float> values(count);
   for (u64 i = 0; i < count; ++i) {
-    u32 x = hash + u32(i) * 0x9E3779B9u;
-    x = (x ^ x >> 16) * 0x85EBCA6Bu;
-    x = (x ^ x >> 13) * 0xC2B2AE35u;
-    x ^= x >> 16;
-    values[i] = float((double(x >> 8) / (1 << 23) - 1) * most + (vector && scales ? 1 : 0));
+    values[i] = float((double(hash_of(name, i) >> 8) / (1 << 23) - 1) * most + (vector && scales ? 1 : 0));
   }
   return values;
 }
@@ -44,7 +56,12 @@ class FolderOf {
   explicit FolderOf(const json& model) {
     EXPECT_NE(mkdtemp(path_.data()), nullptr);
     std::vector<test::FolderTensor> tensors;
-    for (const auto& [name, shape] : model["tensors"].items()) tensors.push_back(tensor_of(name, name, shape));
+    const std::vector<std::string> of_codes = model.value("packed", std::vector<std::string>());
+    for (const auto& [name, shape] : model["tensors"].items()) {
+      const bool codes = std::ranges::find(of_codes, name) != of_codes.end();
+      tensors.push_back(codes ? packed(name, shape) : tensor_of(name, name, shape));
+      if (!of_codes.empty() && name.ends_with("_scale")) tensors.back() = as_bf16(tensors.back());
+    }
     put("config.json", model["config"]);
     put("", tensors);
     if (model.contains("dense")) put_dense(model["dense"]);
@@ -59,6 +76,9 @@ class FolderOf {
     std::vector<u8> bytes(values.size() * sizeof(float));
     std::memcpy(bytes.data(), values.data(), bytes.size());
     return {name, "F32", shape, std::move(bytes)};
+  }
+  static test::FolderTensor as_bf16(const test::FolderTensor& one) {
+    return {one.name, "BF16", one.shape, {one.data[2], one.data[3]}};
   }
   void put(const std::string& name, const json& contents) { std::ofstream(path_ + "/" + name) << contents.dump(); }
   void put(const std::string& folder, const std::vector<test::FolderTensor>& tensors) {
