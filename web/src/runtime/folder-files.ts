@@ -1,8 +1,9 @@
 // A model that is a folder of files (Hugging Face's, MLC's, AQLM.rs's): what names one, and its files by their names.
+import { keptBelow } from './cache.js';
 import { PronkError } from './errors.js';
 import { chooseGguf } from './gguf-choice.js';
 import { FileMissing } from './http-answer.js';
-import { folderOf, type HubEntry, hubFile, hubList } from './hub.js';
+import { folderOf, type HubEntry, hubFile, hubList, isWeightFolder } from './hub.js';
 import type { Platform } from './platform.js';
 import { type ByteSource, fileName } from './source.js';
 import type { FileSpec } from './types.js';
@@ -73,8 +74,10 @@ async function folderOfUrl(platform: Platform, spec: UrlSpec): Promise<FolderFil
   const entries = list && new Map(list.map((entry) => [entry.path.slice(folderOf(inHub.path).length), entry]));
   const folder = fileName(urlOf('').replace(/\/(?:[?#].*)?$/, '')) || new URL(spec.url).host;
   const name = inHub ? inHub.repo : folder;
-  const paths = entries && [...entries.keys()];
-  if (paths && (type !== '' || !isFolder(paths))) return [{ ...spec, url: urlOf(chooseGguf(name, paths, type)) }];
+  // Without a list what is kept of the repository is one.
+  const kept = inHub && !list && spec.cache ? await keptBelow(await platform.texts(spec.cache), urlOf('')) : [];
+  const paths = entries ? [...entries.keys()] : kept.length > 0 ? kept.map(({ path }) => path) : null;
+  if (paths && (type !== '' || !isWeightFolder(paths))) return [{ ...spec, url: urlOf(chooseGguf(name, paths, type)) }];
   if (type !== '') throw new PronkError('network', `${inHub!.endpoint} gives no list of the files of ${name}`);
   return new UrlFolder(platform, spec, name, urlOf, entries);
 }
@@ -104,10 +107,6 @@ class UrlFolder implements FolderFiles {
 
 /** Not in a folder within. */
 const isOutside = (path: string): boolean => !path.includes('/');
-
-function isFolder(names: string[]): boolean {
-  return names.includes(kinds[0]!) || names.some((name) => /^[^/]*\.safetensors$/.test(name));
-}
 
 // --- files at hand ---------------------------------------------------------------------------------------------------
 

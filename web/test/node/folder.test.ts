@@ -130,6 +130,14 @@ describe('a folder says what the same model says as a GGUF file', () => {
     expect(server.requests.filter((request) => request.includes('chat_template'))).toHaveLength(0);
   });
 
+  it('by the name of its repository without a network, once it is kept', async () => {
+    const server = await serve(tinyFolder(2), true);
+    const more = { hubEndpoint: server.origin, cache: mkdtempSync(join(temporary, 'cache-')) };
+    expect(await answer(await load('hf:owner/repo', more))).toEqual(expected);
+    await server.close();
+    expect(await answer(await load('hf:owner/repo', more))).toEqual(expected);
+  });
+
   it('of the uppermost of a chosen directory', async () => {
     const chosen = [...files(tinyFolder(2)), new File(['{}'], 'config.json'), new File(['{}'], 'notes.json')];
     chosen.forEach((file, i) => {
@@ -377,6 +385,32 @@ describe('a repository without weights of its own', () => {
       code: 'network',
       message: `${server.origin} gives no list of the files of owner/repo`,
     });
+  });
+
+  it('is what is kept of it without a network, and is removed by its name', async () => {
+    const [whole] = tinyModel({ shards: 1 });
+    const server = await serve(gguf('Q6_K/m-Q6_K-00001-of-00002.gguf', 'Q6_K/m-Q6_K-00002-of-00002.gguf'), true);
+    server.files.set('m-Q8_0.gguf', whole!);
+    const cache = mkdtempSync(join(temporary, 'cache-'));
+    process.env['PRONK_HF_ENDPOINT'] = server.origin;
+    try {
+      await load('hf:owner/repo:Q6_K', { cache });
+      await load('hf:owner/repo:Q8_0', { cache });
+      await server.close();
+      expect(await answer(await load('hf:owner/repo:q6_k', { cache }))).toEqual(expected);
+      const kept = Pronk.cacheIn(cache);
+      const names = async (): Promise<string[]> => (await kept.list()).map(({ name }) => name);
+      expect(await names()).toHaveLength(3);
+      await expect(kept.delete('hf:owner/repo')).rejects.toMatchObject({ code: 'bad-argument' }); // which of two?
+      expect(await kept.delete('hf:owner/other:Q6_K')).toBe(false);
+      expect(await kept.delete('hf:owner/repo:Q6_K')).toBe(true);
+      expect(await names()).toEqual(['m-Q8_0.gguf']);
+      expect(await answer(await load('hf:owner/repo', { cache }))).toEqual(expected); // the only one
+      expect(await kept.delete('hf:owner/repo')).toBe(true);
+      expect(await names()).toEqual([]);
+    } finally {
+      delete process.env['PRONK_HF_ENDPOINT'];
+    }
   });
 
   it('lists them where there are several, and says where there is none', async () => {
