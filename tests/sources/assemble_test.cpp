@@ -321,6 +321,19 @@ TEST_F(Assemble, MakesDecaysOfLogarithms) {
   for (u32 i = 0; i < 3; ++i) EXPECT_FLOAT_EQ(got[i], -std::exp(values[i]));
 }
 
+TEST_F(Assemble, TernaryMatricesAreWholeUnits) {
+  const auto unit = [](u64 row, u64 rows) {
+    return convert::unit_of(
+        {.type = 35, .stored = files::Stored::quarters, .scales_apart = true, .row = row, .rows = rows});
+  };
+  ASSERT_TRUE(unit(132, 8));
+  EXPECT_EQ(unit(132, 8)->bytes, 8u * 132u);
+  EXPECT_EQ(unit(132, 8)->of_inputs, (std::array<u32, 2>{2 * 512, 2}));
+  EXPECT_FALSE(unit(0, 8));
+  EXPECT_FALSE(unit(132, 6));
+  EXPECT_FALSE(unit(132, u64{1} << 26));
+}
+
 TEST_F(Assemble, TernaryMatricesAreOneOfCodesAndOneNumber) {
   constexpr u32 bf16_type = 30;
   constexpr std::string_view rules = "ffn_up.weight ternary ffn_up.weight_scale ternary";
