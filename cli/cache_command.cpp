@@ -4,6 +4,7 @@
 
 #include "cache.h"
 #include "commands.h"
+#include "hub.h"
 #include "source.h"
 
 namespace pronk::cli {
@@ -44,14 +45,16 @@ Outcome run(const Args& args) {
     return bad_usage("pronk cache: ACTION is one of list|size|delete|clear|pin|unpin");
   }
   if (wants_url == args.positional(1).empty()) {
-    return bad_usage("pronk cache " + std::string(action) + (wants_url ? ": URL is missing" : ": unexpected argument"));
+    return bad_usage("pronk cache " + std::string(action) +
+                     (wants_url ? ": MODEL is missing" : ": unexpected argument"));
   }
   if (action == "list") list(folder, args.flag("--json"));
   if (action == "size") std::printf("%llu\n", static_cast<unsigned long long>(bytes_of(folder)));
   if (action == "clear") PRONK_OK(clear_cache(folder));
   if (wants_url) {
-    PRONK_TRY(const std::string url, resolve_location(std::string(args.positional(1))));
-    PRONK_OK(action == "delete" ? delete_entry(folder, url) : pin_entry(folder, url, action == "pin"));
+    PRONK_TRY(const std::vector<std::string> urls, find_cached(std::string(args.positional(1)), folder));
+    for (const std::string& url : urls)
+      PRONK_OK(action == "delete" ? delete_entry(folder, url) : pin_entry(folder, url, action == "pin"));
   }
   return {};
 }
@@ -65,8 +68,8 @@ constexpr Option options[] = {
 
 const Command cache_command = {
     .name = "cache",
-    .summary = "Downloads that are kept: list, size, delete URL, clear (all but pinned), pin URL, unpin URL.",
-    .positional = "ACTION [URL]",
+    .summary = "Downloads that are kept: list, size, delete MODEL, clear (all but pinned), pin MODEL, unpin MODEL.",
+    .positional = "ACTION [MODEL]",
     .options = options,
     .run = run,
 };

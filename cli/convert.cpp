@@ -114,7 +114,7 @@ Result<Input> open_gguf(const std::string& location, const SourceOptions& option
 }
 
 Result<Input> open_input(const std::string& name, const SourceOptions& options) {
-  PRONK_TRY(const std::string location, find_location(name));
+  PRONK_TRY(const std::string location, find_location(name, options.cache));
   const std::string folder = folder_of(location);
   return folder.empty() ? open_gguf(location, options) : open_folder(folder, options);
 }

@@ -91,8 +91,8 @@ std::expected<EngineChoice, Failure> engine_choice(const Args& args, bool scorin
   if (choice.location.empty()) {
     PRONK_TRY(choice.location, model_in_the_box());
   }
-  PRONK_TRY(choice.location, find_location(choice.location));
   choice.source = source_options(args);
+  PRONK_TRY(choice.location, find_location(choice.location, choice.source.cache));
   choice.tuning_folder = cache_folder(args);
   choice.backend = args.text("--backend");
   const std::string_view context = args.text("--ctx");

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "cache.h"
 #include "files/gguf.h"
 #include "files/json.h"
 #include "http.h"
@@ -86,6 +87,30 @@ Result<std::optional<std::vector<std::string>>> list_files(const HubName& name) 
   return std::move(*paths);
 }
 
+// What the cache has of it.
+Result<std::vector<std::string>> kept_paths(const HubName& name, const std::string& cache) {
+  HubName whole = name;
+  whole.path = {};
+  PRONK_TRY(const std::string folder, normal_url(whole.url()));
+  std::vector<std::string> paths;
+  for (const EntryInfo& info : list_entries(cache)) {
+    if (info.url.starts_with(folder)) paths.push_back(info.url.substr(folder.size()));
+  }
+  return paths;
+}
+
+// In it, or in the folder of a module such as 1_Pooling.
+bool is_of_folder(std::string_view path) {
+  return path.find('/') == path.npos || (path[0] >= '0' && path[0] <= '9' && path[1] == '_');
+}
+
+Result<std::string> choose(HubName hub, std::span<const std::string> paths) {
+  if (!hub.type.empty() || !is_weight_folder(paths)) {
+    PRONK_TRY(hub.path, choose_gguf(hub.repo, paths, hub.type));
+  }
+  return normal_url(hub.url());
+}
+
 }  // namespace
 
 std::string HubName::url() const { return endpoint + "/" + repo + "/resolve/" + revision + "/" + path; }
@@ -136,16 +161,38 @@ Result<std::string> choose_gguf(const std::string& repo, std::span<const std::st
   return fitting[0];
 }
 
-Result<std::string> find_location(const std::string& name) {
+Result<std::string> find_location(const std::string& name, const std::string& cache) {
   if (!name.starts_with("hf:")) return resolve_location(name);
-  PRONK_TRY(HubName hub, parse_hub_name(name));
+  PRONK_TRY(const HubName hub, parse_hub_name(name));
   if (!hub.path.empty()) return normal_url(hub.url());
-  PRONK_TRY(const auto paths, list_files(hub));
-  if (!paths && !hub.type.empty()) return fail(hub.endpoint + " gives no list of the files of " + hub.repo);
-  if (paths && (!hub.type.empty() || !is_weight_folder(*paths))) {
-    PRONK_TRY(hub.path, choose_gguf(hub.repo, *paths, hub.type));
+  PRONK_TRY(auto paths, list_files(hub));
+  if (!paths && !cache.empty()) {
+    PRONK_TRY(std::vector<std::string> kept, kept_paths(hub, cache));
+    if (!kept.empty()) paths = std::move(kept);
   }
-  return normal_url(hub.url());
+  if (!paths && !hub.type.empty()) return fail(hub.endpoint + " gives no list of the files of " + hub.repo);
+  return paths ? choose(hub, *paths) : normal_url(hub.url());
+}
+
+Result<std::vector<std::string>> find_cached(const std::string& name, const std::string& cache) {
+  std::string location;
+  if (!name.starts_with("hf:")) {
+    PRONK_TRY(location, resolve_location(name));
+  } else {
+    PRONK_TRY(const HubName hub, parse_hub_name(name));
+    PRONK_TRY(const std::vector<std::string> paths, kept_paths(hub, cache));
+    if (hub.path.empty() && paths.empty()) return fail("the cache has nothing of '" + name + "'");
+    PRONK_TRY(location, hub.path.empty() ? choose(hub, paths) : normal_url(hub.url()));
+  }
+  const std::vector<std::string> parts = part_locations(location);
+  std::vector<std::string> urls;
+  for (const EntryInfo& info : list_entries(cache)) {
+    const bool within = location.ends_with('/') && info.url.starts_with(location);
+    if ((within && is_of_folder(info.url.substr(location.size()))) || std::ranges::find(parts, info.url) != parts.end())
+      urls.push_back(info.url);
+  }
+  if (urls.empty()) return fail("the cache has no '" + location + "'");
+  return urls;
 }
 
 }  // namespace pronk::cli

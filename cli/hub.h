@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -26,8 +27,11 @@ Result<HubName> parse_hub_name(std::string_view name);
 Result<std::string> choose_gguf(const std::string& repo, std::span<const std::string> paths, std::string_view type);
 
 // resolve_location(), but for repositories as a whole: where one has no folder of weights, or a type is named, it is
-// the URL of the GGUF file that is chosen. Asks the hub for its list of files; without one a repository is taken for a
-// folder.
-Result<std::string> find_location(const std::string& name);
+// the URL of the GGUF file that is chosen. Asks the hub for its list of files; without one what the cache has of the
+// repository is the list, and where that is nothing it is taken for a folder.
+Result<std::string> find_location(const std::string& name, const std::string& cache);
+
+// The same for what is in the cache alone, with all files of the model that it has.
+Result<std::vector<std::string>> find_cached(const std::string& name, const std::string& cache);
 
 }  // namespace pronk::cli

@@ -124,6 +124,9 @@ Result<SmallFiles> read_small_files(const std::string& folder, const SourceOptio
   }
   for (const std::string_view name : sources::other_file_names(files[0].first))
     PRONK_OK(add(name, name == sources::tokenizer_file_names()[0]));
+  for (u64 i = 0; i < files.size(); ++i) {
+    for (const std::string_view name : sources::named_files(files[i].first, files[i].second)) PRONK_OK(add(name, true));
+  }
   return files;
 }
 

@@ -227,7 +227,7 @@ Status read_header(ByteSource& source, const std::string& name, const HeaderPars
 }
 
 Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& options) {
-  PRONK_TRY(const std::string location, find_location(name));
+  PRONK_TRY(const std::string location, find_location(name, options.cache));
   const std::string first = part_locations(location)[0];
   PRONK_TRY(const auto source, open_source(first, options));
   files::Gguf gguf;
@@ -241,7 +241,7 @@ Result<files::Gguf> read_gguf(const std::string& name, const SourceOptions& opti
 }
 
 Result<text::Tokenizer> read_tokenizer(const std::string& name, const SourceOptions& options) {
-  PRONK_TRY(const std::string location, find_location(name));
+  PRONK_TRY(const std::string location, find_location(name, options.cache));
   const std::string folder = folder_of(location);
   if (folder.empty()) {
     PRONK_TRY(const files::Gguf file, read_gguf(name, options));

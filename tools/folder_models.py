@@ -4,7 +4,7 @@
 usage: python3 tools/folder_models.py [--keep FOLDER] [NAME...]
 
 Each file has a config.json, the names and shapes of the tensors, token ids, and what the last of them gives in float64
-(logits, or of an encoder the hidden state), and how far off float32 is. Weights are a hash of their tensor's name and
+(logits, or of an encoder the hidden state; where Dense modules follow, the embedding), and how far off float32 is. Weights are a hash of their tensor's name and
 their index, here and in the test that reads the file (tests/sources/transformers_test.cpp). --keep writes the folders
 themselves too. Needs transformers, torch, safetensors and numpy."""
 import json
@@ -37,6 +37,7 @@ YARN = {'type': 'yarn', 'rope_type': 'yarn', 'factor': 4, 'original_max_position
 
 CONFIGS = {
     'llama': row('llama'),
+    'llama_tied_and_head': row('llama', tie_word_embeddings=True),
     'llama_tied': row('llama', tie_word_embeddings=True),
     'gemma_untied': row('gemma', head_dim=8, tie_word_embeddings=False),
     'llama_bias': row('llama', attention_bias=True, mlp_bias=True),
@@ -44,9 +45,14 @@ CONFIGS = {
     'ministral': row('ministral', sliding_window=6, head_dim=8),
     'ministral3': row('ministral3', head_dim=8, rope_parameters={**YARN, 'rope_theta': 10000, 'mscale': 1,
         'mscale_all_dim': 1, 'llama_4_scaling_beta': 0.1}),
+    'apertus': row('apertus', hidden_act='xielu'),
+    'apertus_rope': row('apertus', hidden_act='xielu', rope_theta=10000, rope_scaling={'rope_type': 'llama3', 'factor': 4,
+        'low_freq_factor': 1, 'high_freq_factor': 4, 'original_max_position_embeddings': 16}),
     'arcee': row('arcee', hidden_act='relu2'),
     'granite': row('granite', embedding_multiplier=3, residual_multiplier=0.3, attention_multiplier=0.2,
         logits_scaling=4),
+    'bitnet': row('bitnet', hidden_act='relu2'),
+    'bitnet_packed': row('bitnet', hidden_act='relu2', hidden_size=256, intermediate_size=256, num_hidden_layers=1),
     'smollm3': row('smollm3', num_hidden_layers=4, no_rope_layers=[1, 0, 1, 1]),
     'smollm3_interval': row('smollm3', num_hidden_layers=4, no_rope_layer_interval=3),
     'qwen2': row('qwen2'),
@@ -124,6 +130,10 @@ CONFIGS = {
     'deepseek_v2': row('deepseek_v2', num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2,
         moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=None,
         qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, topk_method='greedy', routed_scaling_factor=1.5),
+    'deepseek_v2_groups': row('deepseek_v2', num_key_value_heads=4, n_routed_experts=8, num_experts_per_tok=3,
+        moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=24,
+        qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, topk_method='group_limited_greedy', n_group=4,
+        topk_group=2, routed_scaling_factor=1.5),
     'deepseek_v3': row('deepseek_v3', num_key_value_heads=4, n_routed_experts=8, num_experts_per_tok=2,
         moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=24,
         qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, n_group=4, topk_group=2, routed_scaling_factor=1.5),
@@ -193,7 +203,11 @@ ENCODERS = {
     'modernbert_bias': row('modernbert', without=['num_key_value_heads'], num_hidden_layers=4, local_attention=8, pad_token_id=0,
         norm_bias=True, attention_bias=True, mlp_bias=True, global_attn_every_n_layers=2),
     'nomic_bert': row('nomic_bert', num_key_value_heads=4, hidden_act='silu', pad_token_id=0),
+    'embedding_gemma': row('gemma3_text', head_dim=8, num_hidden_layers=7, sliding_window=6, query_pre_attn_scalar=16,
+        use_bidirectional_attention=True),
 }
+# Shapes of the Dense modules that follow, as sentence-transformers has them: mean, maps, norm.
+DENSE = {'embedding_gemma': [[48, 32], [24, 48]]}
 VISION = {'hidden_size': 16, 'intermediate_size': 16, 'depth': 1, 'num_hidden_layers': 1, 'num_heads': 2,
           'num_attention_heads': 2, 'patch_size': 4, 'image_size': 16}
 
@@ -225,13 +239,18 @@ BESIDE_PICTURES['qwen3_vl_moe_older'] = BESIDE_PICTURES['qwen3_vl_moe']
 # Whose experts have inputs for rows.
 TRANSPOSED = ['qwen3_vl_moe_older']
 
+# With a head that differs from the embedding although they are tied: it counts.
+WITH_HEAD = ['llama_tied_and_head']
+
+# Whose matrices are ternary, as BitNet stores them: what transformers makes of them without rounding activations.
+PACKED = ['bitnet_packed']
+BITNET = {'quant_method': 'bitnet', 'linear_class': 'autobitlinear', 'quantization_mode': 'offline'}
+
 # Under the names of the classes, which save() may part.
 FUSED = ['qwen3_5_moe_fused']
 
 
-def weights(name, shape):
-    """What the test makes too: uniform, of variance 1/columns; vectors are small, or near 1 where they scale."""
-    count = int(np.prod(shape))
+def hash_of(name, count):
     hashed = np.uint32(2166136261)
     with np.errstate(over='ignore'):
         for byte in name.encode():
@@ -239,13 +258,29 @@ def weights(name, shape):
         x = hashed + np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9)
         x = (x ^ x >> 16) * np.uint32(0x85EBCA6B)
         x = (x ^ x >> 13) * np.uint32(0xC2B2AE35)
-        x ^= x >> 16
-    uniform = (x >> 8).astype(np.float64) / (1 << 23) - 1
+        return x ^ x >> 16
+
+
+def weights(name, shape):
+    """What the test makes too: uniform, of variance 1/columns; vectors are small, or near 1 where they scale."""
+    uniform = (hash_of(name, int(np.prod(shape))) >> 8).astype(np.float64) / (1 << 23) - 1
     if len(shape) > 1:
         values = uniform * np.sqrt(3 / shape[-1])
     else:
         values = uniform / 4 + (1 if 'norm' in name.lower() or 'ln_' in name else 0)
     return values.astype(np.float32).reshape(shape)
+
+
+def bf16(values):
+    return (values.view(np.uint32) & np.uint32(0xffff0000)).view(np.float32)
+
+
+def ternary(name, shape):
+    """Four numbers of a hash: rows r, r + rows / 4, … of the matrix. Times its scale."""
+    hashes = hash_of(name, shape[0] // 4 * shape[1])
+    rows = np.concatenate([(hashes >> np.uint32(8 * i) & np.uint32(255)) % np.uint32(3) for i in range(4)])
+    scale = bf16(weights(name.replace('.weight', '.weight_scale'), [1]))
+    return (rows.astype(np.float32) - 1).reshape(shape) * scale
 
 
 def class_of(name):
@@ -264,7 +299,13 @@ def load(folder, dtype):
 def run(folder, dtype):
     with torch.no_grad():
         out = load(folder, dtype)(torch.tensor([TOKENS]))
-    return (out.last_hidden_state if folder.name in ENCODERS else out.logits)[0].double().numpy()
+    rows = (out.last_hidden_state if folder.name in ENCODERS else out.logits)[0].double().numpy()
+    if folder.name not in DENSE:
+        return rows
+    pooled = rows.mean(axis=0)
+    for i, shape in enumerate(DENSE[folder.name]):
+        pooled = weights(f'{i + 2}_Dense/linear.weight', shape).astype(np.float64) @ pooled
+    return (pooled / np.linalg.norm(pooled))[None]
 
 
 def make(name, config, keep):
@@ -281,14 +322,23 @@ def make(name, config, keep):
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
     with safe_open(folder / 'model.safetensors', 'np') as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}
+    if name in WITH_HEAD:
+        shapes['lm_head.weight'] = shapes['model.embed_tokens.weight']
     if name in TRANSPOSED:
         shapes = {key: [shape[0], shape[2], shape[1]] if '.experts.' in key else shape for key, shape in shapes.items()}
-    save_file({key: weights(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
+    packed = [key for key in shapes if name in PACKED and key.endswith('_proj.weight')]
+    save_file({key: (ternary if key in packed else weights)(key, shape) for key, shape in shapes.items()}, folder / 'model.safetensors',
               metadata={'format': 'pt'})
     rows = run(folder, torch.float64)
     error = np.linalg.norm(run(folder, torch.float32)[-1] - rows[-1]) / np.linalg.norm(rows[-1])
     rows.astype(np.float32).tofile(folder / 'expected.f32.bin')
-    result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, 'tokens': TOKENS,
+    more = {'dense': DENSE[name]} if name in DENSE else {}
+    if packed:
+        config = {**config, 'quantization_config': BITNET}
+        shapes |= {key: [shapes[key][0] // 4, shapes[key][1]] for key in packed}
+        shapes |= {key.replace('.weight', '.weight_scale'): [1] for key in packed}
+        more = {'packed': packed}
+    result = {'config': config, 'encoder': name in ENCODERS, 'tensors': shapes, **more, 'tokens': TOKENS,
               'float32_error': float(f'{error:.1e}'),
               'expected': [float(f'{value:.7g}') for value in rows[-1]]}
     MODELS.mkdir(exist_ok=True)

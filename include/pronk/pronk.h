@@ -86,11 +86,12 @@ class Model {
   Model& operator=(Model&&) noexcept;
 
   // A folder of Hugging Face's or MLC's comes first with those of these files that it has, each whole and in this
-  // order; one of the two that are the first may not be missing. What follows are the headers of weight_files(): of
-  // MLC's, which have none, any bytes.
+  // order; one of the two that are the first may not be missing. Then come those that they name. What follows are the
+  // headers of weight_files(): of MLC's, which have none, any bytes.
   static std::span<const std::string_view> folder_files();
+  static std::span<const std::string_view> named_files(std::string_view name, std::string_view contents);
   Status add_file(std::string_view name, std::string contents);
-  std::span<const std::string> weight_files() const;  // of a folder: plain names
+  std::span<const std::string> weight_files() const;  // of a folder: paths in it
   std::string_view weight_md5(u32 file) const;        // in hex, where the folder tells it; else empty
 
   // Gives the first bytes of a file (split files in order; file_size may be unknown: ~0). Returns 0 when the header is

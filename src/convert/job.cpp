@@ -61,6 +61,20 @@ void transpose_rows(const Making& making, const u8* columns, u8* out) {
   to_rows(columns + (making.stored == Stored::odd_columns ? bytes : 0), making.row / bytes, making.rows, step, out);
 }
 
+bool takes_columns(Stored stored) {
+  return stored == Stored::columns || stored == Stored::even_columns || stored == Stored::odd_columns;
+}
+
+// An f16 has all bits of a bf16 from 2^−14 on.
+void make_ternary(const Making& making, const u8* codes, const u8* scale, u8* out) {
+  const u64 blocks = making.row / formats::ternary_bytes, quarter = making.rows / 4;
+  const u16 d = f32_to_f16(bf16_to_f32(load_le<u16>(scale)));
+  for (u64 row = 0; row < making.rows; ++row, out += making.row) {
+    const u8* from = codes + row % quarter * blocks * formats::ternary_weights;
+    formats::place_ternary(from, u32(row / quarter * 2), d, blocks, out);
+  }
+}
+
 bool takes_every_second(Stored stored) { return stored == Stored::even_rows || stored == Stored::odd_rows; }
 
 // Of rows, every second.
@@ -122,9 +136,7 @@ Part part_of(const files::TensorPart& from, u32 type) {
 
 }  // namespace
 
-bool takes_columns(Stored stored) {
-  return stored == Stored::columns || stored == Stored::even_columns || stored == Stored::odd_columns;
-}
+bool is_made_whole(Stored stored) { return takes_columns(stored) || stored == Stored::quarters; }
 
 bool Job::copied() const { return tensor->parts.empty() && part_of(*tensor).making.copies(); }
 
@@ -159,6 +171,11 @@ std::optional<Unit> unit_of(const Making& making) {
     const u32 bytes = u32(making.row * making.rows);
     return Unit{bytes, {of_all * bytes, 0}};
   }
+  if (making.stored == Stored::quarters) {
+    if (making.row == 0 || making.rows > ~u32{0} / making.row || making.rows % 4 != 0) return std::nullopt;
+    const u64 quarter = making.row / formats::ternary_bytes * formats::ternary_weights * making.rows / 4;
+    return Unit{u32(making.row * making.rows), {u32(quarter), 2}};
+  }
   if (making.stored == Stored::numbers) return Unit{2 + group, {group, 0}};
   if (takes_every_second(making.stored)) return unit_of_two_rows(making);
   if (making.scales_apart) {
@@ -173,9 +190,11 @@ std::vector<u8> make(const Making& making, u64 count, std::span<const u8* const>
   const std::optional<Unit> unit = unit_of(making);
   CHECK(unit);
   std::vector<u8> out(count * unit->bytes);
+  CHECK(count == 1 || !is_made_whole(making.stored));
   if (takes_columns(making.stored)) {
-    CHECK(count == 1);
     transpose_rows(making, inputs[0], out.data());
+  } else if (making.stored == Stored::quarters) {
+    make_ternary(making, inputs[0], inputs[1], out.data());
   } else if (making.stored == Stored::numbers) {
     make_unscaled(inputs[0], count, out.data());
   } else if (takes_every_second(making.stored)) {

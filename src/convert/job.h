@@ -56,8 +56,8 @@ struct Part {
 // Of a tensor that has a job.
 std::vector<Part> parts_of(const files::TensorInfo& tensor);
 
-// Whether that is made whole, as one unit.
-bool takes_columns(files::Stored stored);
+// Whether that is made as one unit.
+bool is_made_whole(files::Stored stored);
 
 // The least of a tensor that can be made by itself. A whole number of them makes the tensor.
 struct Unit {

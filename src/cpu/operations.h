@@ -206,6 +206,14 @@ Real sigmoid(Real x) {
   return 1 / (1 + std::exp(-x));
 }
 template <class Real>
+Real softplus(Real x) {
+  return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x)));
+}
+template <class Real>
+Real xielu(Real x, Real above, Real below, Real beta, Real eps) {
+  return (x > 0 ? above * x * x : below * (std::expm1(x < eps ? x : eps) - x)) + beta * x;
+}
+template <class Real>
 Real gelu(Real x) {
   return x / 2 * std::erfc(-x * Real(0.70710678118654752440));  // 1/√2
 }
@@ -247,11 +255,11 @@ void map_row(graph::Function function, const std::array<float, 4>& p, const Real
     case graph::Function::sigmoid:
       return each([=](Real x, Real) { return cpu::sigmoid(x); });
     case softplus:
-      return each([=](Real x, Real) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); });
+      return each([=](Real x, Real) { return cpu::softplus(x); });
     case exponential:
       return each([=](Real x, Real) { return std::exp(x); });
     case xielu:
-      return each([=](Real x, Real) { return (x > 0 ? p0 * x * x : p1 * (std::expm1(x < p3 ? x : p3) - x)) + p2 * x; });
+      return each([=](Real x, Real) { return cpu::xielu(x, p0, p1, p2, p3); });
     case add:
       return each([=](Real x, Real y) { return x + y; });
     case multiply:
@@ -273,14 +281,19 @@ void map_row(graph::Function function, const std::array<float, 4>& p, const Real
         const Real gate = x > p1 ? p1 : x, up = y < -p1 ? -p1 : y > p1 ? p1 : y;
         return gate * cpu::sigmoid(p0 * gate) * (up + 1);
       });
+    case learned_xielu: {
+      const Real above = cpu::softplus(b[1]), below = b[2] + cpu::softplus(b[0]), beta = b[2], eps = b[3];
+      return each([=](Real x, Real) { return cpu::xielu(x, above, below, beta, eps); });
+    }
   }
 }
 
 // b: of stride 0 where all rows of a meet the same numbers, as wide as a or a part of it, or null.
 template <class Real>
 void map(const graph::Map& op, Rows<const Real> a, Rows<const Real> b, Rows<Real> out) {
-  CHECK((b.data != nullptr) == takes_two(op.function) && (!b.data || a.width % b.width == 0));
-  const u32 shared = b.data ? a.width / b.width : 1;  // neighbouring columns that have a number of b
+  const bool by_columns = b.data && op.function != graph::Function::learned_xielu;
+  CHECK((b.data != nullptr) == takes_two(op.function) && (!by_columns || a.width % b.width == 0));
+  const u32 shared = by_columns ? a.width / b.width : 1;  // neighbouring columns that have a number of b
   constexpr u32 most = 256;
   Real repeated[most];
   for (u32 t = 0; t < a.count; ++t) {
@@ -341,11 +354,11 @@ u32 largest_left(std::span<const Real> values, const Taken& taken) {
   return best;
 }
 
-// How good the experts of a group are together: its two best scores.
+// How good the experts of a group are together: its best score, or its two best.
 template <class Real>
-Real group_score(std::span<const Real> scores) {
+Real group_score(std::span<const Real> scores, bool by_best) {
   const u32 best = largest_left<Real>(scores, [](u32) { return false; });
-  if (scores.size() == 1) return scores[best];
+  if (by_best || scores.size() == 1) return scores[best];
   return scores[best] + scores[largest_left<Real>(scores, [&](u32 i) { return i == best; })];
 }
 
@@ -377,7 +390,7 @@ void choose_groups(const graph::Route& op, std::span<const Real> ranks, RouteScr
   const u32 size = u32(ranks.size()) / op.groups;
   std::fill_n(scratch.closed.begin(), op.groups, u8(op.groups_used < op.groups));
   if (op.groups_used == op.groups) return;
-  for (u32 g = 0; g < op.groups; ++g) scratch.groups[g] = group_score(ranks.subspan(g * size, size));
+  for (u32 g = 0; g < op.groups; ++g) scratch.groups[g] = group_score(ranks.subspan(g * size, size), op.by_best);
   const std::span<const Real> groups(scratch.groups.data(), op.groups);
   for (u32 n = 0; n < op.groups_used; ++n) {
     scratch.closed[largest_left(groups, [&](u32 g) { return !scratch.closed[g]; })] = 0;

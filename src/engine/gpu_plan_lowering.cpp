@@ -404,6 +404,7 @@ class Lowering {
                                        .used = route.used,
                                        .groups = route.groups,
                                        .groups_used = route.groups_used,
+                                       .by_best = route.by_best,
                                        .bias = route.bias != WeightId::none,
                                        .expert_scale = route.expert_scale != WeightId::none,
                                        .normalize = route.normalize,

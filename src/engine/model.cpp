@@ -14,6 +14,10 @@ Model& Model::operator=(Model&&) noexcept = default;
 
 std::span<const std::string_view> Model::folder_files() { return sources::folder_file_names(); }
 
+std::span<const std::string_view> Model::named_files(std::string_view name, std::string_view contents) {
+  return sources::named_files(name, contents);
+}
+
 Status Model::add_file(std::string_view name, std::string contents) {
   CHECK(!parts_->read && parts_->headers.empty());
   if (!parts_->source) parts_->source = sources::folder_source(name);

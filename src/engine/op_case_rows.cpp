@@ -167,12 +167,13 @@ OpCase route_case(kernels::Route r, u32 tokens, u32 seed) {
   join_word(variant, "scale", r.expert_scale);
   join_word(variant, "normalize", r.normalize);
   join_word(variant, "groups " + std::to_string(r.groups_used) + "/" + std::to_string(r.groups), r.groups > 1);
+  join_word(variant, "by best", r.by_best);
   OpCase c = row_case("route", std::to_string(r.used) + " of " + std::to_string(r.experts), tokens, variant);
   MadeUpRows logits(r.experts, tokens, seed, 2);
   // The last token's logits say nothing about most experts: sums near zero, and equals, of which the first is taken.
   float* last = &logits.floats[logits.columns.base + u64(tokens - 1) * logits.columns.stride];
   if (tokens > 1) std::fill_n(last, r.experts, -20.0f);
-  if (r.groups > 1 && r.gating == graph::Route::Gating::softmax_after && !r.bias) {
+  if (r.groups > 1 && r.gating == graph::Route::Gating::softmax_after && !r.bias && !r.by_best) {
     // Groups whose two best scores have the same sum: the first ones count, and the best experts lie in others.
     const u32 members = r.experts / r.groups;
     CHECK(members >= 2);
@@ -195,6 +196,7 @@ OpCase route_case(kernels::Route r, u32 tokens, u32 seed) {
                         .used = r.used,
                         .groups = r.groups,
                         .groups_used = r.groups_used,
+                        .by_best = r.by_best,
                         .normalize = r.normalize,
                         .scale = r.scale};
   const auto b = doubles(bias), s = doubles(scale);

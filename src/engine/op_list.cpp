@@ -288,7 +288,9 @@ Status each_map(const VisitOp& visit) {
     if (function == soft_cap) map.p = {3};
     if (function == clamped_gate) map.p = {1.702f, 7};
     if (graph::takes_two(function)) map.b_width = seed % 2 ? 132 : 33;
-    status = visit([&] { return map_case(map, seed % 3 == 0, 3, seed); });
+    const bool four = function == learned_xielu;
+    if (four) map.b_width = 4;
+    status = visit([&] { return map_case(map, four || seed % 3 == 0, 3, seed); });
     ++seed;
   });
   return status;
@@ -329,6 +331,10 @@ Status each_route(const VisitOp& visit) {
                                  .normalize = gating == Gating::sigmoid,
                                  .scale = 2.5f};
       PRONK_OK(visit([&] { return route_case(route, 4, ++seed); }));
+      if (groups == 1) continue;
+      kernels::Route by_best = route;
+      by_best.by_best = true;
+      PRONK_OK(visit([&] { return route_case(by_best, 4, ++seed); }));
     }
   }
   return {};

@@ -145,9 +145,15 @@ class Cases {
     const bool two = graph::takes_two(op.function), vector = op.weight != WeightId::none;
     if (!fresh(op, {u32(op.function)})) return;
     const u32 b_width = vector ? floats(op.weight) : width(op.b);
-    const u32 shared = two ? std::min(width(op.a) / b_width, 3u) : 1, each = std::min(width(op.a), rows);
-    push(map_case({.function = op.function, .width = shared * each, .b_width = two ? each : 0, .p = op.p}, vector,
-                  few_tokens, 1));
+    const bool four = op.function == graph::Function::learned_xielu;
+    const u32 shared = two && !four ? std::min(width(op.a) / b_width, 3u) : 1, each = std::min(width(op.a), rows);
+    push(map_case({.function = op.function,
+                   .width = shared * each,
+                   .b_width = four  ? 4
+                              : two ? each
+                                    : 0,
+                   .p = op.p},
+                  vector, few_tokens, 1));
   }
 
   void add(const graph::PositionScale& op) {
@@ -180,12 +186,13 @@ class Cases {
   void add(const graph::Route& op) {
     const u32 experts = width(op.logits);
     const bool bias = op.bias != WeightId::none, scaled = op.expert_scale != WeightId::none;
-    if (!fresh(op, {experts, op.groups, u32(op.gating), bias, scaled, op.normalize})) return;
+    if (!fresh(op, {experts, op.groups, op.by_best, u32(op.gating), bias, scaled, op.normalize})) return;
     push(route_case({.gating = op.gating,
                      .experts = experts,
                      .used = op.used,
                      .groups = op.groups,
                      .groups_used = op.groups_used,
+                     .by_best = op.by_best,
                      .bias = bias,
                      .expert_scale = scaled,
                      .normalize = op.normalize,

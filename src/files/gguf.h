@@ -39,6 +39,7 @@ enum class Stored : u8 {
   odd_rows,      // from the second on
   even_columns,  // rows as every second column, from the first on
   odd_columns,   // from the second on
+  quarters,      // two bits a number, one scale: byte r of a column has rows r, n / 4 + r, … from the lowest bits up
 };
 
 // Rows of a tensor that lie together in a file of another source.

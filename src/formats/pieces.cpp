@@ -71,4 +71,14 @@ const Pieces* find_pieces(u32 ggml_type) {
   return found == std::end(all) ? nullptr : found;
 }
 
+// Of each 32 bytes, byte j has codes j, 32 + j, 64 + j and 96 + j from the lowest bits up.
+void place_ternary(const u8* codes, u32 shift, u16 scale, u64 count, u8* blocks) {
+  for (u64 b = 0; b < count; ++b, codes += ternary_weights, blocks += ternary_bytes) {
+    std::memset(blocks, 0, ternary_bytes - sizeof scale);
+    for (u32 i = 0; i < ternary_weights; ++i)
+      blocks[i / 128 * 32 + i % 32] |= u8((codes[i] >> shift & 3) << i % 128 / 32 * 2);
+    std::memcpy(blocks + ternary_bytes - sizeof scale, &scale, sizeof scale);
+  }
+}
+
 }  // namespace pronk::formats

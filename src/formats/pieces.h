@@ -18,4 +18,8 @@ struct Pieces {
 // Null: blocks of that type are whole in every file.
 const Pieces* find_pieces(u32 ggml_type);
 
+// Blocks of numbers −1, 0 and 1 with one scale, an f16, from codes of two bits in bytes of their own, at `shift`.
+constexpr u32 ternary_type = 35, ternary_weights = 256, ternary_bytes = 66;
+void place_ternary(const u8* codes, u32 shift, u16 scale, u64 count, u8* blocks);
+
 }  // namespace pronk::formats

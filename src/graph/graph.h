@@ -188,11 +188,12 @@ PRONK_ENUM(Function, u8, (scale, 0),  // p0 · a + p1
            (gelu_tanh_gate, 16),      // gelu_tanh(a) · b
            (relu_squared_gate, 17),   // max(a, 0)² · b
            (sigmoid_gate, 18),        // a · σ(b)
-           (clamped_gate, 19));       // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
+           (clamped_gate, 19),        // g σ(p0 g) (u + 1), g = min(a, p1), u = b within ± p1 (gpt-oss)
+           (learned_xielu, 20));      // xielu by b, as it is trained: p0 = softplus(b1), p1 = b2 + softplus(b0), p2, p3
 constexpr bool takes_two(Function function) { return function >= Function::add; }
 
 // out[i] = function(a[i], b[i]). b is a value or a weight; when it is narrower than a, each of its numbers serves as
-// many neighbouring columns.
+// many neighbouring columns. Of learned_xielu it is a weight of four numbers for all columns.
 struct Map {
   Function function = Function::add;
   ValueId a, b = ValueId::none;
@@ -244,10 +245,10 @@ struct Route {
   WeightId bias = WeightId::none;          // added to the scores for the choice, not for the weights
   WeightId expert_scale = WeightId::none;  // multiplies the weight of each expert
   u32 used = 0;                            // experts that are chosen
-  u32 groups = 1,
-      groups_used = 1;     // experts come from the best groups: those whose two best scores have the largest sum
-  bool normalize = false;  // weights are divided by their sum
-  float scale = 1;         // multiplies the weights
+  u32 groups = 1, groups_used = 1;         // experts come from the best groups
+  bool by_best = false;                    // a group is as good as its best score, else as the sum of its two best
+  bool normalize = false;                  // weights are divided by their sum
+  float scale = 1;                         // multiplies the weights
   ValueId chosen = ValueId::none, weights = ValueId::none;  // [tokens, used], the largest score first
 
   void operands(auto&& read, auto&& write, auto&& weigh) const {
@@ -512,7 +513,7 @@ class Builder {
     return emit(width(a), Map{.function = function, .a = a, .b = b, .p = p});
   }
   ValueId map(Function function, ValueId a, WeightId b, std::array<float, 4> p = {}) {
-    CHECK(width(a) % graph_[b].cols == 0);
+    CHECK(function == Function::learned_xielu ? graph_[b].cols == 4 : width(a) % graph_[b].cols == 0);
     return emit(width(a), Map{.function = function, .a = a, .weight = b, .p = p});
   }
   ValueId add(ValueId a, ValueId b) { return map(Function::add, a, b); }

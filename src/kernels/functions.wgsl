@@ -58,3 +58,7 @@ fn expm1(v: f32) -> f32 {
                v * (0.00019841270 + v * 0.000024801587)))))));
   return select(exp(v) - 1.0, series, abs(v) < 0.4);
 }
+
+fn xielu(v: f32, above: f32, below: f32, beta: f32, eps: f32) -> f32 {
+  return select(below * (expm1(min(v, eps)) - v), above * v * v, v > 0.0) + beta * v;
+}

@@ -231,7 +231,7 @@ struct Route {
   graph::Route::Gating gating = graph::Route::Gating::softmax;
   u32 experts = 0, used = 0;
   u32 groups = 1, groups_used = 1;
-  bool bias = false, expert_scale = false, normalize = false;
+  bool by_best = false, bias = false, expert_scale = false, normalize = false;
   float scale = 1;
   Columns logits, chosen, weights;
 };

@@ -55,18 +55,19 @@ Launch lower(const Norm& n, const NormOperands& o) {
 
 Launch lower(const Map& m, const MapOperands& o) {
   const bool two = graph::takes_two(m.function);
-  CHECK(!two || (m.b_width > 0 && m.width % m.b_width == 0));
+  const bool columns = two && m.function != graph::Function::learned_xielu;
+  CHECK(!columns || (m.b_width > 0 && m.width % m.b_width == 0));
   MapParams p;
   p.width = m.width;
   p.padded_width = m.width + m.out.padding;
-  p.b_repeat = two ? m.width / m.b_width : 1;
+  p.b_repeat = columns ? m.width / m.b_width : 1;
   p.a_base = m.a.base, p.a_stride = m.a.stride;
   p.b_base = m.b.base, p.b_stride = m.b.stride;
   p.y_base = m.out.base, p.y_stride = m.out.stride;
   p.p0 = m.p[0], p.p1 = m.p[1], p.p2 = m.p[2], p.p3 = m.p[3];
   return by_columns(Shader("map")
                         .params<MapParams>("MapParams")
-                        .constants(MapConstants{.WORKGROUP = row_workgroup, .TAKES_TWO = two})
+                        .constants(MapConstants{.WORKGROUP = row_workgroup, .TAKES_TWO = columns})
                         .function(m.function)
                         .add("map")
                         .finish({uniform, uniform, read, read, write}),
@@ -191,7 +192,8 @@ Launch lower(const Route& r, const RouteOperands& o) {
                                  .SOFTMAX_AFTER = r.gating == Gating::softmax_after,
                                  .BIAS = r.bias,
                                  .EXPERT_SCALE = r.expert_scale,
-                                 .NORMALIZE = r.normalize};
+                                 .NORMALIZE = r.normalize,
+                                 .BY_BEST = r.by_best};
   return {Shader("route")
               .params<RouteParams>("RouteParams")
               .constants(constants)

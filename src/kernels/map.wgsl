@@ -6,6 +6,11 @@
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
+// One of b that serves all columns.
+fn number(i: u32) -> f32 {
+  return b[params.b_base + i];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (state.finished != 0u || id.x >= params.padded_width) {

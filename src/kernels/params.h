@@ -196,7 +196,8 @@ PRONK_STRUCT(MapConstants, (u32, WORKGROUP), (bool, TAKES_TWO));
 PRONK_STRUCT(RopeConstants, (u32, WORKGROUP), (u32, ROTATED), (bool, ADJACENT));
 PRONK_STRUCT(RouteConstants,
   (u32, WORKGROUP), (u32, EXPERTS), (u32, GROUPS),
-  (bool, SOFTMAX), (bool, SIGMOID), (bool, SOFTMAX_AFTER), (bool, BIAS), (bool, EXPERT_SCALE), (bool, NORMALIZE)
+  (bool, SOFTMAX), (bool, SIGMOID), (bool, SOFTMAX_AFTER), (bool, BIAS), (bool, EXPERT_SCALE), (bool, NORMALIZE),
+  (bool, BY_BEST)
 );
 // The same, and ROWS <= LANES.
 PRONK_STRUCT(ExpertConstants, (u32, LANES), (u32, ROWS), (u32, TILE), (bool, CHOSEN), (bool, BIAS));

@@ -103,7 +103,8 @@ fn score_experts(first: u32, local: u32) {
   workgroupBarrier();
 }
 
-// Takes experts out of the choice that are in none of the groups_used groups whose two best scores have the largest sums.
+// Takes experts out of the choice that are in none of the groups_used groups with the largest scores: their best, or the
+// sum of their two best.
 fn keep_best_groups(local: u32) {
   const MEMBERS = EXPERTS / GROUPS;
   for (var g = local; g < GROUPS; g += WORKGROUP) {
@@ -114,7 +115,7 @@ fn keep_best_groups(local: u32) {
       second = max(second, min(score, largest));
       largest = max(largest, score);
     }
-    group_scores[g] = largest + select(second, 0.0, MEMBERS == 1u);
+    group_scores[g] = largest + select(second, 0.0, BY_BEST || MEMBERS == 1u);
   }
   workgroupBarrier();
   for (var i = local; i < EXPERTS; i += WORKGROUP) {

@@ -33,7 +33,7 @@ const char* expression(graph::Function function) {
     case exponential:
       return "exp(a)";
     case xielu:
-      return "select(params.p1 * (expm1(min(a, params.p3)) - a), params.p0 * a * a, a > 0.0) + params.p2 * a";
+      return "xielu(a, params.p0, params.p1, params.p2, params.p3)";
     case add:
       return "a + b";
     case multiply:
@@ -52,6 +52,8 @@ const char* expression(graph::Function function) {
       return "a * sigmoid(b)";
     case clamped_gate:
       return "gated(min(a, params.p1), params.p0 * min(a, params.p1)) * (clamp(b, -params.p1, params.p1) + 1.0)";
+    case learned_xielu:
+      return "xielu(a, softplus(number(1u)), number(2u) + softplus(number(0u)), number(2u), number(3u))";
   }
   CHECK(false);
 }

@@ -78,15 +78,18 @@ void skip_prediction_layers(Build& build) {
 
 graph::Builder::Routed route(Layer& layer, ValueId n, const Experts& e) {
   if (e.count == 0) layer.build.fail("metadata key 'expert_count' is missing", ErrorCode::unspecified);
-  return layer.graph.route({.gating = e.gating,
-                            .logits = layer.linear(n, "ffn_gate_inp", e.count),  // [tokens, count]
-                            .bias = layer.build.optional_vector(layer.name("exp_probs_b.bias"), e.count),
-                            .expert_scale = layer.build.optional_vector(layer.name("ffn_down_exps.scale"), e.count),
-                            .used = e.used,
-                            .groups = e.groups,
-                            .groups_used = e.groups_used,
-                            .normalize = e.normalize,
-                            .scale = float(e.scale)});
+  const WeightId bias = layer.build.optional_vector(layer.name("exp_probs_b.bias"), e.count);
+  return layer.graph.route(
+      {.gating = e.gating,
+       .logits = layer.linear(n, "ffn_gate_inp", e.count),  // [tokens, count]
+       .bias = bias,
+       .expert_scale = layer.build.optional_vector(layer.name("ffn_down_exps.scale"), e.count),
+       .used = e.used,
+       .groups = e.groups,
+       .groups_used = e.groups_used,
+       .by_best = bias == WeightId::none,  // DeepSeek-V2 (arXiv 2405.04434), before there were biases
+       .normalize = e.normalize,
+       .scale = float(e.scale)});
 }
 
 ValueId routed_experts(Layer& layer, ValueId n, const graph::Builder::Routed& routed, const Experts& e) {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/quote.h"
 #include "files/safetensors.h"
+#include "formats/pieces.h"
 
 namespace pronk::sources {
 
@@ -19,6 +20,7 @@ using files::TensorPart;
 
 constexpr u64 most_experts = 1 << 16;  // each is a part or more
 constexpr u64 most_padded = 4096;      // rows, each a part
+constexpr u32 bf16_type = 30;
 constexpr u32 mxfp4_type = 39, mxfp4_weights = 32, mxfp4_codes = 16, mxfp4_bytes = 17;
 
 std::unexpected<Error> bad(const NamedTensor& tensor, std::string_view what) {
@@ -79,6 +81,8 @@ class Assembly {
   Status pad(NamedTensor& t);
   Status halve(NamedTensor& t);
   Status interleaved(NamedTensor& t);
+  Status ternary(NamedTensor& t);
+  Status add_ternary(const std::string& name, const NamedTensor& codes, const NamedTensor& scale);
   Status blocks(NamedTensor& t);
   Status grouped(NamedTensor& t) { return by_groups(t, false); }
   Status split(NamedTensor& t) { return by_groups(t, true); }
@@ -102,23 +106,15 @@ class Assembly {
 };
 
 const Assembly::NamedRule Assembly::rules[] = {
-    {"transposed", &Assembly::transpose},
-    {"transposed_by_turns", &Assembly::transpose_by_turns},
-    {"by_inputs", &Assembly::by_inputs},
-    {"logs", &Assembly::logs},
-    {"column", &Assembly::column},
-    {"flat", &Assembly::flat},
-    {"stacked", &Assembly::stack_experts},
-    {"heads", &Assembly::stack_heads},
-    {"streams", &Assembly::stack_streams},
-    {"padded", &Assembly::pad},
-    {"halves", &Assembly::halve},
-    {"interleaved", &Assembly::interleaved},
-    {"blocks", &Assembly::blocks},
-    {"grouped", &Assembly::grouped},
-    {"split", &Assembly::split},
-    {"latent", &Assembly::latent},
-    {"qkvz", &Assembly::qkvz},
+    {"transposed", &Assembly::transpose},  {"transposed_by_turns", &Assembly::transpose_by_turns},
+    {"by_inputs", &Assembly::by_inputs},   {"logs", &Assembly::logs},
+    {"column", &Assembly::column},         {"flat", &Assembly::flat},
+    {"stacked", &Assembly::stack_experts}, {"heads", &Assembly::stack_heads},
+    {"streams", &Assembly::stack_streams}, {"padded", &Assembly::pad},
+    {"halves", &Assembly::halve},          {"interleaved", &Assembly::interleaved},
+    {"blocks", &Assembly::blocks},         {"ternary", &Assembly::ternary},
+    {"grouped", &Assembly::grouped},       {"split", &Assembly::split},
+    {"latent", &Assembly::latent},         {"qkvz", &Assembly::qkvz},
 };
 
 // Rules are for all layers.
@@ -134,7 +130,7 @@ Status Assembly::add(NamedTensor t) {
   taken_ = false;
   if (t.number && rest != "stacked" && rest != "heads" && rest != "streams")
     return bad(t, "is of one expert: not supported");
-  if (t.tensor.type == files::no_ggml_type && rest != "blocks")
+  if (t.tensor.type == files::no_ggml_type && rest != "blocks" && rest != "ternary")
     return fail(ErrorCode::unsupported,
                 "tensor " + quoted(t.theirs) + " has a type or a shape that pronk does not run");
   while (!rest.empty() && !taken_) {
@@ -341,6 +337,35 @@ Status Assembly::blocks(NamedTensor& t) {
   return {};
 }
 
+// Of a matrix of floats nothing.
+Status Assembly::ternary(NamedTensor& t) {
+  const bool scale = t.tensor.name.ends_with("_scale");
+  if (!scale && t.tensor.weights() != t.tensor.bytes) return {};
+  auto& [codes, scales] = blocks_[t.tensor.name.substr(0, t.tensor.name.rfind('.'))];
+  (scale ? scales : codes).push_back(std::move(t));
+  taken_ = true;
+  return {};
+}
+
+// codes [row, rows / 4]
+Status Assembly::add_ternary(const std::string& name, const NamedTensor& codes, const NamedTensor& scale) {
+  const u64 columns = codes.tensor.shape[0];
+  if (codes.tensor.bytes == 0 || columns % formats::ternary_weights != 0)
+    return bad(codes, "has rows that are no whole blocks: not supported");
+  if (scale.tensor.type != bf16_type || scale.tensor.weights() != 1) return bad(scale, "is not one number of bf16");
+  TensorInfo made{.name = name + ".weight", .type = formats::ternary_type, .dims = 2};
+  TensorPart part = whole_part(codes.tensor);
+  part.scales = files::ScalesPlace{scale.tensor.file, scale.tensor.offset, scale.tensor.bytes};
+  part.stored = Stored::quarters;
+  part.row = columns / formats::ternary_weights * formats::ternary_bytes;
+  part.rows = 4 * codes.tensor.shape[1];
+  made.shape = {columns, part.rows, 1, 1};
+  made.bytes = part.row * part.rows;
+  made.parts = {part};
+  done_.push_back(std::move(made));
+  return {};
+}
+
 // codes [16, row / 32, rows, experts], scales without the first of these
 Status Assembly::add_blocks(const std::string& name, const NamedTensor& codes, const NamedTensor& scales) {
   const auto [bytes, blocks, rows, experts] = codes.tensor.shape;
@@ -465,7 +490,8 @@ Result<std::vector<TensorInfo>> Assembly::finish() {
     const auto& [codes, scales] = both;
     if (codes.size() != 1 || scales.size() != 1)
       return fail(ErrorCode::bad_model, quoted(name) + " has not one tensor of blocks and one of scales");
-    PRONK_OK(add_blocks(name, codes[0], scales[0]));
+    PRONK_OK(codes[0].tensor.dims == 2 ? add_ternary(name, codes[0], scales[0])
+                                       : add_blocks(name, codes[0], scales[0]));
   }
   const auto made = [](const TensorInfo& tensor) { return !tensor.parts.empty(); };
   if (std::ranges::any_of(done_, made))

@@ -28,6 +28,7 @@ struct NamedTensor {
 // - halves: rows of "gate", then as many of "up", of each expert if there are some: two tensors
 // - interleaved: rows of "gate" and "up" by turns: two tensors
 // - blocks: four-bit floats as bytes, codes and scales apart (names end in .blocks and .scales); may be interleaved
+// - ternary: rows of a matrix by quarters in bytes of two bits each, and its scale (names end in .weight_scale)
 // - grouped: rows of q, k and v by heads of k and v: those of q first, then of k, then of v
 // - split: the same as tensors of their own
 // - latent: rows for keys and for values by heads (attn_kv_b): a tensor for each, the first one transposed

@@ -23,14 +23,15 @@ struct Family {
   std::string_view architecture;  // general.architecture
   std::string_view activations;   // words: names of the one that the architecture has
   std::string_view defaults;      // JSON: what its class has for keys that are missing
-  Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed
+  Pairs names = {};               // of tensors, where they are not the common ones; "-": not needed; x+n: number n of x
   Pairs keys = {};                // of config.json, to those of GGUF after the architecture, besides the common ones
   Pairs aliases = {};             // common keys of config.json, and the names that it has for them
   Pairs computed = {};            // whole numbers that are missing, to sums of products of keys and numbers: a*4+b
   Pairs only = {};                // keys, and the one value that they may have
   Pairs made = {};                // of tensors of GGUF, to the rules that make them (assemble.h)
-  Pairs variants = {};            // keys, and the model_type that stands for it when they are 0 or false
+  Pairs variants = {};            // keys, and the model_type when they are 0, false or null; key=value: when it is that
   std::string_view quantization = {};  // a quant_method that its tensors have
+  Pairs quantized_only = {};           // keys of its quantization_config, and the value that they must have
   std::string_view rope_types = {};    // words, besides those of all: mrope, proportional; alpha, a key of "dynamic"
   std::string_view recurrent = {};     // words: layer_types without attention, whose layers have no heads of keys
   Windows windows = Windows::none;

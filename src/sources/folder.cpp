@@ -5,6 +5,7 @@
 #include "sources/aqlm_rs.h"
 #include "sources/huggingface.h"
 #include "sources/mlc.h"
+#include "sources/sentence_transformers.h"
 
 namespace pronk::sources {
 
@@ -38,6 +39,10 @@ std::vector<std::string_view> other_file_names(std::string_view first_file) {
   const auto more = tokenizer_file_names();
   names.insert(names.end(), more.begin(), more.end());
   return names;
+}
+
+std::span<const std::string_view> named_files(std::string_view file, std::string_view contents) {
+  return file == modules_name ? named_configs(contents) : std::span<const std::string_view>();
 }
 
 std::unique_ptr<Source> folder_source(std::string_view first_file) {

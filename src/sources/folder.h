@@ -19,6 +19,8 @@ bool is_loadable(std::string_view first_file, const std::string& contents);
 std::span<const std::string_view> folder_file_names();
 // Those that a folder whose first file has that name may have besides it.
 std::vector<std::string_view> other_file_names(std::string_view first_file);
+// Those besides that a file with those contents names.
+std::span<const std::string_view> named_files(std::string_view file, std::string_view contents);
 // Of a folder whose first file has that name.
 std::unique_ptr<Source> folder_source(std::string_view first_file);
 

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/quote.h"
-#include "sources/sentence_transformers.h"
 #include "sources/translate.h"
 
 namespace pronk::sources {
@@ -29,6 +28,12 @@ TensorInfo tensor_info(const files::SafeTensor& from, u32 file) {
     tensor.shape[d] = from.shape[from.shape.size() - 1 - d];
   }
   return tensor;
+}
+
+// Of which Dense module that is the config.json.
+std::optional<u32> module_of(std::string_view name) {
+  const auto found = std::ranges::find(dense_configs, name);
+  return found == std::end(dense_configs) ? std::nullopt : std::optional(u32(found - dense_configs));
 }
 
 // Python writes numbers that JSON has not; they become strings.
@@ -68,22 +73,50 @@ Status HuggingFace::add_file(std::string_view name, std::string contents) {
     *text = std::move(contents);
     return {};
   }
-  if (std::ranges::find(names, name) == std::end(names)) return {};
+  if (std::ranges::find(names, name) == std::end(names) && !module_of(name)) return {};
   auto json = Json::parse(name == config_name ? as_json(contents) : std::move(contents));
-  Status status = json ? Status() : std::unexpected(json.error());
-  if (json && name == config_name) {
-    config_ = std::move(*json);
-    if (auto config = Config::read(config_->root()); !config) status = std::unexpected(config.error());
-  } else if (json && name == index_name) {
-    status = read_index(*json);
-  } else if (json && name == modules_name) {
-    status = check_modules(json->root());
-  } else if (json) {
-    const auto pooling = read_pooling(json->root());
-    if (pooling) pooling_ = *pooling;
-    if (!pooling) status = std::unexpected(pooling.error());
-  }
+  const Status status = json ? add_json(name, std::move(*json)) : std::unexpected(json.error());
   return status ? status : fail(status.error().code, std::string(name) + ": " + status.error().message);
+}
+
+Status HuggingFace::add_json(std::string_view name, Json json) {
+  if (name == config_name) {
+    config_ = std::move(json);
+    PRONK_TRY(const Config config, Config::read(config_->root()));
+    family_ = &config.family();
+  } else if (name == index_name) {
+    PRONK_OK(read_index(json));
+  } else if (name == modules_name) {
+    PRONK_TRY(const u32 dense, read_modules(json.root()));
+    PRONK_OK(add_dense_files(dense));
+  } else if (const auto module = module_of(name)) {
+    if (*module >= dense_.size()) return {};
+    PRONK_TRY(dense_[*module], read_dense(json.root()));
+  } else {
+    PRONK_TRY(pooling_, read_pooling(json.root()));
+  }
+  return {};
+}
+
+Status HuggingFace::add_dense_files(u32 count) {
+  if (count > 0 && (!family_ || find_pair(family_->names, dense_tensors[0]).empty()))
+    return fail(ErrorCode::unsupported, "a module of type 'Dense': not supported");
+  dense_.resize(count);
+  weight_files_.insert(weight_files_.end(), dense_weights, dense_weights + count);
+  return {};
+}
+
+Status HuggingFace::add_dense_weights(u32 module, const files::Safetensors& header) {
+  const auto& [inputs, outputs] = dense_[module];
+  if (inputs == 0) return fail(ErrorCode::bad_model, std::string(dense_configs[module]) + " is missing");
+  for (const files::SafeTensor& tensor : header.tensors) {
+    if (tensor.name != "linear.weight" || tensor.shape != std::vector<u64>{outputs, inputs})
+      return fail(ErrorCode::bad_model, "tensor " + quoted(tensor.name) + " is not as its config.json says");
+    tensors_.push_back(tensor_info(tensor, next_));
+    tensors_.back().name = dense_tensors[module];
+  }
+  ++next_;
+  return {};
 }
 
 Status HuggingFace::read_index(const Json& index) {
@@ -104,7 +137,8 @@ Status HuggingFace::read_index(const Json& index) {
     map_.emplace_back(std::move(tensor), u32(std::ranges::lower_bound(files, file) - files.begin()));
   }
   std::ranges::sort(map_);
-  weight_files_ = std::move(files);
+  weight_files_.erase(weight_files_.begin(), weight_files_.end() - std::ptrdiff_t(dense_.size()));
+  weight_files_.insert(weight_files_.begin(), files.begin(), files.end());
   return {};
 }
 
@@ -116,6 +150,8 @@ std::optional<u32> HuggingFace::file_of(std::string_view tensor) const {
 
 Status HuggingFace::add_weights(files::Safetensors header) {
   CHECK(next_ < weight_files_.size());
+  const u32 own = u32(weight_files_.size() - dense_.size());
+  if (next_ >= own) return add_dense_weights(next_ - own, header);
   u64 expected = u64(std::ranges::count(map_, next_, [](const auto& entry) { return entry.second; }));
   for (const files::SafeTensor& tensor : header.tensors) {
     const std::optional<u32> file = file_of(tensor.name);
@@ -143,6 +179,7 @@ Result<files::Gguf> HuggingFace::header() const {
   CHECK(next_ == weight_files_.size());
   PRONK_TRY(Config config, Config::read(config_->root()));
   if (pooling_) config.set_pooling(*pooling_);
+  config.set_dense(dense_);
   return translate(config, config_name, tensors_);
 }
 

@@ -14,6 +14,8 @@
 #include "files/gguf.h"
 #include "files/json.h"
 #include "files/safetensors.h"
+#include "sources/families.h"
+#include "sources/sentence_transformers.h"
 #include "sources/source.h"
 #include "sources/tokenizer_files.h"
 
@@ -42,11 +44,16 @@ class HuggingFace final : public Source {
   const text::TokenizerFiles& tokenizer_files() const override { return texts_; }
 
  private:
+  Status add_json(std::string_view name, files::Json json);
   Status read_index(const files::Json& index);
+  Status add_dense_files(u32 count);
+  Status add_dense_weights(u32 module, const files::Safetensors& header);
   std::optional<u32> file_of(std::string_view tensor) const;  // by the index; nullopt: it does not say
 
   std::optional<files::Json> config_;
+  const Family* family_ = nullptr;
   std::optional<u32> pooling_;  // pooling_type
+  std::vector<Dense> dense_;    // each has a weight file, after the others
   text::TokenizerFiles texts_;
   std::vector<std::string> weight_files_{"model.safetensors"};
   std::vector<std::pair<std::string, u32>> map_;  // names of tensors and their files, sorted

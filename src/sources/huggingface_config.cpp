@@ -166,9 +166,13 @@ Result<Config> Config::of_type(std::string_view type, JsonValue given) {
   Pairs variants = config.family_->variants;
   for (std::string_view key = take_word(variants); !key.empty(); key = take_word(variants)) {
     const std::string_view variant = take_word(variants);
+    if (const auto equals = key.find('='); equals != key.npos) {
+      if (is_value(config[key.substr(0, equals)], key.substr(equals + 1))) return of_type(variant, given);
+      continue;
+    }
     const JsonValue value = config[key];
-    if (value.has_value() && (!value.boolean().value_or(true) || value.integer().value_or(1) == 0))
-      return of_type(variant, given);
+    const bool zero = value.is(JsonKind::null) || !value.boolean().value_or(true) || value.integer().value_or(1) == 0;
+    if (value.present() && zero) return of_type(variant, given);
   }
   return config;
 }
@@ -265,7 +269,17 @@ Status Config::read_quantization(JsonValue quantization) {
   if (!quantization.has_value()) return {};
   PRONK_OK(quantization.object());
   PRONK_TRY(const std::string_view method, quantization.string_or("quant_method", quantization.key()));
-  if (method == family_->quantization) return {};
+  if (method == family_->quantization) {
+    if (quantization["use_rms_norm"].boolean().value_or(false))
+      return fail(ErrorCode::unsupported, "'use_rms_norm' is set: not supported");
+    Pairs rest = family_->quantized_only;
+    for (std::string_view key = take_word(rest); !key.empty(); key = take_word(rest)) {
+      const std::string_view wanted = take_word(rest);
+      if (!is_value(quantization[key], wanted))
+        return fail(ErrorCode::unsupported, quoted(key) + " is not " + quoted(wanted) + ": not supported");
+    }
+    return {};
+  }
   if (method != "aqlm") return unsupported("quant_method", method);
   PRONK_TRY(const u64 group, quantization.integer_at("in_group_size"));
   PRONK_TRY(const u64 rows, quantization.integer_at("out_group_size"));
@@ -311,6 +325,11 @@ Status Config::write(GgufWriter& header) const {
     header.add_u32(full("pooling_type"), ranking);
   } else if (pooling_) {
     header.add_u32(full("pooling_type"), *pooling_);
+  }
+  for (u32 i = 0; i < dense_.size(); ++i) {
+    const std::string module = "dense_" + std::to_string(i + 2);
+    header.add_u32(full(module + "_feat_in"), dense_[i].inputs);
+    header.add_u32(full(module + "_feat_out"), dense_[i].outputs);
   }
   return write_rope(header);
 }

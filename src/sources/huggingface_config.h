@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "files/gguf_writer.h"
 #include "files/json.h"
 #include "sources/families.h"
+#include "sources/sentence_transformers.h"
 
 namespace pronk::sources {
 
@@ -31,8 +33,9 @@ class Config {
     books_ = books;
     tied_ = false;
   }
-  void set_pooling(u32 type) { pooling_ = type; }  // pooling_type, unless it ranks
-  Status write(files::GgufWriter& header) const;   // general.architecture and the architecture's keys
+  void set_pooling(u32 type) { pooling_ = type; }                   // pooling_type, unless it ranks
+  void set_dense(std::span<const Dense> dense) { dense_ = dense; }  // which must outlive this
+  Status write(files::GgufWriter& header) const;                    // general.architecture and the architecture's keys
 
  private:
   // The value of a key, or the default; absent or null when there is neither.
@@ -74,6 +77,7 @@ class Config {
   bool tied_ = false, may_be_tied_ = false;
   u32 vocab_ = 0;
   std::optional<u32> pooling_;
+  std::span<const Dense> dense_;
   std::optional<std::array<u64, 3>> books_;
 };
 

@@ -27,6 +27,8 @@ constexpr Mode modes[] = {
     {"pooling_mode_weightedmean_tokens", "weightedmean", Pooling::none},
 };
 
+constexpr std::string_view pooled = "sentence_embedding";  // the vector that modules pass on
+
 Result<u32> type_of(const Mode& mode) {
   if (mode.pooling != Pooling::none) return u32(mode.pooling);
   return fail(ErrorCode::unsupported, "pooling by " + quoted(mode.name) + ": not supported");
@@ -34,18 +36,45 @@ Result<u32> type_of(const Mode& mode) {
 
 }  // namespace
 
-Status check_modules(JsonValue root) {
+Result<u32> read_modules(JsonValue root) {
   PRONK_OK(root.array());
+  u32 dense = 0;
+  bool normalized = false;
   for (const JsonValue module : root) {
     PRONK_TRY(const std::string_view type, module.string_at("type"));
     const std::string_view name = type.substr(type.rfind('.') + 1);
     PRONK_TRY(const std::string_view path, module.string_or("path", ""));
     if (name == "Pooling" && path != pooling_name.substr(0, pooling_name.find('/')))
       return fail(ErrorCode::unsupported, "a pooling in " + quoted(path) + ": not supported");
-    if (name != "Transformer" && name != "Pooling" && name != "Normalize")
+    if (name == "Dense" && (normalized || dense == std::size(dense_folders) || path != dense_folders[dense]))
+      return fail(ErrorCode::unsupported, "a module of type 'Dense' in " + quoted(path) + " there: not supported");
+    if (name != "Transformer" && name != "Pooling" && name != "Dense" && name != "Normalize")
       return fail(ErrorCode::unsupported, "a module of type " + quoted(name) + ": not supported");
+    dense += name == "Dense";
+    normalized = normalized || name == "Normalize";
   }
-  return {};
+  return dense;
+}
+
+// Without the first two keys the library has a bias and tanh.
+Result<Dense> read_dense(JsonValue root) {
+  const auto is = [&](std::string_view key, std::string_view missing, std::string_view wanted) {
+    return root[key].string().value_or(missing).ends_with(wanted);
+  };
+  if (root["bias"].boolean().value_or(true) || !is("activation_function", "Tanh", ".Identity") ||
+      !is("module_input_name", pooled, pooled) || !is("module_output_name", pooled, pooled))
+    return fail(ErrorCode::unsupported,
+                "not supported but without a bias, with 'Identity' and of 'sentence_embedding'");
+  PRONK_TRY(const u64 inputs, root["in_features"].integer());
+  PRONK_TRY(const u64 outputs, root["out_features"].integer());
+  if (std::max(inputs, outputs) > ~u32{0}) return fail(ErrorCode::bad_model, "its widths are out of range");
+  return Dense{u32(inputs), u32(outputs)};
+}
+
+std::span<const std::string_view> named_configs(std::string_view modules) {
+  u32 named = 0;
+  while (named < std::size(dense_folders) && modules.contains(dense_folders[named])) ++named;
+  return std::span(dense_configs).first(named);
 }
 
 Result<u32> read_pooling(JsonValue root) {

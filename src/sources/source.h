@@ -23,8 +23,8 @@ class Source {
   // The names of all files of the folder, where they are known.
   virtual void add_names(std::span<const std::string_view>) {}
 
-  // The files with weights, known when the others have been added, and the names: plain names, in the order of
-  // add_header().
+  // The files with weights, known when the others have been added, and the names: paths in the folder, in the order
+  // of add_header().
   virtual std::span<const std::string> weight_files() const = 0;
   // Of one of them, in lower-case hex, where the folder tells it; else empty.
   virtual std::string_view weight_md5([[maybe_unused]] u32 file) const { return {}; }

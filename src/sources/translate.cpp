@@ -113,6 +113,19 @@ Status skip_rows(TensorInfo& tensor, u32 rows) {
   return {};
 }
 
+// A number that lies behind the others of a vector in its file.
+Status join_number(const TensorInfo& number, std::size_t plus, std::vector<NamedTensor>& named) {
+  TensorInfo* last = named.empty() ? nullptr : &named.back().tensor;
+  const std::string_view name(number.name);
+  if (!last || last->name != name.substr(0, plus) || name.substr(plus + 1) != std::to_string(last->shape[0]) ||
+      last->dims != 1 || number.weights() != 1 || number.type != last->type || number.file != last->file ||
+      number.offset != last->offset + last->bytes)
+    return fail(ErrorCode::unsupported, "the numbers of " + quoted(name.substr(0, plus)) + " do not follow each other");
+  ++last->shape[0];
+  last->bytes += number.bytes;
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
   std::vector<NamedTensor> named;
@@ -124,7 +137,11 @@ Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, 
     const std::optional<u32> number = take_number(name);
     tensor.name = gguf_name(std::move(name), config.family());
     const bool is_head = tensor.name.starts_with("output.");
-    if (tensor.name.empty() || (is_head && config.tied()) || (made && !is_of_a_layer(tensor.name, layers))) continue;
+    if (tensor.name.empty() || (made && !is_of_a_layer(tensor.name, layers))) continue;
+    if (const auto plus = tensor.name.find('+'); plus != std::string::npos) {
+      PRONK_OK(join_number(tensor, plus, named));
+      continue;
+    }
     PRONK_OK(shape_books(tensor, config, from.name));
     if (tensor.name == "position_embd.weight") PRONK_OK(skip_rows(tensor, config.family().first_position));
     const bool norm = tensor.name.ends_with("norm.weight") && !tensor.name.ends_with("ssm_norm.weight");

@@ -19,6 +19,7 @@ namespace {
 struct Instance {
   std::unique_ptr<sources::Source> source;
   std::string first_file;
+  std::string named;  // small files that others name, one a line
   convert::Plan plan;
 };
 
@@ -67,7 +68,7 @@ using namespace pronk::wasm;
 
 i32 folder_file_names() {
   if (!instance.source) return give(lines(sources::first_file_names()));
-  return give(lines(sources::other_file_names(instance.first_file)));
+  return give(lines(sources::other_file_names(instance.first_file)) + instance.named);
 }
 
 i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length) {
@@ -76,7 +77,9 @@ i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length
     instance.source = sources::folder_source(file);
     instance.first_file = file;
   }
-  const Status added = instance.source->add_file(file, std::string(text_of(bytes, length)));
+  const std::string_view contents = text_of(bytes, length);
+  instance.named += lines(sources::named_files(file, contents));
+  const Status added = instance.source->add_file(file, std::string(contents));
   return added ? 0 : bad_model(added.error());
 }
 
@@ -136,7 +139,7 @@ i32 folder_make(u32 type, u32 stored, u32 unit, u32 row, double added, u32 units
                                .row = row,
                                .rows = row == 0 ? 0 : unit / row};
   const auto known = convert::unit_of(making);
-  if (!known || known->bytes != unit || units > (convert::takes_columns(making.stored) ? 1 : ~0u))
+  if (!known || known->bytes != unit || units > (convert::is_made_whole(making.stored) ? 1 : ~0u))
     return misused("no such tensor");
   const u8* const inputs[] = {first, second};
   const std::vector<u8> bytes = convert::make(making, units, inputs);

@@ -9,7 +9,7 @@
 #include "wasm/host_types.h"
 
 // Result: names of small files, one a line: before the first is added those of which a folder has one, the first of
-// them that is there; then those that it may have besides.
+// them that is there; then those that it may have besides, and at the end those that the added ones name.
 PRONK_EXPORT(folder_file_names) i32 folder_file_names();
 PRONK_EXPORT(folder_add_file) i32 folder_add_file(const u8* name, u32 name_length, const u8* bytes, u32 length);
 // After those, where they are known: the names of all files of the folder, one a line.

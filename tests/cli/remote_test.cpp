@@ -250,7 +250,7 @@ TEST_F(Remote, TheCacheCommand) {
   expect_error("cache delete " + url, 1, "the cache has no '" + url + "'");
   expect_error("cache", 2, "ACTION is missing");
   expect_error("cache sing", 2, "ACTION is one of");
-  expect_error("cache pin", 2, "URL is missing");
+  expect_error("cache pin", 2, "MODEL is missing");
   expect_error("cache list " + url, 2, "unexpected argument");
 }
 

@@ -244,11 +244,13 @@ double function_of(Function function, const std::array<float, 4>& f, double a, d
       const double gate = std::min(a, p[1]);
       return gate * sigmoid_of(p[0] * gate) * (std::clamp(b, -p[1], p[1]) + 1);
     }
+    case Function::learned_xielu:
+      return 0;  // by four numbers: below
   }
   return 0;
 }
 
-constexpr u32 functions = u32(Function::clamped_gate) + 1;
+constexpr u32 functions = u32(Function::clamped_gate) + 1;  // but learned_xielu
 
 std::array<float, 4> parameters_of(Function function) {
   if (function == Function::clamp) return {-1.5f, 2.5f};
@@ -282,6 +284,19 @@ TEST(Operations, MapOfEveryFunction) {
       if (!takes_two(function)) break;
     }
   }
+}
+
+TEST(Operations, XieluByWhatWasTrained) {
+  Harness h(6);
+  const Input a = h.input(50, -4, 4);
+  const Numbers w = h.numbers(1, 4);
+  const double above = std::log(1 + std::exp(w[1])), below = w[2] + std::log(1 + std::exp(w[0]));
+  expect(h, h.g.map(Function::learned_xielu, a.id, w.id), [&](u32 t) {
+    Row result;
+    for (const double x : a[t])
+      result.push_back((x > 0 ? above * x * x : below * (std::exp(std::min(x, double(w[3]))) - 1 - x)) + w[2] * x);
+    return result;
+  });
 }
 
 TEST(Operations, FunctionsAtTheEnds) {
@@ -480,6 +495,7 @@ struct RouteCase {
   u32 experts, used, groups = 1, groups_used = 1;
   bool normalize = false, bias = false, expert_scale = false;
   double low = -2, high = 2;
+  bool by_best = false;
 };
 
 // Straight from the definition: the chosen experts and their weights.
@@ -499,7 +515,7 @@ Row routed(const RouteCase& c, const Row& logits, const Numbers& bias, const Num
   for (u32 g = 0; g < c.groups; ++g) {
     Row group = slice(ranks, g * size, size);
     std::sort(group.rbegin(), group.rend());
-    groups.push_back({-(group[0] + (size > 1 ? group[1] : 0)), g});
+    groups.push_back({-(group[0] + (size > 1 && !c.by_best ? group[1] : 0)), g});
   }
   std::sort(groups.begin(), groups.end());
   std::vector<std::pair<double, u32>> open;
@@ -538,6 +554,7 @@ void expect_route(const RouteCase& c) {
                               .used = c.used,
                               .groups = c.groups,
                               .groups_used = c.groups_used,
+                              .by_best = c.by_best,
                               .normalize = c.normalize,
                               .scale = 2.5f});
   expect(h, h.g.join_columns(out.chosen, c.used, out.weights, c.used),
@@ -553,6 +570,7 @@ TEST(Operations, Route) {
     expect_route({gating, 12, 3, 4, 2, true, true, true});
     expect_route({gating, 8, 4, 8, 5, false, false, true});
     expect_route({gating, 6, 6});
+    expect_route({gating, 12, 3, 4, 2, false, false, false, -2, 2, true});
   }
   expect_route({sigmoid, 8, 2, 1, 1, true, false, false, -40, -30});  // weights whose sum is next to nothing
 }

@@ -42,14 +42,15 @@ TEST_F(RowOp, EveryFunction) {
     if (function == Function::soft_cap) p = {30};
     if (function == Function::clamped_gate) p = {1.702f, 7};
     for (const u32 b_width : {132u, 33u, 1u}) {
-      if (!graph::takes_two(function) && b_width != 132) continue;
+      const bool four = function == Function::learned_xielu;
+      if ((!graph::takes_two(function) || four) && b_width != 132) continue;
       kernels::Map map{.function = function, .width = 132, .p = p};
-      if (graph::takes_two(function)) map.b_width = b_width;
-      check(engine::map_case(map, seed % 2, 1 + seed % 4, seed));
+      if (graph::takes_two(function)) map.b_width = four ? 4 : b_width;
+      check(engine::map_case(map, four || seed % 2, 1 + seed % 4, seed));
       ++seed;
     }
   });
-  EXPECT_EQ(functions, 20u);
+  EXPECT_EQ(functions, 21u);
   check(engine::map_case({.function = Function::soft_cap, .width = 132, .p = {2}}, false, 3, 1));  // far into the cap
 }
 
@@ -131,6 +132,8 @@ TEST_F(RowOp, Route) {
                               .normalize = gating == Gating::sigmoid,
                               .scale = 2.5f},
                              5, ++seed));
+    check(engine::route_case(
+        {.gating = gating, .experts = 64, .used = 6, .groups = 8, .groups_used = 3, .by_best = true}, 5, ++seed));
   }
   check(engine::route_case({.gating = Gating::softmax_after, .experts = 32, .used = 4, .groups = 8, .groups_used = 3},
                            2, 98));

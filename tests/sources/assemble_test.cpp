@@ -321,6 +321,38 @@ TEST_F(Assemble, MakesDecaysOfLogarithms) {
   for (u32 i = 0; i < 3; ++i) EXPECT_FLOAT_EQ(got[i], -std::exp(values[i]));
 }
 
+TEST_F(Assemble, TernaryMatricesAreWholeUnits) {
+  const auto unit = [](u64 row, u64 rows) {
+    return convert::unit_of(
+        {.type = 35, .stored = files::Stored::quarters, .scales_apart = true, .row = row, .rows = rows});
+  };
+  ASSERT_TRUE(unit(132, 8));
+  EXPECT_EQ(unit(132, 8)->bytes, 8u * 132u);
+  EXPECT_EQ(unit(132, 8)->of_inputs, (std::array<u32, 2>{2 * 512, 2}));
+  EXPECT_FALSE(unit(0, 8));
+  EXPECT_FALSE(unit(132, 6));
+  EXPECT_FALSE(unit(132, u64{1} << 26));
+}
+
+TEST_F(Assemble, TernaryMatricesAreOneOfCodesAndOneNumber) {
+  constexpr u32 bf16_type = 30;
+  constexpr std::string_view rules = "ffn_up.weight ternary ffn_up.weight_scale ternary";
+  const NamedTensor codes = tensor("blk.0.ffn_up.weight", files::no_ggml_type, 1, {256, 2});
+  const NamedTensor scale = tensor("blk.0.ffn_up.weight_scale", bf16_type, 2, {1});
+  EXPECT_EQ(error({codes, scale}, rules), "");
+  EXPECT_EQ(error({tensor("blk.0.ffn_up.weight", f16_type, 2, {256, 8})}, rules), "");  // floats
+  const std::string apart = "'blk.0.ffn_up' has not one tensor of blocks and one of scales";
+  EXPECT_EQ(error({codes}, rules), apart);
+  EXPECT_EQ(error({scale}, rules), apart);
+  EXPECT_EQ(error({codes, codes, scale}, rules), apart);
+  const std::string wrong_scale = "tensor 'their.blk.0.ffn_up.weight_scale' is not one number of bf16";
+  EXPECT_EQ(error({codes, tensor("blk.0.ffn_up.weight_scale", f16_type, 2, {1})}, rules), wrong_scale);
+  EXPECT_EQ(error({codes, tensor("blk.0.ffn_up.weight_scale", bf16_type, 2, {2})}, rules), wrong_scale);
+  const std::string wrong_rows = "tensor 'their.blk.0.ffn_up.weight' has rows that are no whole blocks: not supported";
+  EXPECT_EQ(error({tensor("blk.0.ffn_up.weight", files::no_ggml_type, 1, {128, 2}), scale}, rules), wrong_rows);
+  EXPECT_EQ(error({tensor("blk.0.ffn_up.weight", files::no_ggml_type, 1, {256, 0}), scale}, rules), wrong_rows);
+}
+
 // Codes and exponents of a row of 32 of an expert's matrix.
 TEST_F(Assemble, MakesBlocksOfCodesAndExponents) {
   const NamedTensor codes = tensor("blk.0.ffn_gate_up_exps.blocks", files::no_ggml_type, 1, {16, 1, 4, 2});

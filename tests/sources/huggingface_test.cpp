@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sources/folder.h"
 #include "support/folder_model.h"
 
 namespace pronk::sources {
@@ -300,6 +301,56 @@ TEST(HuggingFace, TakesTensorsFromTheFilesOfTheIndex) {
   EXPECT_EQ(header->tensors.size(), 3u);
 }
 
+TEST(HuggingFace, TakesTernaryMatricesAsTheyAreStoredOnly) {
+  const auto error = [](const json& changes) {
+    json quantization = {
+        {"quant_method", "bitnet"}, {"linear_class", "autobitlinear"}, {"quantization_mode", "offline"}};
+    quantization.merge_patch(changes);
+    json config = changed({{"model_type", "bitnet"}, {"hidden_act", "relu2"}});
+    config["quantization_config"] = quantization;
+    return error_of(config);
+  };
+  EXPECT_EQ(error(json::object()), "no error");
+  EXPECT_EQ(error({{"quantization_mode", "online"}}),
+            "config.json: 'quantization_mode' is not 'offline': not supported");
+  EXPECT_EQ(error({{"linear_class", nullptr}}), "config.json: 'linear_class' is not 'autobitlinear': not supported");
+  EXPECT_EQ(error({{"use_rms_norm", true}}), "config.json: 'use_rms_norm' is set: not supported");
+}
+
+// Four numbers of the layer's activation as its file has them: what is one tensor of ours, or the error.
+std::string shape_of_numbers(const std::vector<test::FolderTensor>& numbers, const char* hole = nullptr) {
+  const json config = changed({{"model_type", "apertus"}, {"hidden_act", "xielu"}, {"tie_word_embeddings", true}});
+  std::vector<test::FolderTensor> tensors;
+  for (test::FolderTensor number : numbers) {
+    if (hole && number.name == hole) tensors.push_back({"between", "F32", {1}, std::vector<u8>(4)});
+    number.name = "model.layers.0.mlp.act_fn." + number.name;
+    tensors.push_back(number);
+  }
+  const auto file = test::safetensors_file(tensors);
+  HuggingFace source;
+  EXPECT_TRUE(source.add_file("config.json", config.dump()).has_value());
+  EXPECT_TRUE(source.add_weights(std::move(*files::parse_safetensors(file, file.size())->file)).has_value());
+  const auto header = source.header();
+  if (!header) return header.error().message;
+  const files::TensorInfo* made = header->find("blk.0.ffn_xielu.weight");
+  if (header->tensors.size() != 1 || !made) return "other tensors";
+  return std::to_string(made->weights()) + " numbers, " + std::to_string(made->bytes) + " bytes";
+}
+
+TEST(HuggingFace, NumbersThatFollowEachOtherAreAVector) {
+  const auto number = [](const char* name, std::vector<u64> shape = {}) {
+    return test::FolderTensor{name, "BF16", shape, std::vector<u8>(shape == std::vector<u64>{2} ? 4 : 2)};
+  };
+  const auto n = number("alpha_n", {1}), p = number("alpha_p", {1}), beta = number("beta"), eps = number("eps");
+  EXPECT_EQ(shape_of_numbers({n, p, beta, eps}), "4 numbers, 8 bytes");
+  const std::string apart = "the numbers of 'blk.0.ffn_xielu.weight' do not follow each other";
+  EXPECT_EQ(shape_of_numbers({p, n, beta, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, beta, p, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, number("alpha_p", {2}), beta, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, p, {"beta", "F32", {}, std::vector<u8>(4)}, eps}), apart);
+  EXPECT_EQ(shape_of_numbers({n, p, beta, eps}, "beta"), apart);
+}
+
 // ---- sentence-transformers
 
 constexpr const char* pooling_file = "1_Pooling/config.json";
@@ -352,11 +403,109 @@ TEST(HuggingFace, RefusesModulesThatItDoesNotRun) {
   };
   const json usual = {module("Transformer", ""), module("Pooling", "1_Pooling"), module("Normalize", "2_Normalize")};
   EXPECT_EQ(error_with("modules.json", usual), "no error");
-  EXPECT_EQ(error_with("modules.json", json::array({module("Dense", "2_Dense")})),
-            "modules.json: a module of type 'Dense': not supported");
+  EXPECT_EQ(error_with("modules.json", json::array({module("LayerNorm", "2_LayerNorm")})),
+            "modules.json: a module of type 'LayerNorm': not supported");
   EXPECT_EQ(error_with("modules.json", json::array({module("Pooling", "3_Pooling")})),
             "modules.json: a pooling in '3_Pooling': not supported");
   EXPECT_EQ(error_with("modules.json", json::object()), "modules.json: the value at byte 0 is an object, not an array");
+}
+
+// An embedder with Dense modules in those folders, then the config.json of the first of them and its matrix.
+std::string error_of_dense(const std::vector<const char*>& folders, const json& changes = json::object(),
+                           const std::string& model_type = "gemma3_text", std::vector<u64> shape = {96, 64}) {
+  json modules = json::array(), config = changed({{"model_type", model_type},
+                                                  {"hidden_act", nullptr},
+                                                  {"hidden_activation", "gelu_pytorch_tanh"},
+                                                  {"use_bidirectional_attention", model_type == "gemma3_text"}});
+  for (const std::string folder : folders)
+    modules.push_back(
+        {{"type", "sentence_transformers.models." + folder.substr(folder.find('_') + 1)}, {"path", folder}});
+  HuggingFace source;
+  const auto error = [&](const auto& result) { return result ? "" : result.error().message; };
+  const auto add = [&](const char* name, const json& contents) {
+    return error(source.add_file(name, contents.dump()));
+  };
+  if (model_type == "gemma") config.merge_patch({{"use_bidirectional_attention", nullptr}});
+  EXPECT_EQ(add("config.json", config), "");
+  if (std::string failed = add("modules.json", modules); !failed.empty()) return failed;
+  json dense = {{"in_features", 64},
+                {"out_features", 96},
+                {"bias", false},
+                {"activation_function", "torch.nn.modules.linear.Identity"}};
+  dense.merge_patch(changes);
+  if (std::string failed = dense.empty() ? "" : add("2_Dense/config.json", dense); !failed.empty()) return failed;
+  EXPECT_EQ(source.weight_files().size(), 1 + u64(std::ranges::count(folders, '2', [](auto name) { return name[0]; })));
+  const auto weights = [&](const std::string& name, const std::vector<u64>& of) {
+    u64 bytes = sizeof(float);
+    for (const u64 each : of) bytes *= each;
+    const auto file = test::safetensors_file({{name, "F32", of, std::vector<u8>(bytes)}});
+    return error(source.add_weights(std::move(*files::parse_safetensors(file, file.size())->file)));
+  };
+  EXPECT_EQ(weights("model.embed_tokens.weight", {config["vocab_size"], 64}), "");
+  if (std::string failed = weights("linear.weight", shape); !failed.empty()) return failed;
+  const auto header = source.header();
+  if (!header) return header.error().message;
+  EXPECT_EQ(header->find("dense_2.weight")->file, 1u);
+  EXPECT_EQ(*header->metadata.u32_at("gemma-embedding.dense_2_feat_in"), 64u);
+  EXPECT_EQ(*header->metadata.u32_at("gemma-embedding.dense_2_feat_out"), 96u);
+  return "";
+}
+
+TEST(HuggingFace, TakesLinearMapsOfAnEmbeddingAndNoOthers) {
+  EXPECT_EQ(error_of_dense({"2_Dense"}), "");
+  EXPECT_EQ(error_of_dense({"2_Dense", "3_Normalize"}), "");
+  const std::string misplaced = "modules.json: a module of type 'Dense' in '2_Dense' there: not supported";
+  EXPECT_EQ(error_of_dense({"1_Normalize", "2_Dense"}), misplaced);
+  EXPECT_EQ(error_of_dense({"2_Dense", "2_Dense"}), misplaced);
+  EXPECT_EQ(error_of_dense({"2_Dense", "3_Dense", "2_Dense"}), misplaced);
+  EXPECT_EQ(error_of_dense({"2_Dense"}, json::object(), "gemma"),
+            "modules.json: a module of type 'Dense': not supported");
+  const std::string file = "2_Dense/config.json: ";
+  for (const json& change : {json{{"bias", nullptr}},
+                             {{"bias", true}},
+                             {{"activation_function", nullptr}},
+                             {{"activation_function", "torch.nn.modules.activation.Tanh"}},
+                             {{"module_input_name", "token_embeddings"}},
+                             {{"module_output_name", "token_embeddings"}}}) {
+    EXPECT_EQ(error_of_dense({"2_Dense"}, change),
+              file + "not supported but without a bias, with 'Identity' and of 'sentence_embedding'");
+  }
+  EXPECT_EQ(error_of_dense({"2_Dense"}, {{"in_features", 1ull << 32}}), file + "its widths are out of range");
+  EXPECT_EQ(error_of_dense({"2_Dense"}, json::object(), "gemma3_text", {64, 96}),
+            "tensor 'linear.weight' is not as its config.json says");
+}
+
+TEST(HuggingFace, GemmaSeesWhatComesBehindWhereItsConfigurationSaysSo) {
+  for (const auto& [value, architecture] :
+       {std::pair(json(true), "gemma-embedding"), {json(false), "gemma3"}, {json(nullptr), "gemma3"}}) {
+    json config = changed({{"model_type", "gemma3_text"}, {"hidden_activation", "gelu_pytorch_tanh"}});
+    config["use_bidirectional_attention"] = value;
+    const auto header = header_of(config);
+    ASSERT_TRUE(header.has_value()) << header.error().message;
+    EXPECT_EQ(*header->metadata.string_at("general.architecture"), architecture);
+  }
+}
+
+TEST(HuggingFace, WantsTheConfigurationOfADenseModule) {
+  HuggingFace source;
+  const json config = changed({{"model_type", "gemma3_text"},
+                               {"hidden_activation", "gelu_pytorch_tanh"},
+                               {"use_bidirectional_attention", true}});
+  const json modules = {{{"type", "sentence_transformers.models.Dense"}, {"path", "2_Dense"}}};
+  const auto named = named_files("modules.json", modules.dump());
+  EXPECT_EQ(std::vector(named.begin(), named.end()), std::vector<std::string_view>{"2_Dense/config.json"});
+  EXPECT_TRUE(named_files("config.json", modules.dump()).empty());
+  ASSERT_TRUE(source.add_file("config.json", config.dump()).has_value());
+  ASSERT_TRUE(source.add_file("2_Dense/config.json", R"({"bias": 1})").has_value());  // no module
+  ASSERT_TRUE(source.add_file("modules.json", modules.dump()).has_value());
+  const auto weights = [&](const char* name) {
+    const auto file = test::safetensors_file({{name, "F32", {2, 2}, std::vector<u8>(16)}});
+    return source.add_weights(std::move(*files::parse_safetensors(file, file.size())->file));
+  };
+  ASSERT_TRUE(weights("model.embed_tokens.weight").has_value());
+  const auto added = weights("linear.weight");
+  ASSERT_FALSE(added.has_value());
+  EXPECT_EQ(added.error().message, "2_Dense/config.json is missing");
 }
 
 // ---- Keys that change what a model computes

@@ -1,4 +1,5 @@
-// Apertus (arXiv 2509.14233): xIELU (arXiv 2411.13010) without a gate, its parameters in metadata; q and k normalized.
+// Apertus (arXiv 2509.14233): xIELU (arXiv 2411.13010) without a gate, its parameters in metadata or, as they were
+// trained, in a tensor; q and k normalized.
 #include <cmath>
 
 #include "models/decoder.h"
@@ -15,10 +16,16 @@ std::array<float, 4> read_xielu(Layer& l) {
           float(read("xielu.eps"))};
 }
 
+ValueId activate(Layer& l, ValueId x) {
+  const std::string learned = l.name("ffn_xielu.weight");
+  if (l.build.rows_of(learned) == 0) return l.graph.map(graph::Function::xielu, x, read_xielu(l));
+  return l.graph.map(graph::Function::learned_xielu, x, l.build.vector(learned, 4));
+}
+
 ValueId layer(Layer& l, ValueId x) {
   x = l.graph.add(x, self_attention(l, l.rms_norm(x, "attn_norm"), read_attention(l, RopePairs::halves)));
-  return l.graph.add(
-      x, feed_forward(l, l.rms_norm(x, "ffn_norm"), read_feed_forward(l), graph::Function::xielu, read_xielu(l)));
+  const ValueId up = l.linear(l.rms_norm(x, "ffn_norm"), "ffn_up", read_feed_forward(l));
+  return l.graph.add(x, l.linear(activate(l, up), "ffn_down", l.build.hyper.width));
 }
 
 void build(Build& b) { build_decoder(b, layer); }

@@ -23,6 +23,21 @@ constexpr Pairs latent_names =
 constexpr Pairs latent_made =
     "ffn_gate_exps.weight stacked ffn_up_exps.weight stacked ffn_down_exps.weight stacked attn_kv_b.weight latent";
 
+constexpr Pairs latent_keys_of_groups =
+    "n_routed_experts expert_count num_experts_per_tok expert_used_count "
+    "moe_intermediate_size expert_feed_forward_length n_shared_experts expert_shared_count "
+    "n_group expert_group_count topk_group expert_group_used_count "
+    "routed_scaling_factor expert_weights_scale norm_topk_prob expert_weights_norm gating expert_gating_func "
+    "kv_lora_rank attention.kv_lora_rank q_lora_rank attention.q_lora_rank "
+    "qk_rope_head_dim rope.dimension_count v_head_dim attention.value_length_mla "
+    "qk_head_dims attention.key_length_mla";
+constexpr std::string_view deepseek_v2_defaults =
+    R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048,
+                     "moe_intermediate_size": 1407, "n_routed_experts": 64, "num_experts_per_tok": 6,
+                     "routed_scaling_factor": 1, "norm_topk_prob": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
+                     "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "gating": 1,
+                     "topk_method": "greedy", "head_dim": 64})";
+
 constexpr Family families[] = {
     {.model_types = "mixtral",
      .architecture = "llama",
@@ -101,11 +116,7 @@ constexpr Family families[] = {
     {.model_types = "deepseek_v2",
      .architecture = "deepseek2",
      .activations = "silu",
-     .defaults = R"({"hidden_act": "silu", "rope_theta": 10000, "rms_norm_eps": 1e-6, "max_position_embeddings": 2048,
-                     "moe_intermediate_size": 1407, "n_routed_experts": 64, "num_experts_per_tok": 6,
-                     "routed_scaling_factor": 1, "norm_topk_prob": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
-                     "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "gating": 1,
-                     "topk_method": "greedy", "head_dim": 64})",
+     .defaults = deepseek_v2_defaults,
      .names = latent_names,
      .keys = "n_routed_experts expert_count num_experts_per_tok expert_used_count "
              "moe_intermediate_size expert_feed_forward_length n_shared_experts expert_shared_count "
@@ -115,6 +126,17 @@ constexpr Family families[] = {
              "qk_head_dims attention.key_length_mla",
      .computed = "qk_head_dims qk_nope_head_dim+qk_rope_head_dim",
      .only = "topk_method greedy norm_topk_prob false",
+     .made = latent_made,
+     .variants = "topk_method=group_limited_greedy deepseek_v2.groups",
+     .latent = true},
+    {.model_types = "deepseek_v2.groups",
+     .architecture = "deepseek2",
+     .activations = "silu",
+     .defaults = deepseek_v2_defaults,
+     .names = latent_names,
+     .keys = latent_keys_of_groups,
+     .computed = "qk_head_dims qk_nope_head_dim+qk_rope_head_dim",
+     .only = "norm_topk_prob false",
      .made = latent_made,
      .latent = true},
     {.model_types = "deepseek_v3",
@@ -127,13 +149,7 @@ constexpr Family families[] = {
                      "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "gating": 2,
                      "head_dim": 64})",
      .names = latent_names,
-     .keys = "n_routed_experts expert_count num_experts_per_tok expert_used_count "
-             "moe_intermediate_size expert_feed_forward_length n_shared_experts expert_shared_count "
-             "n_group expert_group_count topk_group expert_group_used_count "
-             "routed_scaling_factor expert_weights_scale norm_topk_prob expert_weights_norm gating expert_gating_func "
-             "kv_lora_rank attention.kv_lora_rank q_lora_rank attention.q_lora_rank "
-             "qk_rope_head_dim rope.dimension_count v_head_dim attention.value_length_mla "
-             "qk_head_dims attention.key_length_mla",
+     .keys = latent_keys_of_groups,
      .computed = "qk_head_dims qk_nope_head_dim+qk_rope_head_dim",
      .only = "rope_interleave true topk_method noaux_tc scoring_func sigmoid",
      .made = latent_made,

@@ -4,6 +4,12 @@
 namespace pronk::sources {
 namespace {
 
+constexpr std::string_view gemma3_defaults =
+    R"({"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000, "rope_local_base_freq": 10000,
+        "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "head_dim": 256,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "sliding_window": 4096,
+        "use_bidirectional_attention": false, "vocab_size": 262208, "tie_word_embeddings": true})";
+
 constexpr Family families[] = {
     {.model_types = "gemma",
      .architecture = "gemma",
@@ -24,12 +30,19 @@ constexpr Family families[] = {
      .windows = Windows::some,
      .norms_from_one = true},
     {.model_types = "gemma3_text",
+     .architecture = "gemma-embedding",
+     .activations = "gelu_pytorch_tanh",
+     .defaults = gemma3_defaults,
+     .names = "post_attention_layernorm post_attention_norm  2_Dense/linear.weight dense_2.weight  "
+              "3_Dense/linear.weight dense_3.weight",
+     .variants = "use_bidirectional_attention gemma3_text.causal",
+     .windows = Windows::some,
+     .norms_from_one = true,
+     .encoder = true},
+    {.model_types = "gemma3_text.causal",
      .architecture = "gemma3",
      .activations = "gelu_pytorch_tanh",
-     .defaults = R"({"hidden_activation": "gelu_pytorch_tanh", "rope_theta": 1000000, "rope_local_base_freq": 10000,
-                     "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "head_dim": 256,
-                     "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
-                     "sliding_window": 4096, "vocab_size": 262208, "tie_word_embeddings": true})",
+     .defaults = gemma3_defaults,
      .names = "post_attention_layernorm post_attention_norm",
      .keys = "final_logit_softcapping final_logit_softcapping",
      .windows = Windows::some,

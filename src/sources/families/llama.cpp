@@ -33,6 +33,16 @@ constexpr Family families[] = {
      .defaults =
          R"({"hidden_act": "relu2", "rope_theta": 10000, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096})",
      .halves = true},
+    {.model_types = "apertus",
+     .architecture = "apertus",
+     .activations = "xielu",
+     .defaults = R"({"hidden_act": "xielu", "rope_theta": 12000000, "rms_norm_eps": 1e-5,
+                     "max_position_embeddings": 65536, "rope_scaling": {"rope_type": "llama3", "factor": 8,
+                     "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}})",
+     .names = R"(attention_layernorm attn_norm  feedforward_layernorm ffn_norm
+                 mlp.act_fn.alpha_n ffn_xielu.weight  mlp.act_fn.alpha_p ffn_xielu.weight+1
+                 mlp.act_fn.beta ffn_xielu.weight+2  mlp.act_fn.eps ffn_xielu.weight+3)",
+     .only = "post_norm false"},
     {.model_types = "granite",
      .architecture = "granite",
      .activations = "silu",

@@ -82,6 +82,18 @@ constexpr Family families[] = {
               "feed_forward.w1 ffn_gate feed_forward.w3 ffn_up feed_forward.w2 ffn_down",
      .made = "attn_qkv.weight split",
      .halves = true},
+    {.model_types = "bitnet",
+     .architecture = "bitnet-b1.58",
+     .activations = "relu2",
+     .defaults =
+         R"({"hidden_act": "relu2", "rope_theta": 500000, "rms_norm_eps": 1e-5, "max_position_embeddings": 2048})",
+     .names = "self_attn.attn_sub_norm attn_sub_norm  mlp.ffn_sub_norm ffn_sub_norm",
+     .made = "attn_q.weight ternary attn_q.weight_scale ternary attn_k.weight ternary attn_k.weight_scale ternary "
+             "attn_v.weight ternary attn_v.weight_scale ternary attn_output.weight ternary "
+             "attn_output.weight_scale ternary ffn_gate.weight ternary ffn_gate.weight_scale ternary "
+             "ffn_up.weight ternary ffn_up.weight_scale ternary ffn_down.weight ternary ffn_down.weight_scale ternary",
+     .quantization = "bitnet",
+     .quantized_only = "linear_class autobitlinear quantization_mode offline"},
 };
 
 }  // namespace

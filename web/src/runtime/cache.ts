@@ -8,9 +8,11 @@
 // A whole entry is checked by its hashes once, and again whenever `data` has been written since.
 // `data` and `hashes` are flushed before `have` moves on, so that no crash leaves an entry that promises too much.
 import { PronkError } from './errors.js';
+import { chooseGguf } from './gguf-choice.js';
 import { sha256, toHex } from './hash.js';
+import { isWeightFolder } from './hub.js';
 import type { TextStore } from './kernel-tuning.js';
-import { fileName } from './source.js';
+import { fileName, splitSiblings } from './source.js';
 
 export const cachePart = 4 << 20;
 export const hashBytes = 32;
@@ -135,6 +137,16 @@ export async function makeRoom(folder: CacheFolder, wanted: number, except: stri
   return missing <= 0 || freeSpace(folder, missing, except);
 }
 
+/** What is kept below an address that ends with a slash: keys, and paths behind the address. */
+export async function keptBelow(folder: CacheFolder | null, address: string): Promise<{ key: string; path: string }[]> {
+  const found: { key: string; path: string }[] = [];
+  for (const key of (await folder?.keys()) ?? []) {
+    const info = parseInfo(await folder!.readInfo(key));
+    if (info?.url.startsWith(address)) found.push({ key, path: decodeURIComponent(info.url.slice(address.length)) });
+  }
+  return found;
+}
+
 /** The cache as a person looks at it. */
 export class ModelCache {
   /** folder: null where this browser has no place for it; address: of a name as load() takes it. */
@@ -162,8 +174,8 @@ export class ModelCache {
   }
 
   /**
-   * Whether there was such an entry; of a folder (an address that ends with a slash) its files. A model that is being
-   * loaded cannot be deleted: an error 'cache'.
+   * Whether there was such an entry; of a folder (an address that ends with a slash) its files, or the GGUF model in it
+   * that load() would take. A model that is being loaded cannot be deleted: an error 'cache'.
    */
   async delete(url: string | URL): Promise<boolean> {
     const folder = await this.folder();
@@ -198,19 +210,19 @@ export class ModelCache {
     return found;
   }
 
-  /** Of the entry with that address, or of all files right in that folder. */
+  /** Of the entry with that address, or of all files of the model in that folder; a GGUF model may be one of several. */
   private async keysOf(folder: CacheFolder, url: string | URL): Promise<string[]> {
-    const address = this.address(String(url));
-    const keys = await folder.keys();
+    const named = this.address(String(url));
+    const [, address = named, type = ''] = /^(.*\/)#(.*)$/.exec(named) ?? [];
     if (!address.endsWith('/')) {
       const key = await keyOf(address);
-      return keys.filter((each) => each === key);
+      return (await folder.keys()).filter((each) => each === key);
     }
-    const within: string[] = [];
-    for (const key of keys) {
-      const info = parseInfo(await folder.readInfo(key));
-      if (info?.url.startsWith(address) && !info.url.slice(address.length).includes('/')) within.push(key);
-    }
-    return within;
+    const kept = await keptBelow(folder, address);
+    const paths = kept.map(({ path }) => path);
+    const choice = type !== '' || (!isWeightFolder(paths) && paths.some((path) => path.endsWith('.gguf')));
+    const files = choice && paths.length > 0 ? splitSiblings(chooseGguf(String(url), paths, type)) : null;
+    const isOne = (path: string): boolean => files?.includes(path) ?? /^(\d_\w+\/)?[^/]*$/.test(path);
+    return kept.filter(({ path }) => isOne(path)).map(({ key }) => key);
   }
 }

@@ -1,8 +1,9 @@
 // A model that is a folder of files (Hugging Face's, MLC's, AQLM.rs's): what names one, and its files by their names.
+import { keptBelow } from './cache.js';
 import { PronkError } from './errors.js';
 import { chooseGguf } from './gguf-choice.js';
 import { FileMissing } from './http-answer.js';
-import { folderOf, type HubEntry, hubFile, hubList } from './hub.js';
+import { folderOf, type HubEntry, hubFile, hubList, isWeightFolder } from './hub.js';
 import type { Platform } from './platform.js';
 import { type ByteSource, fileName } from './source.js';
 import type { FileSpec } from './types.js';
@@ -39,8 +40,8 @@ export function ofUppermostFolder<T>(files: readonly T[]): { file: T; path?: str
 
 /** A folder has one of them. */
 const kinds = ['mlc-chat-config.json', 'model.norm.weight.safetensors', 'config.json'];
-/** A folder within that has a file of the model's. */
-const poolingFolder = '1_Pooling';
+/** Folders within that have files of the model's. */
+const isModule = (name: string): boolean => /^\d_(Pooling|Dense)$/.test(name);
 /** Names that stand for the folder that they are in. */
 const folderMarks = [...kinds, 'model.safetensors.index.json', 'tensor-cache.json', 'ndarray-cache.json'];
 
@@ -73,8 +74,10 @@ async function folderOfUrl(platform: Platform, spec: UrlSpec): Promise<FolderFil
   const entries = list && new Map(list.map((entry) => [entry.path.slice(folderOf(inHub.path).length), entry]));
   const folder = fileName(urlOf('').replace(/\/(?:[?#].*)?$/, '')) || new URL(spec.url).host;
   const name = inHub ? inHub.repo : folder;
-  const paths = entries && [...entries.keys()];
-  if (paths && (type !== '' || !isFolder(paths))) return [{ ...spec, url: urlOf(chooseGguf(name, paths, type)) }];
+  // Without a list what is kept of the repository is one.
+  const kept = inHub && !list && spec.cache ? await keptBelow(await platform.texts(spec.cache), urlOf('')) : [];
+  const paths = entries ? [...entries.keys()] : kept.length > 0 ? kept.map(({ path }) => path) : null;
+  if (paths && (type !== '' || !isWeightFolder(paths))) return [{ ...spec, url: urlOf(chooseGguf(name, paths, type)) }];
   if (type !== '') throw new PronkError('network', `${inHub!.endpoint} gives no list of the files of ${name}`);
   return new UrlFolder(platform, spec, name, urlOf, entries);
 }
@@ -105,10 +108,6 @@ class UrlFolder implements FolderFiles {
 /** Not in a folder within. */
 const isOutside = (path: string): boolean => !path.includes('/');
 
-function isFolder(names: string[]): boolean {
-  return names.includes(kinds[0]!) || names.some((name) => /^[^/]*\.safetensors$/.test(name));
-}
-
 // --- files at hand ---------------------------------------------------------------------------------------------------
 
 async function folderOfPath(platform: Platform, path: string): Promise<FolderFiles | null> {
@@ -118,8 +117,10 @@ async function folderOfPath(platform: Platform, path: string): Promise<FolderFil
   if (!names) return null;
   const within = /[\\/]$/.test(folder) ? folder : `${folder}/`;
   const name = fileName(within.slice(0, -1)) || folder;
-  const pooling = names.includes(poolingFolder) ? await platform.listFolder(within + poolingFolder) : null;
-  const all = [...names, ...(pooling ?? []).map((each) => `${poolingFolder}/${each}`)];
+  const all = [...names];
+  for (const module of names.filter(isModule)) {
+    all.push(...((await platform.listFolder(within + module)) ?? []).map((each) => `${module}/${each}`));
+  }
   const specs = new Map(all.map((each): [string, FileSpec] => [each, { kind: 'path', path: within + each }]));
   if (!kinds.some((kind) => specs.has(kind))) throw new PronkError('bad-model', notOne(name));
   return new SpecFolder(platform, name, specs);

@@ -52,7 +52,10 @@ const none = new Uint8Array(0);
 export class FolderModule {
   constructor(private readonly module: WasmModule<FolderExports>) {}
 
-  /** Before the first file: the names of which a folder has one; after it: all that a folder of its kind may have. */
+  /**
+   * Before the first file: the names of which a folder has one; after it: all that a folder of its kind may have, and
+   * at the end those that the added ones name.
+   */
   fileNames(): string[] {
     this.module.call((m) => m.folder_file_names());
     return this.lines();

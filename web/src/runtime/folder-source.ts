@@ -42,9 +42,11 @@ export async function openFolder(
 async function addSmallFiles(files: FolderFiles, reader: FolderModule, signal?: AbortSignal): Promise<void> {
   const first = await readFirst(files, reader.fileNames(), signal);
   reader.addFile(first.name, first.bytes);
-  for (const name of reader.fileNames()) {
-    const file = await readSmall(files, name, first, signal);
-    if (file) reader.addFile(name, file.bytes);
+  for (let i = 0, names = reader.fileNames(); i < names.length; i++) {
+    const file = await readSmall(files, names[i]!, first, signal);
+    if (!file) continue;
+    reader.addFile(names[i]!, file.bytes);
+    names = reader.fileNames(); // it may name others
   }
   if (files.names) reader.addNames(files.names);
 }

@@ -53,6 +53,11 @@ export interface HubEntry {
   sha256: string | null;
 }
 
+/** Whether these are the paths of a folder of weights. */
+export function isWeightFolder(paths: readonly string[]): boolean {
+  return paths.includes('mlc-chat-config.json') || paths.some((path) => /^[^/]*\.safetensors$/.test(path));
+}
+
 /** With a slash at its end; empty: the repository itself. */
 export function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);

@@ -1,8 +1,8 @@
 // What differs between a browser and Node.
 
+import type { CacheFolder } from './cache.js';
 import type { GpuHost } from './gpu.js';
 import type { RunningHash } from './hash.js';
-import type { TextStore } from './kernel-tuning.js';
 import type { EngineModule, FolderExports, WasmModule } from './module.js';
 import type { Work } from './module-choice.js';
 import type { ByteSource } from './source.js';
@@ -18,8 +18,8 @@ export interface Platform {
   gpu(): Promise<GPU | string>;
   source(spec: FileSpec): ByteSource;
   startMd5(): RunningHash;
-  /** Where what is measured of this device lies; null: nowhere. cache: as in EngineOptions. */
-  texts(cache: boolean | string): Promise<TextStore | null>;
+  /** The cache, in which what is measured of this device lies, too; null: there is none. cache: as in EngineOptions. */
+  texts(cache: boolean | string): Promise<CacheFolder | null>;
   /** An instance of pronk-folder.wasm; folder: as above. */
   folderModule(folder?: string): Promise<WasmModule<FolderExports>>;
   /** The names in a folder of the file system; null: the path is none. */

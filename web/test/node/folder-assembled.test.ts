@@ -74,13 +74,43 @@ const expertConfig = {
 };
 const gptConfig = { model_type: 'gpt2', n_layer: 1, n_embd: 64, n_head: 4, n_positions: 32, vocab_size: 96 };
 
-/** Tensors of BF16 with any bytes. */
+const ternaryConfig = {
+  model_type: 'bitnet',
+  num_hidden_layers: 1,
+  hidden_size: 256,
+  intermediate_size: 512,
+  max_position_embeddings: 32,
+  num_attention_heads: 4,
+  num_key_value_heads: 4,
+  vocab_size: 96,
+  tie_word_embeddings: true,
+  quantization_config: { quant_method: 'bitnet', linear_class: 'autobitlinear', quantization_mode: 'offline' },
+};
+const ternary = ['self_attn.q', 'self_attn.k', 'self_attn.v', 'self_attn.o', 'mlp.gate', 'mlp.up', 'mlp.down'];
+const ternaryShapes: Shapes = Object.fromEntries([
+  ['model.embed_tokens.weight', [96, 256]],
+  ...['input_layernorm', 'post_attention_layernorm', 'self_attn.attn_sub_norm'].map((norm) => [
+    `model.layers.0.${norm}.weight`,
+    [256],
+  ]),
+  ['model.layers.0.mlp.ffn_sub_norm.weight', [512]],
+  ['model.norm.weight', [256]],
+  // As safetensors sorts them, numbers of one byte come last.
+  ...ternary.map((stem) => [`model.layers.0.${stem}_proj.weight_scale`, [1]]),
+  ...ternary.map((stem) => {
+    const [rows, columns] = stem === 'mlp.down' ? [256, 512] : stem.startsWith('mlp') ? [512, 256] : [256, 256];
+    return [`model.layers.0.${stem}_proj.weight`, [rows! / 4, columns!]];
+  }),
+] as [string, number[]][]);
+
+/** Tensors of BF16 with any bytes; codes of ternary matrices are U8. */
 function safetensors(shapes: Shapes): Uint8Array {
   const header: Record<string, object> = {};
   let end = 0;
   for (const [name, shape] of Object.entries(shapes)) {
-    const bytes = 2 * shape.reduce((a, b) => a * b, 1);
-    header[name] = { dtype: 'BF16', shape, data_offsets: [end, end + bytes] };
+    const codes = shapes === ternaryShapes && name.endsWith('_proj.weight');
+    const bytes = (codes ? 1 : 2) * shape.reduce((a, b) => a * b, 1);
+    header[name] = { dtype: codes ? 'U8' : 'BF16', shape, data_offsets: [end, end + bytes] };
     end += bytes;
   }
   const text = Buffer.from(JSON.stringify(header));
@@ -107,6 +137,7 @@ describe('folders whose tensors are put together', () => {
   it.skipIf(!existsSync(native)).each([
     ['experts', expertConfig, expertShapes(2, 4)],
     ['transposed', gptConfig, gptShapes],
+    ['ternary', ternaryConfig, ternaryShapes],
   ] as const)('%s: are what convert makes of them', async (name, config, shapes) => {
     const folder = writeFolder(name, config, shapes);
     const file = join(temporary, `${name}.gguf`);

@@ -1,6 +1,6 @@
 // Folders in the built package, on the CPU of Node: each way to name one, and what is asked of a server.
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import { nodePlatform } from '../../src/runtime/platform-node.js';
 import { type FolderServer, serveFolder } from '../support/folder-server.js';
 import { randomBytes } from '../support/random.js';
 import { readWhole } from '../support/read-whole.js';
-import { type Folder, jsonBytes, tinyFolder } from '../support/tiny-folder.js';
+import { type Folder, jsonBytes, safetensors, tinyFolder } from '../support/tiny-folder.js';
 import { chatMl, tinyModel } from '../support/tiny-gguf.js';
 
 const { nodePlatform: platform } = (await import('../../dist/runtime/platform-node.js' as string)) as {
@@ -83,6 +83,25 @@ function onDisk(folder: Folder): string {
   return path;
 }
 
+const golden = (name: string): URL => new URL(`../../../tests/golden/folders/${name}.json`, import.meta.url);
+
+/** The numbers of a tensor, as tools/folder_models.py has them. */
+function hashedWeights(name: string, shape: number[]): Float32Array<ArrayBuffer> {
+  let hash = 2166136261;
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 16777619);
+  const values = new Float32Array(shape.reduce((product, each) => product * each, 1));
+  const most = shape.length > 1 ? Math.sqrt(3 / shape[shape.length - 1]!) : 0.25;
+  const middle = shape.length < 2 && /norm|ln_/i.test(name) ? 1 : 0;
+  for (let i = 0; i < values.length; i++) {
+    let x = hash + Math.imul(i, 0x9e3779b9);
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+    x ^= x >>> 16;
+    values[i] = ((x >>> 8) / (1 << 23) - 1) * most + middle;
+  }
+  return values;
+}
+
 describe('a folder says what the same model says as a GGUF file', () => {
   it.each([1, 3])('as a list of files, with %i of weights', async (shards) => {
     const engine = await load(files(tinyFolder(shards)));
@@ -109,6 +128,14 @@ describe('a folder says what the same model says as a GGUF file', () => {
     expect(await answer(await load('hf:owner/repo', { hubEndpoint: server.origin }))).toEqual(expected);
     expect(server.requests.filter((request) => request === 'LIST')).toHaveLength(1);
     expect(server.requests.filter((request) => request.includes('chat_template'))).toHaveLength(0);
+  });
+
+  it('by the name of its repository without a network, once it is kept', async () => {
+    const server = await serve(tinyFolder(2), true);
+    const more = { hubEndpoint: server.origin, cache: mkdtempSync(join(temporary, 'cache-')) };
+    expect(await answer(await load('hf:owner/repo', more))).toEqual(expected);
+    await server.close();
+    expect(await answer(await load('hf:owner/repo', more))).toEqual(expected);
   });
 
   it('of the uppermost of a chosen directory', async () => {
@@ -138,6 +165,68 @@ describe('the pooling in a folder within', () => {
     await expect(load((await serve(folder)).url)).rejects.toThrowError(refused);
     const { origin } = await serve(folder, true);
     await expect(load('hf:owner/repo', { hubEndpoint: origin })).rejects.toThrowError(refused);
+  });
+});
+
+describe('Dense modules in folders within', () => {
+  const model = JSON.parse(readFileSync(golden('embedding_gemma'), 'utf8'));
+  const folder: Folder = new Map([['config.json', jsonBytes(model.config)]]);
+  const tensor = (name: string, shape: number[], hashed = name) => {
+    return { name, dtype: 'F32', shape, bytes: new Uint8Array(hashedWeights(hashed, shape).buffer) };
+  };
+  const shapes = Object.entries(model.tensors as Record<string, number[]>);
+  folder.set('model.safetensors', safetensors(shapes.map(([name, shape]) => tensor(name, shape))));
+  const modules = [
+    { type: 'sentence_transformers.models.Transformer', path: '' },
+    { type: 'sentence_transformers.models.Pooling', path: '1_Pooling' },
+  ];
+  folder.set('1_Pooling/config.json', jsonBytes({ pooling_mode_mean_tokens: true }));
+  for (const [i, shape] of (model.dense as [number, number][]).entries()) {
+    const path = `${i + 2}_Dense`;
+    const config = { in_features: shape[1], out_features: shape[0], bias: false };
+    modules.push({ type: 'sentence_transformers.models.Dense', path });
+    folder.set(
+      `${path}/config.json`,
+      jsonBytes({ ...config, activation_function: 'torch.nn.modules.linear.Identity' }),
+    );
+    folder.set(`${path}/model.safetensors`, safetensors([tensor('linear.weight', shape, `${path}/linear.weight`)]));
+  }
+  folder.set('modules.json', jsonBytes(modules));
+
+  async function expectEmbedding(source: ModelSource, more: LoadOptions = {}): Promise<PronkType> {
+    const engine = await load(source, { embeddings: true, ...more });
+    const [vector] = await engine.embed([model.tokens], { normalize: true });
+    expect(vector!.length).toBe(model.expected.length);
+    for (const [i, value] of vector!.entries()) expect(value).toBeCloseTo(model.expected[i], 3);
+    return engine;
+  }
+
+  it('follow the pooling, of a path and of a server, with and without a list', async () => {
+    await expectEmbedding(onDisk(folder));
+    await expectEmbedding((await serve(folder)).url);
+    const { origin } = await serve(folder, true);
+    await expectEmbedding('hf:owner/repo', { hubEndpoint: origin });
+  });
+
+  it('are in the plan, and asked for only where they are named', async () => {
+    const configs = async (files: Folder): Promise<{ asked: number; weights: number }> => {
+      const server = await serve(files);
+      const { plan } = await load(server.url, { embeddings: true });
+      const asked = server.requests.filter((request) => request.includes(' config.json')).length;
+      return { asked, weights: plan.memory.weights };
+    };
+    const plain = await configs(new Map(folder).set('modules.json', jsonBytes(modules.slice(0, 2))));
+    const { asked, weights } = await configs(folder);
+    expect([plain.asked, asked]).toEqual([2, 4]);
+    expect(weights - plain.weights).toBeGreaterThanOrEqual(4 * (48 * 32 + 24 * 48));
+  });
+
+  it('are of a chosen directory', async () => {
+    const chosen = [...folder].map(([name, bytes]) => {
+      const file = new File([bytes], name.replace(/.*\//, ''));
+      return Object.defineProperty(file, 'webkitRelativePath', { value: `model/${name}` });
+    });
+    await expectEmbedding(chosen);
   });
 });
 
@@ -296,6 +385,32 @@ describe('a repository without weights of its own', () => {
       code: 'network',
       message: `${server.origin} gives no list of the files of owner/repo`,
     });
+  });
+
+  it('is what is kept of it without a network, and is removed by its name', async () => {
+    const [whole] = tinyModel({ shards: 1 });
+    const server = await serve(gguf('Q6_K/m-Q6_K-00001-of-00002.gguf', 'Q6_K/m-Q6_K-00002-of-00002.gguf'), true);
+    server.files.set('m-Q8_0.gguf', whole!);
+    const cache = mkdtempSync(join(temporary, 'cache-'));
+    process.env['PRONK_HF_ENDPOINT'] = server.origin;
+    try {
+      await load('hf:owner/repo:Q6_K', { cache });
+      await load('hf:owner/repo:Q8_0', { cache });
+      await server.close();
+      expect(await answer(await load('hf:owner/repo:q6_k', { cache }))).toEqual(expected);
+      const kept = Pronk.cacheIn(cache);
+      const names = async (): Promise<string[]> => (await kept.list()).map(({ name }) => name);
+      expect(await names()).toHaveLength(3);
+      await expect(kept.delete('hf:owner/repo')).rejects.toMatchObject({ code: 'bad-argument' }); // which of two?
+      expect(await kept.delete('hf:owner/other:Q6_K')).toBe(false);
+      expect(await kept.delete('hf:owner/repo:Q6_K')).toBe(true);
+      expect(await names()).toEqual(['m-Q8_0.gguf']);
+      expect(await answer(await load('hf:owner/repo', { cache }))).toEqual(expected); // the only one
+      expect(await kept.delete('hf:owner/repo')).toBe(true);
+      expect(await names()).toEqual([]);
+    } finally {
+      delete process.env['PRONK_HF_ENDPOINT'];
+    }
   });
 
   it('lists them where there are several, and says where there is none', async () => {
