@@ -1,15 +1,20 @@
 // Attention of several tokens, softmax kept online (arXiv 2205.14135): the queries of a workgroup, the heads of a kv head's
-// group for each token, share every load of k and v. A thread takes a position, then pairs of the results. A sink starts
-// the softmax of a query with its logit and no value.
+// group for each token, share every load of k and v. A team of threads serves four queries: of a tile each thread takes
+// two positions, then a pair of the results at some of the positions. A sink starts the softmax of a query with its logit
+// and no value.
 
-const CELLS = VECTORS * V_PAIRS;                   // pairs of outputs that the workgroup computes
-const OWN = (CELLS + WORKGROUP - 1u) / WORKGROUP;  // of these, the most that one thread computes
-const TEAM = WORKGROUP / VECTORS;                  // threads that share the softmax of one query
+const QUADS = (VECTORS + 3u) / 4u;
+const TEAM = WORKGROUP / QUADS;
+const TILE = 2u * TEAM;
+const COLUMNS = (V_PAIRS + TEAM - 1u) / TEAM;  // pairs of the values that a thread owns
+const SLICES = max(TEAM / V_PAIRS, 1u);        // threads of a team that own the same, at other positions
+const GROUPS = min(8u, TEAM);                  // of a team, whose values are joined first
+const HADAMARD_FOURS = QUADS * k_FOURS;
 
-var<workgroup> weights: array<f32, VECTORS * WORKGROUP>;  // scores, then exp(score − maximum), of as many positions
-var<workgroup> team_value: array<f32, WORKGROUP>;
-var<workgroup> maximum: array<f32, VECTORS>;
-var<workgroup> rescale: array<f32, VECTORS>;
+var<workgroup> q_tile: array<mat4x4<f32>, HADAMARD_FOURS>;     // [team][four numbers][query of the team]
+var<workgroup> weights: array<vec4<f32>, 2u * WORKGROUP>;      // [team][position of the tile] exp(score − maximum)
+var<workgroup> thread_value: array<array<vec4<f32>, TEAM / GROUPS>, QUADS * GROUPS>;
+var<workgroup> group_value: array<array<vec4<f32>, GROUPS>, QUADS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -24,116 +29,148 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let end = seen_until(state.position + last_query / params.group_heads);
   let first_row = begin % params.capacity;
 
-  load_queries(kv_head, first_query, queries, local);
-  if (local < VECTORS) {
-    maximum[local] = LOWEST;
+  load_queries(kv_head, first_query, last_query, local);
+
+  let team = local / TEAM;
+  let lane = local % TEAM;
+  let slice = lane / V_PAIRS;
+  let column = lane % V_PAIRS;
+  let first_own = first_query + 4u * team;
+  let first_token = first_own / params.group_heads;
+  var maximum = vec4<f32>(LOWEST);
+  var seen: array<vec4<u32>, 2>;  // of each query the first position, and the one behind the last
+  var token = state.position + first_token;
+  var own_head = first_own - first_token * params.group_heads;
+  for (var m = 0u; m < 4u; m++) {
+    seen[0][m] = seen_from(token);
+    seen[1][m] = seen_until(token);
     if (SINKS) {
-      maximum[local] = sinks[head_of(kv_head, min(first_query + local, queries - 1u))];
+      maximum[m] = sinks[kv_head * params.group_heads + own_head];
+    }
+    own_head++;
+    if (own_head == params.group_heads) {
+      own_head = 0u;
+      token++;
     }
   }
-  workgroupBarrier();
+  var own_sum = vec4<f32>(select(0.0, 1.0, SINKS && lane == 0u));
+  var sums: array<vec4<f32>, 8u * COLUMNS>;  // [column][query][half of the pair]
+  let pairs = min(K_PAIRS, params.q_stride);  // K_PAIRS, which no compiler can see: to unroll the loop costs more than it gains
 
-  let my_query = local / TEAM;
-  var my_sum = select(0.0, 1.0, SINKS && local % TEAM == 0u);
-  var sums: array<Pair, OWN>;
-
-  for (var tile = begin; tile < end; tile += WORKGROUP) {
-    var scores = array<f32, VECTORS>();  // explicit: not every compiler zeroes a variable again on each round
-    let position = tile + local;
-    if (position < end) {
-      let row = row_of(kv_head, first_row + position - begin);
-      for (var d = 0u; d < K_PAIRS; d++) {
-        let k = k_pair(row, d);
-        for (var m = 0u; m < VECTORS; m++) {
-          let each = query_pair(m, d);
-          scores[m] += dot(k.a, each.a) + dot(k.b, each.b);
-        }
+  for (var tile = begin; tile < end; tile += TILE) {
+    var scores = array<vec4<f32>, 2>();  // explicit: not every compiler zeroes a variable again on each round
+    let row = row_of(kv_head, first_row + min(tile + lane, end - 1u) - begin);
+    let next_row = row_of(kv_head, first_row + min(tile + TEAM + lane, end - 1u) - begin);
+    for (var d = 0u; d < pairs; d++) {
+      let at = team * k_FOURS + 2u * d;
+      let k = k_pair(row, d);
+      let next = k_pair(next_row, d);
+      let a = q_tile[at];
+      scores[0] = add_dots(scores[0], k.a, a);
+      scores[1] = add_dots(scores[1], next.a, a);
+      if (k_FOURS % 2u == 0u || 2u * d + 1u < k_FOURS) {
+        let b = q_tile[at + 1u];
+        scores[0] = add_dots(scores[0], k.b, b);
+        scores[1] = add_dots(scores[1], next.b, b);
       }
     }
-    for (var m = 0u; m < VECTORS; m++) {
-      let own = state.position + (first_query + m) / params.group_heads;
-      let visible = position < end && position >= seen_from(own) && position < seen_until(own);
-      var score = scores[m];
+    for (var i = 0u; i < 2u; i++) {
+      let position = vec4<u32>(tile + i * TEAM + lane);
       if (SOFT_CAP) {
-        score = params.soft_cap * tanh_of(score / params.soft_cap);
+        let score = scores[i] / params.soft_cap;
+        scores[i] = params.soft_cap * vec4<f32>(tanh_of(score.x), tanh_of(score.y), tanh_of(score.z), tanh_of(score.w));
       }
-      weights[m * WORKGROUP + local] = select(LOWEST, score, visible);
+      scores[i] = select(vec4<f32>(LOWEST), scores[i], (position >= seen[0]) & (position < seen[1]));
+    }
+    let new_maximum = max(maximum, of_team(local, max(scores[0], scores[1]), true));
+    let shrink = exp(maximum - new_maximum);
+    maximum = new_maximum;
+    own_sum *= shrink;
+    for (var i = 0u; i < 2u; i++) {
+      let weight = select(vec4<f32>(), exp(scores[i] - maximum), scores[i] > vec4<f32>(LOWEST));
+      weights[team * TILE + i * TEAM + lane] = weight;
+      own_sum += weight;
     }
     workgroupBarrier();
 
-    var own_maximum = LOWEST;
-    for (var i = local % TEAM; i < WORKGROUP; i += TEAM) {
-      own_maximum = max(own_maximum, weights[my_query * WORKGROUP + i]);
+    for (var i = 0u; i < 8u * COLUMNS; i++) {
+      sums[i] *= shrink[i / 2u % 4u];
     }
-    team_value[local] = own_maximum;
-    workgroupBarrier();
-
-    var new_maximum = maximum[my_query];
-    for (var i = 0u; i < TEAM; i++) {
-      new_maximum = max(new_maximum, team_value[my_query * TEAM + i]);
-    }
-    let shrink = exp(maximum[my_query] - new_maximum);
-    my_sum *= shrink;
-    for (var i = local % TEAM; i < WORKGROUP; i += TEAM) {
-      let score = weights[my_query * WORKGROUP + i];
-      let weight = select(0.0, exp(score - new_maximum), score > LOWEST);
-      weights[my_query * WORKGROUP + i] = weight;
-      my_sum += weight;
-    }
-    workgroupBarrier();
-    if (local % TEAM == 0u) {
-      maximum[my_query] = new_maximum;
-      rescale[my_query] = shrink;
-    }
-    workgroupBarrier();
-
-    for (var o = 0u; o < OWN; o++) {
-      let cell = local + o * WORKGROUP;
-      if (cell < CELLS) {
-        sums[o].a *= rescale[cell / V_PAIRS];
-        sums[o].b *= rescale[cell / V_PAIRS];
-      }
-    }
-    let count = min(WORKGROUP, end - tile);
-    for (var i = 0u; i < count; i++) {
-      let row = row_of(kv_head, first_row + tile + i - begin);
-      if (WORKGROUP % V_PAIRS == 0u) {  // then all cells of a thread need the same columns of v
-        let v = v_pair(row, local % V_PAIRS);
-        for (var o = 0u; o < OWN; o++) {
-          let weight = weights[min((local + o * WORKGROUP) / V_PAIRS, VECTORS - 1u) * WORKGROUP + i];
-          sums[o].a += weight * v.a;
-          sums[o].b += weight * v.b;
-        }
-        continue;
-      }
-      for (var o = 0u; o < OWN; o++) {
-        let cell = local + o * WORKGROUP;
-        if (cell < CELLS) {
-          let v = v_pair(row, cell % V_PAIRS);
-          sums[o].a += weights[cell / V_PAIRS * WORKGROUP + i] * v.a;
-          sums[o].b += weights[cell / V_PAIRS * WORKGROUP + i] * v.b;
+    if (SLICES * V_PAIRS == TEAM || COLUMNS > 1u || slice < SLICES) {
+      let count = min(TILE, end - tile);
+      for (var first = 0u; first < count; first += SLICES) {
+        let i = first + slice;  // behind the end weights are zeros
+        if (TILE % SLICES == 0u || i < TILE) {
+          let v_row = row_of(kv_head, first_row + min(tile + i, end - 1u) - begin);
+          let weight = weights[team * TILE + i];
+          for (var c = 0u; c < COLUMNS; c++) {
+            let v = v_pair(v_row, min(c * TEAM + column, V_PAIRS - 1u));
+            for (var m = 0u; m < 4u; m++) {
+              sums[8u * c + 2u * m] += weight[m] * v.a;
+              sums[8u * c + 2u * m + 1u] += weight[m] * v.b;
+            }
+          }
         }
       }
     }
-    workgroupBarrier();
   }
 
-  team_value[local] = my_sum;
+  let total = of_team(local, own_sum, false);
+  for (var i = 0u; i < 8u * COLUMNS; i++) {
+    let at = i % 2u * WORKGROUP + local;  // two rounds' places in turn: a barrier a round will do
+    weights[at] = sums[i];
+    workgroupBarrier();
+    let query = first_own + i / 2u % 4u;
+    let four = 2u * (i / 8u * TEAM + column) + i % 2u;
+    if (slice == 0u && query <= last_query && four < FOURS) {
+      var sum = sums[i];
+      for (var s = 1u; s < SLICES; s++) {
+        sum += weights[at + s * V_PAIRS];
+      }
+      put(query, head_of(kv_head, query), four, sum / total[i / 2u % 4u]);
+    }
+  }
+}
+
+fn load_queries(kv_head: u32, first_query: u32, last_query: u32, local: u32) {
+  for (var i = local; i < 4u * HADAMARD_FOURS; i += WORKGROUP) {
+    let query = i / k_FOURS;
+    let four = i % k_FOURS;
+    q_tile[query / 4u * k_FOURS + four][query % 4u] = query_four(kv_head, min(first_query + query, last_query), four);
+  }
+  if (HADAMARD > 1u) {
+    workgroupBarrier();
+    hadamard_transform(local);
+  }
   workgroupBarrier();
-  for (var o = 0u; o < OWN; o++) {
-    let cell = local + o * WORKGROUP;
-    let query = first_query + cell / V_PAIRS;
-    if (cell < CELLS && query < queries) {
-      var total = 0.0;
-      for (var i = 0u; i < TEAM; i++) {
-        total += team_value[cell / V_PAIRS * TEAM + i];
-      }
-      let head = head_of(kv_head, query);
-      let four = 2u * (cell % V_PAIRS);
-      put(query, head, four, sums[o].a / total);
-      if (four + 1u < FOURS) {
-        put(query, head, four + 1u, sums[o].b / total);
-      }
+}
+
+// Four numbers of a key by those of four queries.
+fn add_dots(sums: vec4<f32>, k: vec4<f32>, q: mat4x4<f32>) -> vec4<f32> {
+  let t = transpose(q);
+  return fma(t[3], vec4<f32>(k.w), fma(t[2], vec4<f32>(k.z), fma(t[1], vec4<f32>(k.y), fma(t[0], vec4<f32>(k.x), sums))));
+}
+
+// The largest value of a team, or the sum: in two steps.
+fn of_team(local: u32, own: vec4<f32>, largest: bool) -> vec4<f32> {
+  thread_value[local / (TEAM / GROUPS)][local % (TEAM / GROUPS)] = own;
+  workgroupBarrier();
+  if (local < QUADS * GROUPS) {
+    var value = thread_value[local][0];
+    for (var i = 1u; i < TEAM / GROUPS; i++) {
+      value = joined(value, thread_value[local][i], largest);
     }
+    group_value[local / GROUPS][local % GROUPS] = value;
   }
+  workgroupBarrier();
+  let team = local / TEAM;
+  var value = group_value[team][0];
+  for (var i = 1u; i < GROUPS; i++) {
+    value = joined(value, group_value[team][i], largest);
+  }
+  return value;
+}
+
+fn joined(a: vec4<f32>, b: vec4<f32>, largest: bool) -> vec4<f32> {
+  return select(a + b, max(a, b), largest);
 }

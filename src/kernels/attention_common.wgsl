@@ -14,7 +14,6 @@ const WORKGROUP = THREADS;
 const FOURS = VALUE / 4u;
 const V_PAIRS = (FOURS + 1u) / 2u;
 const K_PAIRS = (k_FOURS + 1u) / 2u;
-const HADAMARD_FOURS = VECTORS * k_FOURS;
 const LOWEST = -3.0e38;
 
 // Behind the last group of an odd number zeros.
@@ -23,34 +22,13 @@ struct Pair {
   b: vec4<f32>,
 }
 
-var<workgroup> q_tile: array<vec4<f32>, HADAMARD_FOURS>;
-
-fn load_queries(kv_head: u32, first_query: u32, queries: u32, local: u32) {
-  for (var i = local; i < HADAMARD_FOURS; i += WORKGROUP) {
-    let query = min(first_query + i / k_FOURS, queries - 1u);
-    let at = params.q_base + query / params.group_heads * params.q_stride + head_of(kv_head, query) * k_FOURS + i % k_FOURS;
-    if (IN_PLACE) {
-      q_tile[i] = out[at] * params.scale;
-    } else {
-      q_tile[i] = q[at] * params.scale;
-    }
+// Four numbers of a query, scaled.
+fn query_four(kv_head: u32, query: u32, four: u32) -> vec4<f32> {
+  let at = params.q_base + query / params.group_heads * params.q_stride + head_of(kv_head, query) * k_FOURS + four;
+  if (IN_PLACE) {
+    return out[at] * params.scale;
   }
-  if (HADAMARD > 1u) {
-    hadamard_transform(local);
-  }
-  workgroupBarrier();
-}
-
-// Of a query in q_tile.
-fn query_pair(m: u32, pair: u32) -> Pair {
-  if (pair >= K_PAIRS) {
-    return Pair();
-  }
-  let at = m * k_FOURS + 2u * pair;
-  if (k_FOURS % 2u == 1u && 2u * pair + 1u == k_FOURS) {
-    return Pair(q_tile[at], vec4<f32>());
-  }
-  return Pair(q_tile[at], q_tile[at + 1u]);
+  return q[at] * params.scale;
 }
 
 fn head_of(kv_head: u32, query: u32) -> u32 {

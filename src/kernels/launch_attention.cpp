@@ -14,6 +14,8 @@ u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
 }
 
 constexpr u32 attention_memory = 16384;  // that every device has
+// Of 128 threads that leaves room for twelve subgroups on each of four SIMDs that share 128 KiB.
+constexpr u32 prefill_memory = 10752;
 
 u32 quads(u32 vectors) { return u32(ceil_div(vectors, 4)); }
 
@@ -23,12 +25,12 @@ u32 attention_scratch(const AttentionTile& tile) {
   return std::max(2 * tile.threads, tile.positions * parts * quads(tile.vectors));
 }
 
-// Queries; but for broadcasts in prefill for each the weights of a tile and two more, and a number a thread; in decode
-// scratch, weights, and a vector for each thread and each of eight groups.
+// Queries; but for broadcasts in prefill, by four, three vectors a thread and eight for each four; in decode scratch,
+// weights, and a vector for each thread and each of eight groups.
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
   if (tile.broadcasts) return queries;
-  if (tile.lanes == 0) return queries + (tile.vectors * (tile.threads + 2) + tile.threads) * u32(sizeof(float));
+  if (tile.lanes == 0) return quads(tile.vectors) * (16 * heads.key + 128) + 48 * tile.threads;
   return queries + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
 }
 
@@ -100,8 +102,9 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
       .cache("v", "load", h.values_in_keys ? a.kv.k : a.kv.v, h.values_in_keys ? h.key : h.value)
       .add("functions")
       .add("hadamard", "ARRAY", "q_tile")
-      .add("attention_common")
-      .add(kernel);
+      .add("attention_common");
+  if (a.tile.lanes > 0) shader.add("attention_queries");
+  shader.add(kernel);
   if (decode) shader.with(a.tile.subgroups ? "attention_subgroup" : "attention_lanes");
   return shader.finish({uniform, uniform, read, read, read, read, write, write});
 }
@@ -127,6 +130,7 @@ AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u3
   while (tile.vectors / 2 >= queries && !tile.broadcasts) tile.vectors /= 2;
   const auto fits = [&] { return attention_bytes(heads, tile) <= attention_memory; };
   while (!fits() && tile.positions > fewest && !tile.broadcasts) tile.positions /= 2;
+  while (tile.lanes == 0 && tile.vectors > 8 && attention_bytes(heads, tile) > prefill_memory) tile.vectors /= 2;
   while (!fits() && tile.vectors > 1) tile.vectors /= 2;
   const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, tile.vectors));
   if (tile.splits > 0) return tile;
