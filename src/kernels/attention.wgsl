@@ -3,16 +3,13 @@
 // two positions, then a pair of the results at some of the positions. A sink starts the softmax of a query with its logit
 // and no value.
 
-const QUADS = (VECTORS + 3u) / 4u;
 const TEAM = WORKGROUP / QUADS;
 const TILE = 2u * TEAM;
 const COLUMNS = (V_PAIRS + TEAM - 1u) / TEAM;  // pairs of the values that a thread owns
 const SLICES = max(TEAM / V_PAIRS, 1u);        // threads of a team that own the same, at other positions
-const GROUPS = min(8u, TEAM);                  // of a team, whose values are joined first
-const HADAMARD_FOURS = QUADS * k_FOURS;
+const GROUPS = min(8u, TEAM);                  // of a team's threads, whose values are joined first
 
-var<workgroup> q_tile: array<mat4x4<f32>, HADAMARD_FOURS>;     // [team][four numbers][query of the team]
-var<workgroup> weights: array<vec4<f32>, 2u * WORKGROUP>;      // [team][position of the tile] exp(score − maximum)
+var<workgroup> weights: array<vec4<f32>, 2u * WORKGROUP>;  // [team][position of the tile] exp(score − maximum)
 var<workgroup> thread_value: array<array<vec4<f32>, TEAM / GROUPS>, QUADS * GROUPS>;
 var<workgroup> group_value: array<array<vec4<f32>, GROUPS>, QUADS>;
 
@@ -23,8 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let kv_head = group.y;
   let first_query = group.z * VECTORS;
-  let queries = state.rows * params.group_heads;
-  let last_query = min(first_query + VECTORS, queries) - 1u;
+  let last_query = min(first_query + VECTORS, state.rows * params.group_heads) - 1u;
   let begin = seen_from(state.position + first_query / params.group_heads);
   let end = seen_until(state.position + last_query / params.group_heads);
   let first_row = begin % params.capacity;
@@ -35,66 +31,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = local % TEAM;
   let slice = lane / V_PAIRS;
   let column = lane % V_PAIRS;
-  let first_own = first_query + 4u * team;
-  let first_token = first_own / params.group_heads;
-  var maximum = vec4<f32>(LOWEST);
-  var seen: array<vec4<u32>, 2>;  // of each query the first position, and the one behind the last
-  var token = state.position + first_token;
-  var own_head = first_own - first_token * params.group_heads;
-  for (var m = 0u; m < 4u; m++) {
-    seen[0][m] = seen_from(token);
-    seen[1][m] = seen_until(token);
-    if (SINKS) {
-      maximum[m] = sinks[kv_head * params.group_heads + own_head];
-    }
-    own_head++;
-    if (own_head == params.group_heads) {
-      own_head = 0u;
-      token++;
-    }
-  }
+  let four = four_from(kv_head, first_query + 4u * team);
+  var maximum = four.sinks;
   var own_sum = vec4<f32>(select(0.0, 1.0, SINKS && lane == 0u));
-  var sums: array<vec4<f32>, 8u * COLUMNS>;  // [column][query][half of the pair]
-  let pairs = min(K_PAIRS, params.q_stride);  // K_PAIRS, which no compiler can see: to unroll the loop costs more than it gains
+  var sums: array<mat4x4<f32>, 2u * COLUMNS>;  // [column][half of the pair]
 
   for (var tile = begin; tile < end; tile += TILE) {
-    var scores = array<vec4<f32>, 2>();  // explicit: not every compiler zeroes a variable again on each round
-    let row = row_of(kv_head, first_row + min(tile + lane, end - 1u) - begin);
-    let next_row = row_of(kv_head, first_row + min(tile + TEAM + lane, end - 1u) - begin);
-    for (var d = 0u; d < pairs; d++) {
-      let at = team * k_FOURS + 2u * d;
+    let position = tile + lane;
+    let row = row_of(kv_head, first_row + min(position, end - 1u) - begin);
+    let next_row = row_of(kv_head, first_row + min(position + TEAM, end - 1u) - begin);
+    var scores = vec4<f32>();  // explicit: not every compiler zeroes a variable again on each round
+    var next_scores = vec4<f32>();
+    for (var d = 0u; d < rolled(K_PAIRS); d++) {
       let k = k_pair(row, d);
-      let next = k_pair(next_row, d);
-      let a = q_tile[at];
-      scores[0] = add_dots(scores[0], k.a, a);
-      scores[1] = add_dots(scores[1], next.a, a);
-      if (k_FOURS % 2u == 0u || 2u * d + 1u < k_FOURS) {
-        let b = q_tile[at + 1u];
-        scores[0] = add_dots(scores[0], k.b, b);
-        scores[1] = add_dots(scores[1], next.b, b);
-      }
+      let next_k = k_pair(next_row, d);
+      let q = four_queries(team, d);
+      scores = add_dots(scores, k, q);
+      next_scores = add_dots(next_scores, next_k, q);
     }
-    for (var i = 0u; i < 2u; i++) {
-      let position = vec4<u32>(tile + i * TEAM + lane);
-      if (SOFT_CAP) {
-        let score = scores[i] / params.soft_cap;
-        scores[i] = params.soft_cap * vec4<f32>(tanh_of(score.x), tanh_of(score.y), tanh_of(score.z), tanh_of(score.w));
-      }
-      scores[i] = select(vec4<f32>(LOWEST), scores[i], (position >= seen[0]) & (position < seen[1]));
-    }
-    let new_maximum = max(maximum, of_team(local, max(scores[0], scores[1]), true));
+    scores = seen_scores(four, position, scores);
+    next_scores = seen_scores(four, position + TEAM, next_scores);
+    let new_maximum = max(maximum, of_team(local, max(scores, next_scores), true));
     let shrink = exp(maximum - new_maximum);
     maximum = new_maximum;
-    own_sum *= shrink;
-    for (var i = 0u; i < 2u; i++) {
-      let weight = select(vec4<f32>(), exp(scores[i] - maximum), scores[i] > vec4<f32>(LOWEST));
-      weights[team * TILE + i * TEAM + lane] = weight;
-      own_sum += weight;
-    }
+    let weight = weights_of(scores, maximum);
+    let next_weight = weights_of(next_scores, maximum);
+    own_sum = own_sum * shrink + weight + next_weight;
+    weights[team * TILE + lane] = weight;
+    weights[team * TILE + TEAM + lane] = next_weight;
     workgroupBarrier();
 
-    for (var i = 0u; i < 8u * COLUMNS; i++) {
-      sums[i] *= shrink[i / 2u % 4u];
+    for (var i = 0u; i < 2u * COLUMNS; i++) {
+      sums[i] = scaled_columns(sums[i], shrink);
     }
     if (SLICES * V_PAIRS == TEAM || COLUMNS > 1u || slice < SLICES) {
       let count = min(TILE, end - tile);
@@ -102,13 +70,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let i = first + slice;  // behind the end weights are zeros
         if (TILE % SLICES == 0u || i < TILE) {
           let v_row = row_of(kv_head, first_row + min(tile + i, end - 1u) - begin);
-          let weight = weights[team * TILE + i];
+          let own_weights = weights[team * TILE + i];
           for (var c = 0u; c < COLUMNS; c++) {
             let v = v_pair(v_row, min(c * TEAM + column, V_PAIRS - 1u));
-            for (var m = 0u; m < 4u; m++) {
-              sums[8u * c + 2u * m] += weight[m] * v.a;
-              sums[8u * c + 2u * m + 1u] += weight[m] * v.b;
-            }
+            sums[2u * c] = add_values(sums[2u * c], own_weights, v.a);
+            sums[2u * c + 1u] = add_values(sums[2u * c + 1u], own_weights, v.b);
           }
         }
       }
@@ -118,37 +84,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let total = of_team(local, own_sum, false);
   for (var i = 0u; i < 8u * COLUMNS; i++) {
     let at = i % 2u * WORKGROUP + local;  // two rounds' places in turn: a barrier a round will do
-    weights[at] = sums[i];
+    weights[at] = sums[i / 8u * 2u + i % 2u][i / 2u % 4u];
     workgroupBarrier();
-    let query = first_own + i / 2u % 4u;
-    let four = 2u * (i / 8u * TEAM + column) + i % 2u;
-    if (slice == 0u && query <= last_query && four < FOURS) {
-      var sum = sums[i];
+    let query = first_query + 4u * team + i / 2u % 4u;
+    let at_four = 2u * (i / 8u * TEAM + column) + i % 2u;
+    if (slice == 0u && query <= last_query && at_four < FOURS) {
+      var sum = weights[at];
       for (var s = 1u; s < SLICES; s++) {
         sum += weights[at + s * V_PAIRS];
       }
-      put(query, head_of(kv_head, query), four, sum / total[i / 2u % 4u]);
+      put(query, head_of(kv_head, query), at_four, sum / total[i / 2u % 4u]);
     }
   }
-}
-
-fn load_queries(kv_head: u32, first_query: u32, last_query: u32, local: u32) {
-  for (var i = local; i < 4u * HADAMARD_FOURS; i += WORKGROUP) {
-    let query = i / k_FOURS;
-    let four = i % k_FOURS;
-    q_tile[query / 4u * k_FOURS + four][query % 4u] = query_four(kv_head, min(first_query + query, last_query), four);
-  }
-  if (HADAMARD > 1u) {
-    workgroupBarrier();
-    hadamard_transform(local);
-  }
-  workgroupBarrier();
-}
-
-// Four numbers of a key by those of four queries.
-fn add_dots(sums: vec4<f32>, k: vec4<f32>, q: mat4x4<f32>) -> vec4<f32> {
-  let t = transpose(q);
-  return fma(t[3], vec4<f32>(k.w), fma(t[2], vec4<f32>(k.z), fma(t[1], vec4<f32>(k.y), fma(t[0], vec4<f32>(k.x), sums))));
 }
 
 // The largest value of a team, or the sum: in two steps.

@@ -31,6 +31,11 @@ fn query_four(kv_head: u32, query: u32, four: u32) -> vec4<f32> {
   return q[at] * params.scale;
 }
 
+// n, which no compiler sees: to unroll a loop of so many rounds costs more time to compile than it gains.
+fn rolled(n: u32) -> u32 {
+  return select(0u, n, params.heads > 0u);
+}
+
 fn head_of(kv_head: u32, query: u32) -> u32 {
   return kv_head * params.group_heads + query % params.group_heads;
 }

@@ -22,7 +22,7 @@ u32 quads(u32 vectors) { return u32(ceil_div(vectors, 4)); }
 // Vectors of workgroup memory in which threads of decode share what they have summed up.
 u32 attention_scratch(const AttentionTile& tile) {
   const u32 parts = tile.subgroups ? std::max(tile.lanes / 4, 1u) : tile.lanes;
-  return std::max(2 * tile.threads, tile.positions * parts * quads(tile.vectors));
+  return std::max(std::min(4u, tile.vectors) * tile.threads, tile.positions * parts * quads(tile.vectors));
 }
 
 // Queries; but for broadcasts in prefill, by four, three vectors a thread and eight for each four; in decode scratch,
@@ -30,8 +30,9 @@ u32 attention_scratch(const AttentionTile& tile) {
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
   if (tile.broadcasts) return queries;
-  if (tile.lanes == 0) return quads(tile.vectors) * (16 * heads.key + 128) + 48 * tile.threads;
-  return queries + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
+  const u32 by_four = 4 * quads(tile.vectors) * heads.key * u32(sizeof(float));
+  if (tile.lanes == 0) return by_four + 128 * quads(tile.vectors) + 48 * tile.threads;
+  return by_four + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
 }
 
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.
@@ -103,8 +104,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
       .add("functions")
       .add("hadamard", "ARRAY", "q_tile")
       .add("attention_common");
-  if (a.tile.lanes > 0) shader.add("attention_queries");
-  shader.add(kernel);
+  shader.add(a.tile.broadcasts ? "attention_query_rows" : "attention_queries").add(kernel);
   if (decode) shader.with(a.tile.subgroups ? "attention_subgroup" : "attention_lanes");
   return shader.finish({uniform, uniform, read, read, read, read, write, write});
 }
