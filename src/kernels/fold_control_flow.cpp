@@ -1,4 +1,4 @@
-#include "kernels/constant_branches.h"
+#include "kernels/fold_control_flow.h"
 
 #include <algorithm>
 #include <cctype>
@@ -220,26 +220,62 @@ bool leaves(std::string_view block) {
   return statement.starts_with("return ") || statement == "return" || statement == "continue" || statement == "break";
 }
 
-class Pruner {
+class Folder {
  public:
-  Pruner(std::string_view text, const Constants& constants) : text_(text), constants_(constants) {}
+  Folder(std::string_view text, const Constants& constants) : text_(text), constants_(constants) {}
 
   std::string run() {
     while (at_ < text_.size()) {
-      const std::size_t next = next_if();
+      const std::size_t next = std::min(next_keyword("if ("), next_keyword("for ("));
       out_ += text_.substr(at_, next - at_);
       at_ = next;
-      if (at_ < text_.size()) branch();
+      if (at_ == text_.size()) break;
+      if (text_[at_] == 'i')
+        branch();
+      else
+        loop();
     }
     return std::move(out_);
   }
 
  private:
-  std::size_t next_if() const {
-    for (std::size_t at = at_; (at = text_.find("if (", at)) != text_.npos; ++at) {
+  std::size_t next_keyword(std::string_view keyword) const {
+    for (std::size_t at = at_; (at = text_.find(keyword, at)) != text_.npos; ++at) {
       if (at == 0 || !in_word(text_[at - 1])) return at;
     }
     return text_.size();
+  }
+
+  // As many rounds as `for (var i = 0u; i < COUNT; i++)` has; 0: more than are written out, or it is another kind of
+  // loop.
+  i64 few_rounds(std::string_view head, std::string_view name) const {
+    const std::string begin = "var " + std::string(name) + " = 0u; " + std::string(name) + " < ";
+    const std::string end = "; " + std::string(name) + "++";
+    if (!head.starts_with(begin) || !head.ends_with(end) || head.size() < begin.size() + end.size()) return 0;
+    const Value count =
+        Expression(head.substr(begin.size(), head.size() - begin.size() - end.size()), constants_).value();
+    return count && *count <= 2 ? *count : 0;
+  }
+
+  void loop() {
+    const std::size_t open = at_ + 4, body = behind_bracket(text_, open) + 1, end = behind_bracket(text_, body);
+    const std::string_view head = text_.substr(open + 1, body - open - 3), block = text_.substr(body, end - body);
+    const std::string_view name = head.starts_with("var ") ? head.substr(4, head.find(' ', 4) - 4) : "";
+    const i64 rounds = few_rounds(head, name);
+    const auto has = [&](const std::string& words) { return block.find(words) != block.npos; };
+    const std::string again = " " + std::string(name) + " =";  // another of that name
+    if (rounds == 0 || has("break") || has("continue") || has("let" + again) || has("var" + again)) {
+      out_ += text_.substr(at_, body - at_);
+      at_ = body;
+      return;
+    }
+    for (i64 round = 0; round < rounds; ++round) {
+      Constants constants = constants_;
+      constants.insert_or_assign(std::string(name), round);
+      out_ += "{\nconst " + std::string(name) + " = " + std::to_string(round) + "u;";
+      out_ += Folder(block.substr(1), constants).run();
+    }
+    at_ = end;
   }
 
   void branch() {
@@ -258,7 +294,7 @@ class Pruner {
       return;
     }
     if (other) skip_branches();
-    const std::string kept = Pruner(text_.substr(body, end - body), constants_).run();
+    const std::string kept = Folder(text_.substr(body, end - body), constants_).run();
     out_ += kept;
     if (!behind_else && leaves(kept)) skip_rest();
   }
@@ -288,6 +324,6 @@ class Pruner {
 
 }  // namespace
 
-std::string without_constant_branches(std::string_view text) { return Pruner(text, constants_of(text)).run(); }
+std::string fold_control_flow(std::string_view text) { return Folder(text, constants_of(text)).run(); }
 
 }  // namespace pronk::kernels
