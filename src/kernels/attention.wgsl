@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   let total = of_team(local, own_sum, false);
-  for (var i = 0u; i < 8u * COLUMNS; i++) {
+  for (var i = 0u; i < rolled(8u * COLUMNS); i++) {
     let at = i % 2u * WORKGROUP + local;  // two rounds' places in turn: a barrier a round will do
     weights[at] = sums[i / 8u * 2u + i % 2u][i / 2u % 4u];
     workgroupBarrier();

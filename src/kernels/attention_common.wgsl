@@ -64,22 +64,27 @@ fn row_of(kv_head: u32, row: u32) -> u32 {
 fn put(query: u32, head: u32, four: u32, values: vec4<f32>) {
   let at = params.out_base + query / params.group_heads * params.out_stride + head * FOURS + four;
   out[at] = values;
-  if (head + 1u == params.heads && four == FOURS - 1u) {
+  if (PADDED && head + 1u == params.heads && four == FOURS - 1u) {
     for (var i = 1u; i <= params.padding; i++) {
       out[at + i] = vec4<f32>();
     }
   }
 }
 
-// Four columns of what one of the splits has summed up with weights of that total; of one split the result.
-fn put_sums(query: u32, head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
-  if (splits == 1u) {
-    put(query, head, four, sums / total);
-    return;
-  }
+// Four columns of what one of the splits has summed up with weights of that total.
+fn put_partial(head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
   let base = (head * splits + split) * (FOURS + 1u);
   partial[base + four] = sums;
   if (four == 0u) {
     partial[base + FOURS] = vec4<f32>(maximum, total, 0.0, 0.0);
+  }
+}
+
+// Of one split the result.
+fn put_sums(query: u32, head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
+  if (splits == 1u) {
+    put(query, head, four, sums / total);
+  } else {
+    put_partial(head, four, split, splits, maximum, total, sums);
   }
 }

@@ -8,6 +8,8 @@
 const STEPS = (K_PAIRS + LANES - 1u) / LANES;           // pairs of a key that a thread takes
 const COLUMNS = (V_PAIRS + WORKGROUP - 1u) / WORKGROUP;  // pairs of the values that a thread owns
 const SLICES = max(WORKGROUP / V_PAIRS, 1u);             // threads that own the same, at other positions
+const OWNED = min(WORKGROUP, V_PAIRS);                   // pairs of the values that threads of a slice own at once
+const CELLS = (min(4u, VECTORS) * OWNED + WORKGROUP - 1u) / WORKGROUP;
 const ITEMS = (TILE * QUADS + WORKGROUP - 1u) / WORKGROUP;
 const GROUPS = 8u;
 const KEPT = VECTORS * STEPS <= 8u;  // queries stay in registers
@@ -92,8 +94,8 @@ fn run(group: vec3<u32>, local: u32) {
 
     if (local < GROUPS) {
       var value = thread_value[local];
-      for (var i = local + GROUPS; i < WORKGROUP; i += GROUPS) {
-        value = max(value, thread_value[i]);
+      for (var i = 1u; i < WORKGROUP / GROUPS; i++) {
+        value = max(value, thread_value[local + i * GROUPS]);
       }
       group_value[local] = value;
     }
@@ -148,39 +150,41 @@ fn run(group: vec3<u32>, local: u32) {
   workgroupBarrier();
   if (local < GROUPS) {
     var value = thread_value[local];
-    for (var i = local + GROUPS; i < WORKGROUP; i += GROUPS) {
-      value += thread_value[i];
+    for (var i = 1u; i < WORKGROUP / GROUPS; i++) {
+      value += thread_value[local + i * GROUPS];
     }
     group_value[local] = value;
   }
+  workgroupBarrier();
+  var total: array<vec4<f32>, QUADS>;
+  for (var i = 0u; i < GROUPS; i++) {
+    total[i % QUADS] += group_value[i];
+  }
   for (var i = 0u; i < rolled(2u * QUADS * COLUMNS); i++) {
-    workgroupBarrier();
     for (var m = 0u; m < min(4u, VECTORS); m++) {
       scratch[m * WORKGROUP + local] = sums[i][m];
     }
     workgroupBarrier();
     let w = i / 2u % QUADS;
     let first_pair = i / 2u / QUADS * WORKGROUP;
-    let columns = min(WORKGROUP, V_PAIRS - first_pair);
-    for (var cell = local; cell < min(4u, VECTORS) * columns; cell += WORKGROUP) {
-      let m = cell / columns;
-      let at = m * WORKGROUP + cell % columns;
-      var sum = scratch[at];
-      for (var s = 1u; s < SLICES; s++) {
-        sum += scratch[at + s * V_PAIRS];
+    for (var c = 0u; c < CELLS; c++) {
+      let m = (local + c * WORKGROUP) / OWNED;
+      let pair = (local + c * WORKGROUP) % OWNED;
+      let query = first_query + 4u * w + m;
+      let four = 2u * (first_pair + pair) + i % 2u;
+      if (m < min(4u, VECTORS) && query <= last_query && four < FOURS) {
+        var sum = scratch[m * WORKGROUP + pair];
+        for (var s = 1u; s < SLICES; s++) {
+          sum += scratch[m * WORKGROUP + pair + s * V_PAIRS];
+        }
+        let head = head_of(kv_head, query);
+        if (SPLITS == 1u) {
+          put(query, head, four, sum / total[w][m]);
+        } else {
+          put_partial(head, four, group.x, SPLITS, maximum[w][m], total[w][m], sum);
+        }
       }
-      finish(kv_head, first_query + 4u * w + m, last_query, 2u * (first_pair + cell % columns) + i % 2u, group.x, maximum[w][m], w, m, sum);
     }
+    workgroupBarrier();
   }
-}
-
-fn finish(kv_head: u32, query: u32, last_query: u32, four: u32, split: u32, maximum: f32, w: u32, m: u32, sums: vec4<f32>) {
-  if (four >= FOURS || query > last_query) {
-    return;
-  }
-  var total = 0.0;
-  for (var i = w; i < GROUPS; i += QUADS) {
-    total += group_value[i][m];
-  }
-  put_sums(query, head_of(kv_head, query), four, split, SPLITS, maximum, total, sums);
 }

@@ -84,7 +84,8 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
                                      .CAUSAL = a.causal,
                                      .SOFT_CAP = a.soft_cap != 0,
                                      .SINKS = a.sinks,
-                                     .IN_PLACE = in_place};
+                                     .IN_PLACE = in_place,
+                                     .PADDED = a.out.padding > 0};
   const bool decode = a.tile.lanes > 0 && !a.tile.broadcasts;
   CHECK(a.tile.lanes > 0 ? a.tile.positions * a.tile.lanes % a.tile.threads == 0 : a.tile.splits == 1);
   const char* kernel = a.tile.broadcasts ? "attention_broadcast" : decode ? "attention_decode" : "attention";
@@ -112,7 +113,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
 Launch combine(const Attention& a, const std::vector<u8>& params, const AttentionOperands& o) {
   return {Shader("combine")
               .params<AttentionParams>("AttentionParams")
-              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.tile.splits})
+              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.tile.splits, .PADDED = a.out.padding > 0})
               .add("combine")
               .finish({uniform, uniform, read, write}),
           params,

@@ -74,7 +74,8 @@ fn matvec(group: vec2<u32>, local: u32) {
     workgroupBarrier();
     square += stage(first_token, base, local);
     workgroupBarrier();
-    for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
+    let blocks = min(TILE, (params.row_units + 3u) / 4u - base);
+    for (var b = lane; b < blocks; b += LANES) {
       if (TOKENS == 1u) {
         let v = tile[b];
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
