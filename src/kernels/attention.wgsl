@@ -20,9 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let kv_head = group.y;
   let first_query = group.z * VECTORS;
-  let last_query = min(first_query + VECTORS, state.rows * params.group_heads) - 1u;
-  let begin = seen_from(state.position + first_query / params.group_heads);
-  let end = seen_until(state.position + last_query / params.group_heads);
+  let last_query = min(first_query + VECTORS, state.rows * GROUP_HEADS) - 1u;
+  let begin = seen_from(state.position + first_query / GROUP_HEADS);
+  let end = seen_until(state.position + last_query / GROUP_HEADS);
   let first_row = begin % params.capacity;
 
   load_queries(kv_head, first_query, last_query, local);

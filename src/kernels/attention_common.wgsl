@@ -24,7 +24,7 @@ struct Pair {
 
 // Four numbers of a query, scaled.
 fn query_four(kv_head: u32, query: u32, four: u32) -> vec4<f32> {
-  let at = params.q_base + query / params.group_heads * params.q_stride + head_of(kv_head, query) * k_FOURS + four;
+  let at = params.q_base + query / GROUP_HEADS * params.q_stride + head_of(kv_head, query) * k_FOURS + four;
   if (IN_PLACE) {
     return out[at] * params.scale;
   }
@@ -37,7 +37,7 @@ fn rolled(n: u32) -> u32 {
 }
 
 fn head_of(kv_head: u32, query: u32) -> u32 {
-  return kv_head * params.group_heads + query % params.group_heads;
+  return kv_head * GROUP_HEADS + query % GROUP_HEADS;
 }
 
 // The first position that the query at a position sees, and the one behind the last.
@@ -62,7 +62,7 @@ fn row_of(kv_head: u32, row: u32) -> u32 {
 
 // Four columns of a query's result; behind the last head zeros.
 fn put(query: u32, head: u32, four: u32, values: vec4<f32>) {
-  let at = params.out_base + query / params.group_heads * params.out_stride + head * FOURS + four;
+  let at = params.out_base + query / GROUP_HEADS * params.out_stride + head * FOURS + four;
   out[at] = values;
   if (PADDED && head + 1u == params.heads && four == FOURS - 1u) {
     for (var i = 1u; i <= params.padding; i++) {

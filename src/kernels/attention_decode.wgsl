@@ -26,9 +26,9 @@ fn run(group: vec3<u32>, local: u32) {
   }
   let kv_head = group.y;
   let first_query = group.z * VECTORS;  // queries of a kv head are numbered token by token, head by head
-  let last_query = min(first_query + VECTORS, state.rows * params.group_heads) - 1u;
-  let first_seen = seen_from(state.position + first_query / params.group_heads);
-  let length = seen_until(state.position + last_query / params.group_heads) - first_seen;
+  let last_query = min(first_query + VECTORS, state.rows * GROUP_HEADS) - 1u;
+  let first_seen = seen_from(state.position + first_query / GROUP_HEADS);
+  let length = seen_until(state.position + last_query / GROUP_HEADS) - first_seen;
   let share = (length + SPLITS - 1u) / SPLITS;
   let begin = first_seen + min(group.x * share, length);
   let end = first_seen + min((group.x + 1u) * share, length);

@@ -68,18 +68,17 @@ struct FourQueries {
 }
 
 fn four_from(kv_head: u32, first: u32) -> FourQueries {
-  let group = params.group_heads;
-  let token = first / group;
-  let heads = first - token * group + vec4<u32>(0u, 1u, 2u, 3u);
-  let tokens_on = vec4<u32>(heads >= vec4<u32>(group)) + vec4<u32>(heads >= vec4<u32>(2u * group)) +
-                  vec4<u32>(heads >= vec4<u32>(3u * group));
+  let token = first / GROUP_HEADS;
+  let heads = first - token * GROUP_HEADS + vec4<u32>(0u, 1u, 2u, 3u);
+  let tokens_on = vec4<u32>(heads >= vec4<u32>(GROUP_HEADS)) + vec4<u32>(heads >= vec4<u32>(2u * GROUP_HEADS)) +
+                  vec4<u32>(heads >= vec4<u32>(3u * GROUP_HEADS));
   let own = state.position + token + tokens_on;
   var four: FourQueries;
   four.from_position = vec4<u32>(seen_from(own.x), seen_from(own.y), seen_from(own.z), seen_from(own.w));
   four.until_position = vec4<u32>(seen_until(own.x), seen_until(own.y), seen_until(own.z), seen_until(own.w));
   four.sinks = vec4<f32>(LOWEST);
   if (SINKS) {
-    let at = kv_head * group + heads - group * tokens_on;
+    let at = kv_head * GROUP_HEADS + heads - GROUP_HEADS * tokens_on;
     four.sinks = vec4<f32>(sinks[at.x], sinks[at.y], sinks[at.z], sinks[at.w]);
   }
   return four;

@@ -264,17 +264,20 @@ class Folder {
     const i64 rounds = few_rounds(head, name);
     const auto has = [&](const std::string& words) { return block.find(words) != block.npos; };
     const std::string again = " " + std::string(name) + " =";  // another of that name
-    if (rounds == 0 || has("break") || has("continue") || has("let" + again) || has("var" + again)) {
+    std::string written_out;
+    for (i64 round = 0; round < rounds; ++round) {
+      Constants constants = constants_;
+      constants.insert_or_assign(std::string(name), round);
+      written_out += "{\nconst " + std::string(name) + " = " + std::to_string(round) + "u;";
+      written_out += Folder(block.substr(1), constants).run();
+    }
+    const bool longer = rounds == 2 && written_out.find("for (") != written_out.npos;  // than it gains
+    if (rounds == 0 || longer || has("break") || has("continue") || has("let" + again) || has("var" + again)) {
       out_ += text_.substr(at_, body - at_);
       at_ = body;
       return;
     }
-    for (i64 round = 0; round < rounds; ++round) {
-      Constants constants = constants_;
-      constants.insert_or_assign(std::string(name), round);
-      out_ += "{\nconst " + std::string(name) + " = " + std::to_string(round) + "u;";
-      out_ += Folder(block.substr(1), constants).run();
-    }
+    out_ += written_out;
     at_ = end;
   }
 

@@ -79,6 +79,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
   const u32 hadamard = a.rotated ? 1 : hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
   const AttentionConstants constants{.THREADS = a.tile.threads,
                                      .VALUE = h.value,
+                                     .GROUP_HEADS = h.query / h.kv,
                                      .VECTORS = a.tile.vectors,
                                      .HADAMARD = hadamard,
                                      .CAUSAL = a.causal,

@@ -206,7 +206,7 @@ PRONK_STRUCT(RotateConstants,
   (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants,
-  (u32, THREADS), (u32, VALUE), (u32, VECTORS), (u32, HADAMARD),
+  (u32, THREADS), (u32, VALUE), (u32, GROUP_HEADS), (u32, VECTORS), (u32, HADAMARD),
   (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE), (bool, PADDED));
 // SCRATCH: vectors of workgroup memory, see attention_tile().
 PRONK_STRUCT(AttentionDecodeConstants, (u32, SPLITS), (u32, LANES), (u32, TILE), (u32, SCRATCH));

@@ -65,6 +65,7 @@ TEST(FoldControlFlow, LoopsOfOneRoundOrTwoAreWrittenOut) {
         "for (var i = 1u; i < 2u; i++) {\na(i);\n}", "for (var i = 0u; i < 2u; i += 2u) {\na(i);\n}",
         "for (var i = 0u; i < 0u; i++) {\na(i);\n}", "for (var i = 0u; i < 2u; i++) {\nif (x) {\nbreak;\n}\n}",
         "for (var i = 0u; i < 2u; i++) {\nif (x) {\ncontinue;\n}\n}", "for (;;) {\na();\n}",
+        "for (var i = 0u; i < 2u; i++) {\nfor (var j = 0u; j < 3u; j++) {\na();\n}\n}",
         "for (var i = 0u; i < 1u; i++) {\nlet i = x;\nif (i == 0u) {\na();\n}\n}"})
     EXPECT_EQ(folded(text), text);
 }
