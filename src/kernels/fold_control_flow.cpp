@@ -297,9 +297,12 @@ class Folder {
       return;
     }
     if (other) skip_branches();
-    const std::string kept = Folder(text_.substr(body, end - body), constants_).run();
+    Folder inner(text_.substr(body, end - body), constants_);
+    const std::string kept = inner.run();
     out_ += kept;
-    if (!behind_else && leaves(kept)) skip_rest();
+    if (behind_else || !(inner.left_ || leaves(kept))) return;
+    skip_rest();
+    left_ |= std::count(out_.begin(), out_.end(), '{') == std::count(out_.begin(), out_.end(), '}') + 1;
   }
 
   bool take_else() {
@@ -323,6 +326,7 @@ class Folder {
   const Constants& constants_;
   std::size_t at_ = 0;
   std::string out_;
+  bool left_ = false;  // what follows a text that is a block cannot run
 };
 
 }  // namespace

@@ -44,6 +44,8 @@ TEST(FoldControlFlow, Chains) {
 TEST(FoldControlFlow, NothingFollowsWhatLeavesABlock) {
   EXPECT_EQ(folded("fn f() -> u32 {\nif (ON) {\nreturn 1u;\n}\na();\nreturn 2u;\n}\nfn g() {}"),
             "fn f() -> u32 {\n{\nreturn 1u;\n}}\nfn g() {}");
+  EXPECT_EQ(folded("fn f() -> u32 {\nif (ON) {\nif (ON) {\nreturn 1u;\n}\na();\n}\nreturn 2u;\n}\nfn g() {}"),
+            "fn f() -> u32 {\n{\n{\nreturn 1u;\n}}}\nfn g() {}");
   EXPECT_EQ(folded("for (;;) {\nif (ON) {\na();\ncontinue;\n}\nb();\n}\nc();"),
             "for (;;) {\n{\na();\ncontinue;\n}}\nc();");
   EXPECT_EQ(folded("if (ON) {\nif (x) {\nreturn;\n}\n}\na();"), "{\nif (x) {\nreturn;\n}\n}\na();");
