@@ -4,6 +4,8 @@ usage: kernel_stats.py --tool KERNEL_STATS --mesa DIR [--pronk PATH] [--preset N
   --tool   the program kernel-stats, which takes WGSL through Tint and Mesa; its work folder gives SPIR-V and radv-stats
   --mesa   Mesa as the tool's own notes say
   --candidates  besides the default ones
+  --time   instead of all that: instructions of every kernel of the models and the milliseconds of CPU time that the driver takes
+           to compile it, the median of five times ten, with no cache; at last the mean. The machine has to be idle
   TYPE     formats that `pronk synth` writes, such as Q4_0; of each a model of the preset is made and removed again; or a GGUF
            file, for a format that it does not write
 
@@ -15,6 +17,8 @@ subgroups a SIMD, as the driver says.
 import argparse
 import os
 import re
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -83,6 +87,16 @@ def row_of(kernel, output):
     return row
 
 
+def compile_milliseconds(program, spirv, environment):
+    """A process that compiles a kernel eleven times takes so much longer than one that does it once."""
+    def cpu_seconds(times):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([program, *times * [spirv]], check=True, capture_output=True, env=environment | {"RADV_DEBUG": "nocache"})
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return statistics.median(100 * (cpu_seconds(11) - cpu_seconds(1)) for _ in range(5))
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--tool", required=True)
@@ -91,9 +105,11 @@ def main():
     parser.add_argument("--preset", default="qwen3-0.6b")
     parser.add_argument("--families", default="navi21,navi31,gfx1201,phoenix")
     parser.add_argument("--candidates", default="16x4x32+int8,8x8x32+int8,64x128+f16")
+    parser.add_argument("--time", action="store_true")
     parser.add_argument("types", nargs="+")
     arguments = parser.parse_args()
-    print("family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"
+    print("family,kernel,instructions,compile_ms" if arguments.time else
+          "family,kernel,vgprs,lds_bytes,waves,instructions,loop_vector,loop_fma,loop_lds_loads,loop_loads,"
           "vector_a_weight,fma_share,issue_share")
     with tempfile.TemporaryDirectory() as folder:
         dump, work, model = Path(folder, "wgsl"), Path(folder, "work"), Path(folder, "model.gguf")
@@ -105,17 +121,24 @@ def main():
                 subprocess.run([arguments.pronk, "synth", "--preset", arguments.preset, "--type", name, "--out", model], **quiet)
             dumping = [arguments.pronk, "kernels", "--dump", dump, "-m", given or model]
             subprocess.run(dumping, **quiet)
-            for candidate in arguments.candidates.split(","):  # a format need not have it
+            for candidate in [] if arguments.time else arguments.candidates.split(","):  # a format need not have it
                 subprocess.run([*dumping, "--candidate", candidate], **quiet | {"check": False, "stderr": subprocess.DEVNULL})
-        kernels = sorted(dump.glob("matvec*.wgsl")) + sorted(dump.glob("gemm*.wgsl")) + sorted(dump.glob("attention*.wgsl"))
+        kernels = [k for name in (["*"] if arguments.time else ["matvec*", "gemm*", "attention*"]) for k in sorted(dump.glob(name))]
         command = [arguments.tool, "--mesa", arguments.mesa, "--work", work, *kernels]
         subprocess.run(command, check=True, cwd=root / "web", stdout=subprocess.DEVNULL)
         for family in arguments.families.split(","):
             environment = os.environ | stats_environment(arguments.mesa, family)
+            times = []
             for kernel in kernels:
-                run = subprocess.run([work / "radv-stats", work / f"{kernel.stem}.spv"], capture_output=True, text=True,
-                                     env=environment)
-                print(family, kernel.stem, *row_of(kernel.stem, run.stdout + run.stderr), sep=",")
+                program, spirv = work / "radv-stats", work / f"{kernel.stem}.spv"
+                run = subprocess.run([program, spirv], capture_output=True, text=True, env=environment)
+                row = row_of(kernel.stem, run.stdout + run.stderr)
+                if arguments.time:
+                    times.append(compile_milliseconds(program, spirv, environment))
+                    row = [row[3], f"{times[-1]:.1f}"]
+                print(family, kernel.stem, *row, sep=",")
+            if arguments.time:
+                print(family, "mean", "", f"{statistics.mean(times):.2f}", sep=",")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ const WORKGROUP = THREADS;
 const FOURS = VALUE / 4u;
 const V_PAIRS = (FOURS + 1u) / 2u;
 const K_PAIRS = (k_FOURS + 1u) / 2u;
-const HADAMARD_FOURS = VECTORS * k_FOURS;
 const LOWEST = -3.0e38;
 
 // Behind the last group of an odd number zeros.
@@ -23,38 +22,22 @@ struct Pair {
   b: vec4<f32>,
 }
 
-var<workgroup> q_tile: array<vec4<f32>, HADAMARD_FOURS>;
-
-fn load_queries(kv_head: u32, first_query: u32, queries: u32, local: u32) {
-  for (var i = local; i < HADAMARD_FOURS; i += WORKGROUP) {
-    let query = min(first_query + i / k_FOURS, queries - 1u);
-    let at = params.q_base + query / params.group_heads * params.q_stride + head_of(kv_head, query) * k_FOURS + i % k_FOURS;
-    if (IN_PLACE) {
-      q_tile[i] = out[at] * params.scale;
-    } else {
-      q_tile[i] = q[at] * params.scale;
-    }
+// Four numbers of a query, scaled.
+fn query_four(kv_head: u32, query: u32, four: u32) -> vec4<f32> {
+  let at = params.q_base + query / GROUP_HEADS * params.q_stride + head_of(kv_head, query) * k_FOURS + four;
+  if (IN_PLACE) {
+    return out[at] * params.scale;
   }
-  if (HADAMARD > 1u) {
-    hadamard_transform(local);
-  }
-  workgroupBarrier();
+  return q[at] * params.scale;
 }
 
-// Of a query in q_tile.
-fn query_pair(m: u32, pair: u32) -> Pair {
-  if (pair >= K_PAIRS) {
-    return Pair();
-  }
-  let at = m * k_FOURS + 2u * pair;
-  if (k_FOURS % 2u == 1u && 2u * pair + 1u == k_FOURS) {
-    return Pair(q_tile[at], vec4<f32>());
-  }
-  return Pair(q_tile[at], q_tile[at + 1u]);
+// n, which no compiler sees: to unroll a loop of so many rounds costs more time to compile than it gains.
+fn rolled(n: u32) -> u32 {
+  return select(0u, n, params.heads > 0u);
 }
 
 fn head_of(kv_head: u32, query: u32) -> u32 {
-  return kv_head * params.group_heads + query % params.group_heads;
+  return kv_head * GROUP_HEADS + query % GROUP_HEADS;
 }
 
 // The first position that the query at a position sees, and the one behind the last.
@@ -79,24 +62,29 @@ fn row_of(kv_head: u32, row: u32) -> u32 {
 
 // Four columns of a query's result; behind the last head zeros.
 fn put(query: u32, head: u32, four: u32, values: vec4<f32>) {
-  let at = params.out_base + query / params.group_heads * params.out_stride + head * FOURS + four;
+  let at = params.out_base + query / GROUP_HEADS * params.out_stride + head * FOURS + four;
   out[at] = values;
-  if (head + 1u == params.heads && four == FOURS - 1u) {
+  if (PADDED && head + 1u == params.heads && four == FOURS - 1u) {
     for (var i = 1u; i <= params.padding; i++) {
       out[at + i] = vec4<f32>();
     }
   }
 }
 
-// Four columns of what one of the splits has summed up with weights of that total; of one split the result.
-fn put_sums(query: u32, head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
-  if (splits == 1u) {
-    put(query, head, four, sums / total);
-    return;
-  }
+// Four columns of what one of the splits has summed up with weights of that total.
+fn put_partial(head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
   let base = (head * splits + split) * (FOURS + 1u);
   partial[base + four] = sums;
   if (four == 0u) {
     partial[base + FOURS] = vec4<f32>(maximum, total, 0.0, 0.0);
+  }
+}
+
+// Of one split the result.
+fn put_sums(query: u32, head: u32, four: u32, split: u32, splits: u32, maximum: f32, total: f32, sums: vec4<f32>) {
+  if (splits == 1u) {
+    put(query, head, four, sums / total);
+  } else {
+    put_partial(head, four, split, splits, maximum, total, sums);
   }
 }

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let at = params.out_base + group.x * FOURS + local;
   y[at] = sum / total;
-  if (group.x + 1u == params.heads && local == FOURS - 1u) {
+  if (PADDED && group.x + 1u == params.heads && local == FOURS - 1u) {
     for (var i = 1u; i <= params.padding; i++) {
       y[at + i] = vec4<f32>();
     }

@@ -69,25 +69,34 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
       let x_place = place_of(tt, k);
       let a = four_rows(0u, w_place);
       let b = four_rows(4u, w_place);
-      for (var first = 0u; first < 8u; first += 4u) {
-        if (first * THREADS_T < count) {
-          for (var t = first; t < first + 4u; t++) {
-            let x4 = x_tile[t][x_place];
-            var sum = (*sums)[2u * t];
-            sum += x4.x * a[0];
-            sum += x4.y * a[1];
-            sum += x4.z * a[2];
-            (*sums)[2u * t] = sum + x4.w * a[3];
-            sum = (*sums)[2u * t + 1u];
-            sum += x4.x * b[0];
-            sum += x4.y * b[1];
-            sum += x4.z * b[2];
-            (*sums)[2u * t + 1u] = sum + x4.w * b[3];
-          }
-        }
+      add_rows(sums, 0u, x_place, a, b);
+      if (4u * THREADS_T < count) {
+        add_rows(sums, 4u, x_place, a, b);
       }
     }
   }
+}
+
+// Four rows of x.
+fn add_rows(sums: ptr<function, array<vec4<f32>, 16>>, first: u32, x_place: u32, a: mat4x4<f32>, b: mat4x4<f32>) {
+  add_row(sums, first, x_tile[first][x_place], a, b);
+  add_row(sums, first + 1u, x_tile[first + 1u][x_place], a, b);
+  add_row(sums, first + 2u, x_tile[first + 2u][x_place], a, b);
+  add_row(sums, first + 3u, x_tile[first + 3u][x_place], a, b);
+}
+
+// Four numbers of row t of x by those of eight rows of the weight.
+fn add_row(sums: ptr<function, array<vec4<f32>, 16>>, t: u32, x4: vec4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) {
+  var sum = (*sums)[2u * t];
+  sum += x4.x * a[0];
+  sum += x4.y * a[1];
+  sum += x4.z * a[2];
+  (*sums)[2u * t] = sum + x4.w * a[3];
+  sum = (*sums)[2u * t + 1u];
+  sum += x4.x * b[0];
+  sum += x4.y * b[1];
+  sum += x4.z * b[2];
+  (*sums)[2u * t + 1u] = sum + x4.w * b[3];
 }
 
 fn keep_sums(row: u32, at: u32, four: vec4<f32>) {

@@ -1,11 +1,12 @@
-// The orthonormal Hadamard transform of the first HADAMARD_FOURS groups of four in the workgroup's ARRAY, HADAMARD
-// numbers at a time. At first a thread reads only what it wrote itself, groups local, local + WORKGROUP, …; after the
-// last step the caller needs a barrier.
+// The orthonormal Hadamard transform of the first HADAMARD_FOURS elements of the workgroup's ARRAY, HADAMARD numbers at a
+// time: of groups of four, or of matrices whose columns are such groups of several rows. At first a thread reads only
+// elements local, local + WORKGROUP, …; after the last step the caller needs a barrier.
+
+const HADAMARD_FOUR = mat4x4<f32>(1.0, 1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0, -1.0, -1.0, 1.0);
+
 fn hadamard_transform(local: u32) {
   for (var i = local; i < HADAMARD_FOURS; i += WORKGROUP) {
-    let v = ARRAY[i] / sqrt(f32(HADAMARD));
-    let pairs = vec4<f32>(v.xy + v.zw, v.xy - v.zw);
-    ARRAY[i] = vec4<f32>(pairs.x + pairs.y, pairs.x - pairs.y, pairs.z + pairs.w, pairs.z - pairs.w);
+    ARRAY[i] = HADAMARD_FOUR * (ARRAY[i] * (1.0 / sqrt(f32(HADAMARD))));
   }
   for (var half = 1u; half < HADAMARD / 4u; half <<= 1u) {
     workgroupBarrier();

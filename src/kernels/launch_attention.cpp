@@ -14,22 +14,25 @@ u32 hadamard_size(graph::KvType type, u32 key, u32 value, bool values_in_keys) {
 }
 
 constexpr u32 attention_memory = 16384;  // that every device has
+// Of 128 threads that leaves room for twelve subgroups on each of four SIMDs that share 128 KiB.
+constexpr u32 prefill_memory = 10752;
 
 u32 quads(u32 vectors) { return u32(ceil_div(vectors, 4)); }
 
 // Vectors of workgroup memory in which threads of decode share what they have summed up.
 u32 attention_scratch(const AttentionTile& tile) {
   const u32 parts = tile.subgroups ? std::max(tile.lanes / 4, 1u) : tile.lanes;
-  return std::max(2 * tile.threads, tile.positions * parts * quads(tile.vectors));
+  return std::max(std::min(4u, tile.vectors) * tile.threads, tile.positions * parts * quads(tile.vectors));
 }
 
-// Queries; but for broadcasts in prefill for each the weights of a tile and two more, and a number a thread; in decode
-// scratch, weights, and a vector for each thread and each of eight groups.
+// Queries; but for broadcasts in prefill, by four, three vectors a thread and eight for each four; in decode scratch,
+// weights, and a vector for each thread and each of eight groups.
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
   if (tile.broadcasts) return queries;
-  if (tile.lanes == 0) return queries + (tile.vectors * (tile.threads + 2) + tile.threads) * u32(sizeof(float));
-  return queries + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
+  const u32 by_four = 4 * quads(tile.vectors) * heads.key * u32(sizeof(float));
+  if (tile.lanes == 0) return by_four + 128 * quads(tile.vectors) + 48 * tile.threads;
+  return by_four + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
 }
 
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.
@@ -76,12 +79,14 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
   const u32 hadamard = a.rotated ? 1 : hadamard_size(a.kv.k, h.key, h.value, h.values_in_keys);
   const AttentionConstants constants{.THREADS = a.tile.threads,
                                      .VALUE = h.value,
+                                     .GROUP_HEADS = h.query / h.kv,
                                      .VECTORS = a.tile.vectors,
                                      .HADAMARD = hadamard,
                                      .CAUSAL = a.causal,
                                      .SOFT_CAP = a.soft_cap != 0,
                                      .SINKS = a.sinks,
-                                     .IN_PLACE = in_place};
+                                     .IN_PLACE = in_place,
+                                     .PADDED = a.out.padding > 0};
   const bool decode = a.tile.lanes > 0 && !a.tile.broadcasts;
   CHECK(a.tile.lanes > 0 ? a.tile.positions * a.tile.lanes % a.tile.threads == 0 : a.tile.splits == 1);
   const char* kernel = a.tile.broadcasts ? "attention_broadcast" : decode ? "attention_decode" : "attention";
@@ -100,8 +105,8 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
       .cache("v", "load", h.values_in_keys ? a.kv.k : a.kv.v, h.values_in_keys ? h.key : h.value)
       .add("functions")
       .add("hadamard", "ARRAY", "q_tile")
-      .add("attention_common")
-      .add(kernel);
+      .add("attention_common");
+  shader.add(a.tile.broadcasts ? "attention_query_rows" : "attention_queries").add(kernel);
   if (decode) shader.with(a.tile.subgroups ? "attention_subgroup" : "attention_lanes");
   return shader.finish({uniform, uniform, read, read, read, read, write, write});
 }
@@ -109,7 +114,7 @@ gpu::PipelineDesc attention(const Attention& a, bool in_place) {
 Launch combine(const Attention& a, const std::vector<u8>& params, const AttentionOperands& o) {
   return {Shader("combine")
               .params<AttentionParams>("AttentionParams")
-              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.tile.splits})
+              .constants(CombineConstants{.VALUE = a.heads.value, .SPLITS = a.tile.splits, .PADDED = a.out.padding > 0})
               .add("combine")
               .finish({uniform, uniform, read, write}),
           params,
@@ -127,6 +132,7 @@ AttentionTile attention_tile(const HeadShape& heads, u32 tokens, bool decode, u3
   while (tile.vectors / 2 >= queries && !tile.broadcasts) tile.vectors /= 2;
   const auto fits = [&] { return attention_bytes(heads, tile) <= attention_memory; };
   while (!fits() && tile.positions > fewest && !tile.broadcasts) tile.positions /= 2;
+  while (tile.lanes == 0 && tile.vectors > 8 && attention_bytes(heads, tile) > prefill_memory) tile.vectors /= 2;
   while (!fits() && tile.vectors > 1) tile.vectors /= 2;
   const u32 groups = heads.kv * u32(ceil_div(heads.query / heads.kv, tile.vectors));
   if (tile.splits > 0) return tile;

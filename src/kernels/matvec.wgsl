@@ -29,14 +29,20 @@ fn stage(first_token: u32, base: u32, local: u32) -> f32 {
   let source = params.x_base + token * params.x_stride + 2u * unit;
   var square = 0.0;
   var v: array<vec4<f32>, 4>;
-  for (var i = 0u; i < 4u; i++) {
-    if (unit + i / 2u < params.row_units) {
-      v[i] = x[source + i];
-    }
-    if (NORM) {
-      square += dot(v[i], v[i]);
-      v[i] *= norm[2u * unit + i];
-    }
+  if (unit < params.row_units) {
+    v[0] = x[source];
+    v[1] = x[source + 1u];
+  }
+  if (unit + 1u < params.row_units) {
+    v[2] = x[source + 2u];
+    v[3] = x[source + 3u];
+  }
+  if (NORM) {
+    square = dot(v[0], v[0]) + dot(v[1], v[1]) + dot(v[2], v[2]) + dot(v[3], v[3]);
+    v[0] *= norm[2u * unit];
+    v[1] *= norm[2u * unit + 1u];
+    v[2] *= norm[2u * unit + 2u];
+    v[3] *= norm[2u * unit + 3u];
   }
   keep(local / 2u, local % 2u, v);
   return square;
@@ -68,7 +74,8 @@ fn matvec(group: vec2<u32>, local: u32) {
     workgroupBarrier();
     square += stage(first_token, base, local);
     workgroupBarrier();
-    for (var b = lane; b < TILE && 4u * (base + b) < params.row_units; b += LANES) {
+    let blocks = min(TILE, (params.row_units + 3u) / 4u - base);
+    for (var b = lane; b < blocks; b += LANES) {
       if (TOKENS == 1u) {
         let v = tile[b];
         for (var r = 0u; r < WEIGHT_ROWS; r++) {
@@ -87,8 +94,12 @@ fn matvec(group: vec2<u32>, local: u32) {
 
   squares[local] = square;
   share(&sums, local, lane);
-  for (var i = local; i < OUT_ROWS * TOKENS; i += WORKGROUP) {
-    store(first_token, i / OUT_ROWS, first_row, i % OUT_ROWS);
+  if (OUT_ROWS * TOKENS > WORKGROUP) {
+    for (var i = local; i < OUT_ROWS * TOKENS; i += WORKGROUP) {
+      store(first_token, i / OUT_ROWS, first_row, i % OUT_ROWS);
+    }
+  } else if (local < OUT_ROWS * TOKENS) {
+    store(first_token, local / OUT_ROWS, first_row, local % OUT_ROWS);
   }
 }
 

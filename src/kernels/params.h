@@ -214,12 +214,12 @@ PRONK_STRUCT(RotateConstants,
   (u32, HEAD_DIM), (u32, ROTATED), (u32, WORKGROUP), (u32, HADAMARD),
   (bool, ADJACENT), (bool, Q_NORM), (bool, K_NORM));
 PRONK_STRUCT(AttentionConstants,
-  (u32, THREADS), (u32, VALUE), (u32, VECTORS), (u32, HADAMARD),
-  (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE));
+  (u32, THREADS), (u32, VALUE), (u32, GROUP_HEADS), (u32, VECTORS), (u32, HADAMARD),
+  (bool, CAUSAL), (bool, SOFT_CAP), (bool, SINKS), (bool, IN_PLACE), (bool, PADDED));
 // SCRATCH: vectors of workgroup memory, see attention_tile().
 PRONK_STRUCT(AttentionDecodeConstants, (u32, SPLITS), (u32, LANES), (u32, TILE), (u32, SCRATCH));
 PRONK_STRUCT(AttentionBroadcastConstants, (u32, TILE));
-PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS));
+PRONK_STRUCT(CombineConstants, (u32, VALUE), (u32, SPLITS), (bool, PADDED));
 // What a cache's fragment knows of its rows: FOURS, groups of four; BLOCK, those of them that share a scale.
 PRONK_STRUCT(CacheConstants, (u32, FOURS), (u32, BLOCK));
 // TILE: logits a workgroup takes; BLOCK: logits whose maximum is kept, powers of two.

@@ -7,11 +7,11 @@ struct Activations {
 
 // Half a block of activations into the tile of the kernel.
 fn keep(block: u32, half: u32, v: array<vec4<f32>, 4>) {
-  var sum = vec4<f32>();
-  for (var i = 0u; i < 4u; i++) {
-    tile[block].v[4u * half + i] = v[i];
-    sum += v[i];
-  }
+  tile[block].v[4u * half] = v[0];
+  tile[block].v[4u * half + 1u] = v[1];
+  tile[block].v[4u * half + 2u] = v[2];
+  tile[block].v[4u * half + 3u] = v[3];
+  let sum = (v[0] + v[1]) + (v[2] + v[3]);
   tile[block].sums[half] = sum.x + sum.y + sum.z + sum.w;
 }
 
@@ -25,10 +25,10 @@ fn add_products(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
 
 fn product(w: Block, a: Activations) -> f32 {
   var sums = -SHIFT * a.sums.xy;
-  for (var i = 0u; i < 4u; i++) {
-    sums.x = add_products(sums.x, w.q[i], a.v[i]);
-    sums.y = add_products(sums.y, w.q[i + 4u], a.v[i + 4u]);
-  }
+  sums.x = add_products(add_products(sums.x, w.q[0], a.v[0]), w.q[1], a.v[1]);
+  sums.y = add_products(add_products(sums.y, w.q[4], a.v[4]), w.q[5], a.v[5]);
+  sums.x = add_products(add_products(sums.x, w.q[2], a.v[2]), w.q[3], a.v[3]);
+  sums.y = add_products(add_products(sums.y, w.q[6], a.v[6]), w.q[7], a.v[7]);
   if (GROUP == 32u) {
     return w.scale.x * (sums.x + sums.y) + w.offset.x * (a.sums.x + a.sums.y);
   }

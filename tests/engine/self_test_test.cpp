@@ -162,7 +162,7 @@ TEST_F(SelfTest, AWrongGpuIsRefused) {
        }},
       {"gemm",
        [](auto& kernel) {
-         if (has(kernel, "gemm")) replace(kernel.wgsl, "t < 8u; t += STORE_T", "t < 6u; t += STORE_T");
+         if (has(kernel, "gemm")) replace(kernel.wgsl, "round < 8u / STORE_T", "round < 3u");
        }},
       {"embed",
        [](auto& kernel) {

@@ -242,6 +242,14 @@ TEST_F(Candidates, TheDefaultRunsEverywhere) {
   }
 }
 
+// As many as leave room for twelve subgroups a SIMD, but eight where keys are longer.
+TEST_F(Candidates, QueriesOfAPrefillShareWorkgroupMemory) {
+  for (const auto& [width, queries] : {std::pair{64u, 16u}, {80u, 8u}, {128u, 8u}, {256u, 8u}, {512u, 4u}}) {
+    const kernels::HeadShape heads{.query = 32, .kv = 8, .key = width, .value = width};
+    EXPECT_EQ(kernels::attention_tile(heads, 256, false, gpu::Features{}).vectors, queries) << width;
+  }
+}
+
 TEST_F(Candidates, LimitsAndFeaturesFilter) {
   gpu::Limits small;
   small.max_compute_invocations_per_workgroup = 64;

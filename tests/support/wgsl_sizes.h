@@ -1,6 +1,7 @@
 // What a kernel's text asks of a workgroup, read from the text itself: its constants, @workgroup_size, var<workgroup>.
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <map>
 #include <optional>
@@ -11,8 +12,8 @@
 
 namespace pronk::test {
 
-// Whole-number expressions over named constants: + - * / % and parentheses, select(), true as 1. Nullopt for anything
-// else.
+// Whole-number expressions over named constants: + - * / % and parentheses, select(), min(), true as 1. Nullopt for
+// anything else.
 class WgslExpression {
  public:
   WgslExpression(std::string_view text, const std::map<std::string, u64>& constants)
@@ -71,6 +72,11 @@ class WgslExpression {
       if (!take(')') || !otherwise || !then || !condition) return std::nullopt;
       return *condition ? then : otherwise;
     }
+    if (word == "min" && take('(')) {
+      const auto a = sum();
+      const auto b = take(',') ? sum() : std::nullopt;
+      return take(')') && a && b ? std::optional(std::min(*a, *b)) : std::nullopt;
+    }
     const auto constant = constants_.find(word);
     return constant == constants_.end() ? std::nullopt : std::optional(constant->second);
   }
@@ -93,6 +99,7 @@ inline std::optional<WorkgroupUse> workgroup_use(std::string_view wgsl) {
     const auto known = structs.find(std::string(type));
     return known != structs.end()                                    ? known->second
            : type == "vec4<f16>"                                     ? 8
+           : type == "mat4x4<f32>"                                   ? 64
            : type.starts_with("vec4<") || type == "vec3<f32>"        ? 16
            : type.starts_with("vec2<")                               ? 8
            : type == "f16"                                           ? 2
