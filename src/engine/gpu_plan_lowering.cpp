@@ -167,7 +167,8 @@ class Lowering {
         chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
         return kernels::lower(chosen, each, operands, limits_, features_);
       };
-      emit_matmul(lowered, MatMulKernel::batch);
+      const bool narrow = part.rows <= kernels::narrow_rows;
+      emit_matmul(lowered, narrow ? MatMulKernel::batch : MatMulKernel::gemm, MatMulKernel::batch);
     }
   }
 
@@ -222,7 +223,7 @@ class Lowering {
                                                    .bias = bind_vector(matmul.bias),
                                                    .y = bind_value(matmul.out)};
       emit_matmul([&](MatMulKernel each) { return kernels::lower(product, each, operands, limits_, features_); },
-                  MatMulKernel::matvec);
+                  MatMulKernel::gemm, MatMulKernel::matvec);
     }
   }
 
@@ -236,11 +237,11 @@ class Lowering {
     return at->second;
   }
 
-  // A product of one token, or of a chunk: by a GEMM, or when it is short by `small`.
-  void emit_matmul(const auto& lowered, MatMulKernel small) {
-    DraftDispatch& dispatch = emit(lowered(step_.prefill ? MatMulKernel::gemm : MatMulKernel::matvec));
-    if (!step_.prefill) return;
-    Launch batch = lowered(small);
+  // A product of one token, or of a chunk: by `many`, or when it is short by `few`.
+  void emit_matmul(const auto& lowered, MatMulKernel many, MatMulKernel few) {
+    DraftDispatch& dispatch = emit(lowered(step_.prefill ? many : MatMulKernel::matvec));
+    if (!step_.prefill || many == few) return;
+    Launch batch = lowered(few);
     dispatch.small_batch = kernel(batch);
   }
 

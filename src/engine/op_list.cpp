@@ -49,7 +49,7 @@ std::vector<MatMulShape> matmul_shapes(const formats::Format& format, bool quick
 
 Status each_matmul(const OpChoice& choice, const gpu::Device& device, MatMulKernel kernel,
                    const gpu::Features& features, const VisitOp& visit) {
-  constexpr u32 small_batches[] = {2, 5, 16},
+  constexpr u32 small_batches[] = {2, 5, 16, 70, 33},
                 many[] = {64, 257, 33, 17};  // of the shapes in turn: wide ones take long on CPU drivers
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
@@ -61,7 +61,7 @@ Status each_matmul(const OpChoice& choice, const gpu::Device& device, MatMulKern
       const auto shapes = matmul_shapes(format, choice.quick);
       for (u32 s = 0; s < shapes.size(); ++s) {
         const u32 tokens = kernel == MatMulKernel::gemm    ? many[s]
-                           : kernel == MatMulKernel::batch ? small_batches[round % 3]
+                           : kernel == MatMulKernel::batch ? small_batches[round % 5]
                                                            : 1;
         const MatMulSpec spec{kernel, kind, shapes[s].rows, shapes[s].cols, tokens, round % 3 == 0 ? round % 7 : 0};
         PRONK_OK(visit([&] { return matmul_case(spec, device.limits(), features, round); }));

@@ -2,15 +2,6 @@
 // scale[t] = 1/√(mean(x[t]²) + eps) when NORM. A workgroup makes a tile of outputs; see gemm_tile. With GATED half of the
 // tile's weight rows are gates, half are ups.
 
-@group(0) @binding(0) var<uniform> params: MatMulParams;
-@group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> weights4: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> weights1: array<u32>;
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
-
 const OUT_N = select(TILE_N, TILE_N / 2u, GATED);
 
 var<workgroup> norm_scale: array<f32, TILE_T>;

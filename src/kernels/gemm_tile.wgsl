@@ -78,7 +78,7 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
 }
 
 // Four rows of x.
-fn add_rows(sums: ptr<function, array<vec4<f32>, 16>>, first: u32, x_place: u32, a: mat4x4<f32>, b: mat4x4<f32>) {
+fn add_rows(sums: ptr<function, Sums>, first: u32, x_place: u32, a: mat4x4<f32>, b: mat4x4<f32>) {
   add_row(sums, first, x_tile[first][x_place], a, b);
   add_row(sums, first + 1u, x_tile[first + 1u][x_place], a, b);
   add_row(sums, first + 2u, x_tile[first + 2u][x_place], a, b);
@@ -86,7 +86,7 @@ fn add_rows(sums: ptr<function, array<vec4<f32>, 16>>, first: u32, x_place: u32,
 }
 
 // Four numbers of row t of x by those of eight rows of the weight.
-fn add_row(sums: ptr<function, array<vec4<f32>, 16>>, t: u32, x4: vec4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) {
+fn add_row(sums: ptr<function, Sums>, t: u32, x4: vec4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) {
   var sum = (*sums)[2u * t];
   sum += x4.x * a[0];
   sum += x4.y * a[1];

@@ -39,6 +39,27 @@ void add_gate(Shader& shader, const MatMulKind& kind) {
   shader.function(gates ? kind.gate : graph::Function::silu_gate, gates);
 }
 
+// All that comes before the weight's format.
+template <class Constants>
+Shader matmul(std::string_view name, const Constants& constants, const MatMulKind& kind) {
+  Shader shader(name);
+  shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
+  add_gate(shader.add("matmul_bindings"), kind);
+  return shader;
+}
+
+PipelineDesc finish_matmul(Shader& shader) {
+  return shader.finish({uniform, uniform, read, read, read, read, read, write});
+}
+
+// By lanes of a CPU.
+template <class Constants>
+PipelineDesc matmul_of_lanes(std::string_view name, const Constants& constants, const MatMulKind& kind) {
+  Shader shader = matmul(name, constants, kind);
+  shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
+  return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
+}
+
 // joins: what threads of a workgroup have.
 Shader sample(std::string_view name, bool joins) {
   Shader shader(name);
@@ -54,32 +75,16 @@ bool has_odd_units(const formats::Format& format, u32 cols) {
   return formats::is_additive(format) && cols / 8 % 2 != 0;
 }
 
-static PipelineDesc matvec_lanes(const MatMulKind& kind, const MatVecTile& tile) {
-  const MatVecLanesConstants constants{.LANES = tile.lanes};
-  Shader shader("matvec_lanes");
-  shader.enable("subgroups").params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
-  add_gate(shader, kind);
-  return shader.format(*kind.format, 8, false, kind.odd_units)
-      .blocks(*kind.format)
-      .add("lanes_common")
-      .add("matvec_lanes")
-      .finish({uniform, uniform, read, read, read, read, read, write});
-}
-
 PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) {
   CHECK(tokens == 1 || tokens == batch_tokens);
-  if (tile.blocks == 0) return matvec_lanes(kind, tile);
-  const MatVecConstants constants =
-      with_kind(MatVecConstants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens}, kind);
-  Shader shader("matvec");
+  if (tile.blocks == 0) return matmul_of_lanes("matvec_lanes", MatVecLanesConstants{.LANES = tile.lanes}, kind);
+  const MatVecConstants constants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens};
+  Shader shader = matmul("matvec", constants, kind);
   if (tile.subgroups) shader.enable("subgroups");
-  shader.params<MatMulParams>("MatMulParams").constants(constants).add("common");
-  add_gate(shader, kind);
-  return shader.format(*kind.format, 8, keeps_books(*kind.format, tile, tokens), kind.odd_units)
-      .products(*kind.format, tile.int8)
-      .add("matvec")
-      .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes")
-      .finish({uniform, uniform, read, read, read, read, read, write});
+  return finish_matmul(shader.format(*kind.format, 8, keeps_books(*kind.format, tile, tokens), kind.odd_units)
+                           .products(*kind.format, tile.int8)
+                           .add("matvec")
+                           .with(tile.subgroups ? "reduce_subgroup" : "reduce_lanes"));
 }
 
 PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features) {
@@ -97,28 +102,14 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
       .finish({uniform, uniform, read, read, read, read, read, write});
 }
 
-static PipelineDesc gemm_lanes(const MatMulKind& kind, const GemmTile& tile) {
-  const GemmLanesConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes};
-  Shader shader("gemm_lanes");
-  shader.enable("subgroups").params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
-  add_gate(shader, kind);
-  return shader.format(*kind.format, 8, false, kind.odd_units)
-      .blocks(*kind.format)
-      .add("lanes_common")
-      .add("gemm_lanes")
-      .finish({uniform, uniform, read, read, read, read, read, write});
-}
-
 PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
+  if (tile.lanes > 0) {
+    const GemmLanesConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes};
+    return matmul_of_lanes("gemm_lanes", constants, kind);
+  }
   const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
-  if (tile.lanes > 0) return gemm_lanes(kind, tile);
-  Shader shader("gemm");
-  shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
-  add_gate(shader, kind);
-  return shader.format(*kind.format, 8)
-      .tile(*kind.format, tile)
-      .add("gemm")
-      .finish({uniform, uniform, read, read, read, read, read, write});
+  Shader shader = matmul("gemm", constants, kind);
+  return finish_matmul(shader.format(*kind.format, 8).tile(*kind.format, tile).add("gemm"));
 }
 
 PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {

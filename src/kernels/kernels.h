@@ -29,11 +29,14 @@ struct MatMulKind {
 bool has_odd_units(const formats::Format& format, u32 cols);
 
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
-// the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves up to batch_limit tokens,
-// the grid's z counting batches.
+// the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves any number, the grid's z
+// counting batches.
 gpu::PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens);
 constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to compile
-constexpr u32 batch_limit = 16;  // more tokens go through the GEMM
+// More tokens go through the GEMM, but where its tile would be half empty: a few workgroups would go through all of k
+// alone, which here lanes share.
+constexpr u32 batch_limit = 16;
+constexpr u32 narrow_rows = 64;
 gpu::PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile);
 // 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
 // matvec_grid() x slots, token by token.

@@ -2,15 +2,6 @@
 // memory it is from, and a barrier is a switch of coroutines: so LANES lanes of a subgroup load 32 activations together and
 // pass them on to each other. Loops have no constant bounds: unrolled they compile many times as long.
 
-@group(0) @binding(0) var<uniform> params: MatMulParams;
-@group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> weights4: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> weights1: array<u32>;
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
-
 const LOADS = 8u / LANES;  // of a lane, for 32 activations: of a row of them the fours 8 block + lane, then LANES further
 alias Loaded = array<vec4<f32>, LOADS>;
 alias Floats32 = array<vec4<f32>, 8>;

@@ -40,7 +40,7 @@ struct Columns {
   u32 padding = 0;  // of what is written: columns of zeros behind the last
 };
 
-enum class MatMulKernel : u8 { matvec, batch, gemm };  // one token; up to batch_limit; any number
+enum class MatMulKernel : u8 { matvec, batch, gemm };  // one token; few, or of few rows; many
 
 TunedKernel tuned(MatMulKernel kernel);
 gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u32 candidate);

@@ -4,15 +4,6 @@
 // A team of LANES threads splits the sum over k and computes ROWS output rows. The entry point is in a reduction fragment,
 // which adds up the sums of the lanes: share() stores them, with a barrier at its end, and total() reads a sum.
 
-@group(0) @binding(0) var<uniform> params: MatMulParams;
-@group(0) @binding(1) var<uniform> state: StepState;
-@group(0) @binding(2) var<storage, read> weights4: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> weights1: array<u32>;
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
-
 const WORKGROUP = 2u * TILE * TOKENS;
 const TEAMS = WORKGROUP / LANES;
 const OUT_ROWS = TEAMS * ROWS;

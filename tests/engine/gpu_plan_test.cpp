@@ -192,6 +192,35 @@ TEST(GpuPlan, AVocabularyOverARowOfWorkgroupsIsFolded) {
   EXPECT_EQ(p.rows, 262144u);
 }
 
+// A GEMM of so few rows would leave its sums to few workgroups: a prompt of any length takes the kernel for few tokens,
+// whose lanes share them.
+TEST(GpuPlan, NarrowProductsOfAPromptAreNoGemms) {
+  const ModelSpec spec{.layers = 2, .zeros = true};
+  const auto files = test::model_files(spec);
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto plan = engine::plan_gpu(*model, {.context = 300}, {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  u32 narrow = 0, wide = 0;
+  for (const engine::Dispatch& dispatch : plan->prefill) {
+    const std::string_view label = plan->pipelines[dispatch.kernel.pipeline].label;
+    const bool few = label.starts_with("matvec"), many = label.starts_with("gemm");
+    if (!few && !many) continue;
+    const auto params = std::ranges::find(plan->constants, dispatch.bindings[0].offset,
+                                          [](const auto& constant) { return constant.first.offset; });
+    ASSERT_NE(params, plan->constants.end());
+    kernels::MatMulParams p;
+    std::memcpy(&p, params->second.data(), sizeof p);
+    EXPECT_EQ(few, p.rows <= kernels::narrow_rows) << label << ", " << p.rows;
+    EXPECT_EQ(dispatch.small_batch.has_value(), many);
+    EXPECT_EQ(dispatch.kernel.grid_for(200).z, few ? 50u : 1u);
+    few ? ++narrow : ++wide;
+  }
+  EXPECT_GT(narrow, 0u);
+  EXPECT_GT(wide, 0u);
+}
+
 TEST(GpuPlan, SubgroupVariantsAreWithinTheRulesToo) {
   gpu::NullOptions null;
   null.features = {.shader_f16 = true, .subgroups = true, .subgroup_min_size = 4, .subgroup_max_size = 128};
