@@ -167,7 +167,7 @@ class Lowering {
         chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
         return kernels::lower(chosen, each, operands, limits_, features_);
       };
-      const bool narrow = part.rows <= kernels::narrow_rows;
+      const bool narrow = matrix.rows <= kernels::narrow_rows;  // cut matrices add up as whole ones do
       emit_matmul(lowered, narrow ? MatMulKernel::batch : MatMulKernel::gemm, MatMulKernel::batch);
     }
   }

@@ -66,7 +66,7 @@ class Problems {
                                            {MatMulKernel::batch, batch_tokens},
                                            {MatMulKernel::gemm, std::min(gemm_tokens, plan_.options.chunk)}}) {
         if (logits && kernel != MatMulKernel::matvec) continue;
-        if (kernel == MatMulKernel::gemm && part.rows <= kernels::narrow_rows) continue;  // see kernels.h
+        if (kernel == MatMulKernel::gemm && matrix.rows <= kernels::narrow_rows) continue;  // see kernels.h
         const TunedKernel tuned = kernels::tuned(kernel);
         Problem* problem = fresh(tuned, kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols), features);
         if (problem) set_cases(*problem, kernel, kind, u32(std::min<u64>(part.rows, most_rows)), matrix.cols, tokens);
