@@ -53,7 +53,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
   }
   workgroupBarrier();
   if (local == 0u) {
-    advance(token, (largest > LOWEST) & (largest <= HIGHEST));
+    advance(token, largest > LOWEST && largest <= HIGHEST);
   }
 }
 
@@ -64,8 +64,10 @@ struct Scored {
 
 // The one with the larger score, of equal ones that with the lower token.
 fn likelier(a: Scored, b: Scored) -> Scored {
-  let better = (b.score > a.score) | ((b.score == a.score) & (b.token < a.token));
-  return Scored(select(a.score, b.score, better), select(a.token, b.token, better));
+  if (b.score > a.score || (b.score == a.score && b.token < a.token)) {
+    return b;
+  }
+  return a;
 }
 
 // As largest_of_all().
@@ -83,8 +85,7 @@ fn likeliest_of_all(local: u32, score: f32, token: u32) -> Scored {
   }
   workgroupBarrier();
   var best = Scored(joined[0], joined_tokens[0]);
-  let count = select(1u, STEP, params.vocab > 0u);  // STEP, which no compiler sees: unrolled the loop is a fifth of all code
-  for (var i = 1u; i < count; i++) {
+  for (var i = 1u; i < STEP; i++) {
     best = likelier(best, Scored(joined[i], joined_tokens[i]));
   }
   return best;
@@ -114,8 +115,12 @@ fn survivors(local: u32, largest: f32, mass: f32) -> u32 {
     for (var c = local; c < candidate_count(); c += WORKGROUP) {
       let logit = sane(logits[candidates[1u + c]]);
       let key = order_key(logit);
-      if ((key >= lowest) & ((shift == 24u) | ((key >> ((shift + 8u) & 31u)) == prefix))) {
-        atomicAdd(&bins[(key >> shift) & 255u], select(1u, weight(logit, largest, mass), by_mass));
+      if (key >= lowest && (shift == 24u || (key >> (shift + 8u)) == prefix)) {
+        var share = 1u;
+        if (by_mass) {
+          share = weight(logit, largest, mass);
+        }
+        atomicAdd(&bins[(key >> shift) & 255u], share);
       }
     }
     workgroupBarrier();
@@ -132,7 +137,10 @@ fn survivors(local: u32, largest: f32, mass: f32) -> u32 {
 
 // What the bins of a filter's first round are to bring.
 fn wanted_of(round: u32, all: u32) -> u32 {
-  return select(max(u32(params.top_p * f32(select(all, ALL, params.top_k == 0u))), 1u), params.top_k, round < BYTES);
+  if (round < BYTES) {
+    return params.top_k;
+  }
+  return max(u32(params.top_p * f32(select(all, ALL, params.top_k == 0u))), 1u);
 }
 
 // Adds up the bins from the highest down, leaves in `chosen` the one with which the sum reaches what is wanted, and in
@@ -140,7 +148,7 @@ fn wanted_of(round: u32, all: u32) -> u32 {
 // on. A thread a bin, which it empties.
 fn choose_bin(local: u32, round: u32) {
   let here = atomicExchange(&bins[BINS - 1u - local], 0u);
-  let left_before = left;
+  var wanted = left;
   tokens[local] = here;
   workgroupBarrier();
   let team = local / STEP;
@@ -158,9 +166,11 @@ fn choose_bin(local: u32, round: u32) {
     reached += select(0u, sum, i < team);
     all += sum;
   }
-  let wanted = select(left_before, wanted_of(round, all), round % BYTES == 0u);
+  if (round % BYTES == 0u) {
+    wanted = wanted_of(round, all);
+  }
   let goal = min(wanted, all);
-  if ((reached >= goal) & (reached - here < goal)) {
+  if (reached >= goal && reached - here < goal) {
     chosen = BINS - 1u - local;
     left = select(0xffffffffu, wanted - (reached - here), wanted <= all);
   }
@@ -190,7 +200,7 @@ fn draw(local: u32, threshold: u32, largest: f32) -> u32 {
     let id = candidates[1u + c];
     let logit = sane(logits[id]);
     let distance = (logit - largest) * params.inverse_temperature;
-    if ((order_key(logit) >= threshold) & (distance >= params.log_min_p)) {
+    if (order_key(logit) >= threshold && distance >= params.log_min_p) {
       best = likelier(best, Scored(distance + gumbel(id, step), id));
     }
   }
