@@ -565,14 +565,21 @@ Status Config::write_rotated_layers(GgufWriter& header) const {
   return {};
 }
 
-// Either all in rope_parameters, by kind of layer where they differ, or in keys of its own and rope_scaling.
+// What the class has for all of it counts only where neither key says anything, and then with its own base.
+JsonValue Config::rope() const {
+  const JsonValue scaling = given_["rope_scaling"], parameters = given_["rope_parameters"];
+  const bool empty = scaling.is(JsonKind::object) && scaling.count() == 0;
+  if (scaling.has_value() && !empty) return scaling;
+  return parameters.has_value() ? parameters : defaults_.root()["rope_parameters"];
+}
+
+// Of kinds of layers where they differ.
 Status Config::write_rope(GgufWriter& header) const {
-  const JsonValue parameters = (*this)["rope_parameters"];
-  const JsonValue full_layers = either(parameters["full_attention"], parameters);
-  const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
+  const JsonValue parameters = rope();
+  const JsonValue scaling = either(parameters["full_attention"], parameters);
+  const JsonValue theta = either(scaling["rope_theta"], (*this)["rope_theta"]);
   if (!theta.has_value()) return {};
   PRONK_TRY(double base, theta.number());
-  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
   const JsonValue alpha = scaling["alpha"];  // the base of another head size (NTK)
   const bool dynamic = rope_type(scaling).value_or("") == "dynamic";
   if (alpha.has_value() && dynamic && has_word(family_->rope_types, "alpha")) {
@@ -589,7 +596,7 @@ Status Config::write_rope(GgufWriter& header) const {
   if (const JsonValue kind = (*this)["position_embedding_type"]; kind.has_value() && !family_->recurrent.empty())
     header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
-  const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
+  const JsonValue share = either(scaling["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
   if (share.has_value() && rope_type(scaling).value_or("") != "proportional") {
     PRONK_TRY(const double rotated, share.number());
     PRONK_TRY(const u32 head, head_width());
@@ -643,15 +650,13 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
 }
 
 bool Config::long_rope() const {
-  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
-  const auto type = either(rope["rope_type"], rope["type"]).string();
+  const auto type = either(rope()["rope_type"], rope()["type"]).string();
   return type && (*type == "longrope" || *type == "su");
 }
 
 Result<u32> Config::original_context() const {
   constexpr std::string_view key = "original_max_position_embeddings";
-  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
-  const JsonValue original = either(rope[key], (*this)[key]);
+  const JsonValue original = either(rope()[key], (*this)[key]);
   if (!original.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 length, original.integer());
   if (length < 2 || length > ~u32{0}) return original.error("is out of range");
