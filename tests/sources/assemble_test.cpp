@@ -186,6 +186,9 @@ TEST_F(Assemble, HalvesRowsOfEachExpert) {
   EXPECT_EQ(
       error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 0, {4, 2, 65537})}, "ffn_gate_up_exps.weight halves"),
       "tensor 'their.blk.3.ffn_gate_up_exps.weight' has too many experts");
+  EXPECT_EQ(
+      error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 2, {4, 6, 2, 2})}, "ffn_gate_up_exps.weight halves"),
+      "tensor 'their.blk.3.ffn_gate_up_exps.weight' has an odd number of rows, or is no matrix");
 }
 
 TEST_F(Assemble, PutsRowsOfHeadsInOrder) {
@@ -211,6 +214,32 @@ TEST_F(Assemble, PutsRowsOfHeadsInOrder) {
             "tensor 'their.blk.0.attn_qkv.weight' does not fit the numbers of heads");
   numbers_["attention.head_count_kv"] = 3;
   EXPECT_NE(error({qkv}, "attn_qkv.weight grouped"), "");
+}
+
+// Each of them is a part.
+TEST_F(Assemble, RefusesMoreHeadsThanAnyModelHas) {
+  constexpr u32 most = 1 << 16;
+  const auto split = [&](u32 heads) {
+    numbers_ = {{"attention.head_count", heads}, {"attention.head_count_kv", heads}, {"attention.key_length", 1}};
+    return error({tensor("blk.0.attn_qkv.weight", f16_type, 2, {1, 3ull * heads})}, "attn_qkv.weight split");
+  };
+  EXPECT_EQ(split(most), "");
+  EXPECT_EQ(split(most + 1), "'attention.head_count' is out of range");
+  const auto latent = [&](u32 heads) {
+    numbers_ = {{"attention.head_count", heads},
+                {"attention.key_length_mla", 2},
+                {"rope.dimension_count", 1},
+                {"attention.value_length_mla", 1}};
+    return error({tensor("blk.0.attn_kv_b.weight", f16_type, 2, {1, 2ull * heads})}, "attn_kv_b.weight latent");
+  };
+  EXPECT_EQ(latent(most), "");
+  EXPECT_EQ(latent(most + 1), "'attention.head_count' is out of range");
+  const auto qkvz = [&](u32 groups) {
+    numbers_ = {{"ssm.group_count", groups}, {"ssm.state_size", 1}, {"ssm.inner_size", groups}};
+    return error({tensor("blk.0.attn_qkvz.weight", f16_type, 2, {1, 4ull * groups})}, "attn_qkvz.weight qkvz");
+  };
+  EXPECT_EQ(qkvz(most), "");
+  EXPECT_EQ(qkvz(most + 1), "'ssm.group_count' is out of range");
 }
 
 TEST_F(Assemble, SplitsWhatTheLatentBecomes) {
@@ -319,6 +348,13 @@ TEST_F(Assemble, MakesDecaysOfLogarithms) {
   ASSERT_EQ(bytes.size(), sizeof got);
   std::memcpy(got, bytes.data(), sizeof got);
   for (u32 i = 0; i < 3; ++i) EXPECT_FLOAT_EQ(got[i], -std::exp(values[i]));
+}
+
+TEST_F(Assemble, TernaryMatricesAreBytesOrFloats) {
+  constexpr std::string_view rule = "attn_q.weight ternary";
+  EXPECT_EQ(error({tensor("blk.0.attn_q.weight", f16_type, 2, {256, 4})}, rule), "");
+  EXPECT_EQ(error({tensor("blk.0.attn_q.weight", files::no_ggml_type, 2, {256, 4})}, rule),
+            "tensor 'their.blk.0.attn_q.weight' has a type or a shape that pronk does not run");
 }
 
 TEST_F(Assemble, TernaryMatricesAreWholeUnits) {

@@ -88,6 +88,11 @@ export class CachedSource implements ByteSource {
     return this.knownSize >= 0 ? this.knownSize : this.http.size;
   }
 
+  get kept(): 'whole' | 'read' | undefined {
+    if (this.whole && this.reader) return 'whole';
+    return this.hooks.byTurns && this.writer?.failure === '' ? 'read' : undefined;
+  }
+
   async read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
     throwIfAborted(signal);
     await (this.opened ??= this.open(signal));
