@@ -1,6 +1,7 @@
 // Any bytes as a folder of Hugging Face's: the first line is its config.json, each other a tensor: its name, type and
 // shape. An error, or the plan of a GGUF file whose tensors are made of whole units that lie in the folder.
 // tests/fuzz/folder_seeds.py writes its seeds.
+#include <algorithm>
 #include <charconv>
 #include <string>
 
@@ -12,9 +13,12 @@ namespace {
 
 using namespace pronk;
 
-constexpr files::Dtype types[] = {{"F32", 32, 0},   {"F16", 16, 1},
-                                  {"BF16", 16, 30}, {"I8", 8, 24},
-                                  {"F64", 64, 28},  {"U8", 8, files::no_ggml_type},
+constexpr files::Dtype types[] = {{"F32", 32, 0},
+                                  {"F16", 16, 1},
+                                  {"BF16", 16, 30},
+                                  {"I8", 8, 24},
+                                  {"F64", 64, 28},
+                                  {"U8", 8, files::no_ggml_type},
                                   {"U16", 16, files::no_ggml_type}};
 constexpr u64 most = u64{1} << 62;
 

@@ -84,15 +84,19 @@ export class BlobSource implements ByteSource {
   }
 }
 
+/** Without percent-encoding; as it is where that is none. */
+export function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 export function fileName(urlOrPath: string): string {
   const path =
     /^[a-z][a-z0-9+.-]+:/i.test(urlOrPath) && URL.canParse(urlOrPath) ? new URL(urlOrPath).pathname : urlOrPath;
-  const name = path.split(/[\\/]/).pop() ?? '';
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
+  return decoded(path.split(/[\\/]/).pop() ?? '');
 }
 
 const splitName = /-(\d{5})-of-(\d{5})(\.gguf)$/i;

@@ -217,7 +217,8 @@ describe('the file', () => {
     const parts = [copied(64, 0, 100, 5000), copied(5088, 0, 10_100, 5000), copied(10_112, 0, 5100, 5000)];
     const expected = new Uint8Array(15_112);
     expected.set(head);
-    for (const { offset, inputs } of parts) expected.set(a.subarray(inputs[0]!.offset, inputs[0]!.offset + 5000), offset);
+    for (const { offset, inputs } of parts)
+      expected.set(a.subarray(inputs[0]!.offset, inputs[0]!.offset + 5000), offset);
     for (const kept of [undefined, 'read', 'whole'] as const) {
       const { folder, bytes } = await readOf(parts, {}, kept);
       expect(Buffer.compare(bytes, expected)).toBe(0);
