@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "logits.h"
 #include "sources/huggingface.h"
 #include "support/folder_model.h"
+#include "support/http_server.h"
 
 namespace pronk {
 namespace {
@@ -441,9 +443,9 @@ TEST_F(Assemble, RefusesTypesThatPronkDoesNotRun) {
 
 // ---- A model
 
-constexpr u64 width = 64, experts = 4, hidden = 32;
+constexpr u64 width = 64, hidden = 32;
 
-test::Folder expert_folder() {
+test::Folder expert_folder(u64 experts = 4) {
   std::mt19937 random(11);
   std::vector<FolderTensor> tensors;
   const auto add = [&](const std::string& name, std::vector<u64> shape, float middle = 0) {
@@ -482,7 +484,7 @@ test::Folder expert_folder() {
                                  {"head_dim", 16},
                                  {"vocab_size", 96},
                                  {"num_experts", experts},
-                                 {"num_experts_per_tok", 2},
+                                 {"num_experts_per_tok", std::min<u64>(experts, 2)},
                                  {"moe_intermediate_size", hidden},
                                  {"norm_topk_prob", true},
                                  {"tie_word_embeddings", false}};
@@ -519,6 +521,19 @@ TEST(AssembledFolder, GivesTheLogitsOfWhatConvertWrites) {
   EXPECT_GT(test::largest_difference(*whole, std::vector<float>(whole->size())), 0.1);
   EXPECT_LT(test::largest_difference(*whole, *coarse), 0.5);
   std::filesystem::remove_all(root);
+}
+
+// One for its header and one for the rest, where tensors are wanted in the order in which they lie.
+TEST(AssembledFolder, AsksForEachFileTwice) {
+  const test::Folder folder = expert_folder(1);
+  test::HttpServer server;
+  for (const auto& [name, text] : folder.texts) server.put("/m/" + name, {text.begin(), text.end()});
+  for (u32 i = 0; i < 2; ++i) server.put("/m/model-" + std::to_string(i + 1) + "-of-2.safetensors", folder.weights[i]);
+  const auto logits = test::logits_of_path(server.url("/m/"), "cpu", test::some_tokens(20, 5, 96), false);
+  ASSERT_TRUE(logits.has_value()) << logits.error().message;
+  const auto requests = server.take_requests();
+  const auto of_weights = [](const auto& request) { return request.path.contains("/model-"); };
+  EXPECT_EQ(std::ranges::count_if(requests, of_weights), 4);
 }
 
 TEST(AssembledFolder, IsRefusedWhereAllIsMapped) {
