@@ -3,8 +3,9 @@
 import type { FolderPart } from './folder-module.js';
 
 export const smallGap = 1 << 20; // bytes between tensors that are read with them
-const mostGap = 16 << 20; // the same where later tensors want them
-const mostKept = 1 << 30; // bytes that are held for those
+const largeRange = 16 << 20; // bytes that are worth a request of their own
+const mostKept = 1280 << 20; // bytes that are held, to be wanted later: a layer of 128 experts
+const mostRanges = 1 << 12; // that are looked at for one read
 
 /** Bytes that pass before they are wanted, or once more after that. */
 export class Kept {
@@ -148,15 +149,16 @@ class Planner {
     return read;
   }
 
-  /** Whether what lies between is read on the way to `offset`. */
+  /** Whether what lies between is read on the way to `offset`: nearly nothing, or what is wanted later. */
   private passes(number: number, file: FileState, offset: number, keeps: Kept[]): boolean {
     const gap = offset - file.at;
-    if (file.at < 0 || gap < 0 || gap > mostGap) return false;
+    if (file.at < 0 || gap < 0 || gap > mostKept) return false;
     const ranges = wanted(file, file.at, offset, number);
-    const bytes = ranges.reduce((sum, { kept }) => sum + kept.end - kept.offset, 0);
-    const room = this.held + bytes <= mostKept;
-    if (room && gap - bytes <= smallGap) for (const range of ranges) this.keep(range, keeps);
-    return gap <= smallGap || (room && gap - bytes <= smallGap);
+    const sizes = ranges.map(({ kept }) => kept.end - kept.offset);
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    const holds = gap - bytes <= smallGap && this.held + bytes <= mostKept && sizes.every((size) => size < largeRange);
+    if (holds) for (const range of ranges) this.keep(range, keeps);
+    return holds || gap <= smallGap;
   }
 
   private keep(range: Range, keeps: Kept[]): void {
@@ -175,7 +177,7 @@ function wanted({ ranges }: FileState, start: number, end: number, number: numbe
     else high = middle;
   }
   const found: Range[] = [];
-  for (let i = low; i < ranges.length && ranges[i]!.kept.offset < end; i++) {
+  for (let i = low; i < Math.min(ranges.length, low + mostRanges) && ranges[i]!.kept.offset < end; i++) {
     const { kept, holds } = ranges[i]!;
     if (!holds && kept.end <= end && kept.lastRead > number) found.push(ranges[i]!);
   }

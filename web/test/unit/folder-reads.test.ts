@@ -72,12 +72,19 @@ describe('a file is read', () => {
     expect(asked(partsOf(byTurns(20, 3, 2 * MiB)))).toEqual({ runs: [[0, 120 * MiB]], held: 76 * MiB });
   });
 
-  it('with no more than 1 GiB held', () => {
+  it('in one run where experts lie in the order of their names', () => {
+    const names = Array.from({ length: 128 }, (_, i) => String(i)).sort();
+    const inFile = byTurns(128, 3, 3 * MiB);
+    const ranges = inFile.map((_, i) => inFile[128 * Math.floor(i / 128) + names.indexOf(String(i % 128))]!);
+    expect(asked(partsOf(ranges))).toEqual({ runs: [[0, 3 * 128 * 3 * MiB]], held: 1026 * MiB });
+  });
+
+  it('with no more than 1.25 GiB held', () => {
     const ranges = byTurns(200, 3, 4 * MiB);
     const { runs, held } = asked(partsOf(ranges));
-    expect(held).toBe(1024 * MiB);
-    // Two matrices of each of the first 128 experts are held; what is left is a run each.
-    expect(runs).toHaveLength(1 + 71 + 72 + 72);
+    expect(held).toBe(1280 * MiB);
+    // Two matrices of each of the first 160 experts are held; what is left is a run each.
+    expect(runs).toHaveLength(1 + 39 + 40 + 40);
   });
 
   it('in a run for each matrix where they are large', () => {
