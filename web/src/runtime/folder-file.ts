@@ -109,10 +109,10 @@ export class OpenFile {
   /** Reads what lies before `offset` and is wanted later, or by the hash alone. */
   private async pass(source: ByteSource, offset: number, read: Read, signal?: AbortSignal): Promise<void> {
     const { check, position } = this;
-    const starts: number[] = [];
-    if (!source.kept && position >= read.passesFrom) starts.push(position);
-    if (check && source.kept !== 'whole' && offset - check.position <= smallGap) starts.push(check.position);
-    for (let at = Math.min(...starts); at < offset; ) {
+    const passes = !source.kept && position >= read.passesFrom;
+    const hashes = check && source.kept !== 'whole' && offset - check.position <= smallGap;
+    let at = Math.min(passes ? position : offset, hashes ? check.position : offset);
+    while (at < offset) {
       const part = await source.read(at, offset - at, read.end, signal);
       if (part.length === 0) return;
       await this.count(source, at, part, read);
