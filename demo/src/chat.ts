@@ -83,8 +83,7 @@ export async function newChat(): Promise<void> {
 
 /** Puts the conversation away and opens a kept one. */
 export async function openConversation(id: string): Promise<void> {
-  await stopped();
-  if (!(await reopenConversation(id))) notice.value = 'This conversation is open in another tab, or gone.';
+  if (!(await reopenConversation(id, stopped))) notice.value = 'This conversation is open in another tab, or gone.';
 }
 
 /** Until the answer that is being written, which is told to stop, has its end. */

@@ -104,21 +104,28 @@ function save(): void {
   store.save(current);
 }
 
-/** Puts this one away and begins another, to which the draft comes along. */
+/** Puts this one away and begins another, to which the draft comes along. At once: who types or sends goes on in the new one. */
 export async function beginConversation(): Promise<void> {
   const written = draft.value;
   draft.value = '';
   save();
-  show(await store.openNew(store.emptyConversation()));
+  const begun = store.emptyConversation();
+  show(begun);
   draft.value = written;
+  await store.openNew(begun);
   await listConversations();
 }
 
-/** Puts this one away and opens a kept one; false, and nothing happens, where that is not to be had. */
-export async function reopenConversation(id: string): Promise<boolean> {
+/** Opens a kept one and, when `ready`, puts this one away; false, and nothing happens, where that is not to be had. */
+export async function reopenConversation(id: string, ready: () => Promise<void>): Promise<boolean> {
+  if (id === current.id) return true;
   save();
   const found = await store.openKept(id);
-  if (found) show(found);
+  if (found) {
+    await ready();
+    save(); // what was said meanwhile
+    show(found);
+  }
   await listConversations();
   return found !== null;
 }

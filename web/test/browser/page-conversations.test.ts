@@ -1,9 +1,9 @@
 // Conversations: branches, titles, search, their own settings, and the way to a file and back.
 import { readFileSync } from 'node:fs';
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { findings } from '../support/axe.js';
-import { chatPage, chattyModel, until } from '../support/chat-page.js';
+import { chatPage, chattyModel, inPage, until } from '../support/chat-page.js';
 
 const chat = chatPage();
 const settings = { temperature: 0, maxTokens: 4, device: 'cpu' };
@@ -103,6 +103,33 @@ describe('what is computed of conversations', () => {
         await page.keyboard.press('Escape');
       }
       await until(async () => !kept.test(await memory(page)), 'nothing is kept of those that are deleted');
+    });
+  });
+});
+
+describe('a new conversation', () => {
+  // A browser may take its time to give the lock of a conversation.
+  const slowLocks = inPage(`
+    const request = LockManager.prototype.request;
+    LockManager.prototype.request = async function (...given) {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return request.apply(this, given);
+    };`);
+
+  it('is there at once: what is typed and sent right after the click is said in it', async (test) => {
+    const before = (context: BrowserContext): Promise<unknown> => context.addInitScript(slowLocks);
+    await chat.visit(test, { path: chattyModel, settings, before }, async (page) => {
+      await ask(page, 'first');
+      await page.getByRole('textbox', { name: 'Message' }).fill('a draft');
+      await page.getByRole('button', { name: 'New chat' }).click();
+      await ask(page, 'second');
+      expect(await bubbles(page)).toEqual(['second']);
+      await open(page, /^first/);
+      await page.getByRole('textbox', { name: 'Message' }).fill('third');
+      await page.locator('.bubble', { hasText: 'first' }).waitFor();
+      await open(page, /^second/);
+      await page.locator('.bubble', { hasText: 'second' }).waitFor();
+      expect(await page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('third');
     });
   });
 });
