@@ -178,13 +178,19 @@ class Expression {
   bool failed_ = false;
 };
 
+// Blocks that a text opens less those that it closes.
+i32 opened(std::string_view text) {
+  i32 blocks = 0;
+  for (const char c : text) blocks += (c == '{') - (c == '}');
+  return blocks;
+}
+
 Constants constants_of(std::string_view text) {
   Constants constants;
   constexpr std::string_view keyword = "\nconst ";
-  i64 depth = 0;
+  i32 depth = 0;
   for (std::size_t last = 0, at = 0; (at = text.find(keyword, at)) != text.npos;) {
-    const std::string_view between = text.substr(last, at - last);
-    depth += std::count(between.begin(), between.end(), '{') - std::count(between.begin(), between.end(), '}');
+    depth += opened(text.substr(last, at - last));
     last = at;
     at += keyword.size();
     if (depth > 0) continue;
@@ -226,9 +232,7 @@ class Folder {
 
   std::string run() {
     while (at_ < text_.size()) {
-      const std::size_t next = std::min(next_keyword("if ("), next_keyword("for ("));
-      out_ += text_.substr(at_, next - at_);
-      at_ = next;
+      take_to(next_keyword());
       if (at_ == text_.size()) break;
       if (text_[at_] == 'i')
         branch();
@@ -239,9 +243,20 @@ class Folder {
   }
 
  private:
-  std::size_t next_keyword(std::string_view keyword) const {
-    for (std::size_t at = at_; (at = text_.find(keyword, at)) != text_.npos; ++at) {
-      if (at == 0 || !in_word(text_[at - 1])) return at;
+  void take_to(std::size_t end) {
+    out_ += text_.substr(at_, end - at_);
+    at_ = end;
+  }
+
+  // Of the next `if (` or `for (`.
+  std::size_t next_keyword() const {
+    for (std::size_t open = at_; (open = text_.find('(', open)) != text_.npos; ++open) {
+      const std::string_view before = text_.substr(at_, open - at_);
+      for (const std::string_view keyword : {"if ", "for "}) {
+        if (!before.ends_with(keyword)) continue;
+        const std::size_t begin = open - keyword.size();
+        if (begin == 0 || !in_word(text_[begin - 1])) return begin;
+      }
     }
     return text_.size();
   }
@@ -258,10 +273,13 @@ class Folder {
   }
 
   void loop() {
-    const std::size_t open = at_ + 4, body = behind_bracket(text_, open) + 1, end = behind_bracket(text_, body);
-    const std::string_view head = text_.substr(open + 1, body - open - 3), block = text_.substr(body, end - body);
+    const std::size_t open = at_ + 4, body = behind_bracket(text_, open) + 1;
+    const std::string_view head = text_.substr(open + 1, body - open - 3);
     const std::string_view name = head.starts_with("var ") ? head.substr(4, head.find(' ', 4) - 4) : "";
     const i64 rounds = few_rounds(head, name);
+    if (rounds == 0) return take_to(body);
+    const std::size_t end = behind_bracket(text_, body);
+    const std::string_view block = text_.substr(body, end - body);
     const auto has = [&](const std::string& words) { return block.find(words) != block.npos; };
     const std::string again = " " + std::string(name) + " =";  // another of that name
     std::string written_out;
@@ -272,25 +290,17 @@ class Folder {
       written_out += Folder(block.substr(1), constants).run();
     }
     const bool longer = rounds == 2 && written_out.find("for (") != written_out.npos;  // than it gains
-    if (rounds == 0 || longer || has("break") || has("continue") || has("let" + again) || has("var" + again)) {
-      out_ += text_.substr(at_, body - at_);
-      at_ = body;
-      return;
-    }
+    if (longer || has("break") || has("continue") || has("let" + again) || has("var" + again)) return take_to(body);
     out_ += written_out;
     at_ = end;
   }
 
   void branch() {
-    const std::size_t open = at_ + 3, body = behind_bracket(text_, open) + 1, end = behind_bracket(text_, body);
+    const std::size_t open = at_ + 3, body = behind_bracket(text_, open) + 1;
     const bool behind_else = out_.ends_with("else ");
     const Value value = Expression(text_.substr(open + 1, body - open - 3), constants_).value();
-    if (!value) {
-      out_ += text_.substr(at_, body - at_);
-      at_ = body;
-      return;
-    }
-    at_ = end;
+    if (!value) return take_to(body);
+    const std::size_t end = at_ = behind_bracket(text_, body);
     const bool other = take_else();
     if (*value == 0) {
       if (!other) out_ += "{}";
@@ -302,7 +312,7 @@ class Folder {
     out_ += kept;
     if (behind_else || !(inner.left_ || leaves(kept))) return;
     skip_rest();
-    left_ |= std::count(out_.begin(), out_.end(), '{') == std::count(out_.begin(), out_.end(), '}') + 1;
+    left_ |= at_ + 1 == text_.size();
   }
 
   bool take_else() {

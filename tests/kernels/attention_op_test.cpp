@@ -425,8 +425,14 @@ Heads heads_of(u32 group, u32 kv, u32 dim) {
           .scale = 1 / std::sqrt(float(dim))};
 }
 
+// Each shape has kernels of its own. Sanitizers see some of them, as a driver's compiler has most of the work.
+#if __has_feature(address_sanitizer)
+constexpr u32 dims[] = {12, 64, 80};
+constexpr u32 groups[] = {1, 3, 16};
+#else
 constexpr u32 dims[] = {8, 12, 64, 80, 128, 256};
 constexpr u32 groups[] = {1, 2, 3, 4, 7, 8, 16};
+#endif
 
 TEST_F(AttentionOp, Decode) {
   constexpr u32 lengths[] = {1, 2, 31, 63, 64, 65, 129, 300, 1000};

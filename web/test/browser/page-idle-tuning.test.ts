@@ -1,5 +1,5 @@
 // While nobody waits for anything the page fits the model in the box to the GPU; who sends something goes before.
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { findings } from '../support/axe.js';
 import { chatPage, until } from '../support/chat-page.js';
@@ -30,17 +30,21 @@ const kept = (page: Page): Promise<string[]> =>
 describe('the page when nothing happens', () => {
   it('measures the kernels of the model, stops for a message, and goes on', async (test) => {
     if (!boxGolden()) return test.skip();
-    await chat.visit(test, { path }, async (page) => {
+    const before = (context: BrowserContext): Promise<void> => context.clock.install();
+    await chat.visit(test, { path, before }, async (page) => {
       await page.locator('.chip-device', { hasText: 'GPU' }).waitFor();
       expect(await kept(page)).toEqual([]); // the first answer waits for nothing
       await openSettings(page);
       await page.getByText(quiet).waitFor();
+      await page.clock.fastForward(10_000);
       await page.getByText(measures).waitFor();
       expect(await findings(page, 'idle tuning')).toEqual([]);
-      await page.getByText(measures).scrollIntoViewIfNeeded();
-      if (process.env['PRONK_SCREENSHOTS'])
+      if (process.env['PRONK_SCREENSHOTS']) {
+        await page.getByText(measures).scrollIntoViewIfNeeded();
         await page.screenshot({ path: `${process.env['PRONK_SCREENSHOTS']}/idle.png` });
+      }
       await closeSettings(page);
+      await page.clock.fastForward(30_000); // half of its time is up
       await page.getByRole('button', { name: 'What is 7 + 8?' }).click();
       await openSettings(page);
       await page.getByText(quiet).waitFor();
@@ -48,6 +52,7 @@ describe('the page when nothing happens', () => {
       await page.locator('.answer .figures').waitFor();
       expect(await page.locator('.answer .prose').innerText()).toBe('7 + 8 = 15.');
       await openSettings(page);
+      await page.clock.fastForward(10_000);
       await page.getByText(/^Done: |can be faster: used when/).waitFor();
       const found = await kept(page);
       expect(found.length).toBeGreaterThan(0);

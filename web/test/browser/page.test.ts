@@ -10,9 +10,14 @@ import { storiesPath, storyReferences } from '../support/references.js';
 import { tinyModel } from '../support/tiny-gguf.js';
 
 const chat = chatPage();
+const endless = { temperature: 0, maxTokens: 100_000, contextSize: 65_536 };
 const tinyPath = join(chat.folder, 'tiny.gguf');
+const endlessPath = join(chat.folder, 'endless.gguf'); // with those settings it answers until it is stopped
 
-beforeAll(() => writeFileSync(tinyPath, tinyModel()[0]!));
+beforeAll(() => {
+  writeFileSync(tinyPath, tinyModel()[0]!);
+  writeFileSync(endlessPath, tinyModel({ endless: true })[0]!);
+});
 
 async function pickFile(page: Page, path: string): Promise<void> {
   await page.getByLabel('Model file').setInputFiles(path);
@@ -135,20 +140,17 @@ describe('the chat page', () => {
   });
 
   it('stops an answer, lets one type meanwhile, and goes on', async (test) => {
-    await chat.visit(test, { settings: { temperature: 0, maxTokens: 100_000, device: 'cpu' } }, async (page) => {
-      await pickFile(page, tinyPath);
+    await chat.visit(test, { settings: { ...endless, device: 'cpu' } }, async (page) => {
+      await pickFile(page, endlessPath);
       const field = page.getByRole('textbox', { name: 'Beginning of a story' });
       await field.fill('the cat');
       await field.press('Shift+Enter');
       expect(await field.inputValue()).toBe('the cat\n');
       await field.press('Enter');
-      await page
-        .getByRole('button', { name: /Stop|Write it again/ })
-        .first()
-        .waitFor();
+      await page.locator('.caret').waitFor();
       await field.pressSequentially('next');
       await page.keyboard.press('Escape');
-      await page.locator('.figures').waitFor();
+      expect(await page.locator('.figures').innerText()).toMatch(/stopped$/);
       expect(await field.inputValue()).toBe('next');
       await page.getByRole('button', { name: 'Send' }).waitFor();
       await page.getByRole('button', { name: 'New chat' }).click();
@@ -158,9 +160,8 @@ describe('the chat page', () => {
   });
 
   it('Esc and the button stop an answer on WebGPU', async (test) => {
-    const settings = { temperature: 0, maxTokens: 100_000, device: 'webgpu' };
-    await chat.visit(test, { settings }, async (page) => {
-      await pickFile(page, tinyPath);
+    await chat.visit(test, { settings: { ...endless, device: 'webgpu' } }, async (page) => {
+      await pickFile(page, endlessPath);
       const field = page.getByRole('textbox', { name: 'Beginning of a story' });
       for (const stop of [
         () => page.keyboard.press('Escape'),

@@ -131,7 +131,7 @@ describe('in Chromium', () => {
       // Now while nothing runs; the answer may be lost with it.
       const worker = page.workers()[0]!;
       await worker.evaluate(() => self.close()).catch(() => {});
-      await expect.poll(() => page.workers().length, { timeout: 20_000 }).toBe(0);
+      await expect.poll(() => page.workers().length).toBe(0);
       const seen = await page.evaluate(async () => {
         const { engine, notices, say } = window as unknown as Loaded;
         const text = await say().catch(() => say()); // the call may be sent before the end is known
@@ -145,7 +145,7 @@ describe('in Chromium', () => {
         recoveries: 2,
         workers: 3,
       });
-      await expect.poll(() => page.workers().length, { timeout: 20_000 }).toBe(0);
+      await expect.poll(() => page.workers().length).toBe(0);
     });
   });
 
@@ -162,7 +162,7 @@ describe('in Chromium', () => {
         }, phase);
         expect(code).toBe('aborted');
         // Its thread ends when Chromium's GPU process has compiled what it was given: that cannot be called back.
-        await expect.poll(() => page.workers().length, { timeout: 110_000 }).toBe(0);
+        await expect.poll(() => page.workers().length).toBe(0);
         expect(await page.evaluate(async () => (await navigator.locks.query()).held)).toEqual([]);
       }
     });

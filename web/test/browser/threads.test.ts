@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Api from '../../src/api/index.js';
 import { launchChromium, type PageServer, servePage } from '../support/chromium.js';
 import { boxGolden, type Golden } from '../support/golden.js';
@@ -68,7 +68,7 @@ async function loadBox(page: Page, threads: number): Promise<number> {
 /** Waits until so many threads work. */
 async function untilServing(page: Page, threads: number): Promise<void> {
   const serving = (): Promise<number> => page.evaluate(async () => (await engine.stats()).threads);
-  await vi.waitFor(async () => expect(await serving()).toBe(threads), { timeout: 60_000 });
+  await expect.poll(serving).toBe(threads);
 }
 
 function answersOf(page: Page, cases: Golden[]): Promise<Pick<Golden, 'tokens' | 'text'>[]> {
@@ -98,8 +98,7 @@ async function workersOf(page: Page): Promise<number> {
   return targetInfos.filter(({ type, url }) => type === 'worker' && url.startsWith(origin)).length;
 }
 
-const untilWorkers = (page: Page, count: number): Promise<void> =>
-  vi.waitFor(async () => expect(await workersOf(page)).toBe(count), { timeout: 60_000 });
+const untilWorkers = (page: Page, count: number): Promise<void> => expect.poll(() => workersOf(page)).toBe(count);
 
 describe('threads in Chromium', () => {
   it('change no token, however many they are, and leave no worker', async (context) => {
@@ -205,7 +204,7 @@ describe('threads in Chromium', () => {
       await loadBox(page, 3);
       expect(await answersOf(page, cases.slice(0, 1))).toEqual(expectedOf(cases.slice(0, 1)));
       const kinds = (): Promise<string[]> => page.evaluate(() => notices.map(({ kind }) => kind));
-      await vi.waitFor(async () => expect(await kinds()).toEqual(['fewer-threads', 'fewer-threads']));
+      await expect.poll(kinds).toEqual(['fewer-threads', 'fewer-threads']);
       expect(await page.evaluate(async () => (await engine.stats()).threads)).toBe(1);
     });
     server.close();

@@ -18,7 +18,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cachePart, type EntryInfo, keyOf, parseInfo, writeEntry } from '../../src/runtime/cache.js';
 import { PlainFolder } from '../../src/runtime/cache-folder.js';
 import { type EntryLock, takeLock } from '../../src/runtime/cache-lock.js';
@@ -28,7 +28,7 @@ const pronk = fileURLToPath(new URL('../../../build/native/pronk', import.meta.u
 const missing = existsSync(pronk) ? '' : 'build/native/pronk is not built';
 const [model] = sparseTinyModel({ spread: 1 << 20 }); // several parts of the cache
 const deadLine = (token: string): string => `999999999 ${hostname()} ${token.repeat(32)}\n`;
-const patient = { timeout: 60_000, interval: 10 };
+const often = { interval: 10 };
 
 let root = '';
 let children: ChildProcess[] = [];
@@ -127,7 +127,7 @@ describe('a cache entry', () => {
       const folder = new PlainFolder(root);
       const key = await keyOf(server.url);
       const have = async (): Promise<number> => parseInfo(await folder.readInfo(key))?.have ?? 0;
-      await vi.waitFor(async () => expect(await have()).toBe(3 * cachePart), patient);
+      await expect.poll(have, often).toBe(3 * cachePart);
       expect(holder(join(root, key))).toBe(child.pid);
       expect(await folder.open(key, true)).toBeNull();
       expect(await folder.remove(key)).toBe(false);
@@ -155,7 +155,7 @@ describe('a cache entry', () => {
       const commands = [1, 2, 3].map(() => generate(server.url));
       const ends = commands.map(finished);
       const opened = await Promise.all([1, 2, 3].map(() => new PlainFolder(root).open(key, true)));
-      await vi.waitFor(() => expect(server.asked).toBe(3), patient); // they have, or have not, the lock by now
+      await expect.poll(() => server.asked, often).toBe(3); // they have, or have not, the lock by now
       const ours = opened.filter((files) => files !== null);
       const winner = holder(entry);
       expect([process.pid, ...commands.map(({ pid }) => pid)]).toContain(winner);
@@ -183,9 +183,8 @@ describe('a cache entry', () => {
     const slow = await takeLock(root, 10);
     const longAgo = new Date(Date.now() - 3_600_000);
     utimesSync(join(root, 'lock'), longAgo, longAgo);
-    await vi.waitFor(async () => {
-      expect(Date.now() - (await stat(join(root, 'lock'))).mtimeMs).toBeLessThan(60_000);
-    }, patient);
+    const age = async (): Promise<number> => Date.now() - (await stat(join(root, 'lock'))).mtimeMs;
+    await expect.poll(age, often).toBeLessThan(60_000);
     expect(await takeLock(root)).toBeNull();
     await slow!.release();
     for (const line of ['7', `5 elsewhere ${'a'.repeat(32)}`]) {

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Notice, Pronk as PronkType } from '../../src/api/node.js';
 import { boxGolden, type Golden } from '../support/golden.js';
 
@@ -21,7 +21,7 @@ const { Pronk } = await packageIn(dist);
 async function loadBox(threads: number, onNotice: (notice: Notice) => void = () => {}): Promise<PronkType> {
   const engine = await Pronk.load('builtin', { device: 'cpu', threads, onNotice });
   expect(engine.plan.threads).toBe(threads);
-  await vi.waitFor(async () => expect((await engine.stats()).threads).toBe(threads), { timeout: 60_000 });
+  await expect.poll(async () => (await engine.stats()).threads).toBe(threads);
   return engine;
 }
 
@@ -112,7 +112,7 @@ describe('threads in Node', () => {
       onNotice: (notice) => notices.push(notice),
     });
     expect(await answersOf(engine, cases.slice(0, 2))).toEqual(expectedOf(cases.slice(0, 2)));
-    await vi.waitFor(() => expect(notices.length).toBe(2), { timeout: 60_000 });
+    await expect.poll(() => notices.length).toBe(2);
     const message = 'the CPU has a thread less: this worker is broken';
     expect(notices).toEqual([1, 2].map(() => ({ kind: 'fewer-threads', message })));
     expect((await engine.stats()).threads).toBe(1);

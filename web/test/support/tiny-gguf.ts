@@ -145,6 +145,8 @@ export interface TinyOptions {
   largeVocabulary?: boolean;
   /** Rows of 256 and more weights, which every weight format can hold. */
   wide?: boolean;
+  /** Its likeliest token never is one that ends the text. */
+  endless?: boolean;
 }
 
 // 128256 tokens and 280147 merges: bytes, then all texts of two, three and four letters as far as they fit, with a merge
@@ -242,6 +244,7 @@ export function tinyParts(options: TinyOptions = {}): TinyParts {
       data: Float32Array.from({ length: count }, () => (tensor.constant ?? 0) + tensor.scale * next()),
     };
   });
+  if (options.endless) tensors.at(-1)!.data.fill(0, 0, 5 * shape.width); // the output matrix: logits of 0 for control tokens
   return { shape, vocabulary, tensors };
 }
 

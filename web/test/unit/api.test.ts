@@ -73,7 +73,7 @@ describe('an abort', () => {
     };
     const load = TestEngine.load(platform, { onProgress, signal: abort.signal });
     await expect(load).rejects.toMatchObject({ name: 'PronkError', code: 'aborted' });
-    await vi.waitFor(() => expect(platform.made[0]!.calls.at(-1)).toBe('unload'));
+    await expect.poll(() => platform.made[0]!.calls.at(-1)).toBe('unload');
   });
 
   it('that comes when the worker has answered already does so too', async () => {
@@ -86,7 +86,7 @@ describe('an abort', () => {
       };
     });
     await expect(TestEngine.load(platform, { signal: abort.signal })).rejects.toMatchObject({ code: 'aborted' });
-    await vi.waitFor(() => expect(platform.made[0]!.calls.at(-1)).toBe('unload'));
+    await expect.poll(() => platform.made[0]!.calls.at(-1)).toBe('unload');
   });
 });
 

@@ -483,7 +483,7 @@ describe('ModelCache', () => {
     two.faults = { etag: () => '"one"' };
     await readOn(file, Buffer.alloc(cachePart + 10));
     const lock = await pathOf(two.url, 'lock'); // parts are written behind the reader
-    await vi.waitFor(() => expect(existsSync(lock)).toBe(true), 20_000);
+    await expect.poll(() => existsSync(lock)).toBe(true);
     await expect(cache.delete(two.url)).rejects.toMatchObject({ code: 'cache' });
     await expect(cache.clear()).rejects.toMatchObject({ code: 'cache' });
     await file.close();

@@ -1,5 +1,5 @@
 // Which device 'auto' takes: never an adapter whose work the CPU does, for pronk's own CPU path is many times as fast.
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EngineKeeper } from '../../src/runtime/engine-keeper.js';
 import type { DeviceChoice, Notice } from '../../src/runtime/types.js';
 import { fakeGpu } from '../support/fake-gpu.js';
@@ -57,7 +57,7 @@ describe("the device 'auto'", () => {
     const { keeper, gpu, notices } = await loadOn({ vendor: 'amd' });
     gpu.info = { architecture: 'warp' };
     gpu.devices[0]!.lose();
-    await vi.waitFor(() => expect(notices).toHaveLength(3));
+    await expect.poll(() => notices).toHaveLength(3);
     expect(notices.map(({ kind }) => kind)).toEqual(['device-lost', 'running-on-cpu', 'device-lost-recovered']);
     await keeper.close();
     expect(notices[1]!.message).toContain('software (warp)');

@@ -148,7 +148,7 @@ describe('a lost device', () => {
     const { keeper, notices } = keeperOf(platform);
     await keeper.load();
     gpu.devices[0]!.lose();
-    await vi.waitFor(() => expect(kinds(notices)).toEqual(['device-lost', 'device-lost-recovered']));
+    await expect.poll(() => kinds(notices)).toEqual(['device-lost', 'device-lost-recovered']);
     gpu.devices[1]!.lose();
     expect(await keeper.tokenize('é')).toEqual([256, 0xc3, 0xa9]);
     expect((await answerOf(keeper)).text).toBe(answer);
@@ -242,7 +242,7 @@ describe('a lost device', () => {
     });
     await keeper.load();
     const running = answerOf(keeper, abort.signal);
-    await vi.waitFor(() => expect(kinds(notices)).toContain('device-lost'));
+    await expect.poll(() => kinds(notices)).toContain('device-lost');
     abort.abort();
     expect((await running).reason).toBe('cancelled');
     cancelled.resolve();
@@ -256,7 +256,7 @@ describe('a lost device', () => {
     await keeper.load();
     gpu.adapters = false;
     gpu.devices[0]!.lose();
-    await vi.waitFor(() => expect(kinds(notices)).toEqual(['device-lost']));
+    await expect.poll(() => kinds(notices)).toEqual(['device-lost']);
     const waiting = keeper.tokenize('a');
     await keeper.close();
     await expect(waiting).rejects.toMatchObject({ code: 'unloaded' });
