@@ -17,7 +17,8 @@ struct Lifetimes {
     for (u64 each : bytes) intervals.push_back({each, ~0u, 0});
   }
 
-  void add(const DraftDispatch& dispatch, const std::vector<gpu::BindingType>& types) {
+  void add(const DraftDispatch& dispatch, const std::vector<gpu::PipelineDesc>& pipelines) {
+    const std::vector<gpu::BindingType>& types = pipelines[dispatch.kernel.pipeline].bindings;
     std::vector<u32> reads, writes;
     for (std::size_t b = 0; b < dispatch.bindings.size(); ++b) {
       const auto* activation = std::get_if<Activation>(&dispatch.bindings[b]);
@@ -34,6 +35,7 @@ struct Lifetimes {
       }
     }
     ++dispatches;
+    for (const DraftDispatch& each : dispatch.many) add(each, pipelines);
   }
 };
 
@@ -43,8 +45,7 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   Lifetimes lifetimes(draft.activation_bytes);
   // Not draft.adjusted_blocks, which works in place on logits that sampling reads after it.
   for (const auto* program : {&draft.prefill, &draft.decode, &draft.sampling}) {
-    for (const DraftDispatch& dispatch : *program)
-      lifetimes.add(dispatch, plan.pipelines[dispatch.kernel.pipeline].bindings);
+    for (const DraftDispatch& dispatch : *program) lifetimes.add(dispatch, plan.pipelines);
   }
   const graph::MemoryPlan memory = graph::plan_memory(lifetimes.intervals, lifetimes.apart, binding_alignment);
   plan.activations_lower_bound = memory.lower_bound;
@@ -62,10 +63,11 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
     range.buffer += first;
     return range;
   };
-  const auto program_of = [&](const std::vector<DraftDispatch>& drafts) {
+  const auto program_of = [&](this const auto& self,
+                              const std::vector<DraftDispatch>& drafts) -> std::vector<Dispatch> {
     std::vector<Dispatch> program;
     for (const DraftDispatch& dispatch : drafts) {
-      program.push_back({dispatch.kernel, {}, dispatch.small_batch});
+      program.push_back({dispatch.kernel, {}, dispatch.small_batch, self(dispatch.many)});
       for (const Location& location : dispatch.bindings) program.back().bindings.push_back(placed(location));
     }
     return program;

@@ -13,7 +13,7 @@ namespace {
 using gpu::BindingType;
 using gpu::PipelineDesc;
 
-constexpr u32 embed_workgroup = 64;
+constexpr u32 embed_workgroup = 64, combine_workgroup = 64;
 // With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
 constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
 
@@ -58,6 +58,15 @@ PipelineDesc matmul_of_lanes(std::string_view name, const Constants& constants, 
   Shader shader = matmul(name, constants, kind);
   shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
   return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
+}
+
+// A GEMM with splits does what comes before the sums, and nothing that comes after them.
+MatMulKind kind_of_partial(const MatMulKind& kind) {
+  const bool gated = kind.epilogue == graph::Epilogue::gated;
+  return {.format = kind.format,
+          .norm = kind.norm,
+          .epilogue = gated ? graph::Epilogue::gated : graph::Epilogue::none,
+          .odd_units = kind.odd_units};
 }
 
 // joins: what threads of a workgroup have.
@@ -108,8 +117,33 @@ PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
     return matmul_of_lanes("gemm_lanes", constants, kind);
   }
   const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
-  Shader shader = matmul("gemm", constants, kind);
-  return finish_matmul(shader.format(*kind.format, 8).tile(*kind.format, tile).add("gemm"));
+  const bool splits = tile.splits > 1;
+  Shader shader = matmul("gemm", constants, splits ? kind_of_partial(kind) : kind);
+  if (splits) shader.constants(GemmSplitConstants{.SPLITS = tile.splits});
+  shader.format(*kind.format, 8).tile(*kind.format, tile);
+  if (splits) {
+    shader.add("gemm_partial").add("gemm_split");
+  } else {
+    shader.add("gemm_output").add("gemm_whole");
+  }
+  return finish_matmul(shader.add("gemm"));
+}
+
+PipelineDesc gemm_combine(const MatMulKind& kind, u32 splits) {
+  Shader shader("gemm_combine");
+  const GemmCombineConstants constants{.WORKGROUP = combine_workgroup, .SPLITS = splits};
+  shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind));
+  add_gate(shader, kind);
+  return shader.add("gemm_combine")
+      .add("gemm_partial")
+      .add("gemm_output")
+      .finish({uniform, uniform, read, read, write});
+}
+
+u32 gemm_combine_grid(u32 padded_rows) { return u32(ceil_div(padded_rows, combine_workgroup)); }
+
+u64 gemm_partial_bytes(u32 splits, u32 weight_rows, u32 tokens) {
+  return u64(splits) * tokens * (u64(weight_rows) + 1) * sizeof(float);  // and sums of squares
 }
 
 PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {
@@ -149,7 +183,7 @@ Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits
 }
 
 Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile) {
-  return {u32(ceil_div(rows, gated ? tile.rows / 2 : tile.rows)), 1, 1};
+  return {u32(ceil_div(rows, gated ? tile.rows / 2 : tile.rows)), 1, tile.splits};
 }
 
 u32 gemm_step() { return gemm_tiles().front().tokens / 2; }

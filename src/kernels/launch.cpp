@@ -39,8 +39,8 @@ gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u
   return matvec(kind, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1);
 }
 
-Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
-             const gpu::Features& features) {
+std::vector<Launch> lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
+                          const gpu::Features& features) {
   CHECK(m.kind.epilogue != graph::Epilogue::gated || !m.kind.bias);
   MatMulParams p;
   p.rows = m.rows;
@@ -66,13 +66,17 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   if (const auto tile = gemm_tile(tuned(kernel), candidate)) {
     launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, *tile);
     launch.scale = {Scale::Axis::y, 1, tile->tokens};
-    return launch;
+    if (tile->splits == 1) return {std::move(launch)};
+    launch.operands.back() = o.partial;
+    Launch combine{gemm_combine(m.kind, tile->splits), launch.params,   {o.state, o.partial, o.bias, o.y}, nullptr,
+                   {gemm_combine_grid(p.padded_rows)}, {Scale::Axis::y}};
+    return {std::move(launch), std::move(combine)};
   }
   const bool batch = kernel == MatMulKernel::batch;
   launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits,
                             m.kind.epilogue == graph::Epilogue::gated);
   if (batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
-  return launch;
+  return {std::move(launch)};
 }
 
 namespace {

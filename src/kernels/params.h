@@ -176,9 +176,14 @@ PRONK_STRUCT(GemmConstants,
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
 );
 
-// LANES: 4 or 8.
 PRONK_STRUCT(GemmMatrixConstants, (u32, MATRIX), (u32, SUBGROUP), (u32, SUBGROUPS), (u32, SUBGROUPS_T));
+PRONK_STRUCT(GemmSplitConstants, (u32, SPLITS));  // of k: more than one
+PRONK_STRUCT(GemmCombineConstants,
+  (u32, WORKGROUP), (u32, SPLITS),
+  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
+);
 
+// LANES: 4 or 8.
 PRONK_STRUCT(GemmLanesConstants,
   (u32, TILE_T), (u32, TILE_N), (u32, LANES),
   (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)

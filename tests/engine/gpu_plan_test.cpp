@@ -72,6 +72,79 @@ TEST(GpuPlan, EqualsTheAllocation) {
   }
 }
 
+std::shared_ptr<const kernels::Tuning> split_gemms() {
+  auto tuning = std::make_shared<kernels::Tuning>();
+  tuning->fall_back("gemm *", "64x128/4");
+  return tuning;
+}
+
+// Products whose k is split have partial sums, for which the plan knows the bytes, and are two dispatches for more
+// tokens than batch_limit.
+TEST(GpuPlan, EqualsTheAllocationWithSplits) {
+  const ModelSpec spec{.layers = 2, .width = 256, .feed_forward = 544, .bias = true, .zeros = true};
+  struct Seen {
+    u64 activations = 0, many = 0, few = 0;  // bytes; dispatches for 32 tokens and a step, and for 16
+  };
+  const auto seen = [&](const LoadOptions& options) {
+    Seen result;
+    auto e = NullEngine::load(test::model_files(spec), options);
+    EXPECT_TRUE(e) << e.error().message;
+    if (!e) return result;
+    expect_as_planned(*e, options);
+    result.activations = e->engine->allocated().activations;
+    for (u64* count : {&result.many, &result.few}) {
+      const std::size_t before = e->device->submissions().size();
+      const u32 prompt = count == &result.many ? 33 : 17;
+      EXPECT_TRUE(test::generate(*e->engine, test::some_tokens(prompt, 3, spec.vocab), {.max_tokens = 1}));
+      for (const auto& submission : std::span(e->device->submissions()).subspan(before))
+        *count += submission.dispatches.size();
+    }
+    run_once(*e);
+    return result;
+  };
+  const Seen whole = seen({.context = 300}), split = seen({.context = 300, .tuning = split_gemms()});
+  EXPECT_GT(split.activations, whole.activations);
+  EXPECT_EQ(split.many,
+            whole.many + 4 + 1);  // the products of a layer; of the last one only keys and values are wanted
+  EXPECT_EQ(split.few, whole.few);
+}
+
+TEST(GpuPlan, SplitsAreMadeOfAGemmAndWhatCombinesItsSums) {
+  const auto files = test::model_files({.layers = 1, .width = 256, .feed_forward = 544, .bias = true, .zeros = true});
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto plan = engine::plan_gpu(*model, {.context = 300, .all_logits = true, .tuning = split_gemms()}, {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  const auto label = [&](const engine::Dispatch& dispatch) {
+    return std::string_view(plan->pipelines[dispatch.kernel.pipeline].label);
+  };
+  u32 split = 0;
+  for (const engine::Dispatch& dispatch : plan->prefill) {
+    EXPECT_FALSE(label(dispatch).starts_with("gemm")) << label(dispatch);
+    if (dispatch.many.empty()) continue;
+    ++split;
+    EXPECT_TRUE(label(dispatch).starts_with("matvec"));
+    EXPECT_FALSE(dispatch.small_batch);
+    ASSERT_EQ(dispatch.many.size(), 2u);
+    EXPECT_NE(label(dispatch.many[0]).find("SPLITS=4"), std::string_view::npos) << label(dispatch.many[0]);
+    EXPECT_TRUE(label(dispatch.many[1]).starts_with("gemm_combine")) << label(dispatch.many[1]);
+    EXPECT_EQ(dispatch.many[0].kernel.grid_for(32).z, 4u);
+    EXPECT_EQ(dispatch.many[1].kernel.grid_for(32).y, 32u);
+    const engine::Range &written = dispatch.many[0].bindings[7], &read = dispatch.many[1].bindings[2];
+    EXPECT_TRUE(written.buffer == read.buffer && written.offset == read.offset && written.size == read.size);
+    EXPECT_EQ(dispatch.many[1].bindings.back().offset, dispatch.bindings[7].offset);
+    const auto params = std::ranges::find(plan->constants, dispatch.bindings[0].offset,
+                                          [](const auto& constant) { return constant.first.offset; });
+    ASSERT_NE(params, plan->constants.end());
+    kernels::MatMulParams p;
+    std::memcpy(&p, params->second.data(), sizeof p);
+    const bool gated = label(dispatch).find("GATED") != std::string_view::npos;
+    EXPECT_EQ(written.size, kernels::gemm_partial_bytes(4, gated ? 2 * p.rows : p.rows, plan->options.chunk));
+  }
+  EXPECT_EQ(split, 5u);
+}
+
 TEST(GpuPlan, EqualsTheAllocationOnTheCpu) {
   for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
     const LoadOptions options{.context = 77, .kv = kv};

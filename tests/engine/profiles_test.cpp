@@ -40,8 +40,12 @@ void create(const GpuPlan& plan, gpu::NullDevice& device) {
   std::vector<gpu::PipelineId> pipelines;
   for (const gpu::BufferDesc& desc : plan.buffers) buffers.push_back(device.create_buffer(desc));
   for (const gpu::PipelineDesc& desc : plan.pipelines) pipelines.push_back(device.create_pipeline(desc));
-  const auto run = [&](const std::vector<engine::Dispatch>& program, u32 tokens) {
+  const auto run = [&](this const auto& self, const std::vector<engine::Dispatch>& program, u32 tokens) -> void {
     for (const engine::Dispatch& dispatch : program) {
+      if (!dispatch.many.empty() && tokens > kernels::batch_limit) {
+        self(dispatch.many, tokens);
+        continue;
+      }
       std::vector<gpu::BufferRange> ranges;
       for (const engine::Range& range : dispatch.bindings)
         ranges.push_back({buffers[range.buffer], range.offset, (range.size + 3) / 4 * 4});
