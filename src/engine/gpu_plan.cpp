@@ -61,7 +61,6 @@ Status check_dispatch(const GpuPlan& plan, const Dispatch& dispatch, u32 tokens,
   PRONK_OK(check_grid(plan, dispatch.kernel, tokens, limits));
   if (dispatch.small_batch)
     PRONK_OK(check_grid(plan, *dispatch.small_batch, std::min(tokens, kernels::batch_limit), limits));
-  for (const Dispatch& each : dispatch.many) PRONK_OK(check_dispatch(plan, each, tokens, limits));
   for (const Range& range : dispatch.bindings) {
     if (range.size <= limits.max_storage_buffer_binding_size) continue;
     return fail("kernel '" + plan.pipelines[dispatch.kernel.pipeline].label + "' needs " + std::to_string(range.size) +

@@ -43,11 +43,20 @@ struct Kernel {
   kernels::Grid grid_for(u32 tokens) const { return scale(grid, tokens); }
 };
 
+// Steps that a dispatch is for: few tokens are at most kernels::batch_limit.
+enum class Tokens : u8 { any, few, many, none };
+
 struct Dispatch {
   Kernel kernel;
   std::vector<Range> bindings;
-  std::optional<Kernel> small_batch;  // instead, on the same bindings, for at most kernels::batch_limit tokens
-  std::vector<Dispatch> many = {};    // instead, for more tokens than that
+  std::optional<Kernel> small_batch;  // instead, on the same bindings, for few tokens
+  Tokens tokens = Tokens::any;
+
+  // Null: this step does without.
+  const Kernel* kernel_for(bool few) const {
+    if (tokens != Tokens::any && tokens != (few ? Tokens::few : Tokens::many)) return nullptr;
+    return few && small_batch ? &*small_batch : &kernel;
+  }
 };
 
 struct GpuPlan {

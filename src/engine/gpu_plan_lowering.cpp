@@ -121,7 +121,7 @@ class Lowering {
 
   Kernel kernel(Launch& launch) { return {pipeline(std::move(launch.pipeline)), launch.grid, launch.scale}; }
 
-  DraftDispatch draft(Launch launch) {
+  DraftDispatch& emit(Launch launch) {
     DraftDispatch dispatch{kernel(launch), {}, std::nullopt};
     if (!launch.params.empty()) dispatch.bindings.push_back(layout_.constant(launch.params));
     for (const Operand operand : launch.operands) dispatch.bindings.push_back(operands_[u32(operand)]);
@@ -129,9 +129,9 @@ class Lowering {
       const std::span<const u32> words = launch.table->gpu_table();
       dispatch.bindings.push_back(layout_.constant({reinterpret_cast<const u8*>(words.data()), words.size_bytes()}));
     }
-    return dispatch;
+    program_.push_back(std::move(dispatch));
+    return program_.back();
   }
-  DraftDispatch& emit(Launch launch) { return program_.emplace_back(draft(std::move(launch))); }
 
   // ---- Operations
 
@@ -237,9 +237,12 @@ class Lowering {
                                                    .chosen = choice,
                                                    .bias = bind_vector(matmul.bias),
                                                    .y = bind_value(matmul.out)};
-      emit_matmul(
-          [&](MatMulKernel each) { return std::vector{kernels::lower(product, each, operands, limits_, features_)}; },
-          MatMulKernel::gemm, MatMulKernel::matvec);
+      const auto lowered = [&](MatMulKernel each) {
+        std::vector<Launch> launches;
+        launches.push_back(kernels::lower(product, each, operands, limits_, features_));
+        return launches;
+      };
+      emit_matmul(lowered, MatMulKernel::gemm, MatMulKernel::matvec);
     }
   }
 
@@ -253,18 +256,19 @@ class Lowering {
     return at->second;
   }
 
-  // A product of one token, or of a chunk: by `many`, or when it is short by `few`, which is one launch.
+  // A product of one token, or of a chunk: by `many`, or when it is short by `few`: another kernel of the same
+  // dispatch, or a dispatch of its own where `many` is two.
   void emit_matmul(const auto& lowered, MatMulKernel many, MatMulKernel few) {
     std::vector<Launch> launches = lowered(step_.prefill ? many : MatMulKernel::matvec);
-    if (launches.size() == 1) {
-      DraftDispatch& dispatch = emit(std::move(launches.front()));
-      if (!step_.prefill || many == few) return;
-      Launch batch = std::move(lowered(few).front());
-      dispatch.small_batch = kernel(batch);
-      return;
+    const bool splits = launches.size() > 1;
+    for (Launch& launch : launches) emit(std::move(launch)).tokens = splits ? Tokens::many : Tokens::any;
+    if (!step_.prefill || many == few) return;
+    Launch& batch = launches.front() = std::move(lowered(few).front());
+    if (splits) {
+      emit(std::move(batch)).tokens = Tokens::few;
+    } else {
+      program_.back().small_batch = kernel(batch);
     }
-    DraftDispatch& dispatch = emit(std::move(lowered(few).front()));
-    for (Launch& launch : launches) dispatch.many.push_back(draft(std::move(launch)));
   }
 
   void add(const graph::Norm& norm) { add_norm(norm, ValueId::none, norm.out); }

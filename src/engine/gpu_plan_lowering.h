@@ -17,7 +17,7 @@ struct DraftDispatch {
   Kernel kernel;
   std::vector<Location> bindings;
   std::optional<Kernel> small_batch;
-  std::vector<DraftDispatch> many = {};
+  Tokens tokens = Tokens::any;
 };
 
 struct Draft {

@@ -17,8 +17,7 @@ struct Lifetimes {
     for (u64 each : bytes) intervals.push_back({each, ~0u, 0});
   }
 
-  void add(const DraftDispatch& dispatch, const std::vector<gpu::PipelineDesc>& pipelines) {
-    const std::vector<gpu::BindingType>& types = pipelines[dispatch.kernel.pipeline].bindings;
+  void add(const DraftDispatch& dispatch, const std::vector<gpu::BindingType>& types) {
     std::vector<u32> reads, writes;
     for (std::size_t b = 0; b < dispatch.bindings.size(); ++b) {
       const auto* activation = std::get_if<Activation>(&dispatch.bindings[b]);
@@ -35,7 +34,6 @@ struct Lifetimes {
       }
     }
     ++dispatches;
-    for (const DraftDispatch& each : dispatch.many) add(each, pipelines);
   }
 };
 
@@ -45,7 +43,8 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   Lifetimes lifetimes(draft.activation_bytes);
   // Not draft.adjusted_blocks, which works in place on logits that sampling reads after it.
   for (const auto* program : {&draft.prefill, &draft.decode, &draft.sampling}) {
-    for (const DraftDispatch& dispatch : *program) lifetimes.add(dispatch, plan.pipelines);
+    for (const DraftDispatch& dispatch : *program)
+      lifetimes.add(dispatch, plan.pipelines[dispatch.kernel.pipeline].bindings);
   }
   const graph::MemoryPlan memory = graph::plan_memory(lifetimes.intervals, lifetimes.apart, binding_alignment);
   plan.activations_lower_bound = memory.lower_bound;
@@ -63,11 +62,10 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
     range.buffer += first;
     return range;
   };
-  const auto program_of = [&](this const auto& self,
-                              const std::vector<DraftDispatch>& drafts) -> std::vector<Dispatch> {
+  const auto program_of = [&](const std::vector<DraftDispatch>& drafts) {
     std::vector<Dispatch> program;
     for (const DraftDispatch& dispatch : drafts) {
-      program.push_back({dispatch.kernel, {}, dispatch.small_batch, self(dispatch.many)});
+      program.push_back({dispatch.kernel, {}, dispatch.small_batch, dispatch.tokens});
       for (const Location& location : dispatch.bindings) program.back().bindings.push_back(placed(location));
     }
     return program;

@@ -67,8 +67,7 @@ GpuRunner::Program GpuRunner::prepare(const std::vector<Dispatch>& dispatches) {
   for (const Dispatch& dispatch : dispatches) {
     std::vector<gpu::BufferRange> ranges;
     for (const Range& range : dispatch.bindings) ranges.push_back(resolve(range));
-    program.push_back(
-        {device_.create_bind_group(pipelines_[dispatch.kernel.pipeline], ranges), &dispatch, prepare(dispatch.many)});
+    program.push_back({device_.create_bind_group(pipelines_[dispatch.kernel.pipeline], ranges), &dispatch});
   }
   return program;
 }
@@ -322,16 +321,21 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
 
 namespace {
 
-// The same dispatches by other kernels, which split nothing: programs point at them.
+// The same dispatches by other kernels, of which none splits anything: programs point at them.
 void take_kernels(std::vector<Dispatch>& dispatches, const std::vector<Dispatch>& others) {
-  CHECK(dispatches.size() == others.size());
-  for (std::size_t i = 0; i < dispatches.size(); ++i) {
-    CHECK(dispatches[i].bindings.size() == others[i].bindings.size());
-    dispatches[i].kernel = others[i].kernel;
-    dispatches[i].small_batch = others[i].small_batch;
-    CHECK(others[i].many.empty());
-    dispatches[i].many.clear();
+  auto other = others.begin();
+  for (Dispatch& dispatch : dispatches) {
+    if (dispatch.tokens == Tokens::many) {
+      dispatch.tokens = Tokens::none;
+      continue;
+    }
+    CHECK(other != others.end() && dispatch.bindings.size() == other->bindings.size());
+    dispatch.kernel = other->kernel;
+    dispatch.small_batch = other->small_batch;
+    dispatch.tokens = other->tokens;
+    ++other;
   }
+  CHECK(other == others.end());
 }
 
 }  // namespace
@@ -464,14 +468,10 @@ bool GpuRunner::next(Sampled& sampled) {
 
 void GpuRunner::replay(std::span<const Command> program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
-    const Dispatch& d = *command.dispatch;
-    if (!small_batch && !d.many.empty()) {
-      replay(command.many, rows, false);
-      continue;
-    }
-    const Kernel& kernel = d.small_batch && small_batch ? *d.small_batch : d.kernel;
-    const kernels::Grid grid = kernel.grid_for(rows);
-    device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
+    const Kernel* kernel = command.dispatch->kernel_for(small_batch);
+    if (!kernel) continue;
+    const kernels::Grid grid = kernel->grid_for(rows);
+    device_.dispatch(pipelines_[kernel->pipeline], command.group, grid.x, grid.y, grid.z);
   }
 }
 

@@ -69,7 +69,6 @@ class GpuRunner final : public Runner, private WeightSink {
   struct Command {
     gpu::BindGroupId group;
     const Dispatch* dispatch;
-    std::vector<Command> many;  // of dispatch->many
   };
   using Program = std::vector<Command>;
   enum class Phase : u8 { idle, prefill, decode, score, save };

@@ -57,26 +57,30 @@ std::vector<Launch> lower(const MatMul& m, MatMulKernel kernel, const MatMulOper
   const u32 candidate = m.candidate ? *m.candidate : default_candidate(tuned(kernel), features);
   MatMulKind kind = m.kind;
   kind.odd_units = has_odd_units(*kind.format, m.cols);
-  Launch launch{matmul_pipeline(kernel, kind, candidate),
-                bytes_of(p),
-                {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y},
-                table_of(*m.kind.format),
-                {},
-                {}};
+  std::vector<Launch> launches(1);
+  Launch& launch = launches.front();
+  launch.pipeline = matmul_pipeline(kernel, kind, candidate);
+  launch.params = bytes_of(p);
+  launch.operands = {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y};
+  launch.table = table_of(*m.kind.format);
   if (const auto tile = gemm_tile(tuned(kernel), candidate)) {
     launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, *tile);
     launch.scale = {Scale::Axis::y, 1, tile->tokens};
-    if (tile->splits == 1) return {std::move(launch)};
+    if (tile->splits == 1) return launches;
     launch.operands.back() = o.partial;
-    Launch combine{gemm_combine(m.kind, tile->splits), launch.params,   {o.state, o.partial, o.bias, o.y}, nullptr,
-                   {gemm_combine_grid(p.padded_rows)}, {Scale::Axis::y}};
-    return {std::move(launch), std::move(combine)};
+    launches.push_back({gemm_combine(m.kind, tile->splits),
+                        bytes_of(p),
+                        {o.state, o.partial, o.bias, o.y},
+                        nullptr,
+                        {gemm_combine_grid(p.padded_rows)},
+                        {Scale::Axis::y}});
+    return launches;
   }
   const bool batch = kernel == MatMulKernel::batch;
   launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits,
                             m.kind.epilogue == graph::Epilogue::gated);
   if (batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
-  return {std::move(launch)};
+  return launches;
 }
 
 namespace {

@@ -120,26 +120,32 @@ TEST(GpuPlan, SplitsAreMadeOfAGemmAndWhatCombinesItsSums) {
     return std::string_view(plan->pipelines[dispatch.kernel.pipeline].label);
   };
   u32 split = 0;
-  for (const engine::Dispatch& dispatch : plan->prefill) {
-    EXPECT_FALSE(label(dispatch).starts_with("gemm")) << label(dispatch);
-    if (dispatch.many.empty()) continue;
+  for (std::size_t i = 0; i < plan->prefill.size(); ++i) {
+    if (!label(plan->prefill[i]).starts_with("gemm")) {
+      EXPECT_EQ(plan->prefill[i].tokens, engine::Tokens::any);
+      continue;
+    }
     ++split;
-    EXPECT_TRUE(label(dispatch).starts_with("matvec"));
-    EXPECT_FALSE(dispatch.small_batch);
-    ASSERT_EQ(dispatch.many.size(), 2u);
-    EXPECT_NE(label(dispatch.many[0]).find("SPLITS=4"), std::string_view::npos) << label(dispatch.many[0]);
-    EXPECT_TRUE(label(dispatch.many[1]).starts_with("gemm_combine")) << label(dispatch.many[1]);
-    EXPECT_EQ(dispatch.many[0].kernel.grid_for(32).z, 4u);
-    EXPECT_EQ(dispatch.many[1].kernel.grid_for(32).y, 32u);
-    const engine::Range &written = dispatch.many[0].bindings[7], &read = dispatch.many[1].bindings[2];
+    ASSERT_LT(i + 2, plan->prefill.size());
+    const engine::Dispatch &gemm = plan->prefill[i], &combine = plan->prefill[i + 1], &few = plan->prefill[i + 2];
+    i += 2;
+    EXPECT_NE(label(gemm).find("SPLITS=4"), std::string_view::npos) << label(gemm);
+    EXPECT_TRUE(label(combine).starts_with("gemm_combine")) << label(combine);
+    EXPECT_TRUE(label(few).starts_with("matvec")) << label(few);
+    EXPECT_EQ(gemm.tokens, engine::Tokens::many);
+    EXPECT_EQ(combine.tokens, engine::Tokens::many);
+    EXPECT_EQ(few.tokens, engine::Tokens::few);
+    EXPECT_EQ(gemm.kernel.grid_for(32).z, 4u);
+    EXPECT_EQ(combine.kernel.grid_for(32).y, 32u);
+    const engine::Range &written = gemm.bindings[7], &read = combine.bindings[2];
     EXPECT_TRUE(written.buffer == read.buffer && written.offset == read.offset && written.size == read.size);
-    EXPECT_EQ(dispatch.many[1].bindings.back().offset, dispatch.bindings[7].offset);
-    const auto params = std::ranges::find(plan->constants, dispatch.bindings[0].offset,
+    EXPECT_EQ(combine.bindings.back().offset, few.bindings[7].offset);
+    const auto params = std::ranges::find(plan->constants, gemm.bindings[0].offset,
                                           [](const auto& constant) { return constant.first.offset; });
     ASSERT_NE(params, plan->constants.end());
     kernels::MatMulParams p;
     std::memcpy(&p, params->second.data(), sizeof p);
-    const bool gated = label(dispatch).find("GATED") != std::string_view::npos;
+    const bool gated = label(few).find("GATED") != std::string_view::npos;
     EXPECT_EQ(written.size, kernels::gemm_partial_bytes(4, gated ? 2 * p.rows : p.rows, plan->options.chunk));
   }
   EXPECT_EQ(split, 5u);
