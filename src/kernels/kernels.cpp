@@ -56,7 +56,7 @@ PipelineDesc finish_matmul(Shader& shader) {
 template <class Constants>
 PipelineDesc matmul_of_lanes(std::string_view name, const Constants& constants, const MatMulKind& kind) {
   Shader shader = matmul(name, constants, kind);
-  shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
+  shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format, "code_book_floats");
   return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
 }
 

@@ -143,16 +143,16 @@ Shader& Shader::scaled(const formats::Format& format) {
   return *this;
 }
 
-Shader& Shader::blocks(const formats::Format& format) {
+Shader& Shader::blocks(const formats::Format& format, std::string_view code_book) {
   scaled(format);
   const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
   if (has_bytes(format) && !has_floats) {
     add("load_bytes");
   } else {
-    text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
+    text_ += std::string("const SHIFT = 0.0;\nconst STEP = ") + (has_bytes(format) ? "1u;\n" : "4u;\n");
     if (!has_floats) add("load32");
   }
-  return prepared(format, "code_book_floats");
+  return prepared(format, code_book);
 }
 
 Shader& Shader::bytes(const formats::Format& format) {
@@ -176,10 +176,13 @@ Shader& Shader::tile(const formats::Format& format, const GemmTile& tile) {
                                   .SUBGROUPS = subgroups,
                                   .SUBGROUPS_T = 1u << (std::bit_width(subgroups) - 1) / 2});
     text_ = "diagnostic(off, chromium.subgroup_matrix_uniformity);\n" + text_;
-    return enable("f16").enable("chromium_experimental_subgroup_matrix").blocks(format).with("gemm_tile_matrix");
+    return enable("f16")
+        .enable("chromium_experimental_subgroup_matrix")
+        .blocks(format, "code_book_floats")
+        .with("gemm_tile_matrix");
   }
   if (tile.f16) return enable("f16").blocks(format).with("gemm_tile_f16").add("gemm_store");
-  prepared(format, "code_book_floats");
+  prepared(format, "code_book_pairs");
   if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
   return add("gemm_tile").add("gemm_squares").add("gemm_store");
 }

@@ -54,8 +54,8 @@ class Shader {
   Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false, bool odd_units = true);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
-  // The format's weights alone, 32 at a time.
-  Shader& blocks(const formats::Format& format);
+  // The format's weights alone, 32 at a time. code_book: the fragment for formats that have one.
+  Shader& blocks(const formats::Format& format, std::string_view code_book = "code_book_pairs");
   // The tiles of a GEMM.
   Shader& tile(const formats::Format& format, const GemmTile& tile);
   // How a cache of heads of `width` floats is read ("load") or written ("store"): what that defines begins with prefix.
