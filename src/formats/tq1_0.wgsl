@@ -68,19 +68,22 @@ fn halves_of_trits(t: u32) -> vec2<f32> {
   return unpack2x16float((t & 0x03000300u) | 0x3c003c00u);
 }
 
-fn four_halves_of(t: vec2<u32>) -> vec4<f32> {
-  let a = halves_of_trits(t.x);
-  let b = halves_of_trits(t.y);
-  return vec4<f32>(a.x, b.x, a.y, b.y);
+fn floats_of_trits(t: vec2<u32>) -> vec4<f32> {
+  if (BY_HALVES) {
+    let a = halves_of_trits(t.x);
+    let b = halves_of_trits(t.y);
+    return vec4<f32>(a.x, b.x, a.y, b.y);
+  }
+  return four_trits(t);
 }
 
 fn load32(row: u32, n: u32) -> Block {
   let t = trits_of(row + n);
   let d = half_at(params.plane3, (row + n) >> 3u);
-  return Block(array<vec4<f32>, 8>(four_halves_of(t.first[0]), four_halves_of(t.first[1]), four_halves_of(t.first[2]),
-                                   four_halves_of(t.first[3]), four_halves_of(t.first[4]), four_halves_of(vec2<u32>(t.last[0], t.last[1])),
-                                   four_halves_of(vec2<u32>(t.last[2], t.last[3])), four_halves_of(vec2<u32>(t.last[4], t.last[5]))),
-               vec2<f32>(4.0 * d), vec2<f32>(-5.0 * d));
+  return Block(array<vec4<f32>, 8>(floats_of_trits(t.first[0]), floats_of_trits(t.first[1]), floats_of_trits(t.first[2]),
+                                   floats_of_trits(t.first[3]), floats_of_trits(t.first[4]), floats_of_trits(vec2<u32>(t.last[0], t.last[1])),
+                                   floats_of_trits(vec2<u32>(t.last[2], t.last[3])), floats_of_trits(vec2<u32>(t.last[4], t.last[5]))),
+               vec2<f32>(select(1.0, 4.0, BY_HALVES) * d), vec2<f32>(select(-1.0, -5.0, BY_HALVES) * d));
 }
 
 const ZERO = 1.0;

@@ -56,7 +56,7 @@ PipelineDesc finish_matmul(Shader& shader) {
 template <class Constants>
 PipelineDesc matmul_of_lanes(std::string_view name, const Constants& constants, const MatMulKind& kind) {
   Shader shader = matmul(name, constants, kind);
-  shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format, "code_book_floats");
+  shader.format(*kind.format, 8, false, kind.odd_units, false).blocks(*kind.format);
   return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
 }
 
@@ -109,7 +109,8 @@ PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
   }
   const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
   Shader shader = matmul("gemm", constants, kind);
-  return finish_matmul(shader.format(*kind.format, 8).tile(*kind.format, tile).add("gemm"));
+  return finish_matmul(
+      shader.format(*kind.format, 8, false, true, tile.matrix == 0).tile(*kind.format, tile).add("gemm"));
 }
 
 PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {

@@ -26,7 +26,7 @@ u32 attention_scratch(const AttentionTile& tile) {
 }
 
 // Queries; but for broadcasts in prefill, by four, three vectors a thread and eight for each four; in decode scratch,
-// weights, and a vector for each thread and each of eight groups.
+// and in one place weights and a vector for each thread.
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
   if (tile.broadcasts) return queries;

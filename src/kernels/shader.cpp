@@ -116,7 +116,10 @@ Shader& Shader::function(graph::Function function, bool named) {
   return *this;
 }
 
-Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units) {
+Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units,
+                       bool halves) {
+  halves_ = halves;
+  text_ += std::string("const BY_HALVES = ") + (halves ? "true;\n" : "false;\n");
   if (format.gpu_table) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
@@ -143,7 +146,7 @@ Shader& Shader::scaled(const formats::Format& format) {
   return *this;
 }
 
-Shader& Shader::blocks(const formats::Format& format, std::string_view code_book) {
+Shader& Shader::blocks(const formats::Format& format) {
   scaled(format);
   const bool has_book = defines(format, "scales_of"), has_floats = defines(format, "load32") || has_book;
   if (has_bytes(format) && !has_floats) {
@@ -152,7 +155,7 @@ Shader& Shader::blocks(const formats::Format& format, std::string_view code_book
     text_ += std::string("const SHIFT = 0.0;\nconst STEP = ") + (has_bytes(format) ? "1u;\n" : "4u;\n");
     if (!has_floats) add("load32");
   }
-  return prepared(format, code_book);
+  return prepared(format, halves_ ? "code_book_pairs" : "code_book_floats");
 }
 
 Shader& Shader::bytes(const formats::Format& format) {
@@ -176,10 +179,7 @@ Shader& Shader::tile(const formats::Format& format, const GemmTile& tile) {
                                   .SUBGROUPS = subgroups,
                                   .SUBGROUPS_T = 1u << (std::bit_width(subgroups) - 1) / 2});
     text_ = "diagnostic(off, chromium.subgroup_matrix_uniformity);\n" + text_;
-    return enable("f16")
-        .enable("chromium_experimental_subgroup_matrix")
-        .blocks(format, "code_book_floats")
-        .with("gemm_tile_matrix");
+    return enable("f16").enable("chromium_experimental_subgroup_matrix").blocks(format).with("gemm_tile_matrix");
   }
   if (tile.f16) return enable("f16").blocks(format).with("gemm_tile_f16").add("gemm_store");
   prepared(format, "code_book_pairs");
