@@ -49,8 +49,8 @@ fn eighths(bytes: u32) -> vec4<f32> {
   return unsigned_bytes(bytes) - 9.0;
 }
 
-fn load32(row: u32, u: u32) -> Block {
-  let p = points_of((row + u) >> 2u);
+fn load32(row: u32, n: u32) -> Block {
+  let p = points_of(row + n);
   return Block(array<vec4<f32>, 8>(eighths(p.first.x), eighths(p.last.x), eighths(p.first.y), eighths(p.last.y), eighths(p.first.z),
                                    eighths(p.last.z), eighths(p.first.w), eighths(p.last.w)),
                p.scale, vec2<f32>());

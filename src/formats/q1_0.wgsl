@@ -10,8 +10,8 @@ fn bit_of_bytes(word: u32, i: u32) -> vec4<f32> {
   return unsigned_bytes((word >> i) & 0x01010101u);
 }
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load32(row: u32, n: u32) -> Block {
+  let block = row + n;
   let word = weights1[block];
   let lo = transpose(mat4x4<f32>(bit_of_bytes(word, 0u), bit_of_bytes(word, 1u), bit_of_bytes(word, 2u), bit_of_bytes(word, 3u)));
   let hi = transpose(mat4x4<f32>(bit_of_bytes(word, 4u), bit_of_bytes(word, 5u), bit_of_bytes(word, 6u), bit_of_bytes(word, 7u)));

@@ -6,8 +6,8 @@ fn load8(unit: u32) -> Eight {
 
 const GROUP = 32u;  // see products.wgsl
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
+fn load32(row: u32, n: u32) -> Block {
+  let block = row + n;
   let d = half_at(params.plane1, block >> 1u);
   return Block(codes_of_two_bits(weights1[2u * block], weights1[2u * block + 1u]), vec2<f32>(d), vec2<f32>(-d));
 }

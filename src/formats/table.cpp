@@ -81,7 +81,7 @@ constexpr Format rows[] = {
     {"IQ4_XS", 23, 256, 136, {2, {128, 8}}, "formats/iq4_xs", iq4_xs::decode, nullptr, iq4_xs::repack},
     {"MXFP4", 39, 32, 17, {2, {16, 1}}, "formats/mxfp4", mxfp4::decode, mxfp4::encode, mxfp4::repack},
     {"NVFP4", 40, 64, 36, {2, {32, 4}}, "formats/nvfp4", nvfp4::decode, nvfp4::encode, nvfp4::repack},
-    {"TQ1_0", 34, 256, 54, {3, {48, 4, 2}}, "formats/tq1_0", tq1_0::decode, tq1_0::encode, tq1_0::repack},
+    {"TQ1_0", 34, 256, 54, {4, {32, 16, 4, 2}}, "formats/tq1_0", tq1_0::decode, tq1_0::encode, tq1_0::repack},
     {"TQ2_0", 35, 256, 66, {2, {64, 2}}, "formats/tq2_0", tq2_0::decode, tq2_0::encode, tq2_0::repack},
     {"Q1_0", 41, 128, 18, {2, {16, 2}}, "formats/q1_0", q1_0::decode, q1_0::encode, q1_0::repack},
     {"Q2_0", 42, 64, 18, {2, {16, 2}}, "formats/q2_0", q2_0::decode, q2_0::encode, q2_0::repack},

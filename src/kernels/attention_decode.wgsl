@@ -15,10 +15,9 @@ const GROUPS = 8u;
 const KEPT = VECTORS * STEPS <= 8u;  // queries stay in registers
 const OWN_QUADS = select(1u, QUADS * STEPS, KEPT);
 
-var<workgroup> scratch: array<vec4<f32>, SCRATCH>;        // parts of scores, at the end sums of four queries
-var<workgroup> weights: array<vec4<f32>, TILE * QUADS>;   // exp(score − maximum)
-var<workgroup> thread_value: array<vec4<f32>, WORKGROUP>;
-var<workgroup> group_value: array<vec4<f32>, GROUPS>;
+var<workgroup> scratch: array<vec4<f32>, SCRATCH>;  // parts of scores, then a value of each group; at the end sums of four queries
+const THREAD_VALUES = max(TILE * QUADS, WORKGROUP);
+var<workgroup> weights: array<vec4<f32>, THREAD_VALUES>;  // exp(score − maximum), and before them a value of each thread
 
 fn run(group: vec3<u32>, local: u32) {
   if (state.finished != 0u) {
@@ -89,15 +88,15 @@ fn run(group: vec3<u32>, local: u32) {
         own_maximum = max(own_maximum, scores[i]);
       }
     }
-    thread_value[local] = own_maximum;
+    weights[local] = own_maximum;
     workgroupBarrier();
 
     if (local < GROUPS) {
-      var value = thread_value[local];
+      var value = weights[local];
       for (var i = 1u; i < WORKGROUP / GROUPS; i++) {
-        value = max(value, thread_value[local + i * GROUPS]);
+        value = max(value, weights[local + i * GROUPS]);
       }
-      group_value[local] = value;
+      scratch[local] = value;
     }
     workgroupBarrier();
 
@@ -105,7 +104,7 @@ fn run(group: vec3<u32>, local: u32) {
     for (var w = 0u; w < QUADS; w++) {
       var new_maximum = maximum[w];
       for (var i = w; i < GROUPS; i += QUADS) {
-        new_maximum = max(new_maximum, group_value[i]);
+        new_maximum = max(new_maximum, scratch[i]);
       }
       shrink[w] = exp(maximum[w] - new_maximum);
       maximum[w] = new_maximum;
@@ -146,20 +145,22 @@ fn run(group: vec3<u32>, local: u32) {
     }
   }
 
-  thread_value[local] = own_sum;
+  workgroupBarrier();
+  weights[local] = own_sum;
   workgroupBarrier();
   if (local < GROUPS) {
-    var value = thread_value[local];
+    var value = weights[local];
     for (var i = 1u; i < WORKGROUP / GROUPS; i++) {
-      value += thread_value[local + i * GROUPS];
+      value += weights[local + i * GROUPS];
     }
-    group_value[local] = value;
+    scratch[local] = value;
   }
   workgroupBarrier();
   var total: array<vec4<f32>, QUADS>;
   for (var i = 0u; i < GROUPS; i++) {
-    total[i % QUADS] += group_value[i];
+    total[i % QUADS] += scratch[i];
   }
+  workgroupBarrier();
   for (var i = 0u; i < rolled(2u * QUADS * COLUMNS); i++) {
     for (var m = 0u; m < min(4u, VECTORS); m++) {
       scratch[m * WORKGROUP + local] = sums[i][m];

@@ -70,7 +70,7 @@ bool is_matvec(TunedKernel kernel) { return kernel == TunedKernel::matvec || ker
 
 // With a gate and a code book.
 u32 matvec_memory(const MatVecTile& tile, u32 tokens) {
-  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = tile.int8 ? 1024 : 64;
+  const u32 block_bytes = (tile.int8 ? 3 : 9) * 16, code_book_bytes = 1024;
   const u32 threads = 2 * tile.blocks * tokens, sums = 2 * tile.rows * tokens;
   return tile.blocks * tokens * block_bytes + (sums + 1) * threads * u32(sizeof(float)) + code_book_bytes;
 }
@@ -87,9 +87,9 @@ u32 gemm_memory(const GemmTile& tile) {
            (6 * tile.tokens + tile.matrix * tile.rows) * u32(sizeof(float)) + 64;
   }
   const u32 numbers = (tile.tokens + tile.rows) * tile.depth(), scales = tile.tokens * u32(sizeof(float));
-  if (tile.f16) return (tile.tokens + tile.rows / 8 * 9) * tile.depth() * 2 + 6 * scales + 64;
+  if (tile.f16) return numbers * 2 + 6 * scales + 1024;
   const u32 squares = gemm_threads(tile) * u32(sizeof(float));
-  return scales + squares + (tile.int8 ? numbers + numbers / 16 * 8 + 1024 : numbers * 4 + 64);
+  return scales + squares + (tile.int8 ? numbers + numbers / 16 * 8 : numbers * 4) + 1024;
 }
 
 u32 threads_of(TunedKernel kernel, u32 candidate) {

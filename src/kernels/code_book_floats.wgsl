@@ -1,8 +1,8 @@
-// See code_book.wgsl.
+// See code_book.wgsl. In little memory, and without halves, of which a CPU makes floats step by step.
 
 var<workgroup> code_book: array<f32, 16>;
 
-// Before the first load32 or load8_in_tile, with a barrier between them.
+// Before the first load32, with a barrier between them.
 fn prepare(local: u32) {
   for (var i = local; i < 16u; i += WORKGROUP) {
     code_book[i] = look_up(values, vec4<u32>(i)).x;
@@ -14,17 +14,9 @@ fn four_of_book(codes: u32) -> vec4<f32> {
                    code_book[(codes >> 24u) & 15u]);
 }
 
-fn load32(row: u32, u: u32) -> Block {
-  let block = (row + u) >> 2u;
-  let w = weights4[block];
+fn load32(row: u32, n: u32) -> Block {
+  let w = weights4[row + n];
   return Block(array<vec4<f32>, 8>(four_of_book(w.x), four_of_book(w.x >> 4u), four_of_book(w.y), four_of_book(w.y >> 4u),
                                    four_of_book(w.z), four_of_book(w.z >> 4u), four_of_book(w.w), four_of_book(w.w >> 4u)),
-               scales_of(block), vec2<f32>(0.0));
-}
-
-// As load8, once there is the book.
-fn load8_in_tile(unit: u32) -> Eight {
-  let d = scales_of(unit >> 2u)[(unit >> 1u) & 1u];
-  let word = weights1[unit];
-  return Eight(d * four_of_book(word), d * four_of_book(word >> 4u));
+               scales_of(row + n), vec2<f32>(0.0));
 }

@@ -9,16 +9,12 @@ const STORING = THREADS_T / STORE_PARTS;
 fn store_sums(sums: ptr<function, Sums>, local: u32, count: u32) {
   let tn = local % THREADS_N;
   let tt = local / THREADS_N;
-  var rounds: array<array<vec4<f32>, 2u * STORE_T>, 8u / STORE_T>;  // so few ways to go on cost a compiler little
-  for (var i = 0u; i < 16u; i++) {
-    rounds[i / (2u * STORE_T)][i % (2u * STORE_T)] = (*sums)[i];
-  }
   for (var round = 0u; round < 8u / STORE_T; round++) {
     for (var part = 0u; part < STORE_PARTS; part++) {
       workgroupBarrier();
       if (STORE_PARTS == 1u || tt / STORING == part) {
         for (var i = 0u; i < 2u * STORE_T; i++) {
-          keep_sums(tt % STORING, i * THREADS_N + tn, rounds[round][i]);
+          keep_sums(tt % STORING, i * THREADS_N + tn, (*sums)[i]);
         }
       }
       workgroupBarrier();
@@ -26,6 +22,9 @@ fn store_sums(sums: ptr<function, Sums>, local: u32, count: u32) {
       for (var i = local; i < min(STORE_T * STORING, max(count, first) - first) * OUT_N; i += WORKGROUP) {
         store(first + i / OUT_N, i % OUT_N, i / OUT_N);
       }
+    }
+    for (var i = 2u * STORE_T; i < 16u; i++) {  // to a compiler simpler than an array that is read by the round
+      (*sums)[i - 2u * STORE_T] = (*sums)[i];
     }
   }
 }

@@ -16,8 +16,8 @@ const_assert TILE_K == 32u && TILE_N == 128u && THREADS_T >= STORE_PARTS && (THR
 // Of a step [eight numbers][four of them][pair of rows of a quarter][quarter of the tile][two of the four]: both rows in turn.
 var<workgroup> x_tile: array<array<array<array<array<vec4<f16>, 2>, 4>, THREADS_T>, 2>, X_LANES>;
 var<workgroup> x_scale: array<array<vec2<f32>, 4>, THREADS_T>;  // [pair of rows of a quarter][quarter of the tile]
-// [eight numbers][four of them][row of an eighth][eighth of the tile]; a ninth spreads rows over the banks.
-var<workgroup> w_tile: array<array<array<array<vec4<f16>, 9>, THREADS_N>, 2>, X_LANES>;
+// [eight numbers][four of them][two eighths of the tile][row of an eighth][which of the two]: threads read side by side.
+var<workgroup> w_tile: array<array<array<array<array<vec4<f16>, 2>, THREADS_N>, 4>, 2>, X_LANES>;
 // During a step, of eight numbers of a row the largest: [row, pair by pair]; then sums.
 var<workgroup> kept: array<vec4<u32>, TILE_T>;
 
@@ -67,18 +67,20 @@ fn x_unit_or_zeros(i: u32, unit: u32, row_units: u32) -> Eight {
   return Eight();
 }
 
-fn keep_w(row: u32, w: Block) {
+fn keep_w(row: u32, w: Block, factor: f32) {
   for (var i = 0u; i < 8u; i++) {
-    let scale = W_SCALE * w.scale[i / 4u];
-    let offset = W_SCALE * w.offset[i / 4u] - SHIFT * scale;
-    w_tile[i / 2u][i % 2u][row & (THREADS_N - 1u)][row / THREADS_N] = vec4<f16>(scale * w.q[i] + offset);
+    let scale = factor * w.scale[i / 4u];
+    let offset = factor * w.offset[i / 4u] - SHIFT * scale;
+    w_tile[i / 2u][i % 2u][row / (2u * THREADS_N)][row & (THREADS_N - 1u)][(row / THREADS_N) & 1u] = vec4<f16>(scale * w.q[i] + offset);
   }
 }
 
 fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) {
   var begins: array<u32, TILE_N / W_STEP>;
+  var factors: array<f32, TILE_N / W_STEP>;
   for (var i = 0u; i < TILE_N / W_STEP; i++) {
     begins[i] = w_begin(i) / (4u / STEP);
+    factors[i] = W_SCALE * weight_scale(w_begin(i) / row_units);
   }
   prepare(local);
   for (var base = 0u; base < row_units; base += 4u) {
@@ -90,11 +92,18 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
     workgroupBarrier();
     keep_x(local, a, b);
     for (var i = 0u; i < TILE_N / W_STEP; i++) {
-      keep_w(local + i * W_STEP, load32(begins[i], base / (4u / STEP)));
+      keep_w(local + i * W_STEP, load32(begins[i], base / (4u / STEP)), factors[i]);
     }
     workgroupBarrier();
     add_products(sums, local, count);
   }
+}
+
+// Four numbers of each eighth's row `tn`. Where a compiler sees how large an index may be, its loads have constant offsets.
+fn w_rows(unit: u32, four: u32, tn: u32) -> array<vec4<f16>, 8> {
+  let u = unit & (X_LANES - 1u);
+  return array<vec4<f16>, 8>(w_tile[u][four][0][tn][0], w_tile[u][four][0][tn][1], w_tile[u][four][1][tn][0], w_tile[u][four][1][tn][1],
+                             w_tile[u][four][2][tn][0], w_tile[u][four][2][tn][1], w_tile[u][four][3][tn][0], w_tile[u][four][3][tn][1]);
 }
 
 fn add_products(sums: ptr<function, Sums>, local: u32, count: u32) {
@@ -103,17 +112,17 @@ fn add_products(sums: ptr<function, Sums>, local: u32, count: u32) {
   var products: array<vec2<f16>, 32>;  // [pair of rows of x][row of the weight]
   for (var unit = 0u; unit < X_LANES; unit++) {
     for (var i = 0u; i < 2u; i++) {
-      let w = w_tile[unit][i][tn];
-      let x = x_tile[unit][i][tt];
+      let w = w_rows(unit, i, tn);
       for (var first = 0u; first < 4u; first += 2u) {
-        if (2u * first * THREADS_T < count) {
+        if (first == 0u || 2u * first * THREADS_T < count) {
           for (var pair = first; pair < first + 2u; pair++) {
+            let x = x_tile[unit & (X_LANES - 1u)][i][tt][pair];
             for (var n = 0u; n < 8u; n++) {
               var sum = products[8u * pair + n];
-              sum += x[pair][0].xy * w[n].x;
-              sum += x[pair][0].zw * w[n].y;
-              sum += x[pair][1].xy * w[n].z;
-              products[8u * pair + n] = sum + x[pair][1].zw * w[n].w;
+              sum += x[0].xy * w[n].x;
+              sum += x[0].zw * w[n].y;
+              sum += x[1].xy * w[n].z;
+              products[8u * pair + n] = sum + x[1].zw * w[n].w;
             }
           }
         }

@@ -70,6 +70,7 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
   }
   prepare(local);
   let begin = w_begin(0u) / (4u / STEP);
+  let factor = W_SCALE * weight_scale(w_begin(0u) / row_units);
 
   for (var base = 0u; base < row_units; base += 4u) {
     workgroupBarrier();
@@ -81,7 +82,7 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
       keep_x(x_tile_row(local, i) * STRIDE + 8u * lane, lifts[i] * v.lo, lifts[i] * v.hi);
     }
     if (local < TILE_N) {
-      keep_w(local * STRIDE, load32(begin, base / (4u / STEP)));
+      keep_w(local * STRIDE, load32(begin, base / (4u / STEP)), factor);
     }
     workgroupBarrier();
     add_products(sums, local / SUBGROUP);
@@ -96,9 +97,9 @@ fn keep_x(at: u32, lo: vec4<f32>, hi: vec4<f32>) {
   }
 }
 
-fn keep_w(at: u32, w: Block) {
+fn keep_w(at: u32, w: Block, factor: f32) {
   for (var i = 0u; i < 8u; i++) {
-    let four = vec4<f16>(W_SCALE * (w.scale[i / 4u] * (w.q[i] - SHIFT) + w.offset[i / 4u]));
+    let four = vec4<f16>(factor * (w.scale[i / 4u] * (w.q[i] - SHIFT) + w.offset[i / 4u]));
     for (var j = 0u; j < 4u; j++) {
       w_tile[at + 4u * i + j] = four[j];
     }

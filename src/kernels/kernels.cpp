@@ -46,7 +46,7 @@ PipelineDesc finish_matmul(Shader& shader) {
 
 // By lanes of a CPU.
 PipelineDesc matmul_of_lanes(std::string_view name, Shader& shader, const MatMulKind& kind) {
-  add_matmul(shader, kind).format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
+  add_matmul(shader, kind).format(*kind.format, 8, false, kind.odd_units, false).blocks(*kind.format);
   return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
 }
 
@@ -113,7 +113,9 @@ PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
   shader.constants(GemmConstants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()});
   const bool splits = tile.splits > 1;
   if (splits) shader.constants(GemmSplitConstants{.SPLITS = tile.splits});
-  add_matmul(shader, splits ? kind_of_partial(kind) : kind).format(*kind.format, 8).tile(*kind.format, tile);
+  add_matmul(shader, splits ? kind_of_partial(kind) : kind)
+      .format(*kind.format, 8, false, true, tile.matrix == 0)
+      .tile(*kind.format, tile);
   shader.add(splits ? "gemm_partial" : "gemm_output").add(splits ? "gemm_split" : "gemm_whole");
   return finish_matmul(shader.add("gemm"));
 }

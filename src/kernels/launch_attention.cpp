@@ -26,13 +26,13 @@ u32 attention_scratch(const AttentionTile& tile) {
 }
 
 // Queries; but for broadcasts in prefill, by four, three vectors a thread and eight for each four; in decode scratch,
-// weights, and a vector for each thread and each of eight groups.
+// and in one place weights and a vector for each thread.
 u32 attention_bytes(const HeadShape& heads, const AttentionTile& tile) {
   const u32 queries = tile.vectors * heads.key * u32(sizeof(float));
   if (tile.broadcasts) return queries;
   const u32 by_four = 4 * quads(tile.vectors) * heads.key * u32(sizeof(float));
   if (tile.lanes == 0) return by_four + 128 * quads(tile.vectors) + 48 * tile.threads;
-  return by_four + 16 * (attention_scratch(tile) + tile.positions * quads(tile.vectors) + tile.threads + 8);
+  return by_four + 16 * (attention_scratch(tile) + std::max(tile.positions * quads(tile.vectors), tile.threads));
 }
 
 // Rows of one head after the other, transformed where HADAMARD > 1 and stored.

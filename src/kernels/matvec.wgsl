@@ -11,7 +11,7 @@ const WEIGHT_ROWS = select(ROWS, 2u * ROWS, GATED);
 const SUMS = TOKENS * WEIGHT_ROWS;  // [token][weight row]
 
 var<workgroup> tile: array<Activations, TILE * TOKENS>;  // [token][block]
-var<workgroup> squares: array<f32, WORKGROUP>;            // [token][half block]: of x
+var<workgroup> squares: array<vec4<f32>, WORKGROUP / 4u>;  // [token][half block], four in a vector: of x
 
 // Thread h of a token's 2 TILE brings half h % 2 of block base + h / 2 into the tile. Returns Σ x².
 fn stage(first_token: u32, base: u32, local: u32) -> f32 {
@@ -83,7 +83,7 @@ fn matvec(group: vec2<u32>, local: u32) {
     }
   }
 
-  squares[local] = square;
+  squares[local / 4u][local % 4u] = square;
   share(&sums, local, lane);
   if (OUT_ROWS * TOKENS > WORKGROUP) {
     for (var i = local; i < OUT_ROWS * TOKENS; i += WORKGROUP) {
@@ -101,11 +101,11 @@ fn store(first_token: u32, token: u32, first_row: u32, out: u32) {
   }
   var scale = 1.0;
   if (NORM) {
-    var sum = 0.0;
-    for (var h = 0u; h < 2u * TILE; h++) {
-      sum += squares[token * 2u * TILE + h];
+    var sums = vec4<f32>();
+    for (var h = 0u; h < TILE / 2u; h++) {
+      sums += squares[token * (TILE / 2u) + h];
     }
-    scale = inverseSqrt(sum / params.width + params.eps);
+    scale = inverseSqrt(dot(sums, vec4<f32>(1.0)) / params.width + params.eps);
   }
   let last = params.rows - 1u;
   var value = scale * weight_scale(min(row, last)) * total(token * WEIGHT_ROWS + out % ROWS, out / ROWS);

@@ -116,7 +116,10 @@ Shader& Shader::function(graph::Function function, bool named) {
   return *this;
 }
 
-Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units) {
+Shader& Shader::format(const formats::Format& format, u32 table_binding, bool keeps_books, bool odd_units,
+                       bool halves) {
+  halves_ = halves;
+  text_ += std::string("const BY_HALVES = ") + (halves ? "true;\n" : "false;\n");
   if (format.gpu_table) {
     has_table_ = true;
     text_ += "@group(0) @binding(" + std::to_string(table_binding) + ") var<storage, read> table: array<u32>;\n";
@@ -149,10 +152,10 @@ Shader& Shader::blocks(const formats::Format& format) {
   if (has_bytes(format) && !has_floats) {
     add("load_bytes");
   } else {
-    text_ += "const SHIFT = 0.0;\nconst STEP = 4u;\n";
+    text_ += std::string("const SHIFT = 0.0;\nconst STEP = ") + (has_bytes(format) ? "1u;\n" : "4u;\n");
     if (!has_floats) add("load32");
   }
-  return prepared(format, "code_book_floats");
+  return prepared(format, halves_ ? "code_book_pairs" : "code_book_floats");
 }
 
 Shader& Shader::bytes(const formats::Format& format) {
@@ -179,7 +182,7 @@ Shader& Shader::tile(const formats::Format& format, const GemmTile& tile) {
     return enable("f16").enable("chromium_experimental_subgroup_matrix").blocks(format).with("gemm_tile_matrix");
   }
   if (tile.f16) return enable("f16").blocks(format).with("gemm_tile_f16").add("gemm_store");
-  prepared(format, "code_book_floats");
+  prepared(format, "code_book_pairs");
   if (!defines(format, "scales_of")) text_ += "fn load8_in_tile(unit: u32) -> Eight {\n  return load8(unit);\n}\n";
   return add("gemm_tile").add("gemm_squares").add("gemm_store");
 }

@@ -50,8 +50,10 @@ class Shader {
   // apply(a, b), the function; named in the label unless that says it already.
   Shader& function(graph::Function function, bool named = true);
   // A weight format's fragment; its table is bound behind everything else. keeps_books: see candidates.h;
-  // odd_units: see MatMulKind.
-  Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false, bool odd_units = true);
+  // odd_units: see MatMulKind. halves: weights may become floats by way of halves, which costs a CPU many steps, and a
+  // code book that has two in a word costs memory.
+  Shader& format(const formats::Format& format, u32 table_binding, bool keeps_books = false, bool odd_units = true,
+                 bool halves = true);
   // Products of 32 of the format's weights at a time; int8: with activations of 8 bits, of formats that have bytes.
   Shader& products(const formats::Format& format, bool int8 = false);
   // The format's weights alone, 32 at a time.
@@ -73,7 +75,7 @@ class Shader {
   void add_constant(const std::string& name, bool flag, u32 value);
 
   std::string name_, text_;
-  bool has_table_ = false;
+  bool has_table_ = false, halves_ = true;
 };
 
 }  // namespace pronk::kernels

@@ -1,4 +1,6 @@
 // Products and look-ups with additive weights (formats/additive.h) against the CPU's in double precision.
+#include <optional>
+
 #include "formats/additive.h"
 #include "kernels/candidates.h"
 #include "kernels/kernels.h"
@@ -17,14 +19,16 @@ class AdditiveOp : public OpCaseTest {
   };
   static constexpr Kind kinds[] = {{24, 1, 8}, {24, 2, 8}, {24, 8, 16}, {25, 1, 8}, {25, 2, 32}};
 
-  static engine::OpCase product(const Kind& kind, MatMulKernel kernel, u32 tokens, u32 cols = 320) {
+  static engine::OpCase product(const Kind& kind, MatMulKernel kernel, u32 tokens, u32 cols = 320,
+                                std::optional<u32> candidate = {}) {
     const formats::Format* format = formats::find_additive(kind.code_type, kind.books, kind.group);
     const MatMulSpec spec{.kernel = kernel,
                           .kind = {format, true, true, graph::Epilogue::add},
                           .rows = 37,
                           .cols = cols,
                           .tokens = tokens,
-                          .padding = 3};
+                          .padding = 3,
+                          .candidate = candidate};
     return engine::matmul_case(spec, runner().device().limits(), runner().device().features(), 1);
   }
 };
@@ -35,6 +39,18 @@ TEST_F(AdditiveOp, MakesTheSumsOfItsVectors) {
     check(product(kind, MatMulKernel::batch, 5));
     check(product(kind, MatMulKernel::gemm, 40));
     check(engine::embed_case(*formats::find_additive(kind.code_type, kind.books, kind.group), 9, 96, 1));
+  }
+}
+
+// By floats and by halves; with the scale of a row, which some tiles leave to the kernel.
+TEST_F(AdditiveOp, EveryTileOfAGemm) {
+  const gpu::Device& device = runner().device();
+  for (u32 i = 0; i < kernels::candidate_count(kernels::TunedKernel::gemm); ++i) {
+    const formats::Format& format = *formats::find_additive(24, 2, 8);
+    if (!kernels::runs(kernels::TunedKernel::gemm, i, device.limits(),
+                       kernels::features_for(format, device.features())))
+      continue;
+    for (const u32 cols : {320u, 328u}) check(product({24, 2, 8}, MatMulKernel::gemm, 40, cols, i));
   }
 }
 

@@ -252,6 +252,31 @@ TEST_F(Candidates, HalvesOfLargeAndSmallActivations) {
     EXPECT_LE(engine::check_answers(c, c.memory).error, c.tolerance) << power;
   }
 }
+
+// Weights so small that halves would keep few of their bits, or none, are lifted first.
+TEST_F(Candidates, HalvesOfSmallWeights) {
+  constexpr float power = 0x1p-15f;
+  const formats::Format& format = *formats::find("F32");
+  u32 checked = 0;
+  for (u32 i = 0; i < kernels::candidate_count(TunedKernel::gemm); ++i) {
+    const kernels::GemmTile& tile = kernels::gemm_tiles()[i];
+    if ((!tile.f16 && tile.matrix == 0) || !runs(TunedKernel::gemm, i)) continue;
+    engine::OpCase c = engine::matmul_case(
+        {.kernel = MatMulKernel::gemm, .kind = {&format}, .rows = 9, .cols = 96, .tokens = 20, .candidate = i},
+        runner().device().limits(), runner().device().features(), 1);
+    const engine::OpStep& step = c.steps[0];
+    for (const u32 binding : {2u, 4u}) {  // the weight, and activations as much larger
+      Bytes& bytes = c.memory[step.memory[binding]];
+      std::vector<float> floats = as<float>(bytes);
+      for (float& v : floats) v *= binding == 2 ? power : 1 / power;
+      bytes = bytes_of(floats);
+    }
+    ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
+    EXPECT_LE(engine::check_answers(c, c.memory).error, c.tolerance) << kernels::candidate_name(TunedKernel::gemm, i);
+    ++checked;
+  }
+  if (checked == 0) GTEST_SKIP() << "the device has no f16";
+}
 #endif
 
 TEST_F(Candidates, TheDefaultRunsEverywhere) {
