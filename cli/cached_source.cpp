@@ -29,7 +29,7 @@ class CachedSource final : public ByteSource {
         entry_(CacheEntry::open(options.cache, url, !options.header_only)),
         keep_(!options.header_only && entry_.writable()),
         md5_(options.md5),
-        whole_(entry_.info().sha256, md5_) {
+        whole_(entry_.info().complete ? WholeCheck("", "") : WholeCheck(entry_.info().sha256, md5_)) {
     if (!entry_.trouble().empty()) note("no cache: " + entry_.trouble());
   }
 

@@ -201,8 +201,6 @@ std::string tuning_path(const std::string& folder, const gpu::AdapterInfo& adapt
   return (std::filesystem::path(folder) / ("tuning-" + digest.substr(0, 16) + ".txt")).string();
 }
 
-namespace {
-
 // What is not there, is damaged or was measured elsewhere is as if nothing had been measured.
 std::shared_ptr<const kernels::Tuning> stored_tuning(const std::string& folder, const gpu::AdapterInfo& adapter) {
   if (folder.empty()) return nullptr;
@@ -211,8 +209,6 @@ std::shared_ptr<const kernels::Tuning> stored_tuning(const std::string& folder, 
   auto tuning = tune::parse_tuning(**text, adapter);
   return tuning ? std::make_shared<const kernels::Tuning>(std::move(*tuning)) : nullptr;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open) {
   PRONK_TRY(auto device, open_device(choice.backend, choice.timestamps));

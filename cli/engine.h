@@ -73,6 +73,8 @@ Result<OpenModel> open_headers(const std::string& location, const SourceOptions&
 Result<std::unique_ptr<gpu::Device>> open_device(std::string_view backend, bool timestamps = false);
 // Where the choices that were measured on a device lie, in a folder.
 std::string tuning_path(const std::string& folder, const gpu::AdapterInfo& adapter);
+// What was measured on a device; null: nothing.
+std::shared_ptr<const kernels::Tuning> stored_tuning(const std::string& folder, const gpu::AdapterInfo& adapter);
 // Loads everything and waits until the engine is ready.
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice);
 Result<std::unique_ptr<Engine>> open_engine(const EngineChoice& choice, OpenModel open);

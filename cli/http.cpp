@@ -24,7 +24,6 @@ constexpr auto first_pause = std::chrono::milliseconds(250);
 constexpr auto longest_pause = std::chrono::seconds(30);
 constexpr auto longest_silence = std::chrono::seconds(60);
 constexpr long connect_seconds = 20;
-constexpr u64 near_bytes = 256 << 10;  // a gap that is read through rather than asked for anew
 constexpr u64 error_page_bytes = 64 << 10;
 
 bool same_letters(std::string_view a, std::string_view lower) {

@@ -12,6 +12,8 @@
 
 namespace pronk::cli {
 
+constexpr u64 near_bytes = 256 << 10;  // a gap that is read through rather than asked for anew
+
 // What a server says of a file; empty or absent where it says nothing.
 struct RemoteInfo {
   std::optional<u64> size = {};

@@ -1,11 +1,14 @@
 #include "made_source.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "convert/plan.h"
 #include "files_in_turn.h"
+#include "http.h"
 #include "sources/folder.h"
 #include "sources/tokenizer_files.h"
 
@@ -15,27 +18,53 @@ namespace {
 
 constexpr u64 made_bytes = 512 << 10;  // of a tensor that are made at a time, where a unit is no larger
 
+// How far each input's file is read on from there without a jump, so that inputs that follow each other are asked for
+// at once.
+std::vector<std::array<u64, 2>> run_ends(const std::vector<convert::Part>& parts) {
+  struct Next {
+    u64 offset = 0, end = 0;
+  };
+  std::map<u32, Next> nexts;  // of each file, what is read after that
+  std::vector<std::array<u64, 2>> ends(parts.size());
+  for (u64 part = parts.size(); part-- > 0;) {
+    for (u64 i = parts[part].inputs.size(); i-- > 0;) {
+      const auto& [file, offset, bytes] = parts[part].inputs[i];
+      Next& next = nexts[file];
+      const bool follows = next.offset >= offset + bytes && next.offset - offset - bytes <= near_bytes;
+      ends[part][i] = follows ? next.end : offset + bytes;
+      next = {offset, ends[part][i]};
+    }
+  }
+  return ends;
+}
+
 class MadeSource final : public ByteSource {
  public:
-  MadeSource(FilesInTurn files, convert::Plan plan) : files_(std::move(files)), plan_(std::move(plan)) {}
+  MadeSource(FilesInTurn files, convert::Plan plan)
+      : files_(std::move(files)), plan_(std::move(plan)), ends_(run_ends(plan_.parts)) {}
 
   u64 size() const override { return plan_.bytes(); }
+  void keep_prefix(std::vector<u8> bytes) override { prefix_ = std::move(bytes); }
   Result<u64> read(u64 position, std::span<u8> into, u64 until) override;
   Status finish() override { return files_.close(); }
 
  private:
   Status read_part(u64 index, u64 within, std::span<u8> into);
   Status make(u64 index, u64 within);
-  Status read_file(const convert::Input& input, u64 within, std::span<u8> into);
+  Status read_input(u64 part, u64 input, u64 within, std::span<u8> into);
 
   FilesInTurn files_;
   const convert::Plan plan_;
-  std::vector<u8> made_;  // of a part, from made_start_ of the whole on
+  const std::vector<std::array<u64, 2>> ends_;  // of each part's inputs
+  std::vector<u8> prefix_;                      // read for the header
+  std::vector<u8> made_;                        // of a part, from made_start_ of the whole on
   u64 made_start_ = 0;
 };
 
 Result<u64> MadeSource::read(u64 position, std::span<u8> into, u64) {
-  u64 got = 0;
+  u64 got = position < prefix_.size() ? std::min<u64>(into.size(), prefix_.size() - position) : 0;
+  if (got > 0) std::copy_n(prefix_.data() + position, got, into.data());
+  if (got < into.size()) prefix_ = {};
   while (got < into.size() && position + got < size()) {
     const u64 at = position + got;
     const std::span<u8> rest = into.subspan(got);
@@ -59,7 +88,7 @@ Result<u64> MadeSource::read(u64 position, std::span<u8> into, u64) {
 
 Status MadeSource::read_part(u64 index, u64 within, std::span<u8> into) {
   const convert::Part& part = plan_.parts[index];
-  if (part.making.copies()) return read_file(part.inputs[0], within, into);
+  if (part.making.copies()) return read_input(index, 0, within, into);
   while (!into.empty()) {
     const u64 at = plan_.offsets[index] + within;
     if (at < made_start_ || at >= made_start_ + made_.size()) PRONK_OK(make(index, within));
@@ -78,20 +107,19 @@ Status MadeSource::make(u64 index, u64 within) {
   const u64 units = std::min(std::max<u64>(1, made_bytes / unit.bytes), all - first);
   std::vector<u8> bytes[2];
   const u8* inputs[2] = {};
-  u32 next = 0;
-  for (const convert::Input& input : places) {
-    std::vector<u8>& into = bytes[next];
-    into.resize(units * unit.of_inputs[next]);
-    PRONK_OK(read_file(input, first * unit.of_inputs[next], into));
-    inputs[next++] = into.data();
+  for (u64 i = 0; i < places.size(); ++i) {
+    bytes[i].resize(units * unit.of_inputs[i]);
+    PRONK_OK(read_input(index, i, first * unit.of_inputs[i], bytes[i]));
+    inputs[i] = bytes[i].data();
   }
   made_ = convert::make(making, units, inputs);
   made_start_ = plan_.offsets[index] + first * unit.bytes;
   return {};
 }
 
-Status MadeSource::read_file(const convert::Input& input, u64 within, std::span<u8> into) {
-  return files_.read(input.file, input.offset + within, into, input.offset + input.bytes);
+Status MadeSource::read_input(u64 part, u64 input, u64 within, std::span<u8> into) {
+  const convert::Input& from = plan_.parts[part].inputs[input];
+  return files_.read(from.file, from.offset + within, into, ends_[part][input]);
 }
 
 // All names of a folder of this machine.

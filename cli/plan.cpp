@@ -40,9 +40,11 @@ Result<Target> choose_target(const Args& args, EngineChoice& choice) {
   PRONK_TRY(target.device, open_device(choice.backend));
   if (!target.device) choice.backend = "cpu";
   target.name = "the CPU";
-  if (target.device)
-    target.name =
-        target.device->info().device.empty() ? target.device->info().description : target.device->info().device;
+  if (target.device) {
+    const gpu::AdapterInfo& info = target.device->info();
+    target.name = info.device.empty() ? info.description : info.device;
+    choice.options.tuning = stored_tuning(choice.tuning_folder, info);
+  }
   return target;
 }
 

@@ -27,8 +27,8 @@ namespace {
 
 class FileSource final : public ByteSource {
  public:
-  static Result<std::unique_ptr<ByteSource>> open(const std::string& path, const std::string& md5) {
-    auto source = std::unique_ptr<FileSource>(new FileSource(path, md5));
+  static Result<std::unique_ptr<ByteSource>> open(const std::string& path) {
+    auto source = std::unique_ptr<FileSource>(new FileSource(path));
     const auto os_error = [&] { return fail(path + ": " + std::strerror(errno)); };
     source->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (source->descriptor_ < 0) return os_error();
@@ -53,7 +53,6 @@ class FileSource final : public ByteSource {
       if (part == 0) break;
       got += u64(part);
     }
-    whole_.add(position, into.first(got));
     return got;
   }
 
@@ -64,20 +63,9 @@ class FileSource final : public ByteSource {
     return std::make_shared<const MappedFile>(std::move(file));
   }
 
-  // Of a mapped file nothing was read so far.
-  Status finish() override {
-    std::vector<u8> rest(whole_.wanted() ? 1 << 20 : 0);
-    while (whole_.wanted() && whole_.position() < size_) {
-      PRONK_TRY(const u64 got, read(whole_.position(), rest, size_));
-      if (got == 0) return fail(path_ + ": has changed its size while it was read");
-    }
-    return whole_.finish(path_);
-  }
-
  private:
-  FileSource(std::string path, const std::string& md5) : path_(std::move(path)), whole_("", md5) {}
+  explicit FileSource(std::string path) : path_(std::move(path)) {}
   std::string path_;
-  WholeCheck whole_;
   int descriptor_ = -1;
   u64 size_ = 0;
 };
@@ -202,7 +190,7 @@ Result<std::optional<std::string>> read_whole(const std::string& location, const
 }
 
 Result<std::unique_ptr<ByteSource>> open_source(const std::string& location, const SourceOptions& options) {
-  if (!is_url(location)) return FileSource::open(location, options.md5);
+  if (!is_url(location)) return FileSource::open(location);
   if (options.cache.empty()) return std::make_unique<UrlSource>(location, options.md5);
   return open_cached_source(location, options);
 }

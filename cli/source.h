@@ -39,7 +39,8 @@ class ByteSource {
 struct SourceOptions {
   std::string cache = {};    // folder; empty: none
   bool header_only = false;  // little will be read, so nothing is written to the cache
-  std::string md5 = {};      // of the whole file, in hex; empty: not known. finish() fails where it is another
+  // Of the whole file, in hex; empty: not known. Where it comes from a server and is another, finish() fails.
+  std::string md5 = {};
 };
 
 constexpr Option cache_option{.name = "--cache",

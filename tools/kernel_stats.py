@@ -80,7 +80,7 @@ def row_of(kernel, output):
     constant = {name: int(value) for name, value in re.findall(r"([A-Z]+(?:_[A-Z]+)?)=(\d+)", kernel)}
     if kernel.startswith("matvec"):
         row[8] = f"{vector / (32 * constant['ROWS'] * (2 if 'GATED' in kernel else 1)):.2f}"
-    if kernel.startswith("gemm"):
+    if kernel.startswith("gemm_TILE"):
         steps = 64 * constant["TILE_K"] // max(fma, 1)  # a thread makes 8 × 8 sums
         instructions, twice = count(outer, "v_") + (steps - 1) * vector, steps * packed(inner)
         row[9:] = [f"{steps * fma / (instructions + twice):.3f}", f"{(steps * fma - twice) / instructions:.3f}"]

@@ -34,7 +34,12 @@ Result<GpuBackend> make_gpu_backend(const files::Gguf& file, const models::Model
 GpuSizes gpu_sizes(const models::Model& model, const LoadOptions& options, u32 context, graph::KvTypes kv,
                    const gpu::Limits& limits, const gpu::Features& features) {
   GpuSizes sizes{.possible = StagedLoader::check(model.graph)};
-  const PlanOptions asked{.context = context, .kv = kv, .all_logits = options.scoring};
+  // Choices of an adapter's class need no memory of their own.
+  const PlanOptions asked{.context = context,
+                          .kv = kv,
+                          .all_logits = options.scoring,
+                          .tuning = options.tuning,
+                          .activations = options.activations};
   auto plan = plan_gpu(model, asked, limits, features);
   if (!plan) {
     if (sizes.possible) sizes.possible = std::unexpected(plan.error());

@@ -29,7 +29,8 @@ struct PlanOptions {
   u32 chunk = 256;          // most tokens of one prefill submission
   bool all_logits = false;  // prefill also makes the graph's output for every token, for scoring
   bool hidden = false;      // the output is hidden states instead of logits; there is no sampling
-  // Measured choices, of activations of 8 bits only where those may be; buffers and bindings do not depend on them.
+  // Measured choices, of activations of 8 bits only where those may be. Of all buffers those of activations alone
+  // depend on them: a GEMM that splits k has partial sums.
   std::shared_ptr<const kernels::Tuning> tuning = nullptr;
   graph::Activations activations = graph::Activations::q8;
 };
@@ -42,10 +43,20 @@ struct Kernel {
   kernels::Grid grid_for(u32 tokens) const { return scale(grid, tokens); }
 };
 
+// Steps that a dispatch is for: few tokens are at most kernels::batch_limit.
+enum class Tokens : u8 { any, few, many, none };
+
 struct Dispatch {
   Kernel kernel;
   std::vector<Range> bindings;
-  std::optional<Kernel> small_batch;  // instead, on the same bindings, for at most kernels::batch_limit tokens
+  std::optional<Kernel> small_batch;  // instead, on the same bindings, for few tokens
+  Tokens tokens = Tokens::any;
+
+  // Null: this step does without.
+  const Kernel* kernel_for(bool few) const {
+    if (tokens != Tokens::any && tokens != (few ? Tokens::few : Tokens::many)) return nullptr;
+    return few && small_batch ? &*small_batch : &kernel;
+  }
 };
 
 struct GpuPlan {

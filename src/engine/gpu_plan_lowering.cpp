@@ -150,26 +150,41 @@ class Lowering {
     const Range bias = biases.empty() ? layout_.nothing() : plan_.weights.vector(biases).range;
     const u32 end = graph::slice_of(fused_.values, matmul.out).column + fused_.values[u32(matmul.out)].width;
     for (const MatrixPart& part : matrix.parts) {
-      const kernels::MatMul product = product_of(matmul, matrix, part, end);
-      const kernels::MatMulOperands operands{.state = bind_state(),
-                                             .weight = bind(part.range),
-                                             .x = bind_value(matmul.x),
-                                             .norm = bind_vector(matmul.norm),
-                                             .bias = bind(bias),
-                                             .y = bind_value(matmul.out)};
+      kernels::MatMul product = product_of(matmul, matrix, part, end);
+      kernels::MatMulOperands operands{.state = bind_state(),
+                                       .weight = bind(part.range),
+                                       .x = bind_value(matmul.x),
+                                       .norm = bind_vector(matmul.norm),
+                                       .bias = bind(bias),
+                                       .y = bind_value(matmul.out)};
       const auto lowered = [&](MatMulKernel each) {
-        kernels::MatMul chosen = product;
-        const kernels::TunedKernel tuned = kernels::tuned(each);
-        const std::string key = kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols);
-        gpu::Features features = kernels::features_for(*matrix.format, features_);
-        if (plan_.options.activations == graph::Activations::f32)
-          features.integer_dot_product = features.shader_f16 = false;
-        chosen.candidate = planned_candidate(plan_.options, tuned, key, limits_, features);
-        return kernels::lower(chosen, each, operands, limits_, features_);
+        product.candidate = candidate_of(kernels::tuned(each), product.kind, matrix, part);
+        if (const u64 bytes = partial_bytes(kernels::tuned(each), product))
+          operands.partial = bind(new_activation(bytes));
+        return kernels::lower(product, each, operands, limits_, features_);
       };
       const bool narrow = matrix.rows <= kernels::narrow_rows;  // cut matrices add up as whole ones do
       emit_matmul(lowered, narrow ? MatMulKernel::batch : MatMulKernel::gemm, MatMulKernel::batch);
     }
+  }
+
+  u32 candidate_of(kernels::TunedKernel kernel, const kernels::MatMulKind& kind, const Matrix& matrix,
+                   const MatrixPart& part) const {
+    const std::string key = kernels::tuning_key(kernel, *kind.format, part.rows, matrix.cols);
+    gpu::Features features = kernels::features_for(*kind.format, features_);
+    if (plan_.options.activations == graph::Activations::f32)
+      features.integer_dot_product = features.shader_f16 = false;
+    const u32 candidate = planned_candidate(plan_.options, kernel, key, limits_, features);
+    // Parts of a cut matrix take what the whole would.
+    const bool room = has_room(kernel, candidate, kernels::weight_rows(kind, matrix.rows), step_.rows, limits_);
+    return room ? candidate : kernels::default_candidate(kernel, features);
+  }
+
+  // Of what a GEMM that splits k leaves; else 0.
+  u64 partial_bytes(kernels::TunedKernel kernel, const kernels::MatMul& product) const {
+    const auto tile = kernels::gemm_tile(kernel, *product.candidate);
+    if (!tile || tile->splits == 1) return 0;
+    return kernels::gemm_partial_bytes(tile->splits, kernels::weight_rows(product.kind, product.rows), step_.rows);
   }
 
   // end: the column behind the last of the whole product.
@@ -222,8 +237,12 @@ class Lowering {
                                                    .chosen = choice,
                                                    .bias = bind_vector(matmul.bias),
                                                    .y = bind_value(matmul.out)};
-      emit_matmul([&](MatMulKernel each) { return kernels::lower(product, each, operands, limits_, features_); },
-                  MatMulKernel::gemm, MatMulKernel::matvec);
+      const auto lowered = [&](MatMulKernel each) {
+        std::vector<Launch> launches;
+        launches.push_back(kernels::lower(product, each, operands, limits_, features_));
+        return launches;
+      };
+      emit_matmul(lowered, MatMulKernel::gemm, MatMulKernel::matvec);
     }
   }
 
@@ -237,12 +256,19 @@ class Lowering {
     return at->second;
   }
 
-  // A product of one token, or of a chunk: by `many`, or when it is short by `few`.
+  // A product of one token, or of a chunk: by `many`, or when it is short by `few`: another kernel of the same
+  // dispatch, or a dispatch of its own where `many` is two.
   void emit_matmul(const auto& lowered, MatMulKernel many, MatMulKernel few) {
-    DraftDispatch& dispatch = emit(lowered(step_.prefill ? many : MatMulKernel::matvec));
+    std::vector<Launch> launches = lowered(step_.prefill ? many : MatMulKernel::matvec);
+    const bool splits = launches.size() > 1;
+    for (Launch& launch : launches) emit(std::move(launch)).tokens = splits ? Tokens::many : Tokens::any;
     if (!step_.prefill || many == few) return;
-    Launch batch = lowered(few);
-    dispatch.small_batch = kernel(batch);
+    Launch& batch = launches.front() = std::move(lowered(few).front());
+    if (splits) {
+      emit(std::move(batch)).tokens = Tokens::few;
+    } else {
+      program_.back().small_batch = kernel(batch);
+    }
   }
 
   void add(const graph::Norm& norm) { add_norm(norm, ValueId::none, norm.out); }
@@ -518,6 +544,13 @@ u32 planned_candidate(const PlanOptions& options, kernels::TunedKernel kernel, c
   std::optional<u32> measured;
   if (options.tuning) measured = options.tuning->find(kernel, key, limits, features);
   return measured.value_or(kernels::default_candidate(kernel, features));
+}
+
+bool has_room(kernels::TunedKernel kernel, u32 candidate, u32 weight_rows, u32 tokens, const gpu::Limits& limits) {
+  const auto tile = kernels::gemm_tile(kernel, candidate);
+  if (!tile || tile->splits == 1) return true;
+  return u64(tile->splits) * weight_rows * tokens <= kernels::most_partial_sums &&
+         kernels::gemm_partial_bytes(tile->splits, weight_rows, tokens) <= limits.max_storage_buffer_binding_size;
 }
 
 kernels::AttentionTile planned_attention(const PlanOptions& options, const kernels::HeadShape& heads, u32 tokens,

@@ -17,6 +17,7 @@ struct DraftDispatch {
   Kernel kernel;
   std::vector<Location> bindings;
   std::optional<Kernel> small_batch;
+  Tokens tokens = Tokens::any;
 };
 
 struct Draft {
@@ -30,6 +31,9 @@ struct Draft {
 // The candidate that a plan takes for a key: as measured, else the default.
 u32 planned_candidate(const PlanOptions& options, kernels::TunedKernel kernel, const std::string& key,
                       const gpu::Limits& limits, const gpu::Features& features);
+// Whether the memory of its partial sums is worth it, and a device's binding holds them: of a product of so many weight
+// rows (of both weights when gated) with so many tokens. One that splits nothing has none.
+bool has_room(kernels::TunedKernel kernel, u32 candidate, u32 weight_rows, u32 tokens, const gpu::Limits& limits);
 // Of attention, for steps of so many tokens. In decode no more splits than partial_splits().
 kernels::AttentionTile planned_attention(const PlanOptions& options, const kernels::HeadShape& heads, u32 tokens,
                                          bool decode, const gpu::Limits& limits, const gpu::Features& features);

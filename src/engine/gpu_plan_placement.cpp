@@ -65,7 +65,7 @@ Status place_activations(const Draft& draft, const gpu::Limits& limits, GpuPlan&
   const auto program_of = [&](const std::vector<DraftDispatch>& drafts) {
     std::vector<Dispatch> program;
     for (const DraftDispatch& dispatch : drafts) {
-      program.push_back({dispatch.kernel, {}, dispatch.small_batch});
+      program.push_back({dispatch.kernel, {}, dispatch.small_batch, dispatch.tokens});
       for (const Location& location : dispatch.bindings) program.back().bindings.push_back(placed(location));
     }
     return program;

@@ -321,25 +321,32 @@ Status GpuRunner::end_self_test(std::span<const u8> bytes) {
 
 namespace {
 
-// The same dispatches by other kernels: programs point at them.
+// The same dispatches by other kernels, of which none splits anything: programs point at them.
 void take_kernels(std::vector<Dispatch>& dispatches, const std::vector<Dispatch>& others) {
-  CHECK(dispatches.size() == others.size());
-  for (std::size_t i = 0; i < dispatches.size(); ++i) {
-    CHECK(dispatches[i].bindings.size() == others[i].bindings.size());
-    dispatches[i].kernel = others[i].kernel;
-    dispatches[i].small_batch = others[i].small_batch;
+  auto other = others.begin();
+  for (Dispatch& dispatch : dispatches) {
+    if (dispatch.tokens == Tokens::many) {
+      dispatch.tokens = Tokens::none;
+      continue;
+    }
+    CHECK(other != others.end() && dispatch.bindings.size() == other->bindings.size());
+    dispatch.kernel = other->kernel;
+    dispatch.small_batch = other->small_batch;
+    dispatch.tokens = other->tokens;
+    ++other;
   }
+  CHECK(other == others.end());
 }
 
 }  // namespace
 
-// The plan of a device without optional features and measured choices has the same buffers and bindings; some of its
-// kernels and grids are others.
+// The plan of a device without optional features and measured choices has the same bindings; some of its kernels and
+// grids are others. Its activations may take less: what is there stays.
 void GpuRunner::use_safer_kernels() {
   features_ = {};
   plan_.options.tuning = nullptr;
   auto safer = plan_gpu(model_, plan_.options, device_.limits(), features_);
-  CHECK(safer && safer->buffers.size() == plan_.buffers.size());
+  CHECK(safer);
   std::vector<gpu::PipelineId> pipelines;
   for (const gpu::PipelineDesc& desc : safer->pipelines) {
     const auto same = [&](const gpu::PipelineDesc& each) { return each.label == desc.label; };
@@ -461,10 +468,10 @@ bool GpuRunner::next(Sampled& sampled) {
 
 void GpuRunner::replay(std::span<const Command> program, u32 rows, bool small_batch) {
   for (const Command& command : program) {
-    const Dispatch& d = *command.dispatch;
-    const Kernel& kernel = d.small_batch && small_batch ? *d.small_batch : d.kernel;
-    const kernels::Grid grid = kernel.grid_for(rows);
-    device_.dispatch(pipelines_[kernel.pipeline], command.group, grid.x, grid.y, grid.z);
+    const Kernel* kernel = command.dispatch->kernel_for(small_batch);
+    if (!kernel) continue;
+    const kernels::Grid grid = kernel->grid_for(rows);
+    device_.dispatch(pipelines_[kernel->pipeline], command.group, grid.x, grid.y, grid.z);
   }
 }
 

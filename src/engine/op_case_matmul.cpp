@@ -12,10 +12,20 @@ using graph::Epilogue;
 constexpr u32 x_base = 8, y_base = 5, bias_base = 3;  // of the operands within what is bound
 constexpr float matmul_eps = 1e-5f;
 
+// Of the candidate and of others, as much as the largest needs.
+u64 partial_bytes(const MatMulSpec& s) {
+  if (s.kernel != MatMulKernel::gemm || !s.candidate) return 0;
+  u32 splits = kernels::gemm_tiles()[*s.candidate].splits;
+  for (const u32 other : s.others) splits = std::max(splits, kernels::gemm_tiles()[other].splits);
+  const u32 rows = kernels::weight_rows(s.kind, s.rows);
+  return splits > 1 ? align_up(kernels::gemm_partial_bytes(splits, rows, s.tokens), 16) : 0;
+}
+
 struct MatMulInput {
   MadeUpMatrix w;
   u32 x_stride, y_stride;
   std::vector<float> x, norm, bias, y;
+  Memory partial;  // NaNs; empty where no candidate splits k
 
   MatMulInput(const MatMulSpec& s, u32 seed)
       : w(*s.kind.format, s.kind.epilogue == Epilogue::gated ? 2 * s.rows : s.rows, s.cols, seed),
@@ -24,7 +34,8 @@ struct MatMulInput {
         x(made_up_floats(x_base + u64(s.tokens) * x_stride, seed + 1, 1.5f, 0.2f)),
         norm(made_up_floats(align_up(s.cols, 8), seed + 2, 0.3f, 1)),
         bias(made_up_floats(bias_base + s.rows, seed + 3)),
-        y(made_up_floats(y_base + u64(s.tokens) * y_stride + 9, seed + 4)) {
+        y(made_up_floats(y_base + u64(s.tokens) * y_stride + 9, seed + 4)),
+        partial(partial_bytes(s), 0xff) {
     for (u32 t = 0; t < s.tokens; ++t)
       std::fill_n(&x[x_base + u64(t) * x_stride + s.cols], align_up(s.cols, 8) - s.cols, 0.0f);
     std::fill(norm.begin() + s.cols, norm.end(), 0.0f);
@@ -154,17 +165,22 @@ OpCase matmul_case(const MatMulSpec& s, const gpu::Limits& limits, const gpu::Fe
   c.tolerance = matmul_tolerance(s);
   c.bytes = in.w.gpu.size();
   c.operations = 2 * u64(in.w.rows) * s.cols * s.tokens;
-  const kernels::MatMulOperands operands{.state = add_state(c, 0, s.tokens),
-                                         .weight = add_operand(c, in.w.gpu),
-                                         .x = add_operand(c, memory_of(in.x)),
-                                         .norm = add_operand(c, memory_of(in.norm)),
-                                         .bias = add_operand(c, memory_of(in.bias)),
-                                         .y = add_operand(c, memory_of(in.y))};
-  add_step(c, kernels::lower(product, s.kernel, operands, limits, features), s.tokens);
+  kernels::MatMulOperands operands{.state = add_state(c, 0, s.tokens),
+                                   .weight = add_operand(c, in.w.gpu),
+                                   .x = add_operand(c, memory_of(in.x)),
+                                   .norm = add_operand(c, memory_of(in.norm)),
+                                   .bias = add_operand(c, memory_of(in.bias)),
+                                   .y = add_operand(c, memory_of(in.y))};
+  if (!in.partial.empty()) operands.partial = add_operand(c, in.partial);
+  const auto add_steps = [&](const kernels::MatMul& by) {
+    for (kernels::Launch& launch : kernels::lower(by, s.kernel, operands, limits, features))
+      add_step(c, std::move(launch), s.tokens);
+  };
+  add_steps(product);
   for (const u32 other : s.others) {
     kernels::MatMul same = product;
     same.candidate = other;
-    add_step(c, kernels::lower(same, s.kernel, operands, limits, features), s.tokens);
+    add_steps(same);
   }
   if (s.candidate) {
     c.variant += " " + kernels::candidate_name(kernels::tuned(s.kernel), *s.candidate);

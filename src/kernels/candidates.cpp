@@ -42,7 +42,15 @@ constexpr GemmTile many_tokens[] = {{64, 128},
                                     gemm_of_halves(32),
                                     gemm_of_matrices(8, 32),
                                     gemm_of_matrices(16, 32),
-                                    gemm_of_matrices(16, 64)};
+                                    gemm_of_matrices(16, 64),
+                                    split({64, 128}, 4),
+                                    split({64, 128}, 8),
+                                    split({64, 128, true}, 4),
+                                    split(gemm_of_halves(64), 4),
+                                    split(gemm_of_halves(64), 8),
+                                    split(gemm_of_matrices(8, 32), 4),
+                                    split(gemm_of_matrices(16, 32), 4),
+                                    split(gemm_of_matrices(16, 64), 4)};
 constexpr AttentionTile decode[] = {
     {64, 8, 0, 4, 64},        {64, 8, 0, 8, 64, true},  {64, 8, 0, 8, 64},        {64, 8, 0, 4, 64, true},
     {64, 8, 0, 16, 64, true}, {64, 8, 0, 16, 32},       {64, 8, 0, 8, 32},        {64, 8, 0, 2, 64},
@@ -173,8 +181,10 @@ u32 candidate_count(TunedKernel kernel) {
 std::string candidate_name(TunedKernel kernel, u32 candidate) {
   if (const auto tile = gemm_tile(kernel, candidate)) {
     if (tile->lanes > 0) return joined({tile->tokens, tile->rows, tile->lanes}) + "+subgroups";
-    if (tile->matrix > 0) return joined({tile->tokens, tile->rows, tile->matrix, tile->subgroup}) + "+matrices";
-    return joined({tile->tokens, tile->rows}) + (tile->int8 ? "+int8" : "") + (tile->f16 ? "+f16" : "");
+    const std::string splits = tile->splits > 1 ? "/" + std::to_string(tile->splits) : "";
+    if (tile->matrix > 0)
+      return joined({tile->tokens, tile->rows, tile->matrix, tile->subgroup}) + splits + "+matrices";
+    return joined({tile->tokens, tile->rows}) + splits + (tile->int8 ? "+int8" : "") + (tile->f16 ? "+f16" : "");
   }
   if (is_matvec(kernel)) {
     const MatVecTile& tile = matvec_tile(kernel, candidate);

@@ -47,11 +47,18 @@ struct GemmTile {
   // Not 0: gemm_tile_matrix.wgsl, by matrices of so many rows and columns of subgroups of at most so many threads, with
   // numbers that are halves: never the default.
   u32 matrix = 0, subgroup = 0;
+  // Workgroups of a tile, each with its part of k, for narrow outputs: gemm_combine.wgsl adds up what they leave in
+  // memory of its own, gemm_partial_bytes(). Never the default.
+  u32 splits = 1;
 
   u32 depth() const { return matrix > 0 ? 32 : int8 || f16 ? rows / 4 : rows / 8; }
 };
 constexpr u32 matrix_threads = 128;
 constexpr GemmTile gemm_of_matrices(u32 matrix, u32 subgroup) { return {64, 64, false, 0, false, matrix, subgroup}; }
+constexpr GemmTile split(GemmTile tile, u32 splits) {
+  tile.splits = splits;
+  return tile;
+}
 constexpr GemmTile gemm_of_lanes(u32 lanes) { return {32, 64, false, lanes}; }
 constexpr GemmTile gemm_of_halves(u32 tokens) { return {tokens, 128, false, 0, true}; }
 struct AttentionTile {
@@ -77,7 +84,7 @@ bool keeps_books(const formats::Format& format, const MatVecTile& tile, u32 toke
 std::span<const AttentionTile> attention_tiles(bool decode);
 
 u32 candidate_count(TunedKernel kernel);
-// Its constants, such as "16x4x32+subgroups": what files of measured choices call it.
+// Its constants, such as "16x4x32+subgroups" or "64x128/4" of four splits: what files of measured choices call it.
 std::string candidate_name(TunedKernel kernel, u32 candidate);
 // What products with weights of a format can use of a device's features.
 gpu::Features features_for(const formats::Format& format, gpu::Features features);

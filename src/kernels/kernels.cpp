@@ -13,7 +13,7 @@ namespace {
 using gpu::BindingType;
 using gpu::PipelineDesc;
 
-constexpr u32 embed_workgroup = 64;
+constexpr u32 embed_workgroup = 64, combine_workgroup = 64;
 // With top-k the candidates are few as long as there are more blocks than k: small blocks serve small vocabularies too.
 constexpr SampleConstants sample_tile{.WORKGROUP = 256, .TILE = 1024, .BLOCK = 64};
 
@@ -21,31 +21,23 @@ const MatVecTile& default_matvec(const gpu::Features& features) {
   return matvec_tiles(false)[default_candidate(TunedKernel::matvec, features)];
 }
 
-template <class Constants>
-Constants with_kind(Constants constants, const MatMulKind& kind) {
-  constants.NORM = kind.norm;
-  constants.BIAS = kind.bias;
-  constants.ADD = kind.epilogue == graph::Epilogue::add;
-  constants.GATE = kind.epilogue == graph::Epilogue::gate;
-  constants.GATED = kind.epilogue == graph::Epilogue::gated;
-  return constants;
-}
-
-// The same text for all kinds that have no gate.
-void add_gate(Shader& shader, const MatMulKind& kind) {
-  const bool gates = kind.epilogue == graph::Epilogue::gate || kind.epilogue == graph::Epilogue::gated;
+// The same gate for all kinds that have none.
+Shader& add_kind(Shader& shader, const MatMulKind& kind) {
+  const bool gate = kind.epilogue == graph::Epilogue::gate, gated = kind.epilogue == graph::Epilogue::gated;
   using enum graph::Function;
-  CHECK(!gates || (graph::takes_two(kind.gate) && kind.gate != add_scaled && kind.gate != clamped_gate));
-  shader.function(gates ? kind.gate : graph::Function::silu_gate, gates);
+  CHECK(!(gate || gated) || (graph::takes_two(kind.gate) && kind.gate != add_scaled && kind.gate != clamped_gate));
+  return shader.params<MatMulParams>("MatMulParams")
+      .constants(KindConstants{.NORM = kind.norm,
+                               .BIAS = kind.bias,
+                               .ADD = kind.epilogue == graph::Epilogue::add,
+                               .GATE = gate,
+                               .GATED = gated})
+      .function(gate || gated ? kind.gate : silu_gate, gate || gated);
 }
 
-// All that comes before the weight's format.
-template <class Constants>
-Shader matmul(std::string_view name, const Constants& constants, const MatMulKind& kind) {
-  Shader shader(name);
-  shader.params<MatMulParams>("MatMulParams").constants(with_kind(constants, kind)).add("common");
-  add_gate(shader.add("matmul_bindings"), kind);
-  return shader;
+// Behind a kernel's own constants, all that comes before the weight's format.
+Shader& add_matmul(Shader& shader, const MatMulKind& kind) {
+  return add_kind(shader, kind).add("common").add("matmul_bindings");
 }
 
 PipelineDesc finish_matmul(Shader& shader) {
@@ -53,11 +45,18 @@ PipelineDesc finish_matmul(Shader& shader) {
 }
 
 // By lanes of a CPU.
-template <class Constants>
-PipelineDesc matmul_of_lanes(std::string_view name, const Constants& constants, const MatMulKind& kind) {
-  Shader shader = matmul(name, constants, kind);
-  shader.format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
+PipelineDesc matmul_of_lanes(std::string_view name, Shader& shader, const MatMulKind& kind) {
+  add_matmul(shader, kind).format(*kind.format, 8, false, kind.odd_units).blocks(*kind.format);
   return finish_matmul(shader.enable("subgroups").add("lanes_common").add(name));
+}
+
+// A GEMM with splits does what comes before the sums, and nothing that comes after them.
+MatMulKind kind_of_partial(const MatMulKind& kind) {
+  const bool gated = kind.epilogue == graph::Epilogue::gated;
+  return {.format = kind.format,
+          .norm = kind.norm,
+          .epilogue = gated ? graph::Epilogue::gated : graph::Epilogue::none,
+          .odd_units = kind.odd_units};
 }
 
 // joins: what threads of a workgroup have.
@@ -77,9 +76,11 @@ bool has_odd_units(const formats::Format& format, u32 cols) {
 
 PipelineDesc matvec(const MatMulKind& kind, const MatVecTile& tile, u32 tokens) {
   CHECK(tokens == 1 || tokens == batch_tokens);
-  if (tile.blocks == 0) return matmul_of_lanes("matvec_lanes", MatVecLanesConstants{.LANES = tile.lanes}, kind);
-  const MatVecConstants constants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens};
-  Shader shader = matmul("matvec", constants, kind);
+  const std::string_view name = tile.blocks == 0 ? "matvec_lanes" : "matvec";
+  Shader shader(name);
+  if (tile.blocks == 0) return matmul_of_lanes(name, shader.constants(MatVecLanesConstants{.LANES = tile.lanes}), kind);
+  shader.constants(MatVecConstants{.LANES = tile.lanes, .ROWS = tile.rows, .TILE = tile.blocks, .TOKENS = tokens});
+  add_matmul(shader, kind);
   if (tile.subgroups) shader.enable("subgroups");
   return finish_matmul(shader.format(*kind.format, 8, keeps_books(*kind.format, tile, tokens), kind.odd_units)
                            .products(*kind.format, tile.int8)
@@ -103,13 +104,34 @@ PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias
 }
 
 PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile) {
+  const std::string_view name = tile.lanes > 0 ? "gemm_lanes" : "gemm";
+  Shader shader(name);
   if (tile.lanes > 0) {
-    const GemmLanesConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes};
-    return matmul_of_lanes("gemm_lanes", constants, kind);
+    shader.constants(GemmLanesConstants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .LANES = tile.lanes});
+    return matmul_of_lanes(name, shader, kind);
   }
-  const GemmConstants constants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()};
-  Shader shader = matmul("gemm", constants, kind);
-  return finish_matmul(shader.format(*kind.format, 8).tile(*kind.format, tile).add("gemm"));
+  shader.constants(GemmConstants{.TILE_T = tile.tokens, .TILE_N = tile.rows, .TILE_K = tile.depth()});
+  const bool splits = tile.splits > 1;
+  if (splits) shader.constants(GemmSplitConstants{.SPLITS = tile.splits});
+  add_matmul(shader, splits ? kind_of_partial(kind) : kind).format(*kind.format, 8).tile(*kind.format, tile);
+  shader.add(splits ? "gemm_partial" : "gemm_output").add(splits ? "gemm_split" : "gemm_whole");
+  return finish_matmul(shader.add("gemm"));
+}
+
+PipelineDesc gemm_combine(const MatMulKind& kind, u32 splits) {
+  Shader shader("gemm_combine");
+  shader.constants(GemmSplitConstants{.SPLITS = splits}).constants(RowConstants{.WORKGROUP = combine_workgroup});
+  return add_kind(shader, kind)
+      .add("gemm_combine")
+      .add("gemm_partial")
+      .add("gemm_output")
+      .finish({uniform, uniform, read, read, write});
+}
+
+u32 gemm_combine_grid(u32 padded_rows) { return u32(ceil_div(padded_rows, combine_workgroup)); }
+
+u64 gemm_partial_bytes(u32 splits, u32 weight_rows, u32 tokens) {
+  return u64(splits) * tokens * (u64(weight_rows) + 1) * sizeof(float);  // and sums of squares
 }
 
 PipelineDesc expert_gemm(const formats::Format& format, bool chosen, bool bias) {
@@ -149,7 +171,7 @@ Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits
 }
 
 Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile) {
-  return {u32(ceil_div(rows, gated ? tile.rows / 2 : tile.rows)), 1, 1};
+  return {u32(ceil_div(rows, gated ? tile.rows / 2 : tile.rows)), 1, tile.splits};
 }
 
 u32 gemm_step() { return gemm_tiles().front().tokens / 2; }

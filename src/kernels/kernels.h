@@ -27,6 +27,10 @@ struct MatMulKind {
   bool odd_units = false;  // an additive weight's rows are an odd number of eights: lower() sets it
 };
 bool has_odd_units(const formats::Format& format, u32 cols);
+// Of the weight whose output has so many columns: twice as many when gated.
+inline u32 weight_rows(const MatMulKind& kind, u32 rows) {
+  return kind.epilogue == graph::Epilogue::gated ? 2 * rows : rows;
+}
 
 // Bindings of both: 0 MatMulParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 norm, 6 bias, 7 y, and behind them
 // the format's table when it has one; so for embed. tokens: 1 in decode; batch_tokens serves any number, the grid's z
@@ -37,7 +41,16 @@ constexpr u32 batch_tokens = 4;  // more would double the time a kernel takes to
 // alone, which here lanes share.
 constexpr u32 batch_limit = 16;
 constexpr u32 narrow_rows = 64;
+// Of a tile with splits its y is partial sums, gemm_partial_bytes().
 gpu::PipelineDesc gemm(const MatMulKind& kind, const GemmTile& tile);
+// Makes the product of partial sums. 0 MatMulParams, 1 StepState, 2 partial sums, 3 bias, 4 y. Grid:
+// gemm_combine_grid() x tokens.
+gpu::PipelineDesc gemm_combine(const MatMulKind& kind, u32 splits);
+u32 gemm_combine_grid(u32 padded_rows);
+// weight_rows: of both weights when gated.
+u64 gemm_partial_bytes(u32 splits, u32 weight_rows, u32 tokens);
+// Sums of 512 tiles of 64 x 128: where there are more, no tile need be split for a GPU to be busy. 16 MiB.
+constexpr u64 most_partial_sums = 512 * 64 * 128;
 // 0 ExpertParams, 1 StepState, 2 and 3 the weight (twice), 4 x, 5 chosen, 6 bias, 7 y, 8 the format's table. Grid:
 // matvec_grid() x slots, token by token.
 gpu::PipelineDesc expert_matvec(const formats::Format& format, bool chosen, bool bias, const gpu::Features& features);
@@ -50,7 +63,7 @@ u32 expert_tiles(u32 slots, u32 experts);
 u64 expert_groups_bytes(u32 slots, u32 experts);
 // Workgroups for `rows` output columns.
 Grid matvec_grid(u32 rows, const MatVecTile& tile, u32 tokens, const gpu::Limits& limits, bool gated = false);
-Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile);  // its y counts tiles of tokens
+Grid gemm_grid(u32 rows, bool gated, const GemmTile& tile);  // its y counts tiles of tokens, its z splits
 u32 gemm_step();  // of the default tile: as many tokens cost as much as fewer, a step is left out as a whole
 
 // 0 EmbedParams, 1 StepState, 2 and 3 the table (twice), 4 tokens, 5 y. Grid: embed_grid() x tokens.

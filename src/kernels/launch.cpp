@@ -39,8 +39,8 @@ gpu::PipelineDesc matmul_pipeline(MatMulKernel kernel, const MatMulKind& kind, u
   return matvec(kind, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1);
 }
 
-Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
-             const gpu::Features& features) {
+std::vector<Launch> lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, const gpu::Limits& limits,
+                          const gpu::Features& features) {
   CHECK(m.kind.epilogue != graph::Epilogue::gated || !m.kind.bias);
   MatMulParams p;
   p.rows = m.rows;
@@ -57,22 +57,30 @@ Launch lower(const MatMul& m, MatMulKernel kernel, const MatMulOperands& o, cons
   const u32 candidate = m.candidate ? *m.candidate : default_candidate(tuned(kernel), features);
   MatMulKind kind = m.kind;
   kind.odd_units = has_odd_units(*kind.format, m.cols);
-  Launch launch{matmul_pipeline(kernel, kind, candidate),
-                bytes_of(p),
-                {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y},
-                table_of(*m.kind.format),
-                {},
-                {}};
+  std::vector<Launch> launches(1);
+  Launch& launch = launches.front();
+  launch.pipeline = matmul_pipeline(kernel, kind, candidate);
+  launch.params = bytes_of(p);
+  launch.operands = {o.state, o.weight, o.weight, o.x, o.norm, o.bias, o.y};
+  launch.table = table_of(*m.kind.format);
   if (const auto tile = gemm_tile(tuned(kernel), candidate)) {
     launch.grid = gemm_grid(p.padded_rows, m.kind.epilogue == graph::Epilogue::gated, *tile);
     launch.scale = {Scale::Axis::y, 1, tile->tokens};
-    return launch;
+    if (tile->splits == 1) return launches;
+    launch.operands.back() = o.partial;
+    launches.push_back({gemm_combine(m.kind, tile->splits),
+                        bytes_of(p),
+                        {o.state, o.partial, o.bias, o.y},
+                        nullptr,
+                        {gemm_combine_grid(p.padded_rows)},
+                        {Scale::Axis::y}});
+    return launches;
   }
   const bool batch = kernel == MatMulKernel::batch;
   launch.grid = matvec_grid(p.padded_rows, matvec_tiles(batch)[candidate], batch ? batch_tokens : 1, limits,
                             m.kind.epilogue == graph::Epilogue::gated);
   if (batch) launch.scale = {Scale::Axis::z, 1, batch_tokens};
-  return launch;
+  return launches;
 }
 
 namespace {

@@ -57,10 +57,12 @@ struct MatMul {
 };
 struct MatMulOperands {
   Operand state, weight, x, norm, bias, y;
+  Operand partial = y;  // gemm_partial_bytes() of a GEMM that splits k
 };
-// The three kernels have the same operands, batch and gemm the same parameters too.
-Launch lower(const MatMul& matmul, MatMulKernel kernel, const MatMulOperands& operands, const gpu::Limits& limits,
-             const gpu::Features& features);
+// The three kernels have the same operands, batch and gemm the same parameters too. A GEMM that splits k is two
+// launches, with operands of their own.
+std::vector<Launch> lower(const MatMul& matmul, MatMulKernel kernel, const MatMulOperands& operands,
+                          const gpu::Limits& limits, const gpu::Features& features);
 
 // Products with matrices of experts. Slot s of a token uses matrix chosen[t, s], or matrix s when nothing is chosen,
 // and makes columns [s · rows, (s + 1) · rows) of y. A weight that is cut has one launch for each part, which leaves

@@ -163,31 +163,23 @@ PRONK_STRUCT(AdjustParams,
   (float, repetition), (float, frequency), (float, presence)
 );
 
+// Of all products with one weight: MatMulKind.
+PRONK_STRUCT(KindConstants, (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED));
+
 // Tile constants of a matvec, powers of two; LANES <= 2 TILE · TOKENS, which is the size of a workgroup.
-PRONK_STRUCT(MatVecConstants,
-  (u32, LANES), (u32, ROWS), (u32, TILE), (u32, TOKENS),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
-);
+PRONK_STRUCT(MatVecConstants, (u32, LANES), (u32, ROWS), (u32, TILE), (u32, TOKENS));
 
 // Tile constants of a GEMM: TILE_T at most 64; TILE_K 16 or more, an eighth of TILE_N, of bytes and halves (gemm_tile_int8.wgsl,
 // gemm_tile_f16.wgsl) a quarter.
-PRONK_STRUCT(GemmConstants,
-  (u32, TILE_T), (u32, TILE_N), (u32, TILE_K),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
-);
+PRONK_STRUCT(GemmConstants, (u32, TILE_T), (u32, TILE_N), (u32, TILE_K));
+
+PRONK_STRUCT(GemmMatrixConstants, (u32, MATRIX), (u32, SUBGROUP), (u32, SUBGROUPS), (u32, SUBGROUPS_T));
+PRONK_STRUCT(GemmSplitConstants, (u32, SPLITS));  // of k: more than one
 
 // LANES: 4 or 8.
-PRONK_STRUCT(GemmMatrixConstants, (u32, MATRIX), (u32, SUBGROUP), (u32, SUBGROUPS), (u32, SUBGROUPS_T));
+PRONK_STRUCT(GemmLanesConstants, (u32, TILE_T), (u32, TILE_N), (u32, LANES));
 
-PRONK_STRUCT(GemmLanesConstants,
-  (u32, TILE_T), (u32, TILE_N), (u32, LANES),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
-);
-
-PRONK_STRUCT(MatVecLanesConstants,
-  (u32, LANES),
-  (bool, NORM), (bool, BIAS), (bool, ADD), (bool, GATE), (bool, GATED)
-);
+PRONK_STRUCT(MatVecLanesConstants, (u32, LANES));
 
 PRONK_STRUCT(EmbedConstants, (u32, WORKGROUP), (bool, BY_POSITION));
 PRONK_STRUCT(RowConstants, (u32, WORKGROUP));

@@ -18,8 +18,8 @@ using files::Stored;
 using files::TensorInfo;
 using files::TensorPart;
 
-constexpr u64 most_experts = 1 << 16;  // each is a part or more
-constexpr u64 most_padded = 4096;      // rows, each a part
+constexpr u64 most_experts = 1 << 16, most_heads = 1 << 16;  // each is a part or more
+constexpr u64 most_padded = 4096;                            // rows, each a part
 constexpr u32 bf16_type = 30;
 constexpr u32 mxfp4_type = 39, mxfp4_weights = 32, mxfp4_codes = 16, mxfp4_bytes = 17;
 
@@ -91,6 +91,7 @@ class Assembly {
   Status qkvz(NamedTensor& t);
 
   Result<u32> number(std::string_view key) const;
+  Result<u32> number_of_heads(std::string_view key) const;
   void add_rows(const TensorInfo& from, std::string name, u64 per_group, std::span<const std::pair<u64, u64>> ranges,
                 u64 groups);
   Status stack(NamedTensor& t, std::string_view of, u32 dims, u32 count);
@@ -130,7 +131,8 @@ Status Assembly::add(NamedTensor t) {
   taken_ = false;
   if (t.number && rest != "stacked" && rest != "heads" && rest != "streams")
     return bad(t, "is of one expert: not supported");
-  if (t.tensor.type == files::no_ggml_type && rest != "blocks" && rest != "ternary")
+  const bool codes = (rest == "blocks" || rest == "ternary") && t.tensor.weights() == t.tensor.bytes;
+  if (t.tensor.type == files::no_ggml_type && !codes)
     return fail(ErrorCode::unsupported,
                 "tensor " + quoted(t.theirs) + " has a type or a shape that pronk does not run");
   while (!rest.empty() && !taken_) {
@@ -146,6 +148,12 @@ Status Assembly::add(NamedTensor t) {
 
 Result<u32> Assembly::number(std::string_view key) const {
   return metadata_.u32_at(std::string(family_.architecture) + "." + std::string(key));
+}
+
+Result<u32> Assembly::number_of_heads(std::string_view key) const {
+  PRONK_TRY(const u32 heads, number(key));
+  if (heads == 0 || heads > most_heads) return fail(ErrorCode::bad_model, quoted(key) + " is out of range");
+  return heads;
 }
 
 // A matrix, or one for each expert.
@@ -279,8 +287,8 @@ Status Assembly::check_stack(const std::string& name, const Stack& stack) {
 // Of each expert, or of the whole where there are none.
 Status Assembly::halve(NamedTensor& t) {
   const TensorInfo& tensor = t.tensor;
-  if (tensor.dims < 2 || tensor.shape[1] % 2 != 0 || tensor.name.find("gate_up") == std::string::npos)
-    return bad(t, "has an odd number of rows");
+  if ((tensor.dims != 2 && tensor.dims != 3) || tensor.shape[1] % 2 != 0 || !tensor.name.contains("gate_up"))
+    return bad(t, "has an odd number of rows, or is no matrix");
   if (tensor.shape[2] > most_experts) return bad(t, "has too many experts");
   const u64 half = tensor.shape[1] / 2, first = half, none = 0;
   const std::pair<u64, u64> gate[] = {{none, half}}, up[] = {{first, half}};
@@ -407,12 +415,12 @@ Status Assembly::add_blocks(const std::string& name, const NamedTensor& codes, c
 // ---- Heads
 
 Status Assembly::by_groups(NamedTensor& t, bool split) {
-  PRONK_TRY(const u32 heads, number("attention.head_count"));
+  PRONK_TRY(const u32 heads, number_of_heads("attention.head_count"));
   PRONK_TRY(const u32 dim, number("attention.key_length"));
   PRONK_TRY(const u32 groups, metadata_.has(std::string(family_.architecture) + ".attention.head_count_kv")
-                                  ? number("attention.head_count_kv")
+                                  ? number_of_heads("attention.head_count_kv")
                                   : Result<u32>(heads));
-  if (groups == 0 || heads % groups != 0 || t.tensor.dims > 2 || rows_of(t.tensor) != (heads + 2ull * groups) * dim)
+  if (heads % groups != 0 || t.tensor.dims > 2 || rows_of(t.tensor) != (heads + 2ull * groups) * dim)
     return bad(t, "does not fit the numbers of heads");
   const u64 each = u64(heads / groups) * dim, group = each + 2 * dim;
   const std::pair<u64, u64> ranges[] = {{0, each}, {each, dim}, {each + dim, dim}};
@@ -425,7 +433,7 @@ Status Assembly::by_groups(NamedTensor& t, bool split) {
 }
 
 Status Assembly::latent(NamedTensor& t) {
-  PRONK_TRY(const u32 heads, number("attention.head_count"));
+  PRONK_TRY(const u32 heads, number_of_heads("attention.head_count"));
   PRONK_TRY(const u32 key, number("attention.key_length_mla"));
   PRONK_TRY(const u32 rotated, number("rope.dimension_count"));
   PRONK_TRY(const u32 value, number("attention.value_length_mla"));
@@ -460,11 +468,10 @@ Status Assembly::latent(NamedTensor& t) {
 }
 
 Status Assembly::qkvz(NamedTensor& t) {
-  PRONK_TRY(const u32 groups, number("ssm.group_count"));
+  PRONK_TRY(const u32 groups, number_of_heads("ssm.group_count"));
   PRONK_TRY(const u32 key, number("ssm.state_size"));
   PRONK_TRY(const u32 inner, number("ssm.inner_size"));
-  if (groups == 0 || inner % groups != 0 || t.tensor.dims != 2 ||
-      t.tensor.shape[1] != 2ull * groups * key + 2ull * inner)
+  if (inner % groups != 0 || t.tensor.dims != 2 || t.tensor.shape[1] != 2ull * groups * key + 2ull * inner)
     return bad(t, "does not fit the numbers of heads");
   const u64 each = inner / groups, group = 2 * (key + each);
   const std::pair<u64, u64> qkv[] = {{0, key}, {key, key}, {2 * key, each}}, z[] = {{2 * key + each, each}};

@@ -133,8 +133,10 @@ Status HuggingFace::read_index(const Json& index) {
   files.erase(std::ranges::unique(files).begin(), files.end());
   if (files.empty()) return map.error("names no file");
   if (files.size() > most_files) return map.error("names " + std::to_string(files.size()) + " files");
+  expected_.assign(files.size(), 0);
   for (auto& [tensor, file] : pairs) {
     map_.emplace_back(std::move(tensor), u32(std::ranges::lower_bound(files, file) - files.begin()));
+    ++expected_[map_.back().second];
   }
   std::ranges::sort(map_);
   weight_files_.erase(weight_files_.begin(), weight_files_.end() - std::ptrdiff_t(dense_.size()));
@@ -152,7 +154,7 @@ Status HuggingFace::add_weights(files::Safetensors header) {
   CHECK(next_ < weight_files_.size());
   const u32 own = u32(weight_files_.size() - dense_.size());
   if (next_ >= own) return add_dense_weights(next_ - own, header);
-  u64 expected = u64(std::ranges::count(map_, next_, [](const auto& entry) { return entry.second; }));
+  u64 expected = expected_.empty() ? 0 : expected_[next_];
   for (const files::SafeTensor& tensor : header.tensors) {
     const std::optional<u32> file = file_of(tensor.name);
     if (file && *file != next_) continue;  // the index takes it from another

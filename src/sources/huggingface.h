@@ -57,6 +57,7 @@ class HuggingFace final : public Source {
   text::TokenizerFiles texts_;
   std::vector<std::string> weight_files_{"model.safetensors"};
   std::vector<std::pair<std::string, u32>> map_;  // names of tensors and their files, sorted
+  std::vector<u64> expected_;                     // how many of them each file has
   std::vector<files::TensorInfo> tensors_;        // by their names in the folder
   u32 next_ = 0;                                  // of weight_files_
 };

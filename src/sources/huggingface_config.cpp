@@ -21,6 +21,7 @@ struct Key {
 };
 
 constexpr u32 most_layers = 1 << 16, most_head = 1 << 16;
+constexpr u64 most_members = 10000;  // of config.json: each look-up is a walk over them
 constexpr std::string_view kv_heads_key = "num_key_value_heads", rotated_layers_key = "no_rope_layers";
 constexpr std::string_view sparsity_key = "activation_sparsity_pattern";
 
@@ -57,12 +58,12 @@ constexpr std::string_view mlc_types[] = {"llama", "qwen2", "qwen3"};
 constexpr std::string_view mlc_quantizations[] = {"q0f16", "q0f32", "q4f16_1", "q4f32_1"};
 constexpr Pairs mlc_names = "rope_theta position_embedding_base max_position_embeddings context_window_size";
 
-// Numbers are compared as such.
+// Numbers are compared as such, both read by one reader: std::from_chars of doubles is 17 kB, gzipped.
 bool is_value(JsonValue value, std::string_view wanted) {
   if (const auto number = value.number()) {
-    double wanted_number = 0;
-    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), wanted_number);
-    return error == std::errc() && end == wanted.data() + wanted.size() && *number == wanted_number;
+    const auto json = files::Json::parse(std::string(wanted));
+    const auto wanted_number = json ? json->root().number() : std::unexpected(json.error());
+    return wanted_number && *wanted_number == *number;
   }
   if (const auto flag = value.boolean()) return wanted == (*flag ? "true" : "false");
   return value.string().value_or("") == wanted;
@@ -158,6 +159,7 @@ Result<Config> Config::read_mlc(JsonValue root) {
 }
 
 Result<Config> Config::of_type(std::string_view type, JsonValue given) {
+  if (given.count() > most_members) return given.error("has " + std::to_string(given.count()) + " members");
   Config config;
   config.given_ = given;
   config.family_ = find_family(type);
@@ -565,14 +567,21 @@ Status Config::write_rotated_layers(GgufWriter& header) const {
   return {};
 }
 
-// Either all in rope_parameters, by kind of layer where they differ, or in keys of its own and rope_scaling.
+// What the class has for all of it counts only where neither key says anything, and then with its own base.
+JsonValue Config::rope() const {
+  const JsonValue scaling = given_["rope_scaling"], parameters = given_["rope_parameters"];
+  const bool empty = scaling.is(JsonKind::object) && scaling.count() == 0;
+  if (scaling.has_value() && !empty) return scaling;
+  return parameters.has_value() ? parameters : defaults_.root()["rope_parameters"];
+}
+
+// Of kinds of layers where they differ.
 Status Config::write_rope(GgufWriter& header) const {
-  const JsonValue parameters = (*this)["rope_parameters"];
-  const JsonValue full_layers = either(parameters["full_attention"], parameters);
-  const JsonValue theta = either(full_layers["rope_theta"], (*this)["rope_theta"]);
+  const JsonValue parameters = rope();
+  const JsonValue scaling = either(parameters["full_attention"], parameters);
+  const JsonValue theta = either(scaling["rope_theta"], (*this)["rope_theta"]);
   if (!theta.has_value()) return {};
   PRONK_TRY(double base, theta.number());
-  const JsonValue scaling = either(full_layers, (*this)["rope_scaling"]);
   const JsonValue alpha = scaling["alpha"];  // the base of another head size (NTK)
   const bool dynamic = rope_type(scaling).value_or("") == "dynamic";
   if (alpha.has_value() && dynamic && has_word(family_->rope_types, "alpha")) {
@@ -589,7 +598,7 @@ Status Config::write_rope(GgufWriter& header) const {
   if (const JsonValue kind = (*this)["position_embedding_type"]; kind.has_value() && !family_->recurrent.empty())
     header.add_bool(full("rope.scaling.finetuned"), kind.string().value_or("") == "rope");
   if (family_->halves) header.add_bool(full("rope.halves"), true);
-  const JsonValue share = either(full_layers["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
+  const JsonValue share = either(scaling["partial_rotary_factor"], (*this)["partial_rotary_factor"]);
   if (share.has_value() && rope_type(scaling).value_or("") != "proportional") {
     PRONK_TRY(const double rotated, share.number());
     PRONK_TRY(const u32 head, head_width());
@@ -643,15 +652,13 @@ Status Config::write_rope_scaling(JsonValue rope, GgufWriter& header) const {
 }
 
 bool Config::long_rope() const {
-  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
-  const auto type = either(rope["rope_type"], rope["type"]).string();
+  const auto type = either(rope()["rope_type"], rope()["type"]).string();
   return type && (*type == "longrope" || *type == "su");
 }
 
 Result<u32> Config::original_context() const {
   constexpr std::string_view key = "original_max_position_embeddings";
-  const JsonValue rope = either((*this)["rope_parameters"], (*this)["rope_scaling"]);
-  const JsonValue original = either(rope[key], (*this)[key]);
+  const JsonValue original = either(rope()[key], (*this)[key]);
   if (!original.has_value()) return fail(ErrorCode::bad_model, quoted(key) + " is missing");
   PRONK_TRY(const u64 length, original.integer());
   if (length < 2 || length > ~u32{0}) return original.error("is out of range");

@@ -59,6 +59,7 @@ class Config {
   Status write_attention_layers(files::GgufWriter& header) const;
   Status write_sparsity(files::GgufWriter& header) const;
   Status write_rotated_layers(files::GgufWriter& header) const;
+  files::JsonValue rope() const;
   Status write_rope(files::GgufWriter& header) const;
   Status write_rope_scaling(files::JsonValue rope, files::GgufWriter& header) const;
   Status write_yarn_magnitude(files::JsonValue rope, files::GgufWriter& header) const;

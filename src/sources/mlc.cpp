@@ -1,6 +1,7 @@
 #include "sources/mlc.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -83,6 +84,18 @@ std::pair<u32, u64> place_of(const TensorInfo& tensor) {
   return tensor.scales ? std::pair(tensor.scales->file, tensor.scales->offset) : std::pair(tensor.file, tensor.offset);
 }
 
+// Of one shard. Each byte is of one tensor, so that what a file makes is no larger than it.
+Status check_overlaps(std::span<TensorInfo> tensors) {
+  std::ranges::sort(tensors, {}, &TensorInfo::offset);
+  u64 end = 0;
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.offset < end)
+      return fail(ErrorCode::bad_model, "tensor " + quoted(tensor.name) + " lies in another one of its shard");
+    end = tensor.offset + tensor.bytes;
+  }
+  return {};
+}
+
 Result<TensorInfo> read_tensor(JsonValue record, u32 file, u64 shard_bytes) {
   PRONK_OK(record.object());
   PRONK_TRY(const std::string_view name, record.string_at("name"));
@@ -153,11 +166,12 @@ Status Mlc::read_shard(JsonValue shard) {
   shard_bytes_.push_back(bytes);
   PRONK_TRY(std::string md5, read_md5(shard));
   shard_md5s_.push_back(std::move(md5));
+  const std::size_t first = tensors_.size();
   for (const JsonValue record : records) {
     PRONK_TRY(TensorInfo tensor, read_tensor(record, file, bytes));
     tensors_.push_back(std::move(tensor));
   }
-  return {};
+  return check_overlaps(std::span(tensors_).subspan(first));
 }
 
 // Codes and scales become one tensor, named as one that is not quantized. The compiler gives codes of many bytes a

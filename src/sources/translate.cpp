@@ -126,6 +126,18 @@ Status join_number(const TensorInfo& number, std::size_t plus, std::vector<Named
   return {};
 }
 
+// Files of a server whose size is not known may claim any; with this no sum overflows.
+Status check_bytes(const std::vector<TensorInfo>& tensors) {
+  constexpr u64 most = u64{1} << 48;
+  u64 bytes = 0;
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.bytes > most - bytes)
+      return fail(ErrorCode::bad_model, "tensor " + quoted(tensor.name) + " and those before it have too many bytes");
+    bytes += tensor.bytes;
+  }
+  return {};
+}
+
 // Names become GGUF's; what has none there is left out.
 Result<std::vector<NamedTensor>> rename(const std::vector<TensorInfo>& tensors, const Config& config, u32 layers) {
   std::vector<NamedTensor> named;
@@ -177,6 +189,7 @@ Result<files::Gguf> translate(const Config& config, std::string_view config_name
   CHECK(parsed.gguf);
   files::Gguf& gguf = *parsed.gguf;
   PRONK_TRY(const u32 layers, gguf.metadata.u32_at(std::string(config.family().architecture) + ".block_count"));
+  PRONK_OK(check_bytes(tensors));
   PRONK_TRY(std::vector<NamedTensor> named, rename(tensors, config, layers));
   PRONK_TRY(gguf.tensors, assemble(std::move(named), config.family(), gguf.metadata));
   PRONK_OK(files::index_tensors(*parsed.gguf));

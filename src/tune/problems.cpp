@@ -69,7 +69,12 @@ class Problems {
         if (kernel == MatMulKernel::gemm && matrix.rows <= kernels::narrow_rows) continue;  // see kernels.h
         const TunedKernel tuned = kernels::tuned(kernel);
         Problem* problem = fresh(tuned, kernels::tuning_key(tuned, *matrix.format, part.rows, matrix.cols), features);
-        if (problem) set_cases(*problem, kernel, kind, u32(std::min<u64>(part.rows, most_rows)), matrix.cols, tokens);
+        if (!problem) continue;
+        std::erase_if(problem->candidates, [&](u32 candidate) {
+          const u32 weight_rows = kernels::weight_rows(kind, matrix.rows);
+          return !engine::has_room(tuned, candidate, weight_rows, plan_.options.chunk, limits_);
+        });
+        set_cases(*problem, kernel, kind, u32(std::min<u64>(part.rows, most_rows)), matrix.cols, tokens);
       }
     }
   }
@@ -130,7 +135,6 @@ class Problems {
       for (const u32 candidate : candidates) tiles.push_back(tile(candidate));
       return engine::attention_timing(heads, kv, context, chunk, tiles);
     };
-    problem.steps_each = decode ? 2 : 1;
   }
 
   const graph::Graph& graph_;
@@ -142,6 +146,11 @@ class Problems {
 };
 
 }  // namespace
+
+u32 Problem::steps_of(u32 candidate) const {
+  const auto gemm = kernels::gemm_tile(kernel, candidate);
+  return kernel == TunedKernel::attention_decode || (gemm && gemm->splits > 1) ? 2 : 1;
+}
 
 std::vector<Problem> problems(const models::Model& model, const engine::GpuPlan& plan, const gpu::Limits& limits,
                               const gpu::Features& features) {

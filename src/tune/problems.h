@@ -18,9 +18,10 @@ struct Problem {
   std::vector<u32> candidates;  // that the device runs, first what it would run unmeasured
   // A small case with an answer, by one candidate.
   std::function<engine::OpCase(u32 candidate)> check;
-  // A case of the model's own size with as many steps for each candidate: steps_each.
+  // A case of the model's own size with steps_of() steps for each candidate.
   std::function<engine::OpCase(std::span<const u32> candidates)> timing;
-  u32 steps_each = 1;
+
+  u32 steps_of(u32 candidate) const;  // two where sums are combined
 };
 
 // Those that decide on the speed of decode come first.

@@ -1,6 +1,7 @@
 #include "tune/tuner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/model_parts.h"
 #include "engine/preflight.h"
@@ -157,7 +158,11 @@ void Tuner::start_measuring() {
     return;
   }
   std::vector<u32> candidates;
-  for (const Contender& each : contenders_) candidates.push_back(each.candidate);
+  u32 steps = 0;
+  for (Contender& each : contenders_) {
+    candidates.push_back(each.candidate);
+    each.first_step = std::exchange(steps, steps + problem().steps_of(each.candidate));
+  }
   run_.prepare(problem().timing(candidates), pipelines());
   run_.forget_cases();
   state_ = State::measuring;
@@ -173,7 +178,8 @@ void Tuner::submit_next() {
     return;
   }
   submitted_ms_ = device_.now_ms();
-  run_.submit_repeated(contenders_[next_].times, u32(next_) * problem().steps_each, problem().steps_each);
+  const Contender& contender = contenders_[next_];
+  run_.submit_repeated(contender.times, contender.first_step, problem().steps_of(contender.candidate));
   device_.notify_done(++ticket_);
 }
 

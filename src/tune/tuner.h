@@ -48,6 +48,7 @@ class Tuner {
     u32 candidate = 0;
     double best_us = 0;  // of one run; 0: none yet
     u32 times = 1;       // a submission
+    u32 first_step = 0;  // of the case that is timed
     bool out = false;
   };
 

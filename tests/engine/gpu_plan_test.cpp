@@ -72,6 +72,85 @@ TEST(GpuPlan, EqualsTheAllocation) {
   }
 }
 
+std::shared_ptr<const kernels::Tuning> split_gemms() {
+  auto tuning = std::make_shared<kernels::Tuning>();
+  tuning->fall_back("gemm *", "64x128/4");
+  return tuning;
+}
+
+// Products whose k is split have partial sums, for which the plan knows the bytes, and are two dispatches for more
+// tokens than batch_limit.
+TEST(GpuPlan, EqualsTheAllocationWithSplits) {
+  const ModelSpec spec{.layers = 2, .width = 256, .feed_forward = 544, .bias = true, .zeros = true};
+  struct Seen {
+    u64 activations = 0, many = 0, few = 0;  // bytes; dispatches for 32 tokens and a step, and for 16
+  };
+  const auto seen = [&](const LoadOptions& options) {
+    Seen result;
+    auto e = NullEngine::load(test::model_files(spec), options);
+    EXPECT_TRUE(e) << e.error().message;
+    if (!e) return result;
+    expect_as_planned(*e, options);
+    result.activations = e->engine->allocated().activations;
+    for (u64* count : {&result.many, &result.few}) {
+      const std::size_t before = e->device->submissions().size();
+      const u32 prompt = count == &result.many ? 33 : 17;
+      EXPECT_TRUE(test::generate(*e->engine, test::some_tokens(prompt, 3, spec.vocab), {.max_tokens = 1}));
+      for (const auto& submission : std::span(e->device->submissions()).subspan(before))
+        *count += submission.dispatches.size();
+    }
+    run_once(*e);
+    return result;
+  };
+  const Seen whole = seen({.context = 300}), split = seen({.context = 300, .tuning = split_gemms()});
+  EXPECT_GT(split.activations, whole.activations);
+  EXPECT_EQ(split.many,
+            whole.many + 4 + 1);  // the products of a layer; of the last one only keys and values are wanted
+  EXPECT_EQ(split.few, whole.few);
+}
+
+TEST(GpuPlan, SplitsAreMadeOfAGemmAndWhatCombinesItsSums) {
+  const auto files = test::model_files({.layers = 1, .width = 256, .feed_forward = 544, .bias = true, .zeros = true});
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto plan = engine::plan_gpu(*model, {.context = 300, .all_logits = true, .tuning = split_gemms()}, {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  const auto label = [&](const engine::Dispatch& dispatch) {
+    return std::string_view(plan->pipelines[dispatch.kernel.pipeline].label);
+  };
+  u32 split = 0;
+  for (std::size_t i = 0; i < plan->prefill.size(); ++i) {
+    if (!label(plan->prefill[i]).starts_with("gemm")) {
+      EXPECT_EQ(plan->prefill[i].tokens, engine::Tokens::any);
+      continue;
+    }
+    ++split;
+    ASSERT_LT(i + 2, plan->prefill.size());
+    const engine::Dispatch &gemm = plan->prefill[i], &combine = plan->prefill[i + 1], &few = plan->prefill[i + 2];
+    i += 2;
+    EXPECT_NE(label(gemm).find("SPLITS=4"), std::string_view::npos) << label(gemm);
+    EXPECT_TRUE(label(combine).starts_with("gemm_combine")) << label(combine);
+    EXPECT_TRUE(label(few).starts_with("matvec")) << label(few);
+    EXPECT_EQ(gemm.tokens, engine::Tokens::many);
+    EXPECT_EQ(combine.tokens, engine::Tokens::many);
+    EXPECT_EQ(few.tokens, engine::Tokens::few);
+    EXPECT_EQ(gemm.kernel.grid_for(32).z, 4u);
+    EXPECT_EQ(combine.kernel.grid_for(32).y, 32u);
+    const engine::Range &written = gemm.bindings[7], &read = combine.bindings[2];
+    EXPECT_TRUE(written.buffer == read.buffer && written.offset == read.offset && written.size == read.size);
+    EXPECT_EQ(combine.bindings.back().offset, few.bindings[7].offset);
+    const auto params = std::ranges::find(plan->constants, gemm.bindings[0].offset,
+                                          [](const auto& constant) { return constant.first.offset; });
+    ASSERT_NE(params, plan->constants.end());
+    kernels::MatMulParams p;
+    std::memcpy(&p, params->second.data(), sizeof p);
+    const bool gated = label(few).find("GATED") != std::string_view::npos;
+    EXPECT_EQ(written.size, kernels::gemm_partial_bytes(4, gated ? 2 * p.rows : p.rows, plan->options.chunk));
+  }
+  EXPECT_EQ(split, 5u);
+}
+
 TEST(GpuPlan, EqualsTheAllocationOnTheCpu) {
   for (const auto kv : {graph::KvType::f16, graph::KvType::f32}) {
     const LoadOptions options{.context = 77, .kv = kv};

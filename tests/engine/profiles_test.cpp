@@ -45,11 +45,11 @@ void create(const GpuPlan& plan, gpu::NullDevice& device) {
       std::vector<gpu::BufferRange> ranges;
       for (const engine::Range& range : dispatch.bindings)
         ranges.push_back({buffers[range.buffer], range.offset, (range.size + 3) / 4 * 4});
-      const engine::Kernel& kernel =
-          dispatch.small_batch && tokens <= kernels::batch_limit ? *dispatch.small_batch : dispatch.kernel;
+      const engine::Kernel* kernel = dispatch.kernel_for(tokens <= kernels::batch_limit);
+      if (!kernel) continue;
       const gpu::BindGroupId group = device.create_bind_group(pipelines[dispatch.kernel.pipeline], ranges);
-      const kernels::Grid grid = kernel.grid_for(tokens);
-      device.dispatch(pipelines[kernel.pipeline], group, grid.x, grid.y, grid.z);
+      const kernels::Grid grid = kernel->grid_for(tokens);
+      device.dispatch(pipelines[kernel->pipeline], group, grid.x, grid.y, grid.z);
     }
   };
   device.begin();

@@ -148,6 +148,35 @@ TEST_F(SelfTest, WrongChoicesAreReplaced) {
   EXPECT_GT(fallen.kernels.size(), tuned.kernels.size());
 }
 
+// One that splits k is two kernels; in their place comes one, on the bindings of small batches.
+TEST_F(SelfTest, WrongSplitsAreReplaced) {
+  const ModelSpec spec{.layers = 2, .width = 256};
+  auto tuning = std::make_shared<kernels::Tuning>();
+  tuning->fall_back("gemm *", "64x128/4");
+  const Edit none = [](auto&) {};
+  const Loaded whole = load(spec, {}, none), split = load(spec, {}, none, {.tuning = tuning});
+  EXPECT_EQ(split.error, "");
+  EXPECT_EQ(split.tokens, whole.tokens);
+  const auto combines = [](const Loaded& loaded) {
+    return std::ranges::count_if(loaded.kernels, [](const auto& label) { return label.starts_with("gemm_combine"); });
+  };
+  EXPECT_EQ(combines(whole), 0);
+  EXPECT_GT(combines(split), 0);
+  const Edit edits[] = {[](gpu::PipelineDesc& kernel) {
+                          if (has(kernel, "gemm_combine")) replace(kernel.wgsl, "var split = 0u", "var split = 1u");
+                        },
+                        [](gpu::PipelineDesc& kernel) {
+                          if (has(kernel, "SPLITS=4") && has(kernel, "TILE_T"))
+                            replace(kernel.wgsl, "first_unit = first;", "first_unit = first & 8u;");
+                        }};
+  for (const Edit& edit : edits) {
+    const Loaded fallen = load(spec, {}, edit, {.tuning = tuning});
+    EXPECT_EQ(fallen.error, "");
+    EXPECT_EQ(fallen.tokens, whole.tokens);
+    EXPECT_GT(fallen.kernels.size(), split.kernels.size());
+  }
+}
+
 TEST_F(SelfTest, AWrongGpuIsRefused) {
   const std::string batch = "TOKENS=" + std::to_string(kernels::batch_tokens);
   const std::pair<const char*, Edit> faults[] = {
@@ -233,6 +262,18 @@ void expect_covered(const models::Model& model, const engine::PlanOptions& optio
 void expect_covered(const ModelSpec& spec, const engine::PlanOptions& options, const gpu::Features& features) {
   SCOPED_TRACE(spec.matrix);
   expect_covered(model_of(spec), options, features);
+}
+
+TEST(SelfTestCases, UseEveryPipelineOfSplitProducts) {
+  auto tuning = std::make_shared<kernels::Tuning>();
+  tuning->fall_back("gemm *", "64x128/4");
+  for (const char* format : {"Q8_0", "IQ4_NL"}) {
+    const ModelSpec spec{.bias = true, .matrix = format, .zeros = true};
+    const engine::PlanOptions options{.context = 300, .all_logits = true, .tuning = tuning};
+    expect_covered(spec, options, {});
+    const engine::GpuPlan plan = plan_of(model_of(spec), options, {});
+    EXPECT_TRUE(std::ranges::any_of(plan.pipelines, [](const auto& kernel) { return has(kernel, "gemm_combine"); }));
+  }
 }
 
 TEST(SelfTestCases, UseEveryPipelineOfThePlan) {

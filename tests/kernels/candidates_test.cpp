@@ -34,6 +34,11 @@ class Candidates : public OpCaseTest {
   static bool int8(TunedKernel kernel, u32 candidate) {
     return kernels::candidate_name(kernel, candidate).ends_with("+int8");
   }
+  static u32 gemm_named(std::string_view name) {
+    u32 candidate = 0;
+    while (kernels::candidate_name(TunedKernel::gemm, candidate) != name) ++candidate;
+    return candidate;
+  }
   // The first GEMM by halves.
   static u32 of_halves() {
     u32 candidate = 0;
@@ -188,6 +193,24 @@ TEST_F(Candidates, IntegerProductsOfEveryFormat) {
   EXPECT_EQ(without, 4u);  // floats, and those from a table of floats
 }
 
+// Parts of k of all sizes, the last of them without anything.
+TEST_F(Candidates, SplitsOfEveryFormat) {
+  u32 round = 0;
+  for (const formats::Format& format : formats::table()) {
+    const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
+                                         {&format, false, true, Epilogue::add}};
+    check(engine::matmul_case({.kernel = MatMulKernel::gemm,
+                               .kind = kinds[round % 2],
+                               .rows = 134,
+                               .cols = u32(align_up(round % 5 == 0 ? 20 : 300, format.block_weights)),
+                               .tokens = round % 3 == 0 ? 70u : 6u,
+                               .padding = 3,
+                               .candidate = gemm_named("64x128/4")},
+                              runner().device().limits(), runner().device().features(), round));
+    ++round;
+  }
+}
+
 TEST_F(Candidates, HalvesOfEveryFormat) {
   if (!runs(TunedKernel::gemm, of_halves())) GTEST_SKIP() << "the device has no f16";
   u32 round = 0;
@@ -282,6 +305,26 @@ TEST_F(Candidates, LimitsAndFeaturesFilter) {
     return count;
   };
   EXPECT_LT(gemms({}), gemms(large));
+}
+
+// Splitting k is for measured choices alone; apart from that a tile with splits is as the same tile without.
+TEST_F(Candidates, SplitsAreNeverTheDefault) {
+  u32 with_splits = 0;
+  for (u32 i = 0; i < kernels::candidate_count(TunedKernel::gemm); ++i) {
+    kernels::GemmTile tile = kernels::gemm_tiles()[i];
+    if (tile.splits == 1) continue;
+    ++with_splits;
+    for (const gpu::Features& features : {gpu::Features{}, all_features})
+      EXPECT_NE(kernels::default_candidate(TunedKernel::gemm, features), i);
+    const std::string name = kernels::candidate_name(TunedKernel::gemm, i), splits = "/" + std::to_string(tile.splits);
+    const std::size_t at = name.find(splits);
+    ASSERT_NE(at, name.npos) << name;
+    const u32 whole = gemm_named(std::string(name).erase(at, splits.size()));
+    EXPECT_EQ(kernels::gemm_tiles()[whole].splits, 1u);
+    EXPECT_EQ(kernels::runs(TunedKernel::gemm, i, {}, all_features),
+              kernels::runs(TunedKernel::gemm, whole, {}, all_features));
+  }
+  EXPECT_EQ(with_splits, 8u);
 }
 
 // The GEMM that passes activations from lane to lane: lanes that are not there have none. One pipeline serves any

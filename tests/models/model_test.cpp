@@ -227,6 +227,35 @@ TEST_F(GpuModel, LowLimitsGiveTheSameLogits) {
   }
 }
 
+// Products whose k is split: nearly what they are without, and again not one digit differs where matrices are cut.
+TEST_F(GpuModel, SplitProducts) {
+  for (const bool gated : {true, false}) {
+    const ModelSpec spec{.width = 512,
+                         .feed_forward = 288,
+                         .heads = 8,
+                         .kv_heads = 2,
+                         .dim = 64,
+                         .bias = !gated,
+                         .matrix = gated ? "F32" : "Q8_0"};
+    const ModelFiles files = model_files(spec);
+    const LoadOptions plain{.context = 40, .kv = KvType::f32, .scoring = true};
+    LoadOptions split = plain;
+    auto tuning = std::make_shared<kernels::Tuning>();
+    tuning->fall_back("gemm *", "64x128/4");
+    split.tuning = tuning;
+    const auto whole = engine(files, plain, device()), split_whole = engine(files, split, device());
+    const auto cut = engine(files, split, std::make_unique<LimitedDevice>(device(), low_limits(400000)));
+    ASSERT_TRUE(whole && split_whole && cut);
+    const auto sequence = some_tokens(30, 8, spec.vocab);
+    const std::vector<float> expected = logits(*whole, sequence), got = logits(*split_whole, sequence);
+    EXPECT_LE(relative_error(got, expected), 1e-5);
+    EXPECT_NE(got, expected);  // these kernels, and not others
+    EXPECT_EQ(logits(*cut, sequence), got);
+    EXPECT_EQ(logits(*split_whole, some_tokens(kernels::batch_limit, 8, spec.vocab)),
+              logits(*whole, some_tokens(kernels::batch_limit, 8, spec.vocab)));
+  }
+}
+
 // So few workgroups in a row that a matvec's grid has several: its rows come from y too.
 TEST_F(GpuModel, FewWorkgroupsInARowGiveTheSameLogits) {
   const ModelSpec spec{.feed_forward = 288, .vocab = 603};

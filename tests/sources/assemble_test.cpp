@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "logits.h"
 #include "sources/huggingface.h"
 #include "support/folder_model.h"
+#include "support/http_server.h"
 
 namespace pronk {
 namespace {
@@ -186,6 +188,9 @@ TEST_F(Assemble, HalvesRowsOfEachExpert) {
   EXPECT_EQ(
       error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 0, {4, 2, 65537})}, "ffn_gate_up_exps.weight halves"),
       "tensor 'their.blk.3.ffn_gate_up_exps.weight' has too many experts");
+  EXPECT_EQ(
+      error({tensor("blk.3.ffn_gate_up_exps.weight", f16_type, 2, {4, 6, 2, 2})}, "ffn_gate_up_exps.weight halves"),
+      "tensor 'their.blk.3.ffn_gate_up_exps.weight' has an odd number of rows, or is no matrix");
 }
 
 TEST_F(Assemble, PutsRowsOfHeadsInOrder) {
@@ -211,6 +216,32 @@ TEST_F(Assemble, PutsRowsOfHeadsInOrder) {
             "tensor 'their.blk.0.attn_qkv.weight' does not fit the numbers of heads");
   numbers_["attention.head_count_kv"] = 3;
   EXPECT_NE(error({qkv}, "attn_qkv.weight grouped"), "");
+}
+
+// Each of them is a part.
+TEST_F(Assemble, RefusesMoreHeadsThanAnyModelHas) {
+  constexpr u32 most = 1 << 16;
+  const auto split = [&](u32 heads) {
+    numbers_ = {{"attention.head_count", heads}, {"attention.head_count_kv", heads}, {"attention.key_length", 1}};
+    return error({tensor("blk.0.attn_qkv.weight", f16_type, 2, {1, 3ull * heads})}, "attn_qkv.weight split");
+  };
+  EXPECT_EQ(split(most), "");
+  EXPECT_EQ(split(most + 1), "'attention.head_count' is out of range");
+  const auto latent = [&](u32 heads) {
+    numbers_ = {{"attention.head_count", heads},
+                {"attention.key_length_mla", 2},
+                {"rope.dimension_count", 1},
+                {"attention.value_length_mla", 1}};
+    return error({tensor("blk.0.attn_kv_b.weight", f16_type, 2, {1, 2ull * heads})}, "attn_kv_b.weight latent");
+  };
+  EXPECT_EQ(latent(most), "");
+  EXPECT_EQ(latent(most + 1), "'attention.head_count' is out of range");
+  const auto qkvz = [&](u32 groups) {
+    numbers_ = {{"ssm.group_count", groups}, {"ssm.state_size", 1}, {"ssm.inner_size", groups}};
+    return error({tensor("blk.0.attn_qkvz.weight", f16_type, 2, {1, 4ull * groups})}, "attn_qkvz.weight qkvz");
+  };
+  EXPECT_EQ(qkvz(most), "");
+  EXPECT_EQ(qkvz(most + 1), "'ssm.group_count' is out of range");
 }
 
 TEST_F(Assemble, SplitsWhatTheLatentBecomes) {
@@ -321,6 +352,13 @@ TEST_F(Assemble, MakesDecaysOfLogarithms) {
   for (u32 i = 0; i < 3; ++i) EXPECT_FLOAT_EQ(got[i], -std::exp(values[i]));
 }
 
+TEST_F(Assemble, TernaryMatricesAreBytesOrFloats) {
+  constexpr std::string_view rule = "attn_q.weight ternary";
+  EXPECT_EQ(error({tensor("blk.0.attn_q.weight", f16_type, 2, {256, 4})}, rule), "");
+  EXPECT_EQ(error({tensor("blk.0.attn_q.weight", files::no_ggml_type, 2, {256, 4})}, rule),
+            "tensor 'their.blk.0.attn_q.weight' has a type or a shape that pronk does not run");
+}
+
 TEST_F(Assemble, TernaryMatricesAreWholeUnits) {
   const auto unit = [](u64 row, u64 rows) {
     return convert::unit_of(
@@ -405,9 +443,9 @@ TEST_F(Assemble, RefusesTypesThatPronkDoesNotRun) {
 
 // ---- A model
 
-constexpr u64 width = 64, experts = 4, hidden = 32;
+constexpr u64 width = 64, hidden = 32;
 
-test::Folder expert_folder() {
+test::Folder expert_folder(u64 experts = 4) {
   std::mt19937 random(11);
   std::vector<FolderTensor> tensors;
   const auto add = [&](const std::string& name, std::vector<u64> shape, float middle = 0) {
@@ -446,7 +484,7 @@ test::Folder expert_folder() {
                                  {"head_dim", 16},
                                  {"vocab_size", 96},
                                  {"num_experts", experts},
-                                 {"num_experts_per_tok", 2},
+                                 {"num_experts_per_tok", std::min<u64>(experts, 2)},
                                  {"moe_intermediate_size", hidden},
                                  {"norm_topk_prob", true},
                                  {"tie_word_embeddings", false}};
@@ -483,6 +521,19 @@ TEST(AssembledFolder, GivesTheLogitsOfWhatConvertWrites) {
   EXPECT_GT(test::largest_difference(*whole, std::vector<float>(whole->size())), 0.1);
   EXPECT_LT(test::largest_difference(*whole, *coarse), 0.5);
   std::filesystem::remove_all(root);
+}
+
+// One for its header and one for the rest, where tensors are wanted in the order in which they lie.
+TEST(AssembledFolder, AsksForEachFileTwice) {
+  const test::Folder folder = expert_folder(1);
+  test::HttpServer server;
+  for (const auto& [name, text] : folder.texts) server.put("/m/" + name, {text.begin(), text.end()});
+  for (u32 i = 0; i < 2; ++i) server.put("/m/model-" + std::to_string(i + 1) + "-of-2.safetensors", folder.weights[i]);
+  const auto logits = test::logits_of_path(server.url("/m/"), "cpu", test::some_tokens(20, 5, 96), false);
+  ASSERT_TRUE(logits.has_value()) << logits.error().message;
+  const auto requests = server.take_requests();
+  const auto of_weights = [](const auto& request) { return request.path.contains("/model-"); };
+  EXPECT_EQ(std::ranges::count_if(requests, of_weights), 4);
 }
 
 TEST(AssembledFolder, IsRefusedWhereAllIsMapped) {

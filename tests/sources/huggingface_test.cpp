@@ -273,6 +273,33 @@ TEST(HuggingFace, TakesPlainNamesOfFilesOnly) {
   EXPECT_NE(index_error(json::array()), "no error");
 }
 
+TEST(HuggingFace, RefusesMoreMembersThanAnyConfigurationHas) {
+  json config = small_config();
+  while (config.size() < 10'000) config["key" + std::to_string(config.size())] = 1;
+  EXPECT_EQ(error_of(config), "no error");
+  config["one more"] = 1;
+  EXPECT_EQ(error_of(config), "config.json: the value at byte 0 has 10001 members");
+}
+
+// Of a server that does not tell the size of its file.
+TEST(HuggingFace, RefusesMoreBytesThanAnyFileHas) {
+  const auto error_with = [](u64 columns) {
+    const std::string end = std::to_string(2 * columns);
+    const std::string text = R"({"other": {"dtype": "F16", "shape": [)" + std::to_string(columns) +
+                             R"(], "data_offsets": [0, )" + end + "]}}";
+    std::vector<u8> head(8 + text.size());
+    head[0] = u8(text.size());
+    std::copy(text.begin(), text.end(), head.begin() + 8);
+    HuggingFace source;
+    EXPECT_TRUE(source.add_file("config.json", changed({{"tie_word_embeddings", true}}).dump()).has_value());
+    EXPECT_EQ(source.add_header(head, std::nullopt), u64{0});
+    const auto header = source.header();
+    return header ? "" : header.error().message;
+  };
+  EXPECT_EQ(error_with(u64{1} << 47), "");
+  EXPECT_EQ(error_with((u64{1} << 47) + 1), "tensor 'other' and those before it have too many bytes");
+}
+
 TEST(HuggingFace, TakesTensorsFromTheFilesOfTheIndex) {
   HuggingFace source;
   ASSERT_TRUE(source.add_file("config.json", small_config().dump()).has_value());

@@ -94,6 +94,42 @@ TEST(Tuner, ALittleGainKeepsTheDefault) {
 }
 
 // One candidate after the other, each to its end, would make of the second 16 ms and more.
+// A GEMM that splits k is two steps, which count both; those behind it are found all the same.
+TEST(Tuner, StepsOfACandidateAreTimedTogether) {
+  u32 split = 0;
+  while (kernels::gemm_tiles()[split].splits == 1) ++split;
+  const auto chosen = [&](double split_cost, double last_cost) {
+    Bench bench(std::vector<double>(split + 3, 10));
+    bench.costs[split] = split_cost, bench.costs[split + 1] = split_cost, bench.costs[split + 2] = last_cost;
+    Problem p = problem(1);
+    p.kernel = TunedKernel::gemm;
+    p.candidates = {0, split, 1};
+    const auto with_steps = [](std::initializer_list<u32> steps) {
+      engine::OpCase c{.op = "k", .memory = {std::vector<u8>(16)}};
+      for (const u32 step : steps) c.steps.push_back(step_of(step));
+      return c;
+    };
+    p.check = [&](u32 candidate) {
+      return candidate == split ? with_steps({split, split + 1}) : with_steps({candidate == 0 ? 0 : split + 2});
+    };
+    p.timing = [&](std::span<const u32> some) {
+      EXPECT_EQ(some.size(), 3u);
+      return with_steps({0, split, split + 1, split + 2});
+    };
+    Tuner tuner({p}, *bench.device, 60);
+    const Verdict verdict = run(tuner);
+    EXPECT_EQ(verdict.measured, 3u);
+    return std::pair(verdict.chosen, verdict.chosen_us);
+  };
+  const auto name_of = [](u32 candidate) { return kernels::candidate_name(TunedKernel::gemm, candidate); };
+  const auto by_split = chosen(4, 9), by_default = chosen(6, 10), by_last = chosen(6, 7);
+  EXPECT_EQ(by_split.first, name_of(split));
+  EXPECT_NEAR(by_split.second, 8000, 1);
+  EXPECT_EQ(by_default.first, name_of(0));
+  EXPECT_EQ(by_last.first, name_of(1));
+  EXPECT_NEAR(by_last.second, 7000, 1);
+}
+
 TEST(Tuner, ADeviceThatSlowsDownSlowsAllDown) {
   Bench bench({10, 8});
   bench.drift = 0.01;
@@ -193,16 +229,57 @@ TEST(TuningProblems, AreWhatAPlanAsksFor) {
     }
     EXPECT_TRUE(changed);
     const engine::OpCase timing = problem.timing(problem.candidates), check = problem.check(problem.candidates[1]);
-    EXPECT_EQ(timing.steps.size(), problem.candidates.size() * problem.steps_each);
+    u32 steps = 0;
+    for (const u32 candidate : problem.candidates) steps += problem.steps_of(candidate);
+    EXPECT_EQ(timing.steps.size(), steps);
     EXPECT_FALSE(check.answers.empty());
     // What is measured is what has been checked.
-    const std::string& measured = timing.steps[problem.steps_each].kernel.label;
+    const std::string& measured = timing.steps[problem.steps_of(problem.candidates[0])].kernel.label;
     EXPECT_TRUE(std::any_of(check.steps.begin(), check.steps.end(), [&](const engine::OpStep& step) {
       return step.kernel.label == measured;
     })) << measured;
   }
   EXPECT_EQ(kinds.size(), kernels::tuned_kernels);
   EXPECT_EQ(all.front().kernel, TunedKernel::matvec);  // what matters most
+}
+
+// A product whose partial sums would take more memory than they are worth, or than a binding has, is split by no plan,
+// so no such candidate is measured.
+TEST(TuningProblems, SplitsHaveRoom) {
+  const auto files = test::model_files({.layers = 1,
+                                        .width = 1024,
+                                        .feed_forward = 8192,
+                                        .heads = 8,
+                                        .kv_heads = 2,
+                                        .dim = 64,
+                                        .context = 600,
+                                        .zeros = true});
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  ASSERT_TRUE(header && header->gguf);
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model);
+  const auto splits = [&](u32 context, const gpu::Limits& limits) {
+    const auto plan = engine::plan_gpu(*model, {.context = context}, limits, {});
+    std::map<std::string, u32> most;
+    if (!plan) return most;
+    for (const Problem& problem : problems(*model, *plan, limits, {})) {
+      if (problem.kernel != TunedKernel::gemm) continue;
+      for (const u32 candidate : problem.candidates) {
+        u32& each = most[problem.key.substr(problem.key.rfind(' ') + 1)];
+        each = std::max(each, kernels::gemm_tiles()[candidate].splits);
+      }
+    }
+    return most;
+  };
+  using Most = std::map<std::string, u32>;
+  // q, k and v; down and attention's output; gate and up. 256 tokens x 1024 rows x 8 splits are 8 MiB.
+  EXPECT_EQ(splits(600, {}), (Most{{"512x1024", 8}, {"1024x512", 8}, {"1024x8192", 8}, {"8192x1024", 1}}));
+  EXPECT_EQ(splits(16, {}), (Most{{"512x1024", 8}, {"1024x512", 8}, {"1024x8192", 8}, {"8192x1024", 8}}));
+  gpu::Limits small;
+  small.max_storage_buffer_binding_size = 17 << 19;
+  EXPECT_EQ(splits(600, small)["1024x512"], 8u);
+  small.max_storage_buffer_binding_size = 15 << 19;
+  EXPECT_EQ(splits(600, small)["1024x512"], 4u);
 }
 
 // What has a choice from before can be left out, and nothing else is.

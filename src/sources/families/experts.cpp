@@ -98,7 +98,8 @@ constexpr Family families[] = {
      .activations = "silu",
      .defaults = R"({"hidden_act": "silu", "rope_theta": 150000, "rms_norm_eps": 1e-5, "head_dim": 64,
                      "max_position_embeddings": 131072, "num_local_experts": 128, "num_experts_per_tok": 4,
-                     "sliding_window": 128})",
+                     "sliding_window": 128, "rope_parameters": {"rope_type": "yarn", "factor": 32, "beta_fast": 32,
+                     "beta_slow": 1, "truncate": false, "original_max_position_embeddings": 4096}})",
      .names = "post_attention_layernorm post_attention_norm self_attn.sinks attn_sinks.weight "
               "mlp.router ffn_gate_inp mlp.experts.gate_up_proj ffn_gate_up_exps "
               "mlp.experts.down_proj ffn_down_exps mlp.experts.gate_up_proj_blocks ffn_gate_up_exps.blocks "

@@ -22,7 +22,8 @@ constexpr Family families[] = {
      .architecture = "mistral3",
      .activations = "silu",
      .defaults = R"({"hidden_act": "silu", "rms_norm_eps": 1e-5, "num_key_value_heads": 8, "head_dim": 128,
-                     "max_position_embeddings": 262144, "rope_parameters": {"rope_type": "yarn", "rope_theta": 1000000,
+                     "max_position_embeddings": 262144, "rope_theta": 10000,
+                     "rope_parameters": {"rope_type": "yarn", "rope_theta": 1000000,
                      "factor": 16, "original_max_position_embeddings": 16384, "mscale": 1, "mscale_all_dim": 1,
                      "llama_4_scaling_beta": 0.1}})",
      .windows = Windows::all,
@@ -37,8 +38,9 @@ constexpr Family families[] = {
      .architecture = "apertus",
      .activations = "xielu",
      .defaults = R"({"hidden_act": "xielu", "rope_theta": 12000000, "rms_norm_eps": 1e-5,
-                     "max_position_embeddings": 65536, "rope_scaling": {"rope_type": "llama3", "factor": 8,
-                     "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}})",
+                     "max_position_embeddings": 65536, "rope_parameters": {"rope_theta": 12000000,
+                     "rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
+                     "original_max_position_embeddings": 8192}})",
      .names = R"(attention_layernorm attn_norm  feedforward_layernorm ffn_norm
                  mlp.act_fn.alpha_n ffn_xielu.weight  mlp.act_fn.alpha_p ffn_xielu.weight+1
                  mlp.act_fn.beta ffn_xielu.weight+2  mlp.act_fn.eps ffn_xielu.weight+3)",

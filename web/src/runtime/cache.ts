@@ -12,7 +12,7 @@ import { chooseGguf } from './gguf-choice.js';
 import { sha256, toHex } from './hash.js';
 import { isWeightFolder } from './hub.js';
 import type { TextStore } from './kernel-tuning.js';
-import { fileName, splitSiblings } from './source.js';
+import { decoded, fileName, splitSiblings } from './source.js';
 
 export const cachePart = 4 << 20;
 export const hashBytes = 32;
@@ -142,7 +142,7 @@ export async function keptBelow(folder: CacheFolder | null, address: string): Pr
   const found: { key: string; path: string }[] = [];
   for (const key of (await folder?.keys()) ?? []) {
     const info = parseInfo(await folder!.readInfo(key));
-    if (info?.url.startsWith(address)) found.push({ key, path: decodeURIComponent(info.url.slice(address.length)) });
+    if (info?.url.startsWith(address)) found.push({ key, path: decoded(info.url.slice(address.length)) });
   }
   return found;
 }

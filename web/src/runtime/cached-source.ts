@@ -50,7 +50,7 @@ export function cachedUrl(
 }
 
 const longRequests: HttpOptions = { connections: 1, partBytes: 256 << 20 };
-const smallGap = 16 << 20; // bytes between what is kept and what is asked for that are read to close it
+const smallGap = 16 << 20; // bytes between what is kept and what is asked for that are read to close it; by turns any
 const smallTail = 1 << 20; // bytes behind the last one asked for that are read to make an entry whole
 
 interface Checksum {
@@ -86,6 +86,11 @@ export class CachedSource implements ByteSource {
 
   get size(): number {
     return this.knownSize >= 0 ? this.knownSize : this.http.size;
+  }
+
+  get kept(): 'whole' | 'read' | undefined {
+    if (this.whole && this.reader) return 'whole';
+    return this.hooks.byTurns && this.writer?.failure === '' ? 'read' : undefined;
   }
 
   async read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -270,7 +275,7 @@ export class CachedSource implements ByteSource {
     const again = writer && this.hooks.byTurns && offset < writer.position;
     const written = again ? await this.readWritten(writer, offset, most) : null;
     let until = end;
-    if (writer && offset > writer.position && offset - writer.position <= smallGap) {
+    if (writer && offset > writer.position && (this.hooks.byTurns || offset - writer.position <= smallGap)) {
       if (this.hooks.byTurns) until = Math.max(end, this.size);
       await this.readOn(writer.position, offset, until, signal);
     }

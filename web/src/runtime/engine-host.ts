@@ -132,6 +132,7 @@ export class EngineHost {
       await host.instantiate(tunes);
       if (host.gpuHost) host.texts = await platform.texts(options.cache ?? true);
       host.gpuHost?.attach(host.module.gpuSide, () => host.onGpuEvent());
+      if (host.gpuHost) await takeTuning(host.module, host.texts); // plans depend on it
       throwIfAborted(signal);
       onProgress({ phase: 'header', loadedBytes: 0, totalBytes: 0 });
       host.files = new ModelFiles(host.module, platform, files, options.wasmUrl);
@@ -154,7 +155,6 @@ export class EngineHost {
     const onGpu: HostOptions = { ...options, device: 'webgpu' };
     const host = await EngineHost.open(platform, files, onGpu, undefined, signal, undefined, true);
     try {
-      await takeTuning(host.module, host.texts);
       const [, context, keys, values, budget, embeddings] = host.loadArguments();
       host.module.call((m) => m.pronk_tune(context, keys, values, budget, embeddings, seconds, Number(missing)));
       const next = async (): Promise<void> => {
@@ -198,7 +198,6 @@ export class EngineHost {
     if (refusal) throw refusal;
     this.driving = true;
     try {
-      if (this.device === 'webgpu') await takeTuning(this.module, this.texts);
       this.module.call((m) => m.pronk_load(...this.loadArguments(), firstChunk));
       this.startThreads();
       await this.compileKernels(plan.fileBytes, onProgress, signal);

@@ -5,7 +5,7 @@ import { chooseGguf } from './gguf-choice.js';
 import { FileMissing } from './http-answer.js';
 import { folderOf, type HubEntry, hubFile, hubList, isWeightFolder } from './hub.js';
 import type { Platform } from './platform.js';
-import { type ByteSource, fileName } from './source.js';
+import { type ByteSource, decoded, fileName } from './source.js';
 import type { FileSpec } from './types.js';
 
 type UrlSpec = FileSpec & { kind: 'url' };
@@ -69,7 +69,7 @@ async function folderOfUrl(platform: Platform, spec: UrlSpec): Promise<FolderFil
     return url.href;
   };
   const inHub = hubFile(urlOf(kinds[0]!), spec.hub);
-  const type = inHub ? decodeURIComponent(hash.slice(1)) : '';
+  const type = inHub ? decoded(hash.slice(1)) : '';
   const list = inHub && (await hubList(inHub, { within: true }));
   const entries = list && new Map(list.map((entry) => [entry.path.slice(folderOf(inHub.path).length), entry]));
   const folder = fileName(urlOf('').replace(/\/(?:[?#].*)?$/, '')) || new URL(spec.url).host;

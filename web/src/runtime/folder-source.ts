@@ -1,12 +1,13 @@
 // A folder as one GGUF file, which is put together while it is read.
 import { messageOf, PronkError, throwIfAborted } from './errors.js';
+import { Md5Check, OpenFile } from './folder-file.js';
 import { type FolderFiles, notOne } from './folder-files.js';
-import type { FileRange, FolderModule, FolderPart, FolderPlan } from './folder-module.js';
+import type { FolderModule, FolderPart, FolderPlan } from './folder-module.js';
+import { planReads, type Reading } from './folder-reads.js';
 import type { RunningHash } from './hash.js';
 import { FileMissing } from './http-answer.js';
 import type { ByteSource } from './source.js';
 
-const firstHeaderBytes = 256 << 10;
 const manyFiles = 64; // more are opened for their headers alone, some at a time
 const atOnce = 16;
 const firstBytesOfMany = 64 << 10;
@@ -14,7 +15,6 @@ const smallBytes = 32 << 20; // of a small file, asked for at once
 const mostSmall = 256 << 20; // bytes of a small file
 const madeBytes = 512 << 10; // of a tensor that are made at a time
 const mostHeld = 1 << 30; // bytes of an input that are held
-const smallGap = 1 << 20; // bytes between tensors that are read with them
 
 /** Reads what a folder has besides its weights. module: anew for each call, so that its memory does not stay. */
 export async function openFolder(
@@ -116,24 +116,6 @@ async function readAll(source: ByteSource, signal?: AbortSignal): Promise<Uint8A
   return all;
 }
 
-/** The MD5 of a file of which all bytes pass in order. */
-export class Md5Check {
-  position = 0;
-
-  constructor(
-    private readonly known: string,
-    private readonly hash: RunningHash,
-  ) {}
-
-  /** Returns whether the file is what it should be as far as one can tell. */
-  add(offset: number, bytes: Uint8Array, size: number): boolean {
-    if (offset > this.position || offset + bytes.length <= this.position) return true;
-    this.hash.update(bytes.subarray(this.position - offset));
-    this.position = offset + bytes.length;
-    return this.position !== size || this.hash.digest() === this.known;
-  }
-}
-
 // --- files of weights ------------------------------------------------------------------------------------------------
 
 /** A model of a file for each tensor has hundreds: they are asked for at once, and none stays open. */
@@ -149,129 +131,13 @@ async function readHeaders(files: OpenFile[], reader: FolderModule, signal?: Abo
   }
 }
 
-/** A file of weights: opened when it is first read, closed when it is done with, and opened again if need be. */
-class OpenFile {
-  closedFromCache = 0;
-  notes: string[] = [];
-  private source: ByteSource | null = null;
-  private tail: { start: number; bytes: Uint8Array } | null = null; // read with the header
-
-  constructor(
-    private readonly files: FolderFiles,
-    readonly name: string,
-    private readonly check: Md5Check | null,
-  ) {}
-
-  get fromCache(): number {
-    return this.closedFromCache + (this.source?.fromCache ?? 0);
-  }
-
-  /** Bytes of its beginning that are held. */
-  get held(): number {
-    return this.tail?.bytes.length ?? 0;
-  }
-
-  async readFirst(bytes: number, signal?: AbortSignal): Promise<void> {
-    this.tail = { start: 0, bytes: await this.readOn(this.open(), new Uint8Array(0), bytes, signal) };
-  }
-
-  /** Gives the module as much of it as it wants; what lies behind is kept. */
-  async readHeader(reader: FolderModule, signal?: AbortSignal): Promise<void> {
-    const source = this.open();
-    let have = this.tail?.bytes ?? new Uint8Array(0);
-    try {
-      for (let wanted = 0; ; ) {
-        if (wanted > 0) have = await this.readOn(source, have, Math.max(wanted, firstHeaderBytes), signal);
-        if (have.length < wanted) throw new PronkError('bad-model', 'ends inside its header');
-        wanted = reader.header(have, source.size);
-        if (wanted === 0) break;
-      }
-    } catch (error) {
-      const named = error instanceof PronkError && !error.message.startsWith(this.name);
-      throw named ? new PronkError(error.code, `${this.name}: ${error.message}`, { cause: error }) : error;
-    }
-    if (have.length > 0) this.tail = { start: 0, bytes: have };
-  }
-
-  private async readOn(source: ByteSource, have: Uint8Array, to: number, signal?: AbortSignal) {
-    const bytes = new Uint8Array(to);
-    bytes.set(have);
-    let length = have.length;
-    while (length < to) {
-      const part = await source.read(length, to - length, to, signal);
-      if (part.length === 0) break;
-      bytes.set(part, length);
-      length += part.length;
-    }
-    return bytes.subarray(0, length);
-  }
-
-  /** At least one byte. */
-  async read(offset: number, most: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
-    const { tail } = this;
-    if (tail && offset >= tail.start && offset < tail.start + tail.bytes.length) {
-      return tail.bytes.subarray(offset - tail.start, offset - tail.start + most);
-    }
-    this.tail = null;
-    const source = this.open();
-    await this.readGap(source, offset, signal);
-    const part = await source.read(offset, most, end, signal);
-    if (part.length === 0) throw new PronkError('bad-model', `${this.name} ends at byte ${offset} of ${end}`);
-    await this.count(source, offset, part);
-    return part;
-  }
-
-  /** What lies before `offset`, for the hash alone. */
-  private async readGap(source: ByteSource, offset: number, signal?: AbortSignal): Promise<void> {
-    const { check } = this;
-    if (!check || offset - check.position > smallGap) return;
-    while (check.position < offset) {
-      const { position } = check;
-      const part = await source.read(position, offset - position, offset, signal);
-      if (part.length === 0) return;
-      await this.count(source, position, part);
-    }
-  }
-
-  private async count(source: ByteSource, offset: number, part: Uint8Array): Promise<void> {
-    if (this.check?.add(offset, part, source.size) !== false) return;
-    await source.discard?.();
-    throw new PronkError('damaged', `${this.name} is not what its folder promises: its MD5 is another`);
-  }
-
-  async close(): Promise<void> {
-    this.tail = null;
-    await this.release();
-  }
-
-  /** Closes the file; what is held of it stays. */
-  async release(): Promise<void> {
-    const { source } = this;
-    this.source = null;
-    await source?.close().catch(() => {});
-    this.closedFromCache += source?.fromCache ?? 0;
-    if (source?.note) this.notes.push(`${this.name}: ${source.note}`);
-  }
-
-  private open(): ByteSource {
-    return (this.source ??= this.files.source(this.name));
-  }
-}
-
 // --- the whole -------------------------------------------------------------------------------------------------------
-
-/** How a part is read: which of its inputs is held whole while the other is read with it; -1: none is. */
-interface Reading {
-  held: number;
-  ends: number[]; // how far each input's file is read on from there
-}
 
 export class FolderSource implements ByteSource {
   note = '';
   private readonly readings: Reading[];
-  private readonly lastUses: number[]; // of each file, the index of a part; -1: none
   private at = 0; // the part that was read last
-  private closed = 0; // files whose last use is before this part are closed
+  private unused: { file: OpenFile; lastUse: number }[]; // to be closed after that part, the last of them first
   private held: { part: number; bytes: Uint8Array } | null = null;
   private made: { part: number; start: number; bytes: Uint8Array } | null = null; // start: in the part
   private maker: FolderModule | null = null;
@@ -282,8 +148,9 @@ export class FolderSource implements ByteSource {
     private readonly files: OpenFile[],
     private readonly module: () => Promise<FolderModule>,
   ) {
-    this.readings = readingsOf(plan.parts);
-    this.lastUses = files.map((_, file) => plan.parts.findLastIndex((part) => uses(part, file)));
+    const { readings, lastUses } = planReads(plan.parts, files.length);
+    this.readings = readings;
+    this.unused = files.map((file, i) => ({ file, lastUse: lastUses[i]! })).sort((a, b) => b.lastUse - a.lastUse);
   }
 
   get size(): number {
@@ -315,7 +182,7 @@ export class FolderSource implements ByteSource {
     if (part.making) return this.readMade(part, within, most, signal);
     const input = part.inputs[0]!;
     const count = Math.min(most, part.bytes - within);
-    return this.files[input.file]!.read(input.offset + within, count, this.readings[this.at]!.ends[0]!, signal);
+    return this.files[input.file]!.read(input.offset + within, count, this.readings[this.at]!.reads[0]!, signal);
   }
 
   async close(): Promise<void> {
@@ -325,9 +192,7 @@ export class FolderSource implements ByteSource {
   }
 
   private async closeUsed(): Promise<void> {
-    if (this.closed >= this.at) return;
-    this.closed = this.at;
-    await Promise.all(this.files.filter((_, i) => this.lastUses[i]! < this.at).map((file) => file.close()));
+    while (this.unused.length > 0 && this.unused.at(-1)!.lastUse < this.at) await this.unused.pop()!.file.close();
   }
 
   private async readMade(part: FolderPart, within: number, most: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -346,11 +211,10 @@ export class FolderSource implements ByteSource {
     const units = Math.min(Math.ceil(madeBytes / making.unit), part.bytes / making.unit - first);
     await this.hold(part, signal);
     const inputs: Uint8Array[] = [];
-    for (const [i, input] of part.inputs.entries()) {
+    for (const i of part.inputs.keys()) {
       const [from, count] = [first * making.inputUnits[i]!, units * making.inputUnits[i]!];
-      const { held, ends } = this.readings[index]!;
-      if (i === held) inputs.push(this.held!.bytes.subarray(from, from + count));
-      else inputs.push(await this.readRange({ ...input, offset: input.offset + from, bytes: count }, ends[i]!, signal));
+      if (i === this.readings[index]!.whole) inputs.push(this.held!.bytes.subarray(from, from + count));
+      else inputs.push(await this.readInput(index, i, from, count, signal));
     }
     this.maker ??= await this.module();
     this.made = { part: index, start: first * making.unit, bytes: this.maker.make(making, units, inputs) };
@@ -358,23 +222,31 @@ export class FolderSource implements ByteSource {
 
   /** The input that is to be there whole. */
   private async hold(part: FolderPart, signal?: AbortSignal): Promise<void> {
-    const { held, ends } = this.readings[this.at]!;
-    if (held < 0 || this.held?.part === this.at) return;
-    const input = part.inputs[held]!;
-    if (input.bytes > mostHeld) {
-      const { name } = this.files[input.file]!;
-      throw new PronkError('unsupported', `${name}: a tensor of ${input.bytes} bytes is too large to be put together`);
+    const { whole } = this.readings[this.at]!;
+    if (whole < 0 || this.held?.part === this.at) return;
+    const { file, bytes } = part.inputs[whole]!;
+    if (bytes > mostHeld) {
+      const { name } = this.files[file]!;
+      throw new PronkError('unsupported', `${name}: a tensor of ${bytes} bytes is too large to be put together`);
     }
     this.held = null;
-    this.held = { part: this.at, bytes: await this.readRange(input, ends[held]!, signal) };
+    this.held = { part: this.at, bytes: await this.readInput(this.at, whole, 0, bytes, signal) };
   }
 
-  private async readRange({ file, offset, bytes }: FileRange, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+  private async readInput(
+    part: number,
+    input: number,
+    from: number,
+    bytes: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { file, offset } = this.plan.parts[part]!.inputs[input]!;
     const all = allocate(bytes, this.files[file]!.name);
     for (let filled = 0; filled < bytes; ) {
-      const part = await this.files[file]!.read(offset + filled, bytes - filled, end, signal);
-      all.set(part, filled);
-      filled += part.length;
+      const read = this.readings[part]!.reads[input]!;
+      const got = await this.files[file]!.read(offset + from + filled, bytes - filled, read, signal);
+      all.set(got, filled);
+      filled += got.length;
     }
     return all;
   }
@@ -386,33 +258,4 @@ function allocate(bytes: number, name: string): Uint8Array {
   } catch (error) {
     throw new PronkError('out-of-memory', `${name}: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function uses({ inputs }: FolderPart, file: number): boolean {
-  return inputs.some((input) => input.file === file);
-}
-
-/** Each file is to be read from its start to its end, as far as that goes. */
-function readingsOf(parts: FolderPart[]): Reading[] {
-  const readings = parts.map(({ inputs }): Reading => ({ held: heldOf(inputs), ends: [] }));
-  const next = new Map<number, { offset: number; end: number }>(); // of each file, what is read after that
-  for (let i = parts.length - 1; i >= 0; i--) {
-    const { inputs } = parts[i]!;
-    const { held, ends } = readings[i]!;
-    for (const j of inputs.length > 1 ? [1 - held, held] : [0]) {
-      const { file, offset, bytes } = inputs[j]!;
-      const own = offset + bytes;
-      const after = next.get(file);
-      ends[j] = after && after.offset >= own && after.offset - own <= smallGap ? after.end : own;
-      next.set(file, { offset, end: ends[j]! });
-    }
-  }
-  return readings;
-}
-
-// Of two in one file the one that comes first, else the smaller one.
-function heldOf([first, second]: FileRange[]): number {
-  if (!second) return -1;
-  if (first!.file === second.file) return first!.offset < second.offset ? 0 : 1;
-  return first!.bytes < second.bytes ? 0 : 1;
 }

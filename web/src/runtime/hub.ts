@@ -1,6 +1,7 @@
 // Files on Hugging Face: their addresses, and the hash that the hub promises.
 // https://huggingface.co/docs/hub/api
 import { PronkError } from './errors.js';
+import { decoded } from './source.js';
 
 export const hubEndpoint = 'https://huggingface.co';
 
@@ -38,7 +39,7 @@ export function hubFile(url: string, hub = false): HubFile | null {
   const match = /^(.*)\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
   if (!match) return null;
   const [, prefix, repo, revision, path] = match;
-  return { endpoint: origin + prefix, repo: repo!, revision: revision!, path: decodeURIComponent(path!) };
+  return { endpoint: origin + prefix, repo: repo!, revision: revision!, path: decoded(path!) };
 }
 
 /** Whether what the address names can never change: a revision that is a commit. */

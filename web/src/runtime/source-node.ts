@@ -7,6 +7,7 @@ const partBytes = 4 << 20;
 
 export class PathSource implements ByteSource {
   readonly name: string;
+  readonly kept = 'whole';
   size = -1;
   private file: FileHandle | null = null;
   private readonly part = Buffer.allocUnsafeSlow(partBytes);

@@ -18,6 +18,11 @@ export interface ByteSource {
   discard?(): Promise<void>;
   /** Bytes of the header, where they are known: no more are read before the plan is made. */
   readonly headBytes?: number;
+  /**
+   * What it can give once more without the network: 'whole': all, as a file at hand or one that the cache had, which
+   * needs no check; 'read': what has been read so far. Known once something was read.
+   */
+  readonly kept?: 'whole' | 'read' | undefined;
   /** Bytes given so far that came from the cache and not from the network. */
   readonly fromCache?: number;
   /** Why the cache does not keep this file, for a person; '' or undefined: nothing to say. */
@@ -26,6 +31,7 @@ export interface ByteSource {
 
 export class MemorySource implements ByteSource {
   readonly name = '';
+  readonly kept = 'whole';
   constructor(private readonly bytes: Uint8Array) {}
 
   get size(): number {
@@ -42,6 +48,7 @@ export class MemorySource implements ByteSource {
 
 export class BlobSource implements ByteSource {
   readonly name: string;
+  readonly kept = 'whole';
   private reader: BodyReader | null = null;
   private position = 0; // where the reader stands
 
@@ -77,15 +84,19 @@ export class BlobSource implements ByteSource {
   }
 }
 
+/** Without percent-encoding; as it is where that is none. */
+export function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 export function fileName(urlOrPath: string): string {
   const path =
     /^[a-z][a-z0-9+.-]+:/i.test(urlOrPath) && URL.canParse(urlOrPath) ? new URL(urlOrPath).pathname : urlOrPath;
-  const name = path.split(/[\\/]/).pop() ?? '';
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
+  return decoded(path.split(/[\\/]/).pop() ?? '');
 }
 
 const splitName = /-(\d{5})-of-(\d{5})(\.gguf)$/i;

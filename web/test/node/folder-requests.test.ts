@@ -210,32 +210,16 @@ it('is at most two requests a file where each tensor has one', async () => {
   expect(asked.length).toBeLessThanOrEqual(files.size + 16 * 7 + 3 + 10);
 }, 60_000);
 
-/** Like Qwen3-MoE: experts' matrices lie by turns, and the engine wants all of one kind, then of the next. */
-function expertsFile(layers: number, experts: number): Uint8Array {
-  const tensors: Record<string, unknown> = {};
+/** A file of those tensors, in that order. */
+function weightsFile(tensors: [name: string, dtype: 'BF16' | 'U8', ...shape: number[]][]): Uint8Array {
+  const header: Record<string, unknown> = {};
   let data = 0;
-  const add = (name: string, ...shape: number[]): void => {
-    const bytes = shape.reduce((a, b) => a * b, 2);
-    tensors[name] = { dtype: 'BF16', shape, data_offsets: [data, data + bytes] };
+  for (const [name, dtype, ...shape] of tensors) {
+    const bytes = shape.reduce((a, b) => a * b, dtype === 'U8' ? 1 : 2);
+    header[name] = { dtype, shape, data_offsets: [data, data + bytes] };
     data += bytes;
-  };
-  const [hidden, inner] = [256, 1280];
-  add('model.embed_tokens.weight', 96, hidden);
-  for (let i = 0; i < layers; i++) {
-    const layer = `model.layers.${i}`;
-    add(`${layer}.input_layernorm.weight`, hidden);
-    for (let e = 0; e < experts; e++) {
-      add(`${layer}.mlp.experts.${e}.down_proj.weight`, hidden, inner);
-      add(`${layer}.mlp.experts.${e}.gate_proj.weight`, inner, hidden);
-      add(`${layer}.mlp.experts.${e}.up_proj.weight`, inner, hidden);
-    }
-    add(`${layer}.mlp.gate.weight`, experts, hidden);
-    add(`${layer}.post_attention_layernorm.weight`, hidden);
-    for (const norm of ['q', 'k']) add(`${layer}.self_attn.${norm}_norm.weight`, 64);
-    for (const matrix of ['q', 'k', 'v', 'o']) add(`${layer}.self_attn.${matrix}_proj.weight`, hidden, hidden);
   }
-  add('model.norm.weight', hidden);
-  const text = jsonBytes(tensors);
+  const text = jsonBytes(header);
   const file = new Uint8Array(8 + text.length + data);
   new DataView(file.buffer).setUint32(0, text.length, true);
   file.set(text, 8);
@@ -243,39 +227,31 @@ function expertsFile(layers: number, experts: number): Uint8Array {
   return file;
 }
 
-it('is each byte of a file of experts once, by few requests, where there is a cache', async () => {
-  const [layers, experts] = [3, 16];
-  const file = expertsFile(layers, experts);
-  const settings = {
-    model_type: 'qwen3_moe',
-    num_hidden_layers: layers,
-    hidden_size: 256,
-    intermediate_size: 512,
-    max_position_embeddings: 64,
-    num_attention_heads: 4,
-    num_key_value_heads: 4,
-    head_dim: 64,
-    vocab_size: 96,
-    num_experts: experts,
-    num_experts_per_tok: 2,
-    moe_intermediate_size: 1280,
-    tie_word_embeddings: true,
-  };
-  let [requests, sent] = [0, 0];
-  const fetchFake = (async (url: string, init: RequestInit = {}) => {
+/** A server of one folder that counts what is asked of its weights. */
+class CountingServer {
+  requests = 0;
+  sent = 0; // bytes
+
+  constructor(
+    private readonly config: object,
+    private readonly file: Uint8Array,
+  ) {}
+
+  readonly fetch = (async (url: string, init: RequestInit = {}) => {
     const name = url.split('/').pop()!;
-    const bytes = name === 'config.json' ? jsonBytes(settings) : name === 'model.safetensors' ? file : null;
+    const bytes = name === 'config.json' ? jsonBytes(this.config) : name === 'model.safetensors' ? this.file : null;
     if (!bytes) return new Response('no', { status: 404 });
     const range = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get('range') ?? '');
     if (!range) return new Response(null, { headers: { 'Content-Length': `${bytes.length}` } });
     const [start, end] = [Number(range[1]), Math.min(Number(range[2]) + 1, bytes.length)];
-    if (bytes === file) requests++;
+    const ofWeights = bytes === this.file;
+    if (ofWeights) this.requests++;
     const headers = { 'Content-Range': `bytes ${start}-${end - 1}/${bytes.length}` };
     let at = start;
     const counted = new ReadableStream<Uint8Array>({
-      pull(controller) {
+      pull: (controller) => {
         const chunk = bytes.slice(at, Math.min(end, at + 65536));
-        if (bytes === file) sent += chunk.length;
+        if (ofWeights) this.sent += chunk.length;
         if (chunk.length > 0) controller.enqueue(chunk);
         at += chunk.length;
         if (at >= end) controller.close();
@@ -283,15 +259,16 @@ it('is each byte of a file of experts once, by few requests, where there is a ca
     });
     return new Response(counted, { status: 206, headers });
   }) as typeof fetch;
-  const cache = mkdtempSync(join(tmpdir(), 'pronk-experts-'));
-  const load = async (kept: boolean): Promise<string> => {
-    [requests, sent] = [0, 0];
-    const hooks = { folder: async () => new PlainFolder(cache), startHash: nodePlatform.startMd5 };
+
+  /** The hash of the whole GGUF file that the folder is read as. cache: a folder; null: none. */
+  async read(cache: string | null): Promise<string> {
+    this.requests = this.sent = 0;
+    const hooks = { folder: async () => new PlainFolder(cache!), startHash: nodePlatform.startMd5 };
     const platform = {
       ...nodePlatform,
-      source: (spec) => cachedUrl({ ...spec, cache: kept } as never, hooks, { fetch: fetchFake }),
+      source: (spec) => cachedUrl({ ...spec, cache: cache !== null } as never, hooks, { fetch: this.fetch }),
     } satisfies Platform;
-    const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/moe/', cache: kept }]);
+    const found = await findFolder(platform, [{ kind: 'url', url: 'http://models.test/m/', cache: cache !== null }]);
     if (Array.isArray(found)) throw new Error('no folder');
     const module = async (): Promise<FolderModule> => new FolderModule(await platform.folderModule());
     const source = await openFolder(found, module, platform.startMd5);
@@ -302,17 +279,95 @@ it('is each byte of a file of experts once, by few requests, where there is a ca
       at += part.length;
     }
     await source.close();
-    console.log(`${layers} × ${experts} experts, cache ${kept}: ${requests} requests, ${sent} bytes of ${file.length}`);
+    const where = cache === null ? 'no cache' : 'a cache';
+    console.log(`${where}: ${this.requests} requests, ${this.sent} bytes of ${this.file.length}`);
     return hash.digest('hex');
-  };
+  }
+}
+
+/** Two requests, for its header and for the rest, give each byte of the file once; once kept, none. */
+async function expectTwoRequests(server: CountingServer, bytes: number): Promise<void> {
+  const cache = mkdtempSync(join(tmpdir(), 'pronk-requests-'));
   try {
-    const expected = await load(false);
-    expect(await load(true)).toBe(expected);
-    expect(requests).toBeLessThanOrEqual(4);
-    expect(sent).toBeLessThanOrEqual(file.length * 1.1);
-    expect(await load(true)).toBe(expected);
-    expect(requests).toBe(0);
+    const expected = await server.read(cache);
+    expect([server.requests, server.sent]).toEqual([2, bytes]);
+    expect(await server.read(cache)).toBe(expected);
+    expect(server.requests).toBe(0);
+    expect(await server.read(null)).toBe(expected);
+    expect([server.requests, server.sent]).toEqual([2, bytes]);
   } finally {
     rmSync(cache, { recursive: true });
   }
+}
+
+const common = { num_attention_heads: 4, num_key_value_heads: 4, max_position_embeddings: 64, vocab_size: 96 };
+
+/** Like Qwen3-MoE: experts' matrices lie by turns and by their names, and the engine wants all of one kind, by numbers. */
+it('is each byte of a file of experts once', async () => {
+  const [layers, experts, hidden, inner] = [2, 16, 256, 2048];
+  const tensors: Parameters<typeof weightsFile>[0] = [['model.embed_tokens.weight', 'BF16', 96, hidden]];
+  for (let i = 0; i < layers; i++) {
+    const layer = `model.layers.${i}`;
+    tensors.push([`${layer}.input_layernorm.weight`, 'BF16', hidden]);
+    for (const e of [...Array(experts).keys()].map(String).sort()) {
+      tensors.push([`${layer}.mlp.experts.${e}.down_proj.weight`, 'BF16', hidden, inner]);
+      tensors.push([`${layer}.mlp.experts.${e}.gate_proj.weight`, 'BF16', inner, hidden]);
+      tensors.push([`${layer}.mlp.experts.${e}.up_proj.weight`, 'BF16', inner, hidden]);
+    }
+    tensors.push([`${layer}.mlp.gate.weight`, 'BF16', experts, hidden]);
+    tensors.push([`${layer}.post_attention_layernorm.weight`, 'BF16', hidden]);
+    for (const norm of ['q', 'k']) tensors.push([`${layer}.self_attn.${norm}_norm.weight`, 'BF16', 64]);
+    for (const matrix of ['q', 'k', 'v', 'o']) {
+      tensors.push([`${layer}.self_attn.${matrix}_proj.weight`, 'BF16', hidden, hidden]);
+    }
+  }
+  tensors.push(['model.norm.weight', 'BF16', hidden]);
+  const config = {
+    ...common,
+    model_type: 'qwen3_moe',
+    num_hidden_layers: layers,
+    hidden_size: hidden,
+    intermediate_size: 512,
+    head_dim: 64,
+    num_experts: experts,
+    num_experts_per_tok: 2,
+    moe_intermediate_size: inner,
+    tie_word_embeddings: true,
+  };
+  const file = weightsFile(tensors);
+  await expectTwoRequests(new CountingServer(config, file), file.length);
+}, 60_000);
+
+/** Like BitNet b1.58: the matrices' scales lie between the norms, far before their codes. */
+it('is each byte of a file of ternary matrices once', async () => {
+  const [layers, hidden, inner] = [4, 512, 1024];
+  const tensors: Parameters<typeof weightsFile>[0] = [['model.embed_tokens.weight', 'BF16', 96, hidden]];
+  const codes: typeof tensors = [];
+  for (let i = 0; i < layers; i++) {
+    const layer = `model.layers.${i}`;
+    const matrix = (name: string, rows: number, columns: number): void => {
+      tensors.push([`${layer}.${name}.weight_scale`, 'BF16', 1]);
+      codes.push([`${layer}.${name}.weight`, 'U8', rows / 4, columns]);
+    };
+    tensors.push([`${layer}.input_layernorm.weight`, 'BF16', hidden]);
+    matrix('mlp.down_proj', hidden, inner);
+    tensors.push([`${layer}.mlp.ffn_sub_norm.weight`, 'BF16', inner]);
+    matrix('mlp.gate_proj', inner, hidden);
+    matrix('mlp.up_proj', inner, hidden);
+    tensors.push([`${layer}.post_attention_layernorm.weight`, 'BF16', hidden]);
+    tensors.push([`${layer}.self_attn.attn_sub_norm.weight`, 'BF16', hidden]);
+    for (const name of ['k', 'o', 'q', 'v']) matrix(`self_attn.${name}_proj`, hidden, hidden);
+  }
+  tensors.push(['model.norm.weight', 'BF16', hidden]);
+  const config = {
+    ...common,
+    model_type: 'bitnet',
+    num_hidden_layers: layers,
+    hidden_size: hidden,
+    intermediate_size: inner,
+    tie_word_embeddings: true,
+    quantization_config: { quant_method: 'bitnet', linear_class: 'autobitlinear', quantization_mode: 'offline' },
+  };
+  const file = weightsFile([...tensors, ...codes]);
+  await expectTwoRequests(new CountingServer(config, file), file.length);
 }, 60_000);

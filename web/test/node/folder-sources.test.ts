@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { PronkError } from '../../src/runtime/errors.js';
+import { Md5Check } from '../../src/runtime/folder-file.js';
 import { findFolder } from '../../src/runtime/folder-files.js';
 import { FolderModule } from '../../src/runtime/folder-module.js';
-import { Md5Check, openFolder } from '../../src/runtime/folder-source.js';
+import { openFolder } from '../../src/runtime/folder-source.js';
 import { nodePlatform } from '../../src/runtime/platform-node.js';
 import { readWhole } from '../support/read-whole.js';
 

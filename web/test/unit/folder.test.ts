@@ -69,7 +69,10 @@ class FakeFolder implements FolderFiles {
   readonly open = new Set<string>();
   readonly discarded: string[] = [];
 
-  constructor(private readonly files: Record<string, Uint8Array>) {}
+  constructor(
+    private readonly files: Record<string, Uint8Array>,
+    private readonly kept?: 'whole' | 'read',
+  ) {}
 
   has(name: string): boolean {
     return name in this.files;
@@ -82,6 +85,7 @@ class FakeFolder implements FolderFiles {
     const source: Watched = {
       name,
       reads,
+      kept: this.kept,
       size: bytes.length,
       read: async (offset, most, end) => {
         const part = bytes.subarray(offset, Math.min(offset + most, offset + 1000));
@@ -125,9 +129,10 @@ describe('the file', () => {
   async function readOf(
     parts: FolderPart[],
     md5s: Record<string, string> = {},
+    kept?: 'whole' | 'read',
   ): Promise<{ folder: FakeFolder; bytes: Uint8Array }> {
     const { offset, bytes } = parts.at(-1)!;
-    const folder = new FakeFolder(files);
+    const folder = new FakeFolder(files, kept);
     folders.push(folder);
     const module = fakeModule({ head, files: ['a.bin', 'b.bin'], parts, bytes: offset + bytes }, md5s);
     const source = await openFolder(
@@ -199,6 +204,29 @@ describe('the file', () => {
     const damaged = { code: 'damaged', message: 'a.bin is not what its folder promises: its MD5 is another' };
     await expect(readOf(wholes, { 'a.bin': md5(a.subarray(1)) })).rejects.toMatchObject(damaged);
     expect(folders.at(-1)!.discarded).toEqual(['a.bin']);
+  });
+
+  it('is not hashed where its files are at hand, or whole in the cache', async () => {
+    const other = { 'a.bin': md5(a.subarray(1)) };
+    expect((await readOf(wholes, other, 'whole')).bytes.length).toBe(1_050_000 + (1 << 20));
+    await expect(readOf(wholes, other, 'read')).rejects.toMatchObject({ code: 'damaged' });
+  });
+
+  it('holds what it passes only where it cannot be read again', async () => {
+    // The first and the third of three, then the second.
+    const parts = [copied(64, 0, 100, 5000), copied(5088, 0, 10_100, 5000), copied(10_112, 0, 5100, 5000)];
+    const expected = new Uint8Array(15_112);
+    expected.set(head);
+    for (const { offset, inputs } of parts)
+      expected.set(a.subarray(inputs[0]!.offset, inputs[0]!.offset + 5000), offset);
+    for (const kept of [undefined, 'read', 'whole'] as const) {
+      const { folder, bytes } = await readOf(parts, {}, kept);
+      expect(Buffer.compare(bytes, expected)).toBe(0);
+      const { reads } = folder.opened.find(({ name }) => name === 'a.bin')!;
+      const backwards = reads.filter(({ offset }, i) => i > 0 && offset < reads[i - 1]!.offset).length;
+      expect(backwards).toBe(kept ? 1 : 0);
+      expect(reads.reduce((sum, { length }) => sum + length, 0)).toBe(15_000);
+    }
   });
 
   it('ends too soon with an error that names the file', async () => {

@@ -38,6 +38,7 @@ describe('hf: names', () => {
       path: 'm.gguf',
     });
     expect(hubFile('https://huggingface.co/o/r/blob/main/m.gguf')).toBeNull();
+    expect(hubFile('https://huggingface.co/o/r/resolve/main/100%.gguf')).toEqual({ ...file, path: '100%.gguf' });
     expect(isFixed(hubFile(hubUrl(`hf:o/r@${'0a'.repeat(20)}/m.gguf`)!))).toBe(true);
     expect(isFixed(hubFile(hubUrl('hf:o/r/m.gguf')!))).toBe(false);
     expect(isFixed(null)).toBe(false);
