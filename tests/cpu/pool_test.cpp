@@ -40,12 +40,12 @@ TEST(Pool, AThreadThatIsHeldUpHoldsUpItsPartOnly) {
   constexpr u32 parts = 100;
   Pool pool(2);
   std::atomic<u32> by_caller = 0, by_other = 0;
-  while (by_other == 0) {  // until it takes one
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);  // of a pool that leaves it more
+  while (by_other == 0) {                                                       // until it takes one
     by_caller = 0;
     pool.run(parts, [&](u32, u32 thread) {
       ++(thread == 0 ? by_caller : by_other);
       if (thread == 0) return;
-      const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
       while (by_caller + by_other < parts && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     });
   }
