@@ -1,6 +1,6 @@
 // As gemm_whole, where a workgroup goes through one of SPLITS parts of k: its sums are partial, for gemm_combine.
 
-const PART_UNITS = 8u;  // parts are multiples of that, as every tile's depth divides it
+const PART_UNITS = 32u;  // parts are multiples of 256 numbers: of the blocks of every format, and of every tile's depth
 
 var<private> split: u32;
 var<private> first_unit: u32;

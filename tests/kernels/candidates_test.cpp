@@ -193,21 +193,23 @@ TEST_F(Candidates, IntegerProductsOfEveryFormat) {
   EXPECT_EQ(without, 4u);  // floats, and those from a table of floats
 }
 
-// Parts of k of all sizes, the last of them without anything.
+// By floats, bytes and halves: no part begins within a block, and the last parts have nothing.
 TEST_F(Candidates, SplitsOfEveryFormat) {
   u32 round = 0;
   for (const formats::Format& format : formats::table()) {
-    const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated},
-                                         {&format, false, true, Epilogue::add}};
-    check(engine::matmul_case({.kernel = MatMulKernel::gemm,
-                               .kind = kinds[round % 2],
-                               .rows = 134,
-                               .cols = u32(align_up(round % 5 == 0 ? 20 : 300, format.block_weights)),
-                               .tokens = round % 3 == 0 ? 70u : 6u,
-                               .padding = 3,
-                               .candidate = gemm_named("64x128/4")},
-                              runner().device().limits(), runner().device().features(), round));
-    ++round;
+    const kernels::MatMulKind kinds[] = {{&format, true, false, Epilogue::gated}, {&format, false, true, Epilogue::add}};
+    for (const char* name : {"64x128/4", "64x128/4+int8", "64x128/4+f16"}) {
+      if (!runs(TunedKernel::gemm, gemm_named(name), format)) continue;
+      check(engine::matmul_case({.kernel = MatMulKernel::gemm,
+                                 .kind = kinds[round % 2],
+                                 .rows = 70,
+                                 .cols = u32(align_up(round % 5 == 0 ? 20 : 600, format.block_weights)),
+                                 .tokens = round % 4 == 0 ? 40u : 6u,
+                                 .padding = 3,
+                                 .candidate = gemm_named(name)},
+                                runner().device().limits(), runner().device().features(), round));
+      ++round;
+    }
   }
 }
 

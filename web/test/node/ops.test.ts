@@ -26,6 +26,7 @@ describe.skipIf(noGpu !== '')('operations by subgroups', () => {
     ['matvec', '16x4x32+subgroups'],
     ['matvec', '4x8+subgroups'], // of lanes
     ['gemm', '32x64x4+subgroups'],
+    ['gemm', '64x128/4+int8'], // k in parts
   ])('compute right: %s %s', async (op, candidate) => {
     const { status, text } = await testOps('--op', op, '--candidate', candidate, '--quick');
     expect(status, text).toBe(0);
