@@ -8,17 +8,33 @@ namespace {
 
 bool overlap(const Interval& a, const Interval& b) { return a.first <= b.last && b.first <= a.last; }
 
+// What is sorted here: one type, as each has its own code.
+using Keys = std::vector<std::pair<u64, u64>>;
+
 u64 alive_at_once(const std::vector<Interval>& intervals, u64 alignment) {
-  std::vector<std::pair<u64, i64>> changes;  // of the sum, before a step
+  Keys changes;  // twice the step, odd where bytes are added: what ends goes first
   for (const Interval& at : intervals) {
-    const i64 bytes = i64(align_up(at.bytes, alignment));
-    changes.push_back({at.first, bytes});
-    changes.push_back({u64{at.last} + 1, -bytes});
+    const u64 bytes = align_up(at.bytes, alignment);
+    changes.push_back({2 * u64{at.first} + 1, bytes});
+    changes.push_back({2 * (u64{at.last} + 1), bytes});
   }
-  std::sort(changes.begin(), changes.end());  // what ends goes first
-  i64 sum = 0, most = 0;
-  for (const auto& [step, change] : changes) most = std::max(most, sum += change);
-  return u64(most);
+  std::sort(changes.begin(), changes.end());
+  u64 sum = 0, most = 0;
+  for (const auto& [step, bytes] : changes) {
+    sum = step % 2 == 1 ? sum + bytes : sum - bytes;
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
+// Items by size(item), the largest first.
+std::vector<u32> largest_first(u64 count, const auto& size) {
+  Keys keys;
+  for (u64 i = 0; i < count; ++i) keys.push_back({~size(i), i});
+  std::sort(keys.begin(), keys.end());
+  std::vector<u32> order;
+  for (const auto& [key, item] : keys) order.push_back(u32(item));
+  return order;
 }
 
 using Pairs = std::vector<std::pair<u32, u32>>;
@@ -42,7 +58,7 @@ MemoryPlan place(const std::vector<Interval>& intervals, const Pairs& apart, u64
                          [&](u32 rival) { return plan.ranges[rival].buffer == buffer; });
     };
     const auto lowest_offset = [&](u32 buffer) {
-      std::vector<std::pair<u64, u64>> taken;  // ranges that are in use while the item is alive
+      Keys taken;  // ranges that are in use while the item is alive
       for (u32 other : placed[buffer]) {
         if (!overlap(intervals[item], intervals[other])) continue;
         const u64 offset = plan.ranges[other].offset;
@@ -84,15 +100,11 @@ u64 total(const MemoryPlan& plan) {
 
 // No order of placing is the best for all graphs: the largest first, or the longest-lived.
 MemoryPlan plan_memory(const std::vector<Interval>& intervals, const Pairs& apart, u64 alignment) {
-  std::vector<u32> order(intervals.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) {
-    return intervals[a].bytes != intervals[b].bytes ? intervals[a].bytes > intervals[b].bytes : a < b;
-  });
-  MemoryPlan plan = place(intervals, apart, alignment, order);
-  const auto life = [&](u32 i) { return i64(intervals[i].last) - intervals[i].first; };
-  std::sort(order.begin(), order.end(), [&](u32 a, u32 b) { return life(a) != life(b) ? life(a) > life(b) : a < b; });
-  MemoryPlan other = place(intervals, apart, alignment, order);
+  const u64 count = intervals.size();
+  const auto by_bytes = largest_first(count, [&](u64 i) { return intervals[i].bytes; });
+  const auto by_life = largest_first(count, [&](u64 i) { return u64(intervals[i].last - intervals[i].first); });
+  MemoryPlan plan = place(intervals, apart, alignment, by_bytes);
+  MemoryPlan other = place(intervals, apart, alignment, by_life);
   if (total(other) < total(plan)) plan = std::move(other);
   plan.lower_bound = alive_at_once(intervals, alignment);
   return plan;
