@@ -80,7 +80,7 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
   var factors: array<f32, TILE_N / W_STEP>;
   for (var i = 0u; i < TILE_N / W_STEP; i++) {
     begins[i] = w_begin(i) / (4u / STEP);
-    factors[i] = W_SCALE * weight_scale(w_begin(i) / row_units);
+    factors[i] = W_SCALE * weight_scale(w_begin(i) / params.row_units);
   }
   prepare(local);
   for (var base = 0u; base < row_units; base += 4u) {

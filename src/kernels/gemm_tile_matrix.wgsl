@@ -70,7 +70,7 @@ fn tile_sums(sums: ptr<function, Sums>, local: u32, row_units: u32, count: u32) 
   }
   prepare(local);
   let begin = w_begin(0u) / (4u / STEP);
-  let factor = W_SCALE * weight_scale(w_begin(0u) / row_units);
+  let factor = W_SCALE * weight_scale(w_begin(0u) / params.row_units);
 
   for (var base = 0u; base < row_units; base += 4u) {
     workgroupBarrier();

@@ -162,7 +162,7 @@ TEST_F(Candidates, MatricesNeedTheirSizeAndSubgroupsThatAreNotLarger) {
     EXPECT_FALSE(runs_with([](gpu::Features& f) { f.shader_f16 = false; }));
     EXPECT_NE(kernels::default_candidate(TunedKernel::gemm, features), i);
   }
-  EXPECT_EQ(of_matrices, 3u);
+  EXPECT_EQ(of_matrices, 6u);
 }
 
 // Only of formats whose weights are bytes, and of these all.
@@ -274,7 +274,8 @@ TEST_F(Candidates, HalvesOfSmallWeights) {
       for (float& v : floats) v *= binding == 2 ? power : 1 / power;
       bytes = bytes_of(floats);
     }
-    ASSERT_TRUE(runner().run(c.memory, {{step.kernel, step.memory, step.grid}}));
+    for (const engine::OpStep& each : c.steps)
+      ASSERT_TRUE(runner().run(c.memory, {{each.kernel, each.memory, each.grid}}));
     EXPECT_LE(engine::check_answers(c, c.memory).error, c.tolerance) << kernels::candidate_name(TunedKernel::gemm, i);
     ++checked;
   }

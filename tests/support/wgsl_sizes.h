@@ -12,8 +12,8 @@
 
 namespace pronk::test {
 
-// Whole-number expressions over named constants: + - * / % and parentheses, select(), min(), true as 1. Nullopt for
-// anything else.
+// Whole-number expressions over named constants: + - * / % and parentheses, select(), min(), max(), true as 1. Nullopt
+// for anything else.
 class WgslExpression {
  public:
   WgslExpression(std::string_view text, const std::map<std::string, u64>& constants)
@@ -72,10 +72,11 @@ class WgslExpression {
       if (!take(')') || !otherwise || !then || !condition) return std::nullopt;
       return *condition ? then : otherwise;
     }
-    if (word == "min" && take('(')) {
+    if ((word == "min" || word == "max") && take('(')) {
       const auto a = sum();
       const auto b = take(',') ? sum() : std::nullopt;
-      return take(')') && a && b ? std::optional(std::min(*a, *b)) : std::nullopt;
+      if (!take(')') || !a || !b) return std::nullopt;
+      return word == "min" ? std::min(*a, *b) : std::max(*a, *b);
     }
     const auto constant = constants_.find(word);
     return constant == constants_.end() ? std::nullopt : std::optional(constant->second);
