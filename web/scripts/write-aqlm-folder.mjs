@@ -121,7 +121,7 @@ function tokenizer() {
 }
 
 const [out] = process.argv.slice(2);
-if (!out) throw new Error('usage: node scripts/write-aqlm-folder.mjs OUT');
+if (!out || out.startsWith('-')) throw new Error('usage: node scripts/write-aqlm-folder.mjs OUT');
 mkdirSync(out, { recursive: true });
 writeFileSync(join(out, 'config.json'), JSON.stringify(config));
 writeFileSync(join(out, 'tokenizer.json'), JSON.stringify(tokenizer()));
