@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "kernels/fold_control_flow.h"
+
 namespace pronk::engine {
 namespace {
 
@@ -115,7 +117,7 @@ class Lowering {
     for (u32 i = 0; i < plan_.pipelines.size(); ++i) {
       if (plan_.pipelines[i].label == desc.label) return i;
     }
-    plan_.pipelines.push_back(std::move(desc));
+    plan_.pipelines.push_back(kernels::folded(std::move(desc)));
     return u32(plan_.pipelines.size() - 1);
   }
 

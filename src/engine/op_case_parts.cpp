@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/half.h"
 #include "formats/additive.h"
+#include "kernels/fold_control_flow.h"
 
 namespace pronk::engine {
 namespace {
@@ -66,7 +67,7 @@ kernels::Operand add_state(OpCase& c, u32 position, u32 rows) {
 }
 
 void add_step(OpCase& c, kernels::Launch launch, u32 tokens) {
-  OpStep step{std::move(launch.pipeline), {}, launch.scale(launch.grid, tokens)};
+  OpStep step{kernels::folded(std::move(launch.pipeline)), {}, launch.scale(launch.grid, tokens)};
   if (!launch.params.empty()) step.memory.push_back(add_memory(c, std::move(launch.params)));
   for (const kernels::Operand operand : launch.operands) step.memory.push_back(u32(operand));
   if (launch.table) {

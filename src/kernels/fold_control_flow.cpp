@@ -341,6 +341,11 @@ class Folder {
 
 }  // namespace
 
+gpu::PipelineDesc folded(gpu::PipelineDesc pipeline) {
+  pipeline.wgsl = fold_control_flow(pipeline.wgsl);
+  return pipeline;
+}
+
 std::string fold_control_flow(std::string_view text) { return Folder(text, constants_of(text)).run(); }
 
 }  // namespace pronk::kernels

@@ -6,8 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "gpu/device.h"
+
 namespace pronk::kernels {
 
 std::string fold_control_flow(std::string_view text);
+// A pipeline as it is compiled. Launches do not do it: a plan has thousands of them with one text.
+gpu::PipelineDesc folded(gpu::PipelineDesc pipeline);
 
 }  // namespace pronk::kernels

@@ -25,7 +25,7 @@ struct Scale {
 };
 
 struct Launch {
-  gpu::PipelineDesc pipeline;
+  gpu::PipelineDesc pipeline;     // to be folded()
   std::vector<u8> params;         // a struct of params.h, bound first; empty: the first operand is what holds it
   std::vector<Operand> operands;  // bound behind it, in order
   const formats::Format* table = nullptr;  // whose code book is bound last

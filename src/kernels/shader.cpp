@@ -4,7 +4,6 @@
 
 #include "formats/additive.h"
 #include "kernels/embedded.h"
-#include "kernels/fold_control_flow.h"
 
 namespace pronk::kernels {
 namespace {
@@ -198,7 +197,7 @@ Shader& Shader::cache(std::string_view prefix, std::string_view action, graph::K
 
 gpu::PipelineDesc Shader::finish(std::vector<gpu::BindingType> bindings) {
   if (has_table_) bindings.push_back(read);
-  return {std::move(name_), fold_control_flow(text_), std::move(bindings)};
+  return {std::move(name_), std::move(text_), std::move(bindings)};
 }
 
 }  // namespace pronk::kernels

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/op_case.h"
 #include "support/engine_driver.h"
 
 namespace pronk {
@@ -298,6 +299,30 @@ TEST(GpuPlan, NarrowProductsOfAPromptAreNoGemms) {
   }
   EXPECT_GT(narrow, 0u);
   EXPECT_GT(wide, 0u);
+}
+
+// What is compiled says nothing of what its constants never run, in plans and in cases of operations.
+TEST(GpuPlan, TextsAreFolded) {
+  const auto files = test::model_files({.zeros = true});
+  const auto header = files::parse_gguf(files[0], files[0].size());
+  ASSERT_TRUE(header && header->gguf);
+  const auto model = models::read_model(*header->gguf);
+  ASSERT_TRUE(model);
+  const auto plan = engine::plan_gpu(*model, {.context = 64}, gpu::Limits{}, {});
+  ASSERT_TRUE(plan);
+  const kernels::MatMulKind kind{.format = formats::find("Q8_0")};
+  const engine::OpCase c =
+      engine::matmul_case({.kind = kind, .rows = 8, .cols = 32, .tokens = 1}, gpu::Limits{}, {}, 1);
+  std::vector<gpu::PipelineDesc> all = plan->pipelines;
+  all.push_back(c.steps.front().kernel);
+  u32 without_norm = 0;
+  for (const gpu::PipelineDesc& each : all) {
+    if (!each.wgsl.contains("const NORM = false;")) continue;
+    ++without_norm;
+    EXPECT_FALSE(each.wgsl.contains("if (NORM)")) << each.label;
+  }
+  EXPECT_GT(without_norm, 1u);
+  EXPECT_TRUE(all.back().wgsl.contains("const NORM = false;"));
 }
 
 TEST(GpuPlan, SubgroupVariantsAreWithinTheRulesToo) {
